@@ -1,0 +1,33 @@
+"""GAN, Goodfellow et al. 2014 (arXiv 1406.2661), with multilayer perceptrons.
+
+python -m experiments.run --config=configs/gan.py            # circle, 2-D
+python -m experiments.run --config=configs/gan.py:digits     # images
+"""
+
+from configs import presets
+
+
+def get_config(preset: str = "circle"):
+    config = presets.run("gan", preset, presets.POINTS | presets.IMAGES)
+    config.loss = "non_saturating"  # or minimax
+    config.generator = {"network": "mlp", "widths": (128, 128)}
+    config.critic = {"network": "mlp", "widths": (128, 128)}
+    adam = presets.adam(1e-3, 0.5, 0.999)
+    if preset in presets.POINTS:
+        config.latent = 10
+        config.batch_size = 256
+        config.steps = 20_000
+        config.steps_per_call = 100
+        config.log_every = config.sample_every = 1000
+        config.checkpoint_every = 5000
+        config.metrics = ("modes",)
+    else:
+        config.latent = 100
+        config.generator.widths = (256, 512, 1024)
+        config.critic.widths = (1024, 512, 256)
+        config.critic.slope = 0.2
+        config.critic.dropout = 0.3
+        adam = presets.adam(2e-4, 0.5, 0.999)
+    config.generator.optimizer = adam
+    config.critic.optimizer = adam
+    return config

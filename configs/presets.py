@@ -1,0 +1,101 @@
+"""What all configs share: the keys of a run, and the data presets."""
+
+import difflib
+
+from ml_collections import ConfigDict, config_dict
+
+# Image presets; a config adds what its paper says of each.
+IMAGES = {
+    # scikit-learn's 1,797 handwritten digits: embedded, no download.
+    "digits": {"data": "digits", "resolution": 32, "channels": 1},
+    "mnist": {"data": "tfds:mnist", "resolution": 32, "channels": 1},
+    "cifar10": {"data": "tfds:cifar10", "resolution": 32, "channels": 3, "flip": True},
+    # Your own images: --config.data=folder:PATH
+    "folder": {"data": "folder:images", "resolution": 64, "channels": 3, "flip": True},
+}
+# 2-D presets: generated, no download.
+POINTS = {name: {"data": name} for name in ("circle", "ring8", "grid25")}
+
+
+def run(variant: str, preset: str, accepted: dict[str, dict]) -> ConfigDict:
+    """Returns the keys that every config has, with the preset's data.
+
+    Raises ValueError for an unknown preset, with the nearest name.
+    """
+    if preset not in accepted:
+        near = difflib.get_close_matches(preset, accepted, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(
+            f"preset {preset!r} of {variant} is not one of {sorted(accepted)}{hint}"
+        )
+    config = ConfigDict(
+        {
+            "variant": variant,
+            # Data: digits, circle, ring8, grid25, tfds:NAME, folder:PATH, array:PATH.
+            "data": "",
+            "data_dir": config_dict.placeholder(str),  # of prepared TFDS sets
+            "resolution": config_dict.placeholder(int),
+            "channels": config_dict.placeholder(int),
+            "n_classes": config_dict.placeholder(int),  # None: as many as the data has
+            "flip": False,  # horizontally, with probability 1/2
+            "skip_corrupt": False,  # folder: leave out unreadable files, and say so
+            # Training.
+            "batch_size": 64,
+            "steps": 10_000,  # batches of real data
+            "seed": 0,
+            "dtype": "float32",  # of the networks' arithmetic; or bfloat16
+            "steps_per_call": 1,  # scanned in one compiled call
+            "on_nan": "stop",  # or rollback: to the last checkpoint, new random stream
+            # The run.
+            "log_every": 100,
+            "sample_every": 1000,
+            "checkpoint_every": 1000,
+            "keep_checkpoints": 3,
+            "evaluate_every": 0,  # 0: only at the end
+            "n_evaluate": 10_000,  # samples per evaluation
+            "metrics": (),  # files of gans/metrics
+            # The game.
+            "loss": "non_saturating",
+            "latent": 128,
+            "n_critic": 1,  # real batches per move of the generator
+            "ema": 0.999,  # decay of the generator's average, per move of it
+        }
+    )
+    config.update(accepted[preset])
+    return config
+
+
+def adam(learning_rate: float, b1: float, b2: float, **options) -> dict:
+    """Returns the config of a player's Adam."""
+    return {
+        "name": "adam",
+        "learning_rate": learning_rate,
+        "b1": b1,
+        "b2": b2,
+        "schedule": "constant",
+        **options,
+    }
+
+
+def convolutional(config: ConfigDict, width: int, **critic) -> None:
+    """Gives both players WGAN-GP's convolutional networks (see configs/wgan_gp.py).
+
+    Generator: width x 4x4, then half as wide at each of the doublings to the
+    resolution; critic: its mirror image with 4x4 convolutions of stride 2.
+    """
+    n = {16: 2, 32: 3, 64: 4, 128: 5}[config.resolution]
+    widths = [max(width >> i, 8) for i in range(n + 1)]
+    config.generator = {
+        "network": "dcgan",
+        "widths": tuple(widths),
+        "final": "conv",
+        "norm": "batch",
+        "kernel_init": "he",
+    }
+    config.critic = {
+        "network": "dcgan",
+        "layers": tuple((w, 4, 2) for w in reversed(widths[:-1])),
+        "slope": 0.2,
+        "kernel_init": "he",
+        **critic,
+    }

@@ -1,0 +1,46 @@
+"""WGAN-GP, Gulrajani et al. 2017 (arXiv 1704.00028).
+
+python -m experiments.run --config=configs/wgan_gp.py             # digits
+python -m experiments.run --config=configs/wgan_gp.py:cifar10     # the paper's ResNet
+python -m experiments.run --config=configs/wgan_gp.py:ring8       # 2-D
+"""
+
+from configs import presets
+
+
+def get_config(preset: str = "digits"):
+    config = presets.run("wgan_gp", preset, presets.POINTS | presets.IMAGES)
+    config.loss = "wasserstein"
+    config.gp_weight = 10.0
+    config.n_critic = 5
+    adam = presets.adam(1e-4, 0.0, 0.9)
+    if preset in presets.POINTS:
+        config.latent = 2
+        config.batch_size = 256
+        config.gp_weight = 0.1
+        config.generator = {"network": "mlp", "widths": (256, 256, 256)}
+        config.critic = {"network": "mlp", "widths": (256, 256, 256)}
+        config.steps = 50_000
+        config.steps_per_call = 100
+        config.log_every = config.sample_every = config.checkpoint_every = 5000
+        config.metrics = ("modes",)
+        adam = presets.adam(3e-4, 0.5, 0.9)
+    elif preset == "cifar10":
+        # Table 3's ResNet: 128 channels, learning rate decayed linearly to 0.
+        config.steps = 500_000
+        config.generator = {"network": "resnet", "widths": (128,) * 4, "kernel_init": "he"}
+        config.critic = {
+            "network": "resnet",
+            "widths": (128,) * 4,
+            "pool": "mean",
+            "kernel_init": "he",
+        }
+        adam = presets.adam(2e-4, 0.0, 0.9, schedule="linear")
+    else:
+        presets.convolutional(config, 128 if preset == "digits" else 512)
+        config.steps = 5_000 if preset == "digits" else 100_000
+        if preset == "digits":
+            adam = presets.adam(5e-4, 0.0, 0.9)
+    config.generator.optimizer = adam
+    config.critic.optimizer = adam
+    return config

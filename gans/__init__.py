@@ -1,0 +1,1 @@
+"""Every GAN that matters, as pure functions."""

@@ -1,0 +1,129 @@
+"""Normalisation of activations (batch) and of weights (spectral)."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jax import Array
+
+
+class BatchNorm(nn.Module):
+    """Batch normalisation, with a gain and a bias per class where `n_classes` is set.
+
+    x [B, ..., C] -> [B, ..., C]. In training the statistics are those of the batch (of
+    the whole batch, however many devices share it), and `batch_stats` keeps their
+    running average; otherwise that average is used. Per class (arXiv 1610.07629, as in
+    arXiv 1802.05637) the gain is 1 + gamma[label], with gamma and beta from 0.
+
+    Raises ValueError if `n_classes` is set and no label is given.
+    """
+
+    n_classes: int | None = None
+    scale_init: nn.initializers.Initializer = nn.initializers.ones_init()
+    momentum: float = 0.9
+    epsilon: float = 1e-5
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, x: Array, label: Array | None = None, *, train: bool) -> Array:
+        affine = self.n_classes is None
+        x = nn.BatchNorm(
+            use_running_average=not train,
+            momentum=self.momentum,
+            epsilon=self.epsilon,
+            use_scale=affine,
+            use_bias=affine,
+            scale_init=self.scale_init,
+            dtype=self.dtype,
+            name="batch",
+        )(x)
+        if affine:
+            return x
+        if label is None:
+            raise ValueError("BatchNorm with n_classes needs labels, got label=None")
+        shape = (self.n_classes, x.shape[-1])
+        gamma = self.param("gamma", nn.initializers.zeros_init(), shape)[label]
+        beta = self.param("beta", nn.initializers.zeros_init(), shape)[label]
+        axes = tuple(range(1, x.ndim - 1))
+        gamma, beta = (jnp.expand_dims(t, axes).astype(x.dtype) for t in (gamma, beta))
+        return x * (1 + gamma) + beta
+
+
+def power_iteration(w: Array, u: Array) -> tuple[Array, Array]:
+    """One iteration of Algorithm 1 of arXiv 1802.05957.
+
+    Args: w [M, O]; u [O], any non-zero vector.
+    Returns: (sigma [] float32, an estimate from below of w's largest singular value
+      through which gradients flow to w alone; the new u [O], of norm 1).
+    """
+    fixed = jax.lax.stop_gradient(w)
+    v = _unit(fixed @ u)
+    u = _unit(v @ fixed)
+    return v @ w @ u, u
+
+
+def _unit(x):
+    return x / (jnp.linalg.norm(x) + 1e-12)
+
+
+def spectral_layers(spectral: bool, train: bool) -> Callable[..., Callable]:
+    """Returns make(cls, *args, name, **kwargs) -> (x -> y): the layer cls(*args, ...).
+
+    Its kernel is spectrally normalised where `spectral`. Call `make` inside a compact
+    module; x and y have the shapes that the layer gives them.
+    """
+
+    def make(cls, *args, name, **kwargs):
+        if not spectral:
+            return cls(*args, name=name, **kwargs)
+        layer = SpectralNorm(cls(*args, parent=None, **kwargs), name=name)
+        return functools.partial(layer, train=train)
+
+    return make
+
+
+class SpectralNorm(nn.Module):
+    """Wraps a layer (Dense, Conv, Embed ...): its kernel has spectral norm 1.
+
+    x -> layer(x), with every parameter of two or more axes, seen as a matrix
+    [everything else, O], divided by `power_iteration`'s sigma. The vector u is kept in
+    the collection `spectral`; each pass in training takes one iteration from it, and
+    the update that stores the stats of the pass makes it the next u (arXiv 1802.05957).
+    """
+
+    layer: nn.Module
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool) -> Array:
+        def normalise(variables):
+            flat = jax.tree_util.tree_leaves_with_path(variables)
+            return jax.tree.unflatten(
+                jax.tree.structure(variables),
+                [self._normalised(path, w, train) for path, w in flat],
+            )
+
+        return nn.map_variables(
+            lambda layer, x: layer(x),
+            "params",
+            trans_in_fn=normalise,
+            init=self.is_initializing(),
+            mutable=True,
+        )(self.layer, x)
+
+    def _normalised(self, path, w, train):
+        if w.ndim < 2:
+            return w
+        matrix = w.reshape(-1, w.shape[-1]).astype(jnp.float32)
+        name = "/".join(p.key for p in path if p.key != "params") + "/u"
+
+        def first():
+            return _unit(jax.random.normal(self.make_rng("params"), matrix.shape[-1:]))
+
+        u = self.variable("spectral", name, first)
+        sigma, new = power_iteration(matrix, u.value)
+        if train and not self.is_initializing():
+            u.value = new
+        return w / sigma.astype(w.dtype)

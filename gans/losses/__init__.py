@@ -1,0 +1,1 @@
+"""Scalars to be minimised: adversarial losses and penalties."""

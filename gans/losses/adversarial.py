@@ -1,0 +1,77 @@
+"""Adversarial losses: pairs of functions of the critic's logits.
+
+Every loss takes logits [B] (no sigmoid applied) and returns a [] float32 to minimise.
+"""
+
+import dataclasses
+import difflib
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+
+@dataclasses.dataclass(frozen=True)
+class Adversarial:
+    """critic(real_logits [B], fake_logits [B]) and generator(fake_logits [B])."""
+
+    critic: Callable[[Array, Array], Array]
+    generator: Callable[[Array], Array]
+
+
+def _mean(x):
+    return jnp.mean(jnp.asarray(x, jnp.float32))
+
+
+def _log_loss(real, fake):
+    """-log D(x) - log(1 - D(G(z))), with D = sigmoid(logits)."""
+    return _mean(jax.nn.softplus(-real)) + _mean(jax.nn.softplus(fake))
+
+
+def minimax() -> Adversarial:
+    """Equation 1 of arXiv 1406.2661: the generator minimises log(1 - D(G(z)))."""
+    return Adversarial(_log_loss, lambda fake: -_mean(jax.nn.softplus(fake)))
+
+
+def non_saturating() -> Adversarial:
+    """Section 3 of arXiv 1406.2661: the generator maximises log D(G(z))."""
+    return Adversarial(_log_loss, lambda fake: _mean(jax.nn.softplus(-fake)))
+
+
+def least_squares(a: float = 0.0, b: float = 1.0, c: float = 1.0) -> Adversarial:
+    """Equation 2 of arXiv 1611.04076: targets a (fake), b (real), c (generator)."""
+    return Adversarial(
+        lambda real, fake: 0.5 * _mean((real - b) ** 2) + 0.5 * _mean((fake - a) ** 2),
+        lambda fake: 0.5 * _mean((fake - c) ** 2),
+    )
+
+
+def hinge() -> Adversarial:
+    """Equations 16 and 17 of arXiv 1802.05957."""
+    return Adversarial(
+        lambda real, fake: _mean(jax.nn.relu(1 - real)) + _mean(jax.nn.relu(1 + fake)),
+        lambda fake: -_mean(fake),
+    )
+
+
+def wasserstein() -> Adversarial:
+    """Equation 2 of arXiv 1701.07875, for a critic kept 1-Lipschitz by other means."""
+    return Adversarial(
+        lambda real, fake: _mean(fake) - _mean(real),
+        lambda fake: -_mean(fake),
+    )
+
+
+LOSSES = {
+    f.__name__: f for f in (minimax, non_saturating, least_squares, hinge, wasserstein)
+}
+
+
+def make(name: str, **options) -> Adversarial:
+    """Returns the loss of that name; raises ValueError for an unknown one."""
+    if name not in LOSSES:
+        near = difflib.get_close_matches(name, LOSSES, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"loss={name!r} is not one of {sorted(LOSSES)}{hint}")
+    return LOSSES[name](**options)

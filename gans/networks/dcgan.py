@@ -1,0 +1,162 @@
+"""Plain convolutional networks, as in DCGAN (arXiv 1511.06434) and after it."""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jax import Array
+
+from gans.layers.conditional import check_label, embed_label, label_map
+from gans.layers.conv import Conv, ConvTranspose
+from gans.layers.initial import initialiser
+from gans.layers.norm import BatchNorm, spectral_layers
+
+
+class Generator(nn.Module):
+    """z [B, L] -> images [B, *shape] float32 in [-1, 1].
+
+    A dense layer to the smallest map, then transposed convolutions (4x4, stride 2),
+    each followed by `norm` and activation, and tanh.
+
+    Attributes:
+      shape: (H, W, C).
+      widths: channels of the smallest map and after each transposed convolution.
+      final: the layer to C channels, "transpose" (4x4, stride 2) or "conv" (3x3).
+      norm: "batch" or None. With condition="projection" its gain is per class.
+      slope: of LeakyReLU; 0 is ReLU.
+      condition: None, "concat" (arXiv 1411.1784) or "projection" (arXiv 1802.05637).
+    """
+
+    shape: tuple[int, int, int]
+    widths: tuple[int, ...] = (1024, 512, 256, 128)
+    final: str = "transpose"
+    norm: str | None = "batch"
+    slope: float = 0.0
+    kernel_init: str = "normal"
+    condition: str | None = None
+    n_classes: int | None = None
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, z: Array, label: Array | None = None, *, train: bool) -> Array:
+        init = initialiser(self.kernel_init)
+        deconv = functools.partial(
+            ConvTranspose,
+            kernel_size=(4, 4),
+            strides=(2, 2),
+            kernel_init=init,
+            dtype=self.dtype,
+        )
+        known = ("concat", "projection") if self.norm else ("concat",)
+        height, width = self._smallest()
+
+        def activate(h, name):
+            if self.norm is not None:
+                h = BatchNorm(
+                    self.n_classes if self.condition == "projection" else None,
+                    scale_init=_around_one,
+                    dtype=self.dtype,
+                    name=name,
+                )(h, label, train=train)
+            return jax.nn.leaky_relu(h, self.slope)
+
+        h = embed_label(z, label, self.condition, self.n_classes, known)
+        h = nn.Dense(
+            height * width * self.widths[0],
+            kernel_init=init,
+            dtype=self.dtype,
+            name="dense",
+        )(h)
+        h = activate(h.reshape(-1, height, width, self.widths[0]), "norm0")
+        for i, features in enumerate(self.widths[1:], 1):
+            h = activate(deconv(features, name=f"deconv{i}")(h), f"norm{i}")
+        if self.final == "transpose":
+            h = deconv(self.shape[-1], name="out")(h)
+        else:
+            h = Conv(
+                self.shape[-1], (3, 3), kernel_init=init, dtype=self.dtype, name="out"
+            )(h)
+        return jnp.tanh(h.astype(jnp.float32))
+
+    def _smallest(self):
+        if self.final not in ("transpose", "conv"):
+            raise ValueError(f"final={self.final!r} is neither 'transpose' nor 'conv'")
+        if self.norm not in ("batch", None):
+            raise ValueError(f"norm={self.norm!r} is neither 'batch' nor None")
+        scale = 2 ** (len(self.widths) - (self.final == "conv"))
+        height, width = self.shape[:2]
+        if height % scale or width % scale:
+            raise ValueError(
+                f"widths={self.widths} with final={self.final!r} enlarge by {scale}, "
+                f"which does not divide the resolution {height}x{width}"
+            )
+        return height // scale, width // scale
+
+
+class Critic(nn.Module):
+    """Images [B, H, W, C] in [-1, 1] -> logits [B] float32.
+
+    Convolutions with LeakyReLU, then a dense layer on the flattened map. What each
+    convolution yields (after its activation) is sown in `features` as hidden0, hidden1 ...
+
+    Attributes:
+      layers: (features, kernel size, stride) of each convolution.
+      norm: "batch" or None; the first convolution is never normalised.
+      spectral: spectral normalisation of every kernel (arXiv 1802.05957).
+      dropout: share of the flattened map dropped in training; then pass `key`.
+      condition: None, "concat" (the label as one more channel) or "projection".
+    """
+
+    layers: tuple[tuple[int, int, int], ...] = (
+        (128, 4, 2),
+        (256, 4, 2),
+        (512, 4, 2),
+        (1024, 4, 2),
+    )
+    norm: str | None = None
+    spectral: bool = False
+    slope: float = 0.2
+    dropout: float = 0.0
+    kernel_init: str = "normal"
+    condition: str | None = None
+    n_classes: int | None = None
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array, label: Array | None = None, *, train: bool) -> Array:
+        known = ("concat", "projection")
+        check_label(label, self.condition, self.n_classes, known)
+        if self.norm not in ("batch", None):
+            raise ValueError(f"norm={self.norm!r} is neither 'batch' nor None")
+        init = initialiser(self.kernel_init)
+
+        make = functools.partial(
+            spectral_layers(self.spectral, train), dtype=self.dtype
+        )
+        h = x.astype(self.dtype)
+        if self.condition == "concat":
+            h = label_map(h, label, self.n_classes)
+        for i, (features, size, stride) in enumerate(self.layers):
+            kernel, strides = (size, size), (stride, stride)
+            h = make(
+                Conv, features, kernel, strides, kernel_init=init, name=f"conv{i}"
+            )(h)
+            if self.norm is not None and i > 0:
+                h = BatchNorm(
+                    scale_init=_around_one, dtype=self.dtype, name=f"norm{i}"
+                )(h, train=train)
+            h = jax.nn.leaky_relu(h, self.slope)
+            self.sow("features", f"hidden{i}", h)
+        h = nn.Dropout(self.dropout, deterministic=not train)(h.reshape(len(h), -1))
+        logits = make(nn.Dense, 1, kernel_init=init, name="out")(h)[:, 0]
+        if self.condition == "projection":
+            v = make(nn.Embed, self.n_classes, h.shape[-1], name="label")(label)
+            logits = logits + jnp.sum(v * h, axis=-1)
+        return logits.astype(jnp.float32)
+
+
+def _around_one(key, shape, dtype=jnp.float32):
+    """Gains of batch normalisation from N(1, 0.02), as in DCGAN's own code."""
+    return 1 + 0.02 * jax.random.normal(key, shape, dtype)

@@ -1,0 +1,146 @@
+"""Residual networks of WGAN-GP, SNGAN and SAGAN for 32x32 images and their like.
+
+Table 4 of arXiv 1802.05957 (appendix B.4) and figure 7 there: pre-activation blocks, no
+normalisation in the critic but the spectral one, resampling inside the blocks.
+"""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jax import Array
+
+from gans.layers.attention import SelfAttention
+from gans.layers.conditional import check_label, embed_label, label_map
+from gans.layers.conv import Conv
+from gans.layers.initial import initialiser
+from gans.layers.norm import BatchNorm, spectral_layers
+from gans.layers.resample import downsample, upsample
+
+
+class Generator(nn.Module):
+    """z [B, L] -> images [B, *shape] float32 in [-1, 1].
+
+    A dense layer to the smallest map, blocks that double it, batch norm, ReLU, a 3x3
+    convolution, tanh.
+
+    Attributes:
+      shape: (H, W, C).
+      widths: channels of the smallest map and of each block.
+      spectral: spectral normalisation of every kernel (SAGAN).
+      attention: side of the map at which self-attention is inserted, or None.
+      condition: None, "concat" (arXiv 1411.1784) or "projection" (conditional batch
+        norm, arXiv 1802.05637).
+    """
+
+    shape: tuple[int, int, int]
+    widths: tuple[int, ...] = (256, 256, 256, 256)
+    spectral: bool = False
+    attention: int | None = None
+    kernel_init: str = "glorot"
+    condition: str | None = None
+    n_classes: int | None = None
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, z: Array, label: Array | None = None, *, train: bool) -> Array:
+        make = _maker(self, train)
+        known = ("concat", "projection")
+        h = embed_label(z, label, self.condition, self.n_classes, known)
+
+        def activate(h, name):
+            n_classes = self.n_classes if self.condition == "projection" else None
+            norm = BatchNorm(n_classes, dtype=self.dtype, name=name)
+            return jax.nn.relu(norm(h, label, train=train))
+
+        height, width = _smallest(self.shape, len(self.widths) - 1)
+        h = make(nn.Dense, height * width * self.widths[0], name="dense")(h)
+        h = h.reshape(-1, height, width, self.widths[0])
+        for i, features in enumerate(self.widths[1:], 1):
+            skip = upsample(make(Conv, features, (1, 1), name=f"block{i}_skip")(h))
+            h = upsample(activate(h, f"block{i}_norm1"))
+            h = make(Conv, features, (3, 3), name=f"block{i}_conv1")(h)
+            h = activate(h, f"block{i}_norm2")
+            h = make(Conv, features, (3, 3), name=f"block{i}_conv2")(h) + skip
+            if h.shape[1] == self.attention:
+                h = SelfAttention(functools.partial(make, nn.Dense), self.dtype)(h)
+        h = activate(h, "norm")
+        h = make(Conv, self.shape[-1], (3, 3), name="out")(h)
+        return jnp.tanh(h.astype(jnp.float32))
+
+
+class Critic(nn.Module):
+    """Images [B, H, W, C] in [-1, 1] -> logits [B] float32.
+
+    Blocks, ReLU, global pooling, a dense layer. What each block yields is sown in
+    `features` as hidden0, hidden1 ...
+
+    Attributes:
+      widths: channels of each block.
+      n_down: the first so many blocks halve the map.
+      spectral: spectral normalisation of every kernel (SNGAN).
+      pool: over positions, "sum" (SNGAN) or "mean" (WGAN-GP).
+      attention: side of the map at which self-attention is inserted, or None.
+      condition: None, "concat" (the label as one more channel) or "projection".
+    """
+
+    widths: tuple[int, ...] = (128, 128, 128, 128)
+    n_down: int = 2
+    spectral: bool = False
+    pool: str = "sum"
+    attention: int | None = None
+    kernel_init: str = "glorot"
+    condition: str | None = None
+    n_classes: int | None = None
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array, label: Array | None = None, *, train: bool) -> Array:
+        if self.pool not in ("sum", "mean"):
+            raise ValueError(f"pool={self.pool!r} is neither 'sum' nor 'mean'")
+        make = _maker(self, train)
+        known = ("concat", "projection")
+        check_label(label, self.condition, self.n_classes, known)
+        h = x.astype(self.dtype)
+        if self.condition == "concat":
+            h = label_map(h, label, self.n_classes)
+        for i, features in enumerate(self.widths):
+            down = downsample if i < self.n_down else lambda h: h
+            skip = down(h)
+            if i < self.n_down or h.shape[-1] != features:
+                skip = make(Conv, features, (1, 1), name=f"block{i}_skip")(skip)
+            # The first block sees the image itself: no activation before it.
+            h = h if i == 0 else jax.nn.relu(h)
+            h = make(Conv, features, (3, 3), name=f"block{i}_conv1")(h)
+            h = jax.nn.relu(h)
+            h = down(make(Conv, features, (3, 3), name=f"block{i}_conv2")(h)) + skip
+            if h.shape[1] == self.attention:
+                h = SelfAttention(functools.partial(make, nn.Dense), self.dtype)(h)
+            self.sow("features", f"hidden{i}", h)
+        h = getattr(jnp, self.pool)(jax.nn.relu(h), axis=(1, 2))
+        logits = make(nn.Dense, 1, name="out")(h)[:, 0]
+        if self.condition == "projection":
+            v = spectral_layers(self.spectral, train)(
+                nn.Embed, self.n_classes, h.shape[-1], name="label"
+            )(label)
+            logits = logits + jnp.sum(v.astype(h.dtype) * h, axis=-1)
+        return logits.astype(jnp.float32)
+
+
+def _maker(module, train):
+    return functools.partial(
+        spectral_layers(module.spectral, train),
+        kernel_init=initialiser(module.kernel_init),
+        dtype=module.dtype,
+    )
+
+
+def _smallest(shape, n_up):
+    height, width = shape[:2]
+    if height % 2**n_up or width % 2**n_up:
+        raise ValueError(
+            f"{n_up} doubling blocks do not divide the resolution {height}x{width}"
+        )
+    return height // 2**n_up, width // 2**n_up

@@ -1,0 +1,75 @@
+"""Functions of the step: step -> bool (is an update due?) and step -> value.
+
+A step is one batch of real data, counted from 0; `step` is an int32 array [] or int.
+"""
+
+from collections.abc import Callable
+
+import jax.numpy as jnp
+from jax import Array
+
+When = Callable[[Array], Array]
+Schedule = Callable[[Array], Array]
+
+
+def every(n: int) -> When | None:
+    """Due at steps n - 1, 2 n - 1, ...: once per n batches, after the n-th.
+
+    With n = n_critic on the generator's update this is Algorithm 1 of WGAN
+    (arXiv 1701.07875): n critic moves, then one of the generator. `every(1)` is None:
+    always due, without control flow. Raises ValueError unless n >= 1.
+    """
+    if n < 1:
+        raise ValueError(f"every(n): n must be at least 1, got {n}")
+    return None if n == 1 else lambda step: (step + 1) % n == 0
+
+
+def after(start: int) -> When:
+    """Due from step `start` on."""
+    return lambda step: step >= start
+
+
+def between(start: int, stop: int) -> When:
+    """Due at the steps start <= step < stop."""
+    return lambda step: (start <= step) & (step < stop)
+
+
+def switch(boundary: int, before: When | None, then: When | None) -> When | None:
+    """`before` at the steps < boundary, `then` from there on, counted from there."""
+    if boundary <= 0:
+        return then
+    before, then = (f or (lambda step: jnp.full_like(step, True, bool))
+                    for f in (before, then))  # fmt: skip
+    return lambda step: jnp.where(
+        step < boundary, before(step), then(jnp.maximum(step - boundary, 0))
+    )
+
+
+def linear_decay(value: float, stop: int, start: int = 0) -> Schedule:
+    """`value` up to step `start`, then linear to 0 at step `stop`, then 0."""
+    if stop <= start:
+        raise ValueError(f"linear_decay: stop={stop} must be after start={start}")
+    return lambda step: value * jnp.clip((stop - step) / (stop - start), 0.0, 1.0)
+
+
+def fade_in(start: int, stop: int) -> Schedule:
+    """0 up to step `start`, then linear to 1 at step `stop`, then 1."""
+    if stop <= start:
+        raise ValueError(f"fade_in: stop={stop} must be after start={start}")
+    return lambda step: jnp.clip((step - start) / (stop - start), 0.0, 1.0)
+
+
+def half_life(steps: float, ramp: float | None = None) -> Schedule:
+    """EMA decay whose average forgets half in `steps` steps.
+
+    With `ramp`, the half-life is at most ramp * (step + 1): short at the start, where
+    the weights change fast (StyleGAN2-ADA's training loop uses 0.05).
+    """
+
+    def decay(step):
+        life = jnp.asarray(steps, jnp.float32)
+        if ramp is not None:
+            life = jnp.minimum(life, ramp * (step + 1))
+        return 0.5 ** (1 / life)
+
+    return decay

@@ -1,0 +1,1 @@
+"""One file per GAN: its losses, and `build(config, stage) -> GAN`."""

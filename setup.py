@@ -1,0 +1,39 @@
+"""Package metadata of jax-gans; the versions it was tested with are in constraints.txt."""
+
+from setuptools import find_packages, setup
+
+setup(
+    name="jax-gans",
+    version="0.1.0",
+    description="Every GAN that matters, as pure JAX functions",
+    license="Apache-2.0",
+    python_requires=">=3.11",
+    packages=find_packages(include=["gans", "gans.*", "experiments", "configs"]),
+    package_data={"configs": ["*.py"]},
+    install_requires=[
+        "jax",
+        "jaxlib",
+        "flax",
+        "optax",
+        "orbax-checkpoint",
+        "tensorflow-datasets",
+        "importlib_resources",  # tensorflow-datasets imports it without asking for it
+        "chex",
+        "ml-collections",
+        "absl-py",
+        "grain",
+        "numpy",
+        "pillow",
+        "matplotlib",
+        "scikit-learn",
+        "tqdm",
+        "tensorboardX",
+    ],
+    extras_require={
+        "cuda": ["jax[cuda13]"],
+        "tpu": ["jax[tpu]"],
+        "tfds": ["tensorflow"],  # only to prepare a TFDS set, never to read one
+        "test": ["pytest", "pytest-xdist", "hypothesis", "ruff"],
+        "peers": ["torch==2.13.0"],
+    },
+)
