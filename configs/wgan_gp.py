@@ -28,7 +28,11 @@ def get_config(preset: str = "digits"):
     elif preset == "cifar10":
         # Table 3's ResNet: 128 channels, learning rate decayed linearly to 0.
         config.steps = 500_000
-        config.generator = {"network": "resnet", "widths": (128,) * 4, "kernel_init": "he"}
+        config.generator = {
+            "network": "resnet",
+            "widths": (128,) * 4,
+            "kernel_init": "he",
+        }
         config.critic = {
             "network": "resnet",
             "widths": (128,) * 4,

@@ -1,10 +1,10 @@
 """Optimisers by name, and the optax links that GANs need."""
 
-import difflib
-
 import jax
 import jax.numpy as jnp
 import optax
+
+from gans.names import check
 
 NAMES = ("adam", "adamw", "rmsprop", "sgd", "lion", "adabelief")
 SCHEDULES = ("constant", "linear", "cosine")
@@ -33,8 +33,8 @@ def make(
 
     Raises ValueError for an unknown name or schedule.
     """
-    _check(name, NAMES, "optimizer.name")
-    _check(schedule, SCHEDULES, "optimizer.schedule")
+    check(name, NAMES, "optimizer.name")
+    check(schedule, SCHEDULES, "optimizer.schedule")
     n = max(n_updates - warmup, 1)
     rate = {
         "constant": optax.constant_schedule(learning_rate),
@@ -46,13 +46,6 @@ def make(
         rate = optax.join_schedules([rise, rate], [warmup])
     tx = getattr(optax, name)(rate, **options)
     return tx if clip is None else optax.chain(tx, clip_weights(clip))
-
-
-def _check(name, accepted, place):
-    if name not in accepted:
-        near = difflib.get_close_matches(name, accepted, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"{place}={name!r} is not one of {accepted}{hint}")
 
 
 def lazy_adam(

@@ -4,12 +4,13 @@ Every loss takes logits [B] (no sigmoid applied) and returns a [] float32 to min
 """
 
 import dataclasses
-import difflib
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 from jax import Array
+
+from gans.names import check
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,8 +71,4 @@ LOSSES = {
 
 def make(name: str, **options) -> Adversarial:
     """Returns the loss of that name; raises ValueError for an unknown one."""
-    if name not in LOSSES:
-        near = difflib.get_close_matches(name, LOSSES, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"loss={name!r} is not one of {sorted(LOSSES)}{hint}")
-    return LOSSES[name](**options)
+    return LOSSES[check(name, LOSSES, "loss")](**options)

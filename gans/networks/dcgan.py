@@ -98,8 +98,8 @@ class Generator(nn.Module):
 class Critic(nn.Module):
     """Images [B, H, W, C] in [-1, 1] -> logits [B] float32.
 
-    Convolutions with LeakyReLU, then a dense layer on the flattened map. What each
-    convolution yields (after its activation) is sown in `features` as hidden0, hidden1 ...
+    Convolutions with LeakyReLU, then a dense layer on the flattened map. The activated
+    outputs of the convolutions are sown in `features` as hidden0, hidden1 ...
 
     Attributes:
       layers: (features, kernel size, stride) of each convolution.

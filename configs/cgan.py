@@ -1,0 +1,39 @@
+"""cGAN: Mirza and Osindero 2014 (arXiv 1411.1784), Miyato and Koyama 2018 (1802.05637).
+
+python -m experiments.run --config=configs/cgan.py                # digits, projection
+python -m experiments.run --config=configs/cgan.py:digits_concat  # concatenation
+python -m experiments.run --config=configs/cgan.py:cifar10        # the 2018 ResNet
+"""
+
+from configs import presets
+
+PRESETS = presets.IMAGES | {
+    f"{name}_concat": presets.IMAGES[name] for name in ("digits", "mnist")
+}
+
+
+def get_config(preset: str = "digits"):
+    config = presets.run("cgan", preset, PRESETS)
+    config.loss = "hinge"
+    condition = "concat" if preset.endswith("_concat") else "projection"
+    digits = preset.startswith("digits")
+    if preset in ("cifar10", "folder"):
+        n = {32: 3, 64: 4, 128: 5}[config.resolution]
+        config.generator = {"network": "resnet", "widths": (256,) * (n + 1)}
+        config.critic = {
+            "network": "resnet",
+            "widths": (128,) * (n + 1),
+            "n_down": n - 1,
+            "spectral": True,
+        }
+        config.n_critic = 5
+        config.steps = 500_000
+    else:
+        presets.convolutional(config, 128 if digits else 512, spectral=True)
+        config.steps = 3_000 if digits else 50_000
+    config.metrics = ("agreement",)
+    config.n_evaluate = 1000
+    for player in (config.generator, config.critic):
+        player.condition = condition
+        player.optimizer = presets.adam(2e-4, 0.0, 0.9, schedule="linear")
+    return config

@@ -1,0 +1,45 @@
+"""DCGAN, Radford et al. 2015 (arXiv 1511.06434).
+
+    python -m experiments.run --config=configs/dcgan.py            # digits, 32x32
+    python -m experiments.run --config=configs/dcgan.py:folder \
+        --config.data=folder:PATH                                  # 64x64, the paper's
+"""
+
+from configs import presets
+
+
+def get_config(preset: str = "digits"):
+    config = presets.run("dcgan", preset, presets.IMAGES)
+    config.batch_size = 128
+    config.latent = 100
+    if config.resolution == 64:
+        config.generator = {
+            "network": "dcgan",
+            "widths": (1024, 512, 256, 128),
+            "final": "transpose",
+            "norm": "batch",
+        }
+        config.critic = {
+            "network": "dcgan",
+            "layers": ((128, 4, 2), (256, 4, 2), (512, 4, 2), (1024, 4, 2)),
+            "norm": "batch",
+        }
+    else:
+        config.generator = {
+            "network": "dcgan",
+            "widths": (256, 128, 128, 128),
+            "final": "conv",
+            "norm": None,
+            "slope": 0.2,
+        }
+        config.critic = {
+            "network": "dcgan",
+            "layers": ((64, 3, 1), (128, 3, 2), (128, 3, 2), (256, 3, 2)),
+            "dropout": 0.4,
+        }
+    config.steps = 3_000 if preset == "digits" else 100_000
+    if preset == "digits":
+        config.batch_size = 64
+    for player in (config.generator, config.critic):
+        player.optimizer = presets.adam(2e-4, 0.5, 0.999)
+    return config

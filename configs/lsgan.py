@@ -1,0 +1,19 @@
+"""LSGAN, Mao et al. 2017 (arXiv 1611.04076).
+
+python -m experiments.run --config=configs/lsgan.py            # digits
+python -m experiments.run --config=configs/lsgan.py:cifar10
+"""
+
+from configs import presets
+
+
+def get_config(preset: str = "digits"):
+    config = presets.run("lsgan", preset, presets.IMAGES)
+    config.loss = "least_squares"
+    config.targets = (0.0, 1.0, 1.0)  # a (fake), b (real), c (generator): equation 9
+    presets.convolutional(config, 128 if preset == "digits" else 512)
+    config.steps = 3_000 if preset == "digits" else 100_000
+    for player in (config.generator, config.critic):
+        player.kernel_init = "normal"
+        player.optimizer = presets.adam(2e-4, 0.5, 0.999)
+    return config

@@ -1,0 +1,32 @@
+"""SAGAN, Zhang et al. 2019 (arXiv 1805.08318).
+
+python -m experiments.run --config=configs/sagan.py            # digits
+python -m experiments.run --config=configs/sagan.py:cifar10
+"""
+
+from configs import presets
+
+
+def get_config(preset: str = "digits"):
+    config = presets.run("sagan", preset, presets.IMAGES)
+    config.loss = "hinge"
+    digits = preset == "digits"
+    n = {32: 3, 64: 4, 128: 5}[config.resolution]
+    config.generator = {
+        "network": "resnet",
+        "widths": (32 if digits else 256,) * (n + 1),
+        "spectral": True,
+        "attention": 16,
+    }
+    config.critic = {
+        "network": "resnet",
+        "widths": (32 if digits else 128,) * (n + 1),
+        "n_down": n - 1,
+        "spectral": True,
+        "attention": 16,
+    }
+    config.steps = 2_000 if digits else 100_000
+    # Two learning rates, slower for the generator (section 4.2).
+    config.generator.optimizer = presets.adam(1e-4, 0.0, 0.9)
+    config.critic.optimizer = presets.adam(4e-4, 0.0, 0.9)
+    return config

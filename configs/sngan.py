@@ -1,0 +1,57 @@
+"""SNGAN, Miyato et al. 2018 (arXiv 1802.05957).
+
+python -m experiments.run --config=configs/sngan.py              # digits
+python -m experiments.run --config=configs/sngan.py:cifar10      # the paper's ResNet
+python -m experiments.run --config=configs/sngan.py:cifar10_cnn  # its plain CNN
+"""
+
+from configs import presets
+
+PRESETS = presets.IMAGES | {"cifar10_cnn": presets.IMAGES["cifar10"]}
+
+
+def get_config(preset: str = "digits"):
+    config = presets.run("sngan", preset, PRESETS)
+    config.loss = "hinge"  # or non_saturating
+    config.n_critic = 5
+    adam = presets.adam(2e-4, 0.0, 0.9, schedule="linear")
+    if preset in ("cifar10", "folder"):
+        n = {32: 3, 64: 4, 128: 5}[config.resolution]
+        config.generator = {"network": "resnet", "widths": (256,) * (n + 1)}
+        config.critic = {
+            "network": "resnet",
+            "widths": (128,) * (n + 1),
+            "n_down": n - 1,
+            "spectral": True,
+        }
+        config.steps = 500_000  # 100k generator moves
+    else:
+        # Table 3 of the paper; a quarter as wide for digits.
+        width = 16 if preset == "digits" else 64
+        config.generator = {
+            "network": "dcgan",
+            "widths": (8 * width, 4 * width, 2 * width, width),
+            "final": "conv",
+            "norm": "batch",
+        }
+        config.critic = {
+            "network": "dcgan",
+            "layers": (
+                (width, 3, 1),
+                (width, 4, 2),
+                (2 * width, 3, 1),
+                (2 * width, 4, 2),
+                (4 * width, 3, 1),
+                (4 * width, 4, 2),
+                (8 * width, 3, 1),
+            ),
+            "slope": 0.1,
+            "spectral": True,
+        }
+        config.steps = 500_000
+        if preset == "digits":
+            config.n_critic = 1
+            config.steps = 3_000
+    config.generator.optimizer = adam
+    config.critic.optimizer = adam
+    return config

@@ -1,0 +1,29 @@
+"""WGAN, Arjovsky et al. 2017 (arXiv 1701.07875).
+
+python -m experiments.run --config=configs/wgan.py             # digits
+python -m experiments.run --config=configs/wgan.py:cifar10
+"""
+
+from configs import presets
+
+
+def get_config(preset: str = "digits"):
+    config = presets.run("wgan", preset, presets.IMAGES)
+    config.loss = "wasserstein"
+    config.n_critic = 5
+    # Steps of 100 critic moves per move of the generator: 25 of them in the paper's
+    # code, before 5 to 1.
+    config.warmup = 300 if preset == "digits" else 2500
+    presets.convolutional(config, 128 if preset == "digits" else 512)
+    config.steps = 8_000 if preset == "digits" else 500_000
+    rmsprop = {
+        "name": "rmsprop",
+        "learning_rate": 2e-4 if preset == "digits" else 5e-5,
+        "decay": 0.99,
+        "schedule": "constant",
+    }
+    config.generator.optimizer = rmsprop
+    config.critic.optimizer = {**rmsprop, "clip": 0.01}
+    for player in (config.generator, config.critic):
+        player.kernel_init = "normal"
+    return config

@@ -1,0 +1,55 @@
+"""Settings of the process, which must be made before JAX starts.
+
+Set GANS_PLAIN_PROCESS=1 to run without the first two.
+"""
+
+import ctypes
+import importlib.metadata
+import os
+import pathlib
+import platform
+
+# Turns YNN's convolutions off: its kernel gradients and strided convolutions are slower
+# than Eigen's. XLA dies of flags that it does not know, so only where it was tested.
+YNN_FLAG = (
+    "--xla_cpu_experimental_ynn_fusion_type=-LIBRARY_FUSION_TYPE_INDIVIDUAL_CONVOLUTION"
+)
+YNN_VERSIONS = ("0.10.",)
+
+# glibc's mallopt parameters (malloc.h).
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX, M_ARENA_MAX = -1, -2, -4, -8
+
+
+def configure() -> None:
+    """Sets the allocator and XLA's flags. Call it before jax is imported."""
+    if os.environ.get("GANS_PLAIN_PROCESS") == "1":
+        return
+    if platform.system() == "Linux" and platform.libc_ver()[0] == "glibc":
+        keep_pages()
+    if importlib.metadata.version("jaxlib").startswith(YNN_VERSIONS):
+        flags = os.environ.get("XLA_FLAGS", "")
+        if "ynn_fusion_type" not in flags:
+            os.environ["XLA_FLAGS"] = f"{flags} {YNN_FLAG}".strip()
+
+
+def keep_pages() -> None:
+    """Never gives memory back to the kernel: each page is faulted in once.
+
+    By default glibc maps every large buffer anew, and the page faults cost more than
+    the elementwise work on it. The price: the process keeps its peak memory.
+    """
+    libc = ctypes.CDLL("libc.so.6")
+    libc.mallopt(M_ARENA_MAX, 1)  # other arenas cannot hold buffers above 64 MB
+    libc.mallopt(M_MMAP_MAX, 0)
+    libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+    libc.mallopt(M_TOP_PAD, 1 << 28)
+
+
+def compilation_cache() -> None:
+    """Keeps compiled programs across runs ($JAX_COMPILATION_CACHE_DIR says where)."""
+    import jax
+
+    if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+        root = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
+        jax.config.update("jax_compilation_cache_dir", f"{root}/jax-gans")
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
