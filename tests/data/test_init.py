@@ -1,0 +1,76 @@
+"""Data sets are found by name."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import gans.data
+
+
+def test_every_kind_by_name(tmp_path):
+    Image.new("L", (4, 4)).save(tmp_path / "a.png")
+    np.save(tmp_path / "a.npy", np.zeros((3, 4, 4), np.uint8))
+    shapes = {
+        "digits": (32, 32, 1),
+        "circle": (2,),
+        "ring8": (2,),
+        "grid25": (2,),
+        f"folder:{tmp_path}": (4, 4, 3),
+        f"array:{tmp_path / 'a.npy'}": (4, 4, 1),
+    }
+    for name, shape in shapes.items():
+        source = gans.data.load(name)
+        assert source.name == name and source.shape == shape
+        assert next(iter(source[0].values())).shape == shape
+
+
+def test_options_arrive():
+    source = gans.data.load("digits", resolution=16, channels=3, split="test")
+    assert len(source) == 360 and source.shape == (16, 16, 3)
+    one, two = (gans.data.load("circle", seed=s).arrays["point"] for s in (1, 2))
+    assert (one != two).any()
+
+
+@pytest.mark.parametrize(
+    "name, near",
+    [
+        ("digit", "did you mean digits?"),
+        ("ring", "did you mean ring8?"),
+        ("tfd:mnist", "did you mean tfds:NAME?"),
+        ("tfds", "did you mean tfds:NAME?"),  # a colon is wanted
+        ("folder:", "did you mean folder:PATH?"),
+        ("digits:3", "did you mean digits?"),  # none is
+        ("circle:", "did you mean circle?"),
+        ("something else", "Known: digits, circle, ring8, grid25, tfds:NAME"),
+    ],
+)
+def test_unknown_names(name, near):
+    with pytest.raises(ValueError) as error:
+        gans.data.load(name)
+    assert repr(name) in str(error.value) and near in str(error.value)
+
+
+@pytest.mark.parametrize("option", [{"channels": 2}, {"resolution": 0}])
+def test_impossible_sizes(option):
+    (key,) = option
+    with pytest.raises(ValueError, match=f"{key} must be .*{option[key]}"):
+        gans.data.load("digits", **option)
+
+
+def test_importing_it_imports_nothing_slow():
+    code = (
+        "import sys, gans.data, gans.data.pipeline, gans.data.tfds, gans.data.digits\n"
+        "slow = {'sklearn', 'tensorflow_datasets', 'tensorflow', 'grain', 'jax'}\n"
+        "print(sorted(slow & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PYTHONPATH": ":".join(p or "." for p in sys.path)},
+    )
+    assert done.stdout.strip() == "[]"
