@@ -59,6 +59,14 @@ def fade_in(start: int, stop: int) -> Schedule:
     return lambda step: jnp.clip((step - start) / (stop - start), 0.0, 1.0)
 
 
+def ramp_up(decay: float) -> Schedule:
+    """EMA decay min(decay, (1 + step) / (10 + step)).
+
+    Short at the start, so that the average soon forgets the first, random weights.
+    """
+    return lambda step: jnp.minimum(decay, (1 + step) / (10 + step))
+
+
 def half_life(steps: float, ramp: float | None = None) -> Schedule:
     """EMA decay whose average forgets half in `steps` steps.
 

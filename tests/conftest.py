@@ -1,12 +1,41 @@
-"""Settings of the test process."""
+"""Settings of the test process, and small versions of the real configs."""
 
+import importlib
 import os
 import pathlib
 
 import jax
+import pytest
 
 # Tests compile many small programs, some of them in several processes: share them.
 CACHE = pathlib.Path(__file__).parent.parent / "build" / "jax-cache"
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
 jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+
+
+def _tiny(variant, preset=None, **changes):
+    module = importlib.import_module(f"configs.{variant}")
+    config = module.get_config(preset) if preset else module.get_config()
+    for player in (config.generator, config.critic):
+        if "widths" in player:
+            player.widths = (8,) * len(player.widths)
+        if "layers" in player:
+            player.layers = tuple(
+                (8, size, stride) for _, size, stride in player.layers
+            )
+    config.batch_size = 4
+    config.latent = 5
+    images = config.resolution is not None
+    config.shape = (
+        (config.resolution, config.resolution, config.channels) if images else (2,)
+    )
+    config.n_classes = 3 if images else None
+    config.update(changes)
+    return config
+
+
+@pytest.fixture(scope="session")
+def tiny():
+    """tiny(variant, preset, **changes) -> its config with 8 channels everywhere."""
+    return _tiny

@@ -17,7 +17,7 @@ from jax import Array
 from gans import networks, optim
 from gans.core import GAN, Bound, Net, Out, Update
 from gans.losses import adversarial
-from gans.schedules import every
+from gans.schedules import every, ramp_up
 
 
 def discriminator_loss(nets, batch, key, state, *, loss, latent):
@@ -122,7 +122,7 @@ def players(config) -> dict[str, Net]:
     tx_g = optimiser(config.generator, config.steps // config.n_critic)
     tx_d = optimiser(config.critic, config.steps)
     return {
-        "g": Net(g, (z, label), tx_g, ema=config.ema),
+        "g": Net(g, (z, label), tx_g, ema=ramp_up(config.ema)),
         "d": Net(d, (x, label), tx_d),
     }
 

@@ -1,0 +1,43 @@
+"""Initialisers by name: their moments."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gans.layers.initial import INITIALISERS, initialiser
+
+SHAPE = (3, 3, 32, 64)  # 18,432 numbers: fan in 288, fan out 576
+
+
+@pytest.mark.parametrize(
+    "name, deviation",
+    [
+        ("normal", 0.02),
+        ("he", np.sqrt(2 / 288)),
+        ("glorot", np.sqrt(2 / (288 + 576))),
+    ],
+)
+def test_moments(name, deviation):
+    w = np.asarray(initialiser(name)(jax.random.key(0), SHAPE, jnp.float32))
+    assert w.shape == SHAPE and w.dtype == np.float32
+    # Standard errors: deviation / sqrt(n) of the mean, 1 / sqrt(2 n) = 0.5 % of it.
+    assert abs(w.mean()) < 5 * deviation / np.sqrt(w.size)
+    np.testing.assert_allclose(w.std(), deviation, rtol=0.026)
+
+
+def test_shapes_of_the_distributions():
+    # Beyond 3 deviations: 0.27 % of a normal one; a uniform one ends at sqrt(3).
+    normal, glorot = (
+        np.asarray(initialiser(name)(jax.random.key(0), SHAPE, jnp.float32))
+        for name in ("normal", "glorot")
+    )
+    assert 0.001 < (np.abs(normal) > 0.06).mean() < 0.005
+    limit = np.sqrt(6 / (288 + 576))
+    assert 0.99 * limit < np.abs(glorot).max() <= limit
+
+
+def test_unknown_name():
+    assert set(INITIALISERS) == {"normal", "he", "glorot"}
+    with pytest.raises(ValueError, match="kernel_init: 'normall'.*glorot.*'normal'"):
+        initialiser("normall")

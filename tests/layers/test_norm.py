@@ -1,0 +1,431 @@
+"""Batch norm, its gain per class, spectral norm: against numpy, torch and Flax."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen as nn
+
+from gans.layers.conv import Conv
+from gans.layers.norm import (
+    BatchNorm,
+    SpectralNorm,
+    power_iteration,
+    spectral_layers,
+)
+
+KEY = jax.random.key(3)
+
+
+def images(*shape, seed=0):
+    return 2 * np.random.default_rng(seed).normal(size=shape).astype(np.float32) + 1
+
+
+def normalised(x, epsilon=1e-5):
+    """(x - mean) / sqrt(variance + epsilon) per channel, in float64."""
+    x = x.astype(np.float64)
+    axes = tuple(range(x.ndim - 1))
+    return (x - x.mean(axes)) / np.sqrt(x.var(axes) + epsilon)
+
+
+LABEL = np.array([2, 0, 1, 2], np.int32)
+
+
+class ForgottenOne(nn.Module):
+    """The mistake: a conditional gain of gamma, not 1 + gamma."""
+
+    n_classes: int
+
+    @nn.compact
+    def __call__(self, x, label, *, train):
+        y = nn.BatchNorm(not train, use_scale=False, use_bias=False)(x)
+        gamma = self.param("gamma", nn.initializers.zeros_init(), (3, x.shape[-1]))
+        return y * gamma[label][:, None, None]
+
+
+def check_plain_at_first(layer):
+    x = images(4, 2, 3, 5)
+    variables = layer.init(KEY, x, LABEL, train=True)
+    y, _ = layer.apply(variables, x, LABEL, train=True, mutable=["batch_stats"])
+    np.testing.assert_allclose(y, normalised(x), atol=1e-5)
+
+
+def test_conditional_batch_norm_starts_as_plain_normalisation():
+    check_plain_at_first(BatchNorm())
+    check_plain_at_first(BatchNorm(n_classes=3))
+    with pytest.raises(AssertionError):
+        check_plain_at_first(ForgottenOne(3))
+
+
+@pytest.mark.parametrize("shape", [(4, 2, 3, 5), (4, 5), (4, 7, 5)])
+def test_conditional_gain_and_bias_are_those_of_the_class(shape):
+    x, rng = images(*shape), np.random.default_rng(1)
+    gamma, beta = rng.normal(size=(2, 3, 5))
+    layer = BatchNorm(n_classes=3)
+    variables = layer.init(KEY, x, LABEL, train=True)
+    assert jax.tree.map(jnp.shape, variables["params"]) == {
+        "gamma": (3, 5),
+        "beta": (3, 5),
+    }
+    variables = {**variables, "params": {"gamma": gamma, "beta": beta}}
+    y, _ = layer.apply(variables, x, LABEL, train=True, mutable=["batch_stats"])
+    axes = tuple(range(1, x.ndim - 1))
+    g, b = (np.expand_dims(t[LABEL], axes) for t in (gamma, beta))
+    np.testing.assert_allclose(y, normalised(x) * (1 + g) + b, atol=2e-5)
+    assert np.abs(y - (normalised(x) * g + b)).max() > 0.5
+
+
+def test_running_statistics_in_training_and_after():
+    x = images(4, 2, 3, 5)
+    mean, var = x.mean((0, 1, 2)), x.var((0, 1, 2))
+    layer = BatchNorm(scale_init=nn.initializers.constant(3.0))
+    variables = layer.init(KEY, x, train=True)
+    y, new = layer.apply(variables, x, train=True, mutable=["batch_stats"])
+    np.testing.assert_allclose(y, 3 * normalised(x), atol=3e-5)
+    # From 0 and 1: a tenth of the way to the batch's.
+    found = new["batch_stats"]["batch"]
+    np.testing.assert_allclose(found["mean"], 0.1 * mean, rtol=1e-4)
+    np.testing.assert_allclose(found["var"], 0.9 + 0.1 * var, rtol=1e-4)
+    # Outside training those are used, and one example's output is its own affair.
+    stored = {**variables, **new}
+    one = layer.apply(stored, x[:1], train=False)
+    expected = 3 * (x[:1] - 0.1 * mean) / np.sqrt(0.9 + 0.1 * var + 1e-5)
+    np.testing.assert_allclose(one, expected, rtol=1e-4, atol=1e-5)
+    assert np.abs(one - y[:1]).max() > 0.5
+
+
+def test_batch_norm_against_torch():
+    torch = pytest.importorskip("torch")
+    x, c = images(4, 2, 3, 5), images(4, 2, 3, 5, seed=1)
+    layer = BatchNorm()
+    variables = layer.init(KEY, x, train=True)
+
+    def weighted(x, epsilon=1e-5):
+        layer = BatchNorm(epsilon=epsilon)
+        y, _ = layer.apply(variables, x, train=True, mutable=["batch_stats"])
+        return (c * y).sum()
+
+    t = torch.tensor(x, dtype=torch.float64, requires_grad=True)
+    y = torch.nn.functional.batch_norm(t.movedim(-1, 1), None, None, training=True)
+    (y.movedim(1, -1) * torch.tensor(c)).sum().backward()
+    grads = jax.grad(weighted)(x)
+    np.testing.assert_allclose(grads, t.grad.numpy(), atol=2e-5)
+    # Statistics taken for constants give another gradient.
+    constant = c / np.sqrt(x.var((0, 1, 2)) + 1e-5)
+    assert np.abs(constant - t.grad.numpy()).max() > 0.1
+
+
+def test_batch_norm_in_half_precision_keeps_float32_statistics():
+    x = jnp.asarray(images(4, 2, 3, 5), jnp.bfloat16)
+    layer = BatchNorm(n_classes=3, dtype=jnp.bfloat16)
+    variables = layer.init(KEY, x, LABEL, train=True)
+    y, new = layer.apply(variables, x, LABEL, train=True, mutable=["batch_stats"])
+    assert y.dtype == jnp.bfloat16
+    assert {a.dtype.name for a in jax.tree.leaves((variables, new))} == {"float32"}
+
+
+def test_conditional_batch_norm_needs_labels():
+    with pytest.raises(ValueError, match="n_classes needs labels, got label=None"):
+        BatchNorm(n_classes=3).init(KEY, images(4, 5), train=True)
+
+
+def test_power_iteration_by_hand():
+    # w = diag(3, 4), u = (1, 1): v = (3, 4) / 5, v w = (9, 16) / 5 of norm
+    # sqrt(337) / 5, which is sigma = v w u; the largest singular value is 4.
+    w = jnp.diag(jnp.array([3.0, 4.0]))
+    sigma, u = power_iteration(w, jnp.ones(2))
+    np.testing.assert_allclose(u, np.array([9, 16]) / np.sqrt(337), rtol=1e-6)
+    np.testing.assert_allclose(sigma, np.sqrt(337) / 5, rtol=1e-6)
+    # A fixed point that is not the largest: u = (1, 0), sigma = 3.
+    sigma, u = power_iteration(w, jnp.array([2.0, 0.0]))
+    np.testing.assert_allclose([sigma, *u], [3, 1, 0], atol=1e-6)
+
+
+def matrix(m, n, seed=0):
+    return np.random.default_rng(seed).normal(size=(m, n)).astype(np.float32)
+
+
+def iterate(w, u):
+    """One iteration in float64: (sigma, v, the new u)."""
+    w, u = np.asarray(w, np.float64), np.asarray(u, np.float64)
+    v = w @ u / np.linalg.norm(w @ u)
+    u = v @ w / np.linalg.norm(v @ w)
+    return v @ w @ u, v, u
+
+
+def test_power_iteration_converges_to_the_largest_singular_value():
+    w, u = matrix(6, 4), np.ones(4, np.float32)
+    largest = np.linalg.svd(w, compute_uv=False)[0]
+    step = jax.jit(power_iteration)
+    found = []
+    for _ in range(60):
+        sigma, u = step(w, u)
+        found.append(float(sigma))
+    np.testing.assert_allclose(found[-1], largest, rtol=1e-5)
+    assert found[0] < 0.99 * largest and max(found) < largest * (1 + 1e-5)
+
+
+def differences(f, w, h=1e-6):
+    """Central differences of f along each entry of w, in float64."""
+    slopes, w = np.empty(w.shape), w.astype(np.float64)
+    for index in np.ndindex(w.shape):
+        step = np.zeros_like(w)
+        step[index] = h
+        slopes[index] = (f(w + step) - f(w - step)) / (2 * h)
+    return slopes
+
+
+def test_sigma_moves_with_w_only_through_v_w_u():
+    w, first = matrix(5, 3), np.ones(3, np.float32)
+    _, v, u = iterate(w, first)
+    grads = jax.grad(lambda w: power_iteration(w, first)[0])(w)
+    fixed = differences(lambda w: v @ w @ u, w)  # which is the outer product v u
+    np.testing.assert_allclose(grads, fixed, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(grads, np.outer(v, u), rtol=1e-4, atol=1e-6)
+    # Were u and v to move with w as well, before convergence, it would be another.
+    free = differences(lambda w: iterate(w, first)[0], w)
+    assert np.abs(grads - free).max() > 0.01
+
+
+def test_sigma_does_not_move_with_the_stored_u():
+    slope = jax.grad(lambda u: power_iteration(matrix(5, 3), u)[0])(jnp.ones(3))
+    np.testing.assert_array_equal(slope, 0)
+
+
+# Layers, an input that makes the output the normalised kernel as a matrix, its shape.
+def one_hot_patches(k, c):
+    return jnp.eye(k * k * c).reshape(-1, k, k, c)
+
+
+WRAPPED = {
+    "dense": (nn.Dense(5), jnp.eye(6), (6, 5)),
+    "conv": (Conv(5, (3, 3), padding="VALID"), one_hot_patches(3, 2), (18, 5)),
+    "embed": (nn.Embed(7, 4), jnp.arange(7), (7, 4)),
+}
+
+
+@functools.cache
+def wrapped(name):
+    """The wrapped layer, its first variables, jitted `train` and `read`, its input.
+
+    train(variables) -> (normalised kernel, variables of the next pass).
+    """
+    layer, x, shape = WRAPPED[name]
+    module = SpectralNorm(layer)
+    variables = jax.jit(functools.partial(module.init, train=True))(KEY, x)
+
+    @jax.jit
+    def train(variables):
+        y, new = module.apply(variables, x, train=True, mutable=["spectral"])
+        return y.reshape(shape), {**variables, **new}
+
+    @jax.jit
+    def read(variables):
+        y, new = module.apply(variables, x, train=False, mutable=["spectral"])
+        return y.reshape(shape), {**variables, **new}
+
+    return variables, train, read
+
+
+def kernel_and_u(variables):
+    (w,) = (p for p in jax.tree.leaves(variables["params"]) if p.ndim > 1)
+    return np.asarray(w).reshape(-1, w.shape[-1]), only_u(variables)
+
+
+def only_u(variables):
+    (u,) = jax.tree.leaves(variables["spectral"])
+    return np.asarray(u)
+
+
+@pytest.mark.parametrize("name", WRAPPED)
+def test_wrapped_kernel_gets_spectral_norm_1(name):
+    variables, train, read = wrapped(name)
+    w, u = kernel_and_u(variables)
+    assert w.shape == WRAPPED[name][2] and u.shape == w.shape[1:]
+    np.testing.assert_allclose(np.linalg.norm(u), 1, rtol=1e-6)
+    first, _ = train(variables)
+    for _ in range(150):
+        last, variables = train(variables)
+    assert np.linalg.svd(last)[1][0] == pytest.approx(1, rel=1e-4)
+    assert np.linalg.svd(first)[1][0] > 1.01  # one pass is not enough
+    np.testing.assert_allclose(read(variables)[0], last, rtol=1e-4, atol=1e-6)
+    np.testing.assert_array_equal(kernel_and_u(variables)[0], w)
+
+
+@pytest.mark.parametrize("name", WRAPPED)
+def test_one_iteration_per_stored_pass(name):
+    variables, train, read = wrapped(name)
+    for _ in range(3):
+        w, u = kernel_and_u(variables)
+        sigma, _, after = iterate(w, u)
+        for _ in range(2):  # a pass whose stats are dropped does not move u
+            y, new = train(variables)
+            np.testing.assert_allclose(y, w / sigma, rtol=2e-5, atol=1e-6)
+            np.testing.assert_allclose(only_u(new), after, rtol=2e-5, atol=1e-6)
+        assert np.abs(after - u).max() > 1e-3
+        # Outside training: the same sigma from the stored u, which stays.
+        y, kept = read(variables)
+        np.testing.assert_allclose(y, w / sigma, rtol=2e-5, atol=1e-6)
+        np.testing.assert_array_equal(only_u(kept), u)
+        variables = new
+
+
+def test_stored_kernel_is_the_initialised_one():
+    # sigma divides on the way to the layer; the parameter itself stays N(0, 0.02).
+    given = 0.02 * matrix(6, 5)
+    init = lambda key, shape, dtype: jnp.asarray(given, dtype)  # noqa: E731
+    layer = SpectralNorm(nn.Dense(5, kernel_init=init))
+    variables = layer.init(KEY, jnp.eye(6), train=True)
+    np.testing.assert_allclose(kernel_and_u(variables)[0], given, rtol=1e-6)
+
+
+def gradient_of_kernel(c):
+    """d sum(c w / sigma) / dw by SpectralNorm, with its w and u."""
+    variables, _, _ = wrapped("dense")
+    layer, x, _ = WRAPPED["dense"]
+
+    def weighted(params):
+        y, _ = SpectralNorm(layer).apply(
+            {**variables, "params": params}, x, train=True, mutable=["spectral"]
+        )
+        return (c * y).sum()
+
+    grads = jax.jit(jax.grad(weighted))(variables["params"])
+    return kernel_and_u({**variables, "params": grads})[0], *kernel_and_u(variables)
+
+
+def test_gradient_of_a_normalised_kernel():
+    c = matrix(6, 5, seed=1).astype(np.float64)
+    grads, w, u = gradient_of_kernel(c)
+    _, v, u = iterate(w, u)
+    fixed = differences(lambda w: (c * w).sum() / (v @ w @ u), w)
+    np.testing.assert_allclose(grads, fixed, rtol=1e-4, atol=1e-5)
+    # Equation 12 of arXiv 1802.05957: (c - <c, w / sigma> v u) / sigma.
+    sigma = v @ w @ u
+    exact = (c - (c * w).sum() / sigma * np.outer(v, u)) / sigma
+    np.testing.assert_allclose(grads, exact, rtol=1e-4, atol=1e-5)
+    # Sigma taken for a constant gives another.
+    assert np.abs(grads - c / sigma).max() > 0.01
+
+
+def test_against_torch():
+    torch = pytest.importorskip("torch")
+    c = matrix(6, 5, seed=1).astype(np.float64)
+    grads, w, u = gradient_of_kernel(c)
+    # Torch's iteration starts from its right vector: its weight is our matrix w.
+    linear = torch.nn.Linear(5, 6, bias=False, dtype=torch.float64)
+    linear.weight.data = torch.tensor(w, dtype=torch.float64)
+    linear = torch.nn.utils.parametrizations.spectral_norm(linear)
+    norm = linear.parametrizations.weight[0]
+    norm._v = torch.tensor(u, dtype=torch.float64)
+    linear.train()
+    weight = linear.weight
+    (torch.tensor(c) * weight).sum().backward()
+    y, new = wrapped("dense")[1](wrapped("dense")[0])
+    np.testing.assert_allclose(y, weight.detach().numpy(), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(only_u(new), norm._v.numpy(), rtol=1e-5)
+    theirs = linear.parametrizations.weight.original.grad.numpy()
+    np.testing.assert_allclose(grads, theirs, rtol=1e-4, atol=1e-5)
+    again = linear.weight.detach().numpy()  # one iteration more
+    assert np.abs(y - again).max() > 1e-4
+
+
+def test_against_flax():
+    variables, train, _ = wrapped("conv")
+    layer, x, shape = WRAPPED["conv"]
+    theirs = nn.SpectralNorm(nn.Conv(5, (3, 3), padding="VALID"))
+    state = theirs.init(KEY, x, update_stats=True)
+    w, u = kernel_and_u(variables)
+    params = {"layer_instance": variables["params"]["layer"]}
+    stats = jax.tree.map(lambda a: u[None] if a.ndim else a, state["batch_stats"])
+    for _ in range(4):
+        y, variables = train(variables)
+        z, new = theirs.apply(
+            {"params": params, "batch_stats": stats},
+            x,
+            update_stats=True,
+            mutable=["batch_stats"],
+        )
+        stats = new["batch_stats"]
+        np.testing.assert_allclose(y, z.reshape(shape), rtol=2e-4, atol=1e-5)
+    # Theirs is a pass ahead of the one before.
+    assert np.abs(y - train(variables)[0]).max() > 1e-5
+
+
+def test_sigma_is_float32_in_half_precision():
+    w = matrix(64, 64)
+    layer = SpectralNorm(nn.Dense(64, dtype=jnp.bfloat16, use_bias=False))
+    variables = layer.init(KEY, jnp.eye(64), train=True)
+    variables = {**variables, "params": {"layer": {"kernel": jnp.asarray(w)}}}
+    y, new = layer.apply(variables, jnp.eye(64), train=True, mutable=["spectral"])
+    assert y.dtype == jnp.bfloat16
+    assert only_u(variables).dtype == only_u(new).dtype == np.float32
+    sigma = iterate(w, only_u(variables))[0]
+
+    def share_equal(sigma):
+        return float((y == jnp.asarray(w / sigma, jnp.bfloat16)).mean())
+
+    # Float32's rounding of sigma moves one entry in 2^15; bfloat16's, many.
+    assert share_equal(sigma) > 0.99
+    assert share_equal(sigma * (1 + 2**-8)) < 0.7
+
+
+def test_half_precision_parameters_are_normalised_by_a_float32_sigma():
+    layer = SpectralNorm(nn.Dense(5, param_dtype=jnp.bfloat16, dtype=jnp.bfloat16))
+    variables = layer.init(KEY, jnp.eye(6), train=True)
+    y, new = layer.apply(variables, jnp.eye(6), train=True, mutable=["spectral"])
+    w, u = kernel_and_u(variables)
+    assert y.dtype == w.dtype == jnp.bfloat16 and u.dtype == np.float32
+    after = iterate(w.astype(np.float32), u)[2]
+    np.testing.assert_allclose(only_u(new), after, rtol=1e-5)
+
+
+def test_vmap_over_seeds_equals_single_runs():
+    layer, x, _ = WRAPPED["conv"]
+    module = SpectralNorm(layer)
+
+    def run(key):
+        variables = module.init(key, x, train=True)
+        y, new = module.apply(variables, x, train=True, mutable=["spectral"])
+        return y, new["spectral"]
+
+    keys = jax.random.split(KEY, 3)
+    together = jax.jit(jax.vmap(run))(keys)
+    for i, key in enumerate(keys):
+        alone = jax.jit(run)(key)
+        for a, b in zip(*map(jax.tree.leaves, (together, alone)), strict=True):
+            np.testing.assert_allclose(a[i], b, rtol=1e-4, atol=1e-5)
+    assert np.abs(together[0][0] - together[0][1]).max() > 0.01
+
+
+def test_frozen_layer_passes_gradients_to_its_input():
+    variables, _, _ = wrapped("dense")
+    layer = SpectralNorm(WRAPPED["dense"][0])
+    x = jnp.asarray(matrix(2, 6))
+    grads = jax.jit(jax.grad(lambda x: layer.apply(variables, x, train=False).sum()))(x)
+    w, u = kernel_and_u(variables)
+    expected = (w / iterate(w, u)[0]).sum(1)
+    np.testing.assert_allclose(grads, [expected, expected], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("spectral", [False, True])
+def test_spectral_layers(spectral):
+    class Two(nn.Module):
+        @nn.compact
+        def __call__(self, x, *, train):
+            make = spectral_layers(spectral, train)
+            h = make(nn.Dense, 4, name="a")(x)
+            return make(nn.Dense, 3, use_bias=False, name="b")(h)
+
+    variables = Two().init(KEY, jnp.ones((2, 6)), train=True)
+    shapes = jax.tree.map(jnp.shape, variables)
+    a, b = {"kernel": (6, 4), "bias": (4,)}, {"kernel": (4, 3)}
+    if spectral:
+        assert shapes["params"] == {"a": {"layer": a}, "b": {"layer": b}}
+        assert shapes["spectral"] == {"a": {"kernel/u": (4,)}, "b": {"kernel/u": (3,)}}
+    else:
+        assert shapes == {"params": {"a": a, "b": b}}
+    again = Two().apply(variables, jnp.ones((2, 6)), train=False)
+    assert again.shape == (2, 3)

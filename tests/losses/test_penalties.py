@@ -1,0 +1,224 @@
+"""The gradient penalty: by hand, in numpy, in torch; per example, over all axes."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gans.losses.penalties import gradient_norms, gradient_penalty
+
+KEY = jax.random.key(7)
+
+
+def pair(shape=(5, 2, 3, 2), seed=0):
+    """A batch of real and one of fake examples."""
+    rng = np.random.default_rng(seed)
+    return rng.uniform(-1, 1, size=(2, *shape)).astype(np.float32)
+
+
+def test_linear_critic_by_hand():
+    # The gradient of 3 x + 4 y is (3, 4) everywhere: norm 5, penalty (5 - 1)^2 = 16.
+    real, fake = pair((6, 2))
+    w = jnp.array([3.0, 4.0])
+    penalty = gradient_penalty(lambda x: x @ w, real, fake, KEY)
+    assert penalty.shape == () and penalty.dtype == jnp.float32
+    np.testing.assert_allclose(penalty, 16, rtol=1e-6)
+    np.testing.assert_allclose(
+        gradient_norms(lambda x: x @ w, real), [5] * 6, rtol=1e-6
+    )
+    # Of norm 1: no penalty.
+    unit = gradient_penalty(lambda x: x @ w / 5, real, fake, KEY)
+    np.testing.assert_allclose(unit, 0, atol=1e-12)
+    # Its derivative along w is 2 (|w| - 1) w / |w| = 8 (0.6, 0.8).
+    slope = jax.grad(lambda w: gradient_penalty(lambda x: x @ w, real, fake, KEY))(w)
+    np.testing.assert_allclose(slope, [4.8, 6.4], rtol=1e-5)
+
+
+def test_norm_is_over_all_axes():
+    # A gradient of 0.25 at each of 2 x 4 x 2 = 16 numbers: norm 0.25 sqrt(16) = 1.
+    real, fake = pair((3, 2, 4, 2))
+    flat = lambda x: 0.25 * x.sum(axis=(1, 2, 3))  # noqa: E731
+    np.testing.assert_allclose(gradient_norms(flat, real), [1, 1, 1], rtol=1e-6)
+    np.testing.assert_allclose(gradient_penalty(flat, real, fake, KEY), 0, atol=1e-12)
+
+
+def points(penalty, real, fake, key=KEY):
+    """Where `penalty` asks for the critic's gradient."""
+    seen = []
+
+    def critic(x):
+        jax.debug.callback(lambda x: seen.append(np.asarray(x)), x)
+        return (x**2).reshape(len(x), -1).sum(1)
+
+    jax.block_until_ready(penalty(critic, real, fake, key))
+    jax.effects_barrier()
+    return seen[0]
+
+
+def mixing_weights(penalty, real, fake):
+    """The weights [B], after a check that each example has one, for all its axes."""
+    alpha = (points(penalty, real, fake) - real) / (fake - real)
+    alpha = alpha.reshape(len(real), -1)
+    np.testing.assert_allclose(alpha, alpha[:, :1] + 0 * alpha, atol=1e-4)
+    return alpha.mean(1)
+
+
+def mixed(shape_of_alpha, norm):
+    """A gradient penalty with the parts that are mistaken so easily left open."""
+
+    def penalty(critic, real, fake, key):
+        alpha = jax.random.uniform(key, shape_of_alpha(real.shape))
+        grads = jax.grad(lambda x: critic(x).sum())(real + alpha * (fake - real))
+        return jnp.mean((norm(grads) - 1) ** 2)
+
+    return penalty
+
+
+def per_example(shape):
+    return (shape[0],) + (1,) * (len(shape) - 1)
+
+
+def over_all(grads):
+    return jnp.sqrt((grads**2).reshape(len(grads), -1).sum(1))
+
+
+ALPHA_PER_PIXEL = mixed(lambda shape: (*shape[:-1], 1), over_all)
+ALPHA_PER_BATCH = mixed(lambda shape: (1,) * len(shape), over_all)
+NORM_PER_CHANNEL = mixed(per_example, lambda g: jnp.sqrt((g**2).sum(axis=(1, 2))))
+NORM_PER_PIXEL = mixed(per_example, lambda g: jnp.sqrt((g**2).sum(axis=-1)))
+
+
+def test_one_mixing_weight_per_example():
+    real = np.zeros((2000, 1, 2, 1), np.float32)
+    alpha = mixing_weights(gradient_penalty, real, real + 1)
+    assert len(np.unique(alpha)) > 1990
+    # Uniform in [0, 1): the largest gap of the empirical distribution is below
+    # 1.95 / sqrt(2000) = 0.044 but once in a thousand draws.
+    assert alpha.min() >= 0 and alpha.max() < 1
+    ranks = np.arange(2000) / 2000
+    assert np.abs(np.sort(alpha) - ranks).max() < 0.044
+
+
+def test_mixing_weights_are_checked():
+    real, fake = pair()
+    mixing_weights(gradient_penalty, real, fake)
+    with pytest.raises(AssertionError):
+        mixing_weights(ALPHA_PER_PIXEL, real, fake)
+    assert np.ptp(mixing_weights(ALPHA_PER_BATCH, real, fake)) < 1e-4
+    assert np.ptp(mixing_weights(gradient_penalty, real, fake)) > 0.1
+
+
+def network(n=12, hidden=4, seed=1):
+    """Weights of the critic tanh(x w) v, on n numbers."""
+    rng = np.random.default_rng(seed)
+    return {"w": rng.normal(size=(n, hidden)), "v": rng.normal(size=hidden)}
+
+
+def critic_of(p):
+    return lambda x: jnp.tanh(x.reshape(len(x), -1) @ p["w"]) @ p["v"]
+
+
+def numpy_penalty(p, x):
+    """d/dx tanh(x w) v = w ((1 - tanh^2(x w)) v), in float64."""
+    h = np.tanh(x.reshape(len(x), -1).astype(np.float64) @ p["w"])
+    grads = ((1 - h**2) * p["v"]) @ p["w"].T
+    return ((np.sqrt((grads**2).sum(1)) - 1) ** 2).mean()
+
+
+def numpy_slopes(p, x, h=1e-6):
+    """Central differences of `numpy_penalty` along each weight."""
+    slopes = {}
+    for name, value in p.items():
+        slopes[name] = np.empty_like(value)
+        for index in np.ndindex(value.shape):
+            step = np.zeros_like(value)
+            step[index] = h
+            up, down = ({**p, name: value + s} for s in (step, -step))
+            slopes[name][index] = (
+                (numpy_penalty(up, x) - numpy_penalty(down, x)) / 2 / h
+            )
+    return slopes
+
+
+def torch_value_and_slopes(p, x):
+    torch = pytest.importorskip("torch")
+    p = {
+        k: torch.tensor(a, dtype=torch.float64, requires_grad=True)
+        for k, a in p.items()
+    }
+    x = torch.tensor(x, dtype=torch.float64, requires_grad=True)
+    logits = torch.tanh(x.flatten(1) @ p["w"]) @ p["v"]
+    (grads,) = torch.autograd.grad(logits.sum(), x, create_graph=True)
+    penalty = ((grads.flatten(1).norm(2, dim=1) - 1) ** 2).mean()
+    penalty.backward()
+    return penalty.item(), {k: a.grad.numpy() for k, a in p.items()}
+
+
+def numpy_value_and_slopes(p, x):
+    return numpy_penalty(p, x), numpy_slopes(p, x)
+
+
+def check(penalty, reference):
+    """Value and second derivatives of `penalty` at points of one weight per example."""
+    real, fake = pair()
+    p = network()
+    alpha = np.asarray(jax.random.uniform(KEY, (5, 1, 1, 1)))
+    value, slopes = reference(p, real + alpha * (fake - real))
+    weights = jax.tree.map(lambda a: jnp.asarray(a, jnp.float32), p)
+    mine, grads = jax.jit(
+        jax.value_and_grad(lambda p: penalty(critic_of(p), real, fake, KEY))
+    )(weights)
+    np.testing.assert_allclose(mine, value, rtol=1e-5)
+    for name in p:
+        np.testing.assert_allclose(grads[name], slopes[name], rtol=2e-4, atol=2e-4)
+
+
+@pytest.mark.parametrize("reference", [numpy_value_and_slopes, torch_value_and_slopes])
+def test_against_references(reference):
+    check(gradient_penalty, reference)
+    for wrong in (ALPHA_PER_PIXEL, ALPHA_PER_BATCH, NORM_PER_CHANNEL, NORM_PER_PIXEL):
+        with pytest.raises(AssertionError):
+            check(wrong, reference)
+
+
+def test_flat_critic_has_a_penalty_of_1_and_no_nan():
+    # |0 - 1|^2 = 1. The root's derivative at 0 is not finite: none may flow.
+    real, fake = pair()
+    w = jnp.float32(0)
+    value, slope = jax.value_and_grad(
+        lambda w: gradient_penalty(lambda x: w * x.sum(axis=(1, 2, 3)), real, fake, KEY)
+    )(w)
+    assert value == 1 and slope == 0
+
+
+def test_other_examples_are_not_touched_by_a_flat_one():
+    # relu(x): slope 1 on positive, 0 on negative examples; penalties 0 and 1.
+    x = jnp.array([[2.0], [-2.0], [3.0]])
+    np.testing.assert_array_equal(
+        gradient_norms(lambda x: jax.nn.relu(x)[:, 0], x), [1, 0, 1]
+    )
+    slope = jax.grad(lambda x: gradient_norms(lambda x: x[:, 0] ** 2, x).sum())
+    # |d x^2 / dx| = 2 |x|, whose slope is +-2, and the subgradient 0 at 0.
+    np.testing.assert_allclose(
+        slope(jnp.array([[3.0], [-3.0], [0.0]]))[:, 0], [2, -2, 0]
+    )
+
+
+def test_half_precision_critic_gives_a_float32_penalty():
+    real, fake = pair()
+    w = jnp.linspace(-1, 1, 12).astype(jnp.bfloat16)
+    critic = lambda x: x.astype(jnp.bfloat16).reshape(len(x), -1) @ w  # noqa: E731
+    norms = gradient_norms(critic, real)
+    assert norms.dtype == jnp.float32 and norms.shape == (5,)
+    exact = np.linalg.norm(np.asarray(w, np.float64))
+    np.testing.assert_allclose(norms, [exact] * 5, rtol=1e-6)
+    assert gradient_penalty(critic, real, fake, KEY).dtype == jnp.float32
+
+
+def test_key_decides():
+    real, fake = pair()
+    first, again, other = (
+        points(gradient_penalty, real, fake, jax.random.key(k)) for k in (0, 0, 1)
+    )
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(first - other).max() > 0.1

@@ -1,0 +1,120 @@
+"""Multilayer perceptrons: sizes, ranges, equations, dropout, labels."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gans.core import Bound
+from gans.networks import mlp
+
+LABEL = jnp.array([1, 0, 2, 1], jnp.int32)
+X = np.random.default_rng(0).normal(size=(4, 2)).astype(np.float32)
+
+
+def bound(module, *inputs, train=False):
+    """The network closed over its first variables."""
+    keys = {"params": jax.random.key(0), "dropout": jax.random.key(1)}
+    variables = jax.jit(functools.partial(module.init, train=True))(keys, *inputs)
+    return Bound(module, variables["params"], {}, train)
+
+
+def count(params):
+    return sum(p.size for p in jax.tree.leaves(params))
+
+
+def test_points():
+    g = bound(mlp.Generator((2,)), jnp.ones((1, 10)))
+    # 10 x 128 + 128, 128 x 128 + 128, 128 x 2 + 2.
+    assert count(g.params) == 1408 + 16512 + 258
+    y = g(100 * jnp.ones((3, 10)))
+    assert y.shape == (3, 2) and y.dtype == jnp.float32
+    assert jnp.abs(y).max() > 1  # points have no bounds
+    d = bound(mlp.Critic(), X)
+    assert count(d.params) == (2 * 128 + 128) + 16512 + 129
+    assert d(X).shape == (4,) and d(X).dtype == jnp.float32
+
+
+def test_images_are_in_range():
+    g = bound(mlp.Generator((4, 5, 3), widths=(8,)), jnp.ones((1, 6)))
+    y = g(100 * jax.random.normal(jax.random.key(0), (7, 6)))
+    assert y.shape == (7, 4, 5, 3)
+    assert 0.9 < jnp.abs(y).max() <= 1
+    d = bound(mlp.Critic(widths=(8,)), y)
+    assert d(y).shape == (7,)
+    assert count(d.params) == 60 * 8 + 8 + 9
+
+
+def layers(params, names, slope, x):
+    """The network in numpy: hidden layers, then what comes out."""
+    hidden = []
+    for name in names:
+        p = params[name]
+        x = x @ np.asarray(p["kernel"], np.float64) + np.asarray(p["bias"])
+        if name != "out":
+            x = np.where(x > 0, x, slope * x)
+            hidden.append(x)
+    return hidden, x
+
+
+def test_equations_and_features():
+    d = bound(mlp.Critic(widths=(8, 6), slope=0.2), X)
+    hidden, logits = layers(d.params, ("dense0", "dense1", "out"), 0.2, X)
+    np.testing.assert_allclose(d(X), logits[:, 0], rtol=1e-4, atol=1e-6)
+    features = d.features(X)
+    assert set(features) == {"hidden0", "hidden1"}
+    for i in range(2):
+        np.testing.assert_allclose(features[f"hidden{i}"], hidden[i], atol=1e-6)
+    # Another slope is another function.
+    other = layers(d.params, ("dense0", "dense1", "out"), 0.0, X)[1]
+    assert np.abs(d(X) - other[:, 0]).max() > 1e-3
+    g = bound(mlp.Generator((2,), widths=(8, 6)), X)
+    points = layers(g.params, ("dense0", "dense1", "out"), 0.0, X)[1]
+    np.testing.assert_allclose(g(X), points, rtol=1e-4, atol=1e-6)
+
+
+def test_dropout_in_training_only():
+    network = mlp.Critic(widths=(64,), dropout=0.5)
+    d = bound(network, X, train=True)
+    first, again, other = (d(X, key=jax.random.key(k)) for k in (0, 0, 1))
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).all()
+    still = Bound(network, d.params, {}, False)
+    np.testing.assert_array_equal(still(X), still(X, key=jax.random.key(0)))
+    # What is kept is doubled: the mean over masks is the output without one.
+    many = jax.vmap(lambda k: d(X, key=k))(jax.random.split(jax.random.key(2), 4000))
+    deviation = many.std(0) / np.sqrt(4000)
+    assert (jnp.abs(many.mean(0) - still(X)) < 5 * deviation).all()
+
+
+def test_labels_join_the_input():
+    options = {"widths": (8,), "condition": "concat", "n_classes": 3}
+    g = bound(mlp.Generator((2,), **options), X, LABEL)
+    d = bound(mlp.Critic(**options), X, LABEL)
+    for net in (g, d):
+        assert net.params["label"]["embedding"].shape == (3, 50)
+        assert net.params["dense0"]["kernel"].shape == (52, 8)
+        assert (net(X, LABEL) != net(X, (LABEL + 1) % 3)).any()
+        with pytest.raises(ValueError, match="needs data with labels"):
+            net(X)
+
+
+@pytest.mark.parametrize("network", [mlp.Generator((2,)), mlp.Critic()])
+def test_labels_are_ignored_without_a_condition(network):
+    net = bound(network, X)
+    np.testing.assert_array_equal(net(X), net(X, LABEL))
+    wrong = network.copy(condition="projection", n_classes=3)
+    with pytest.raises(ValueError, match="'projection': this network knows .*concat"):
+        bound(wrong, X, LABEL)
+
+
+def test_half_precision_networks_give_float32():
+    for network in (mlp.Generator((2,)), mlp.Critic()):
+        full = bound(network, X)
+        half = Bound(network.copy(dtype=jnp.bfloat16), full.params, {}, False)
+        assert half(X).dtype == jnp.float32
+        assert {p.dtype.name for p in jax.tree.leaves(full.params)} == {"float32"}
+        np.testing.assert_allclose(half(X), full(X), atol=0.05)
+        assert (half(X) != full(X)).any()  # it was in half precision

@@ -1,0 +1,61 @@
+"""cGAN: both ways of conditioning hear the label, in both networks."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gans import core
+from gans.variants import cgan
+
+KEY = jax.random.key(0)
+
+
+@pytest.fixture(scope="module", params=["concat", "projection"])
+def game(request, tiny):
+    config = tiny("cgan")
+    for player in (config.generator, config.critic):
+        player.condition = request.param
+    game = cgan.build(config)
+    state = jax.jit(functools.partial(core.init, game))(KEY)
+    # Conditional gains start equal for all classes: give every parameter some noise.
+    leaves, tree = jax.tree.flatten(state.params)
+    keys = jax.random.split(KEY, len(leaves))
+    noisy = [
+        p + 0.1 * jax.random.normal(k, p.shape)
+        for p, k in zip(leaves, keys, strict=True)
+    ]
+    return game, state.replace(params=jax.tree.unflatten(tree, noisy)), config
+
+
+def test_the_label_changes_what_each_network_says(game):
+    game, state, config = game
+    nets = core.bind(game, state, train=False)
+    z = jnp.ones((3, config.latent))
+    x = jnp.ones((3, *config.shape))
+    labels = jnp.array([0, 0, 1])
+    samples, logits = nets["g"](z, labels), nets["d"](x, labels)
+    np.testing.assert_allclose(samples[0], samples[1], rtol=1e-5)
+    assert not np.allclose(samples[0], samples[2], rtol=1e-3)
+    np.testing.assert_allclose(logits[0], logits[1], rtol=1e-5)
+    assert not np.allclose(logits[0], logits[2], rtol=1e-3)
+
+
+def test_latents_take_the_classes_in_turn(game):
+    game, _, _ = game
+    inputs = game.latents(KEY, 7)
+    np.testing.assert_array_equal(inputs["label"], [0, 1, 2, 0, 1, 2, 0])
+
+
+def test_data_without_labels_is_refused(tiny):
+    with pytest.raises(ValueError, match="'digits' has none"):
+        cgan.build(tiny("cgan", n_classes=None))
+
+
+def test_networks_without_a_condition_are_refused(tiny):
+    config = tiny("cgan")
+    config.critic.condition = None
+    with pytest.raises(ValueError, match="config.critic.condition"):
+        cgan.build(config)

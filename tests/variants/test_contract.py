@@ -1,0 +1,148 @@
+"""What every variant promises, found by listing `gans/variants` and `configs`."""
+
+import functools
+import importlib
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from experiments.checkpoint import Checkpoints
+from gans import core
+
+ROOT = pathlib.Path(__file__).parent.parent.parent
+VARIANTS = sorted(
+    p.stem for p in (ROOT / "gans" / "variants").glob("*.py") if p.stem != "__init__"
+)
+KEY = jax.random.key(11)
+
+
+def presets(variant):
+    module = importlib.import_module(f"configs.{variant}")
+    with pytest.raises(ValueError) as error:
+        module.get_config("nonsense")
+    listed = str(error.value).split("is not one of ")[1].split("; did you")[0]
+    return [name.strip("[]' ") for name in listed.split(",")]
+
+
+def build(config):
+    return importlib.import_module(f"gans.variants.{config.variant}").build(config)
+
+
+def batch_of(config, key=KEY):
+    key_x, key_label = jax.random.split(key)
+    x = jnp.tanh(jax.random.normal(key_x, (config.batch_size, *config.shape)))
+    if len(config.shape) == 1:
+        return {"point": x}
+    label = jax.random.randint(key_label, (config.batch_size,), 0, config.n_classes)
+    return {"image": x, "label": label}
+
+
+@pytest.fixture(scope="module", params=VARIANTS)
+def trained(request, tiny):
+    """(config, gan, states, metrics) of the first few steps of each variant."""
+    config = tiny(request.param)
+    gan = build(config)
+    step = jax.jit(core.make_step(gan))
+    states = [jax.jit(functools.partial(core.init, gan))(KEY)]
+    metrics = []
+    for i in range(config.n_critic + 1):
+        batch = batch_of(config, jax.random.key(i))
+        state, found = step(states[-1], batch, KEY)
+        states.append(state)
+        metrics.append(found)
+    assert step._cache_size() == 1, "more than one compilation"
+    return config, gan, states, metrics
+
+
+def equal(a, b):
+    assert jax.tree.structure(a) == jax.tree.structure(b)
+    pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+    return all(x.dtype == y.dtype and np.array_equal(x, y) for x, y in pairs)
+
+
+def test_there_is_a_config_for_every_variant():
+    configs = {p.stem for p in (ROOT / "configs").glob("*.py")}
+    assert set(VARIANTS) <= configs
+    assert len(VARIANTS) >= 8
+
+
+def test_steps_are_finite(trained):
+    _, gan, states, metrics = trained
+    for leaf in jax.tree.leaves(states[-1]):
+        assert np.isfinite(leaf).all()
+    for i, found in enumerate(metrics):
+        for update in gan.updates:
+            due = update.when is None or bool(update.when(jnp.int32(i)))
+            for name, value in found.items():
+                assert value.dtype == jnp.float32 and value.shape == ()
+                if name.startswith(f"{update.name}/"):
+                    assert np.isfinite(value) == due, (i, name, value)
+
+
+def test_both_players_move(trained):
+    _, gan, states, _ = trained
+    for name in gan.nets:
+        assert not equal(states[0].params[name], states[-1].params[name]), name
+
+
+def test_each_update_moves_only_what_it_trains(trained):
+    config, gan, states, _ = trained
+    state = states[-1]
+    for update in gan.updates:
+        play = jax.jit(functools.partial(core.play, gan, update))
+        changes, _ = play(state, batch_of(config), KEY)
+        assert set(changes["params"]) == set(changes["opt"]) == set(update.trains)
+        assert set(changes["stats"]) <= set(update.trains)
+        for name in update.trains:
+            assert not equal(changes["params"][name], state.params[name])
+
+
+def test_samples_have_the_shape_and_range_of_the_data(trained):
+    config, gan, states, _ = trained
+    inputs = gan.latents(KEY, 6)
+    samples = jax.jit(functools.partial(core.sample, gan))(states[-1], inputs)
+    assert samples.shape == (6, *config.shape)
+    assert samples.dtype == jnp.float32
+    if len(config.shape) == 3:
+        assert np.abs(samples).max() <= 1
+    assert float(samples.std(axis=0).max()) > 0, "all samples are the same"
+
+
+def test_a_restored_state_is_the_saved_one(trained, tmp_path):
+    _, gan, states, _ = trained
+    checkpoints = Checkpoints(tmp_path, keep=1)
+    checkpoints.save(3, states[-1], {"stream": 0})
+    checkpoints.close()
+    template = jax.eval_shape(functools.partial(core.init, gan), KEY)
+    restored, extra = Checkpoints(tmp_path, keep=1).restore(template)
+    assert equal(restored, states[-1])
+    assert extra["stream"] == 0
+    assert not equal(restored, states[-2]), "the comparison sees no difference"
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_preset_traces_at_full_size(variant):
+    for preset in presets(variant):
+        config = importlib.import_module(f"configs.{variant}").get_config(preset)
+        images = config.resolution is not None
+        side = (config.resolution, config.resolution, config.channels)
+        config.shape = side if images else (2,)
+        config.n_classes = 10 if images else None
+        gan = build(config)
+        state = jax.eval_shape(functools.partial(core.init, gan), KEY)
+        batch = jax.eval_shape(functools.partial(batch_of, config))
+        after, _ = jax.eval_shape(core.make_step(gan), state, batch, KEY)
+        assert jax.tree.structure(after) == jax.tree.structure(state), preset
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_bfloat16_networks_keep_float32_parameters_and_losses(variant, tiny):
+    config = tiny(variant, dtype="bfloat16")
+    gan = build(config)
+    state = jax.jit(functools.partial(core.init, gan))(KEY)
+    _, metrics = jax.eval_shape(core.make_step(gan), state, batch_of(config), KEY)
+    for leaf in jax.tree.leaves((state.params, metrics)):
+        assert leaf.dtype == jnp.float32

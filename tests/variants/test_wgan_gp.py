@@ -1,0 +1,51 @@
+"""WGAN-GP: Algorithm 1, put together by hand."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from gans import core
+from gans.variants import gan, wgan_gp
+
+KEY = jax.random.key(0)
+
+
+def test_the_critic_s_loss_is_algorithm_1(tiny):
+    config = tiny("wgan_gp", "ring8", gp_weight=10.0)
+    game = wgan_gp.build(config)
+    state = jax.jit(functools.partial(core.init, game))(KEY)
+    nets = core.bind(game, state, train=True)
+    real = jax.random.normal(KEY, (6, 2))
+    value, out = game.updates[0].loss(nets, {"point": real}, KEY, state)
+
+    key_g, _, key_gp = jax.random.split(KEY, 3)
+    fake, _ = gan.generate(nets["g"], 6, None, key_g, config.latent)
+    distance = jnp.mean(nets["d"](real)) - jnp.mean(nets["d"](fake))
+    terms = []
+    for i, a in enumerate(jax.random.uniform(key_gp, (6, 1))):
+        x = a * fake[i] + (1 - a) * real[i]
+        slope = jax.grad(lambda x: nets["d"](x[None])[0])(x)
+        terms.append((jnp.sqrt(jnp.sum(slope**2)) - 1) ** 2)
+    penalty = jnp.mean(jnp.array(terms))
+    np.testing.assert_allclose(out.metrics["wasserstein"], distance, rtol=1e-4)
+    np.testing.assert_allclose(out.metrics["gp"], penalty, rtol=1e-4)
+    np.testing.assert_allclose(value, 10 * penalty - distance, rtol=1e-4)
+    assert penalty > 1e-3, "nothing is tested"
+
+
+def test_batch_norm_in_the_critic_is_refused(tiny):
+    config = tiny("wgan_gp")
+    config.critic.norm = "batch"
+    with pytest.raises(ValueError, match="config.critic.norm='batch'"):
+        wgan_gp.build(config)
+
+
+def test_the_defaults_are_the_paper_s(tiny):
+    config = tiny("wgan_gp", "mnist")
+    assert (config.gp_weight, config.n_critic) == (10, 5)
+    for player in (config.generator, config.critic):
+        adam = player.optimizer
+        assert (adam.learning_rate, adam.b1, adam.b2) == (1e-4, 0, 0.9)
