@@ -9,7 +9,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=find_packages(include=["gans", "gans.*", "experiments", "configs"]),
-    package_data={"configs": ["*.py"]},
+    package_data={"experiments": ["report.html"]},
     install_requires=[
         "jax",
         "jaxlib",

@@ -222,6 +222,14 @@ def test_replacing_is_all_or_nothing(tmp_path):
         with open(temporary, "w") as file:
             file.write("new")
         raise KeyError
+    with (
+        pytest.raises(OSError) as raised,
+        largest_file(10),
+        replacing(path) as temporary,
+    ):
+        with open(temporary, "w") as file:
+            file.write("much too long")
+    assert raised.value.filename == str(path)
     assert path.read_text() == "old"
     with replacing(path) as temporary, open(temporary, "w") as file:
         file.write("new")

@@ -1,0 +1,1 @@
+"""Commands: everything that touches disk, clock, logs and devices."""

@@ -1,0 +1,155 @@
+"""A run's config: checked before anything heavy is imported, resolved, kept as JSON."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import json
+import pkgutil
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from gans import names, variants
+
+# Keys that every config has.
+SHARED = (
+    "variant data resolution channels n_classes flip data_dir skip_corrupt batch_size "
+    "steps seed dtype latent loss n_critic generator critic ema steps_per_call on_nan "
+    "log_every sample_every checkpoint_every keep_checkpoints evaluate_every "
+    "n_evaluate metrics"
+).split()
+# Those that leave the training as it is, bit for bit. `steps` is not among them, as
+# schedules depend on it, nor `steps_per_call`, as each number is another program.
+FREE = {
+    "log_every",
+    "sample_every",
+    "checkpoint_every",
+    "keep_checkpoints",
+    "evaluate_every",
+    "n_evaluate",
+    "metrics",
+    "on_nan",
+    "data_dir",
+}
+_CHOICES = {"dtype": ("float32", "bfloat16"), "on_nan": ("stop", "rollback")}
+_POSITIVE = (
+    "batch_size steps steps_per_call log_every sample_every checkpoint_every "
+    "keep_checkpoints n_evaluate"
+).split()
+_WHOLE_CALLS = "steps log_every sample_every checkpoint_every evaluate_every".split()
+
+
+class ConfigError(ValueError):
+    """What was asked for cannot be run; said in one line."""
+
+
+def check(config: ConfigDict) -> None:
+    """Raises ValueError unless every key is there, with a value that can be run."""
+    for key in SHARED:
+        if key not in config:
+            raise ValueError(f"the config has no key {key!r}, which every config has")
+    known = [module.name for module in pkgutil.iter_modules(variants.__path__)]
+    names.check(config.variant, known, "config.variant")
+    for key, choices in _CHOICES.items():
+        names.check(config[key], choices, f"config.{key}")
+    for key in _POSITIVE:
+        if config[key] < 1:
+            raise ValueError(f"config.{key}={config[key]} must be at least 1")
+    per_call = config.steps_per_call
+    for key in _WHOLE_CALLS:
+        if config[key] % per_call:
+            raise ValueError(
+                f"config.{key}={config[key]} must be a multiple of "
+                f"config.steps_per_call={per_call}"
+            )
+
+
+def resolve(config: ConfigDict, source) -> ConfigDict:
+    """Returns a copy that knows its data: `shape` of one element, and `n_classes`."""
+    config = from_json(to_json(config))
+    config.shape = tuple(source.shape)
+    if config.n_classes is None:
+        config.n_classes = source.n_classes
+    return config
+
+
+def build(config: ConfigDict, stage: int | None = None):
+    """Returns the `gans.core.GAN` of a resolved config.
+
+    Raises ValueError for a value that its variant does not accept.
+    """
+    return importlib.import_module(f"gans.variants.{config.variant}").build(
+        config, stage
+    )
+
+
+def to_json(config: ConfigDict) -> str:
+    return json.dumps(config.to_dict(), indent=2, sort_keys=True) + "\n"
+
+
+def from_json(text: str) -> ConfigDict:
+    """Returns the config of `to_json`; lists come back as tuples."""
+
+    def tuples(value):
+        if isinstance(value, dict):
+            return {key: tuples(x) for key, x in value.items()}
+        return tuple(map(tuples, value)) if isinstance(value, list) else value
+
+    return ConfigDict(tuples(json.loads(text)))
+
+
+def compare(path: Path, config: ConfigDict) -> None:
+    """Raises ValueError if the config kept in the file `path` would train otherwise."""
+    advice = "--allow-config-change goes on nevertheless; another --workdir begins anew"
+    if not path.exists():
+        raise ValueError(f"{path} is missing, but there are checkpoints; {advice}")
+    old, new = _flat(from_json(path.read_text())), _flat(config)
+    absent = "(absent)"
+    changed = [
+        f"  {key}: {old.get(key, absent)} -> {new.get(key, absent)}"
+        for key in sorted({*old, *new})
+        if key.partition(".")[0] not in FREE
+        and old.get(key, absent) != new.get(key, absent)
+    ]
+    if changed:
+        lines = "\n".join(changed)
+        raise ValueError(f"{path} is another config:\n{lines}\n{advice}")
+
+
+def _flat(config: ConfigDict, prefix: str = "") -> dict[str, Any]:
+    flat = {}
+    for key, value in config.items():
+        if isinstance(value, ConfigDict):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat
+
+
+def load_file(spec: str) -> tuple[ConfigDict, str]:
+    """Returns the config of `spec`, a PATH.py[:PRESET], and the name of its preset.
+
+    Raises ValueError for an unknown file or preset.
+    """
+    path, _, preset = spec.partition(":")
+    if not Path(path).is_file():
+        known = [str(p) for p in Path(path).parent.glob("*.py") if p.stem[0] != "_"]
+        names.check(path, known, "--config")
+    loading = spec_from_file_location("config", path)
+    module = module_from_spec(loading)
+    loading.loader.exec_module(module)
+    parameters = inspect.signature(module.get_config).parameters.values()
+    preset = preset or next((p.default for p in parameters), "")
+    return module.get_config(*[preset][: len(parameters)]), preset
+
+
+def check_flag(config: ConfigDict, flag: str) -> None:
+    """Raises ValueError unless `flag`, --config.KEY[.KEY ...][=VALUE], names a key."""
+    place, *keys = flag.partition("=")[0].split(".")
+    for key in keys:
+        key = key.partition("[")[0]
+        names.check(key, config if isinstance(config, ConfigDict) else (), place)
+        config, place = config[key], f"{place}.{key}"

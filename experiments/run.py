@@ -1,0 +1,108 @@
+"""Trains a GAN, or goes on with one.
+
+    python -m experiments.run --config=configs/NAME.py[:PRESET] [--workdir=DIR]
+        [--config.any.value=...] [--allow-config-change]
+
+The workdir (by default runs/NAME-PRESET) receives checkpoints, metrics, samples and
+report.html. The same command again continues from the newest checkpoint.
+"""
+
+import shlex
+import signal
+import sys
+import time
+from pathlib import Path
+
+from absl import app, flags, logging
+from ml_collections import config_flags
+
+from experiments import config as configs
+
+STARTED = time.time()
+
+
+def main(argv):
+    """Returns the exit code."""
+    command = shlex.join(["python", "-m", "experiments.run", *sys.argv[1:]])
+    try:
+        return _train(command)
+    except KeyboardInterrupt:
+        return _stopped("interrupted", command, signal.SIGINT)
+
+
+def _train(command):
+    logging.set_verbosity(logging.WARNING)
+    from experiments import process
+
+    process.configure()
+    process.compilation_cache()
+    from experiments import train
+
+    values = flags.FLAGS
+    try:
+        train.train(
+            values.config,
+            values.workdir or _default_workdir(),
+            command=command,
+            started=STARTED,
+            allow_config_change=values["allow-config-change"].value,
+        )
+    except train.Interrupted as error:
+        return _stopped(error, command, error.number)
+    except train.ERRORS as error:
+        return _failed(error)
+
+
+def parse(argv):
+    """Returns the arguments that are no flags; ends the process if one is wrong.
+
+    Names are checked before the flags are parsed: ml_collections answers an unknown one
+    with a traceback.
+    """
+    try:
+        spec = _value_of("--config", argv)
+        if spec:
+            config, _ = configs.load_file(spec)
+            for flag in argv:
+                if flag.startswith("--config."):
+                    configs.check_flag(config, flag)
+        rest = flags.FLAGS(argv)
+        if len(rest) > 1:
+            raise ValueError(f"{rest[1]!r} is not a flag")
+        if not spec:
+            raise ValueError("which? --config=configs/NAME.py[:PRESET]")
+        configs.check(flags.FLAGS.config)
+    except (flags.Error, ValueError, IndexError) as error:
+        sys.exit(_failed(error))
+    return rest
+
+
+def _value_of(name, argv):
+    for flag, following in zip(argv, [*argv[1:], None], strict=True):
+        if flag.partition("=")[0] == name:
+            return flag.partition("=")[2] or following
+
+
+def _default_workdir():
+    spec = config_flags.get_config_filename(flags.FLAGS["config"])
+    name = Path(spec.partition(":")[0]).stem
+    return Path("runs") / f"{name}-{configs.load_file(spec)[1]}".strip("-")
+
+
+def _failed(error):
+    print(f"error: {error}", file=sys.stderr)
+    return 1
+
+
+def _stopped(what, command, number):
+    print(f"{what}. To continue:\n{command}", file=sys.stderr)
+    return 128 + number
+
+
+if __name__ == "__main__":
+    config_flags.DEFINE_config_file("config", help_string="Config file, and preset.")
+    flags.DEFINE_string("workdir", None, "Where to; by default runs/NAME-PRESET.")
+    flags.DEFINE_boolean(
+        "allow-config-change", False, "Go on although the config has been changed."
+    )
+    app.run(main, flags_parser=parse)
