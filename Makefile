@@ -2,23 +2,25 @@
 
 PYTHON ?= python3
 VENV ?= .venv
-EXTRAS ?= test
 CONFIG ?= configs/wgan_gp.py
 comma := ,
-STAMP = $(VENV)/installed-$(subst $(comma),-,$(1))
 
 .PHONY: train test setup
 
-train: EXTRAS = core
-train: $(call STAMP,core)
+train:
+	@$(MAKE) -s setup
 	$(VENV)/bin/python -m experiments.run --config=$(CONFIG)
 
-test: setup
+test: EXTRAS ?= test
+test:
+	@$(MAKE) -s setup EXTRAS=$(EXTRAS)
 	$(VENV)/bin/python -m pytest -n 2
 
-setup: $(call STAMP,$(EXTRAS))
+# Once per set of extras, and again when the requirements change.
+setup: $(VENV)/installed-$(subst $(comma),-,$(EXTRAS))
 
-$(VENV)/installed-%: setup.py constraints.txt
+$(VENV)/installed%: setup.py constraints.txt
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install -q -c constraints.txt -e ".[$(EXTRAS)]"
+	$(VENV)/bin/python -m pip install -q -c constraints.txt \
+		-e ".$(if $(EXTRAS),[$(EXTRAS)])"
 	touch $@

@@ -32,6 +32,15 @@ _FULL = {
 logging.getLogger("absl").addFilter(lambda record: "orbax" not in record.pathname)
 
 
+def _ignore_orphans(unraisable, before=sys.unraisablehook):
+    """After one failure orbax closes its event loop, to which other writes report."""
+    if str(unraisable.exc_value) != "Event loop is closed":
+        before(unraisable)
+
+
+sys.unraisablehook = _ignore_orphans
+
+
 class CheckpointError(ValueError):
     """No checkpoint that could be restored, said in one line."""
 

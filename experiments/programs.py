@@ -52,7 +52,7 @@ class Programs:
         replicated = functools.partial(jax.jit, out_shardings=self._whole)
         once = replicated
         if jax.default_backend() == "cpu":
-            # Random numbers for many shapes take LLVM 13 s at its usual level, 3 s here.
+            # Random numbers in many shapes take LLVM 13 s at its usual level, 3 s here.
             quick = {"xla_backend_optimization_level": "1"}
             once = functools.partial(replicated, compiler_options=quick)
         self._gan, self._per_call = gan, per_call

@@ -31,6 +31,8 @@ def _tiny(variant, preset=None, **changes):
         (config.resolution, config.resolution, config.channels) if images else (2,)
     )
     config.n_classes = 3 if images else None
+    if "warmup" in config:
+        config.warmup = 0
     config.update(changes)
     return config
 

@@ -83,9 +83,9 @@ LIMIT = 0.01
 def walk(clip):
     """20 updates of RMSprop, WGAN's optimiser, that would take the weights far."""
     start = {"kernel": jnp.linspace(-0.03, 0.03, 21).reshape(3, 7), "bias": jnp.ones(2)}
-    keys = jax.random.split(jax.random.key(0), 20)
-    gradients = [jax.tree.map(lambda p, k=k: jax.random.normal(k, p.shape) + 0.5, start)
-                 for k in keys]  # fmt: skip
+    rng = np.random.default_rng(0)
+    draw = lambda p: (rng.normal(size=p.shape) + 0.5).astype(np.float32)  # noqa: E731
+    gradients = [jax.tree.map(draw, start) for _ in range(20)]
     tx = optim.make("rmsprop", learning_rate=5e-3, n_updates=20, clip=clip)
     return descend(tx, start, gradients)
 

@@ -1,7 +1,5 @@
 """Multilayer perceptrons: sizes, ranges, equations, dropout, labels."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,18 +12,11 @@ LABEL = jnp.array([1, 0, 2, 1], jnp.int32)
 X = np.random.default_rng(0).normal(size=(4, 2)).astype(np.float32)
 
 
-def bound(module, *inputs, train=False):
-    """The network closed over its first variables."""
-    keys = {"params": jax.random.key(0), "dropout": jax.random.key(1)}
-    variables = jax.jit(functools.partial(module.init, train=True))(keys, *inputs)
-    return Bound(module, variables["params"], {}, train)
-
-
 def count(params):
     return sum(p.size for p in jax.tree.leaves(params))
 
 
-def test_points():
+def test_points(bound):
     g = bound(mlp.Generator((2,)), jnp.ones((1, 10)))
     # 10 x 128 + 128, 128 x 128 + 128, 128 x 2 + 2.
     assert count(g.params) == 1408 + 16512 + 258
@@ -37,7 +28,7 @@ def test_points():
     assert d(X).shape == (4,) and d(X).dtype == jnp.float32
 
 
-def test_images_are_in_range():
+def test_images_are_in_range(bound):
     g = bound(mlp.Generator((4, 5, 3), widths=(8,)), jnp.ones((1, 6)))
     y = g(100 * jax.random.normal(jax.random.key(0), (7, 6)))
     assert y.shape == (7, 4, 5, 3)
@@ -59,7 +50,7 @@ def layers(params, names, slope, x):
     return hidden, x
 
 
-def test_equations_and_features():
+def test_equations_and_features(bound):
     d = bound(mlp.Critic(widths=(8, 6), slope=0.2), X)
     hidden, logits = layers(d.params, ("dense0", "dense1", "out"), 0.2, X)
     np.testing.assert_allclose(d(X), logits[:, 0], rtol=1e-4, atol=1e-6)
@@ -75,7 +66,7 @@ def test_equations_and_features():
     np.testing.assert_allclose(g(X), points, rtol=1e-4, atol=1e-6)
 
 
-def test_dropout_in_training_only():
+def test_dropout_in_training_only(bound):
     network = mlp.Critic(widths=(64,), dropout=0.5)
     d = bound(network, X, train=True)
     first, again, other = (d(X, key=jax.random.key(k)) for k in (0, 0, 1))
@@ -84,12 +75,13 @@ def test_dropout_in_training_only():
     still = Bound(network, d.params, {}, False)
     np.testing.assert_array_equal(still(X), still(X, key=jax.random.key(0)))
     # What is kept is doubled: the mean over masks is the output without one.
-    many = jax.vmap(lambda k: d(X, key=k))(jax.random.split(jax.random.key(2), 4000))
+    keys = jax.random.split(jax.random.key(2), 4000)
+    many = jax.jit(jax.vmap(lambda k: d(X, key=k)))(keys)
     deviation = many.std(0) / np.sqrt(4000)
     assert (jnp.abs(many.mean(0) - still(X)) < 5 * deviation).all()
 
 
-def test_labels_join_the_input():
+def test_labels_join_the_input(bound):
     options = {"widths": (8,), "condition": "concat", "n_classes": 3}
     g = bound(mlp.Generator((2,), **options), X, LABEL)
     d = bound(mlp.Critic(**options), X, LABEL)
@@ -102,7 +94,7 @@ def test_labels_join_the_input():
 
 
 @pytest.mark.parametrize("network", [mlp.Generator((2,)), mlp.Critic()])
-def test_labels_are_ignored_without_a_condition(network):
+def test_labels_are_ignored_without_a_condition(bound, network):
     net = bound(network, X)
     np.testing.assert_array_equal(net(X), net(X, LABEL))
     wrong = network.copy(condition="projection", n_classes=3)
@@ -110,7 +102,7 @@ def test_labels_are_ignored_without_a_condition(network):
         bound(wrong, X, LABEL)
 
 
-def test_half_precision_networks_give_float32():
+def test_half_precision_networks_give_float32(bound):
     for network in (mlp.Generator((2,)), mlp.Critic()):
         full = bound(network, X)
         half = Bound(network.copy(dtype=jnp.bfloat16), full.params, {}, False)

@@ -1,0 +1,25 @@
+import json
+
+import jax
+import numpy as np
+
+from experiments import facts
+
+
+def test_written_facts_are_read_again(tmp_path):
+    assert facts.read(tmp_path) == {}
+    known = facts.begin("the command")
+    facts.write(tmp_path, {**known, "steps_per_s": 12.5})
+    found = facts.read(tmp_path)
+    assert found == json.loads((tmp_path / "run.json").read_text())
+    assert found["command"] == "the command" and found["steps_per_s"] == 12.5
+    assert found["versions"]["jax"] == jax.__version__
+    assert found["start"] <= found["stop"]
+
+
+def test_peak_memory_is_in_bytes():
+    before = facts.peak_memory()
+    block = np.ones(2**24)  # 128 MiB, touched
+    assert 2**25 < before and facts.peak_memory() < 2**40
+    if jax.default_backend() == "cpu":
+        assert facts.peak_memory() >= block.nbytes

@@ -1,0 +1,222 @@
+"""The command, as a user meets it: in processes of its own, that are killed."""
+
+import functools
+import json
+import os
+import random
+import resource
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import pytest
+
+from experiments import config as configs
+from experiments.checkpoint import Checkpoints
+from gans import core
+
+ROOT = Path(__file__).parents[2]
+SMALL = [
+    "--config=configs/gan.py:circle",
+    "--config.generator.widths=(8, 8)",
+    "--config.critic.widths=(8, 8)",
+    "--config.batch_size=4",
+    "--config.latent=5",
+    "--config.n_critic=2",
+    "--config.metrics=()",
+    "--config.keep_checkpoints=2",
+]
+
+
+def start(*flags, **options):
+    command = [sys.executable, "-m", "experiments.run", *flags]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(command, cwd=ROOT, **pipes, **options)
+
+
+def run(*flags, **options):
+    """Returns (exit code, what was said on stderr)."""
+    process = start(*flags, **options)
+    _, said = process.communicate()
+    return process.returncode, said
+
+
+def steps(workdir):
+    return Checkpoints(workdir, keep=None).steps()
+
+
+def arrays(workdir):
+    """The bytes of each array of the newest checkpoint."""
+    config = configs.from_json((workdir / "config.json").read_text())
+    init = functools.partial(core.init, configs.build(config))
+    template = jax.eval_shape(init, jax.random.key(0))
+    state, _ = Checkpoints(workdir, keep=None).restore(template)
+    return [x.tobytes() for x in jax.tree.leaves(state)]
+
+
+def pictures(workdir):
+    return {p.name: p.read_bytes() for p in workdir.glob("samples/step_*.png")}
+
+
+def lines(workdir):
+    return [json.loads(x) for x in (workdir / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_help_is_light():
+    heavy = "{'jax', 'flax', 'optax', 'orbax', 'matplotlib', 'sklearn', 'grain'}"
+    code = f"import sys, experiments.run; print(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.stdout == "[]\n"
+    shown = subprocess.run(
+        [sys.executable, "-m", "experiments.run", "--help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    ).stdout
+    for flag in ("--config", "--workdir", "--[no]allow-config-change"):
+        assert flag in shown
+
+
+@pytest.mark.parametrize(
+    "flags, said",
+    [
+        (["--config=configs/wgan_pg.py"], "did you mean 'configs/wgan_gp.py'?"),
+        (["--config=configs/gan.py:circel"], "did you mean 'circle'?"),
+        ([SMALL[0], "--config.stepz=3"], "did you mean 'steps'?"),
+        ([SMALL[0], "--config.steps=many"], "--config.steps=many"),
+        ([SMALL[0], "--config.variant=gam"], "did you mean 'gan'?"),
+        ([SMALL[0], "--config.log_every=250"], "config.steps_per_call=100"),
+        ([SMALL[0], "--config.loss=hing"], "did you mean 'hinge'?"),
+        ([SMALL[0], "--wordir=x"], "Did you mean: workdir ?"),
+        ([], "--config=configs/NAME.py"),
+    ],
+)
+def test_a_mistake_is_one_line_with_the_nearest_name(tmp_path, flags, said):
+    code, error = run(*flags, *([f"--workdir={tmp_path / 'new'}"] if flags else []))
+    assert code == 1
+    assert error.startswith("error: ") and error.count("\n") == 1 and said in error
+    assert not (tmp_path / "new").exists()
+
+
+def test_the_workdir_has_a_default(tmp_path):
+    """It is told by the refusal of a data set that does not exist there."""
+    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+    (tmp_path / "runs" / "gan-circle" / "checkpoints" / "5").mkdir(parents=True)
+    config = f"--config={ROOT}/configs/gan.py"
+    done = subprocess.run(
+        [sys.executable, "-m", "experiments.run", config],
+        cwd=tmp_path,
+        env=environ,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert "runs/gan-circle/config.json is missing" in done.stderr
+
+
+def stop(process, number, workdir, after):
+    """Sends a signal at a random moment after the first checkpoint past `after`."""
+    while max(steps(workdir), default=0) <= after:
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.005)
+    time.sleep(random.uniform(0, 0.3))
+    process.send_signal(number)
+    _, said = process.communicate()
+    return process.returncode, said
+
+
+@pytest.mark.parametrize("per_call, graceful", [(1, "SIGTERM"), (10, "SIGINT")])
+def test_stopped_at_any_moment_it_ends_as_if_it_had_not_been(
+    tmp_path, per_call, graceful
+):
+    flags = [
+        *SMALL,
+        f"--config.steps_per_call={per_call}",
+        f"--config.steps={1200 * per_call}",
+        *(f"--config.{x}_every={100 * per_call}" for x in ("log", "checkpoint")),
+        f"--config.sample_every={600 * per_call}",
+    ]
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    code, said = run(*flags, f"--workdir={whole}")
+    assert code == 0, said
+
+    flags.append(f"--workdir={stopped}")
+    assert stop(start(*flags), signal.SIGKILL, stopped, 0)[0] == -signal.SIGKILL
+    killed_at = max(steps(stopped))
+    number = signal.Signals[graceful]
+    code, said = stop(start(*flags), number, stopped, killed_at)
+    assert code == 128 + number
+    assert f"continuing after step {killed_at}" in said
+    stopped_at = max(steps(stopped))
+    assert f"{graceful} after step {stopped_at}. To continue:\n" in said
+    command = shlex.split(said.splitlines()[-1])
+    assert command == ["python", "-m", "experiments.run", *flags]
+    code, said = run(*command[3:])
+    assert code == 0 and f"continuing after step {stopped_at}" in said
+
+    assert arrays(stopped) == arrays(whole)
+    assert pictures(stopped) == pictures(whole) and len(pictures(whole)) == 3
+    logged = [[line["step"] for line in lines(w)] for w in (stopped, whole)]
+    assert logged[0] == logged[1]
+
+
+DISK = [
+    *SMALL,
+    "--config.steps_per_call=10",
+    "--config.steps=600",
+    "--config.log_every=20",
+    "--config.sample_every=600",
+    "--config.checkpoint_every=20",
+    "--config.keep_checkpoints=100",
+]
+
+
+def is_told_of_a_full_disk(workdir, code, said):
+    assert code == 1, said
+    assert "Traceback" not in said
+    error = said.splitlines()[-1]
+    assert error.startswith(f"error: {workdir}") and "Intact: " in error
+    kept = steps(workdir)
+    assert str(kept) in error
+    assert [line["step"] for line in lines(workdir)][: len(kept)] == kept
+    if kept:
+        assert arrays(workdir)  # verified when restored
+    leftovers = [*workdir.rglob("*tmp*")]
+    assert not leftovers
+
+
+def test_a_full_disk(tmp_path):
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(tmp_path)]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("a small file system can only be mounted by root")
+    try:
+        workdir = tmp_path / "run"
+        code, said = run(*DISK, f"--workdir={workdir}")
+        is_told_of_a_full_disk(workdir, code, said)
+        assert "No space left on device" in said and steps(workdir)
+        larger = ["mount", "-o", "remount,size=64m", str(tmp_path)]
+        subprocess.run(larger, check=True)
+        code, said = run(*DISK, f"--workdir={workdir}")
+        assert code == 0, said
+        found = [line["step"] for line in lines(workdir)]
+        assert found == [*range(20, 601, 20)]
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)
+
+
+def test_a_file_that_may_not_grow(tmp_path):
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4000, resource.RLIM_INFINITY))
+
+    (tmp_path / "matplotlib").mkdir()
+    environ = {**os.environ, "JAX_ENABLE_COMPILATION_CACHE": "false"}
+    workdir = tmp_path / "run"
+    code, said = run(*DISK, f"--workdir={workdir}", preexec_fn=limit, env=environ)
+    is_told_of_a_full_disk(workdir, code, said)
+    assert "File too large" in said
