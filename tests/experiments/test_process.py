@@ -1,0 +1,70 @@
+"""Process settings, in processes of their own."""
+
+import os
+import platform
+import subprocess
+import sys
+
+import pytest
+
+
+def python(code, **env):
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={k: v for k, v in os.environ.items() if k != "XLA_FLAGS"} | env,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+SHOW = (
+    "import os; from experiments import process; process.configure();"
+    "import jax; x = float(jax.numpy.ones(3).sum());"
+    "print(x, os.environ.get('XLA_FLAGS'))"
+)
+
+
+def test_jax_runs_with_the_settings_and_keeps_the_user_s_own():
+    flag = "--xla_force_host_platform_device_count=2"
+    shown = python(SHOW, XLA_FLAGS=flag)
+    assert shown.startswith("3.0 ")
+    assert flag in shown
+
+
+def test_they_can_be_turned_off():
+    assert python(SHOW, GANS_PLAIN_PROCESS="1") == "3.0 None"
+
+
+def test_importing_the_package_changes_nothing():
+    code = "import os, gans.core; print(os.environ.get('XLA_FLAGS'))"
+    assert python(code) == "None"
+
+
+def test_an_unknown_version_of_xla_gets_no_flag():
+    code = "import importlib.metadata as m; m.version = lambda name: '99.0';" + SHOW
+    assert python(code) == "3.0 None"
+
+
+@pytest.mark.skipif(
+    platform.libc_ver()[0] != "glibc", reason="mallopt is glibc's allocator"
+)
+def test_freed_memory_is_kept():
+    # 64 MB, freed: with the settings its pages are still there, and not by default.
+    measure = """
+import resource, ctypes, os
+libc = ctypes.CDLL("libc.so.6")
+libc.malloc.restype = ctypes.c_void_p
+libc.free.argtypes = [ctypes.c_void_p]
+libc.memset.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t]
+def touch():
+    p = libc.malloc(2**26); libc.memset(p, 1, 2**26); libc.free(p)
+touch()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+touch()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+    kept = "from experiments import process; process.keep_pages()" + measure
+    assert int(python(kept)) < 100
+    assert int(python(measure)) > 20
