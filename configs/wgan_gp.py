@@ -18,13 +18,14 @@ def get_config(preset: str = "digits"):
         config.latent = 2
         config.batch_size = 256
         config.gp_weight = 0.1
-        config.generator = {"network": "mlp", "widths": (256, 256, 256)}
-        config.critic = {"network": "mlp", "widths": (256, 256, 256)}
-        config.steps = 50_000
+        config.generator = {"network": "mlp", "widths": (128, 128, 128)}
+        config.critic = {"network": "mlp", "widths": (128, 128, 128)}
+        config.steps = 80_000 if preset == "grid25" else 30_000
         config.steps_per_call = 100
-        config.log_every = config.sample_every = config.checkpoint_every = 5000
+        config.log_every = 1000
+        config.sample_every = config.checkpoint_every = 5000
         config.metrics = ("modes",)
-        adam = presets.adam(3e-4, 0.5, 0.9)
+        adam = presets.adam(1e-3, 0.5, 0.9, schedule="linear")
     elif preset == "cifar10":
         # Table 3's ResNet: 128 channels, learning rate decayed linearly to 0.
         config.steps = 500_000

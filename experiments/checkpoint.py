@@ -6,6 +6,7 @@ import dataclasses
 import errno
 import json
 import logging
+import os
 import shutil
 import sys
 import zlib
@@ -161,7 +162,7 @@ class Checkpoints:
         self._clean()
         raise OSError(
             number,
-            f"cannot write a checkpoint; those of steps {self.steps()} are intact",
+            f"cannot write a checkpoint ({os.strerror(number)})",
             str(self.folder),
         ) from error
 

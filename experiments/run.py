@@ -42,7 +42,7 @@ def _train(command):
     try:
         train.train(
             values.config,
-            values.workdir or _default_workdir(),
+            values.workdir or default_workdir(_value_of("--config", sys.argv)),
             command=command,
             started=STARTED,
             allow_config_change=values["allow-config-change"].value,
@@ -77,16 +77,16 @@ def parse(argv):
     return rest
 
 
+def default_workdir(spec):
+    """Returns runs/NAME-PRESET."""
+    name = Path(spec.partition(":")[0]).stem
+    return Path("runs") / f"{name}-{configs.load_file(spec)[1]}".strip("-")
+
+
 def _value_of(name, argv):
     for flag, following in zip(argv, [*argv[1:], None], strict=True):
         if flag.partition("=")[0] == name:
             return flag.partition("=")[2] or following
-
-
-def _default_workdir():
-    spec = config_flags.get_config_filename(flags.FLAGS["config"])
-    name = Path(spec.partition(":")[0]).stem
-    return Path("runs") / f"{name}-{configs.load_file(spec)[1]}".strip("-")
 
 
 def _failed(error):

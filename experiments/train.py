@@ -78,8 +78,8 @@ def train(
         if error.errno not in DISK_FULL:
             raise
         raise DiskFull(
-            f"{error.filename}: {error.strerror}. Intact: metrics.jsonl, and the "
-            f"checkpoints of steps {checkpoints.steps()} in {checkpoints.folder}"
+            f"{error.filename}: {error.strerror}. Intact: every line of metrics.jsonl, "
+            f"and {checkpoints.folder} with steps {checkpoints.steps()}"
         ) from error
 
 

@@ -2,6 +2,7 @@ import dataclasses
 import functools
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -202,6 +203,7 @@ def test_no_checkpoint_ever_holds_nan(tmp_path, config, spoil):
         return loss + jnp.sqrt(jnp.where(step == 19, 0 * weight, 1.0))
 
     spoil(spoiled)
+    config.n_critic = 3  # so that g, whose loss would show it, is not due at step 20
     with pytest.raises(NotFinite, match="not finite after step 20: opt/d, params/d"):
         train(config, tmp_path)
     assert Checkpoints(tmp_path, keep=None).steps() == [10]
@@ -237,11 +239,60 @@ def test_rollback_ends_after_three(tmp_path, config, spoil, capfd):
     assert Checkpoints(tmp_path, keep=None).steps() == [10, 20]
 
 
-def test_a_users_mistake_is_told_before_anything_is_written(tmp_path, config):
-    config.data = "circel"
-    with pytest.raises(ConfigError, match="unknown data set 'circel'"):
+@pytest.mark.parametrize(
+    "key, value, said",
+    [
+        ("data", "circel", "unknown data set 'circel'"),
+        ("loss", "hing", "did you mean 'hinge'"),
+        ("metrics", ("modez",), "did you mean 'modes'"),
+    ],
+)
+def test_a_mistake_is_told_before_anything_is_written(
+    tmp_path, config, key, value, said
+):
+    config[key] = value
+    with pytest.raises(ConfigError, match=said):
         train(config, tmp_path / "new")
     assert not (tmp_path / "new").exists()
+
+
+def test_ctrl_c_leaves_a_checkpoint(tmp_path, whole, config, monkeypatch, capfd):
+    drawn = train_module.pictures.scatter
+
+    def scatter(path, *args):
+        if path.name == "step_00000020.png":
+            os.kill(os.getpid(), signal.SIGINT)
+        return drawn(path, *args)
+
+    monkeypatch.setattr(train_module.pictures, "scatter", scatter)
+    config.checkpoint_every = 15
+    with pytest.raises(train_module.Interrupted) as caught:
+        train(config, tmp_path)
+    assert (caught.value.number, caught.value.step) == (signal.SIGINT, 20)
+    assert Checkpoints(tmp_path, keep=None).steps() == [15, 20]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    monkeypatch.undo()
+    train(config, tmp_path)
+    assert "continuing after step 20" in capfd.readouterr().err
+    config.checkpoint_every = 10
+    assert_same(tmp_path, whole(config))
+
+
+def test_a_file_that_may_not_grow(tmp_path, whole, config):
+    whole(config)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, hard))
+    try:
+        with pytest.raises(train_module.DiskFull) as caught:
+            train(config, tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    said = str(caught.value)
+    assert said.startswith(str(tmp_path)) and "File too large" in said
+    kept = Checkpoints(tmp_path, keep=None).steps()
+    assert said.endswith(f"{tmp_path / 'checkpoints'} with steps {kept}")
+    train(config, tmp_path)
+    assert_same(tmp_path, whole(config))
 
 
 def test_the_first_signal_is_noted_and_the_second_ends_the_process():

@@ -16,7 +16,7 @@ from gans.layers.norm import (
     spectral_layers,
 )
 
-KEY = jax.random.key(3)
+KEY = jax.random.key(3, impl="unsafe_rbg")  # quick to compile
 
 
 def images(*shape, seed=0):

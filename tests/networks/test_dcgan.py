@@ -10,7 +10,8 @@ import pytest
 from gans.core import Bound
 from gans.networks.dcgan import Critic, Generator
 
-KEYS = {"params": jax.random.key(0), "dropout": jax.random.key(1)}
+KEY = jax.random.key(0, impl="unsafe_rbg")  # quick to compile
+KEYS = {"params": KEY, "dropout": KEY}
 LABEL = jnp.array([1, 0, 2], jnp.int32)
 SMALL_G = Generator((8, 8, 3), widths=(6, 4))  # 2x2 to 8x8
 SMALL_D = Critic(layers=((4, 4, 2), (6, 4, 2)))

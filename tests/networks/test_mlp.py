@@ -30,7 +30,7 @@ def test_points(bound):
 
 def test_images_are_in_range(bound):
     g = bound(mlp.Generator((4, 5, 3), widths=(8,)), jnp.ones((1, 6)))
-    y = g(100 * jax.random.normal(jax.random.key(0), (7, 6)))
+    y = g(100 * np.random.default_rng(1).normal(size=(7, 6)).astype(np.float32))
     assert y.shape == (7, 4, 5, 3)
     assert 0.9 < jnp.abs(y).max() <= 1
     d = bound(mlp.Critic(widths=(8,)), y)
@@ -75,10 +75,8 @@ def test_dropout_in_training_only(bound):
     still = Bound(network, d.params, {}, False)
     np.testing.assert_array_equal(still(X), still(X, key=jax.random.key(0)))
     # What is kept is doubled: the mean over masks is the output without one.
-    keys = jax.random.split(jax.random.key(2), 4000)
-    many = jax.jit(jax.vmap(lambda k: d(X, key=k)))(keys)
-    deviation = many.std(0) / np.sqrt(4000)
-    assert (jnp.abs(many.mean(0) - still(X)) < 5 * deviation).all()
+    many = d(np.repeat(X[:1], 4000, axis=0), key=jax.random.key(2))
+    assert abs(many.mean() - still(X)[0]) < 5 * many.std() / np.sqrt(4000)
 
 
 def test_labels_join_the_input(bound):
