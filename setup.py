@@ -1,4 +1,4 @@
-"""Package metadata of jax-gans; the versions it was tested with are in constraints.txt."""
+"""Package metadata; constraints.txt has the versions it was tested with."""
 
 from setuptools import find_packages, setup
 

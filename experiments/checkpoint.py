@@ -22,8 +22,8 @@ from gans.core import State
 _CHECKSUMS = "checksums.json"
 _LATER = "_CHECKPOINT_METADATA"  # which orbax writes again, and need not read
 _EXTRA = "extra"  # beside the fields of a State, JSON as uint8
-# What the texts of orbax's errors say where the system said an error number.
-_FULL = {
+# Errors of a full disk; orbax gives the system's text and not its number.
+FULL = {
     "No space left on device": errno.ENOSPC,
     "Disk quota exceeded": errno.EDQUOT,
     "File too large": errno.EFBIG,
@@ -76,8 +76,7 @@ class Checkpoints:
         Returns before it is written; the next call of `save`, `check` or `close` raises
         what went wrong: OSError, naming the path, where the disk is full.
         """
-        # Copies: the CPU only lends its buffers, and the next step reuses them.
-        arrays = {name: np.array(x) for name, x in _named(jax.device_get(state))}
+        arrays = {name: np.asarray(x) for name, x in _named(jax.device_get(state))}
         arrays[_EXTRA] = np.frombuffer(json.dumps(extra).encode(), np.uint8)
         self._writes = True
         try:
@@ -155,7 +154,7 @@ class Checkpoints:
 
     def _fail(self, error):
         number = getattr(error, "errno", None)
-        for text, known in _FULL.items():
+        for text, known in FULL.items():
             number = known if text in str(error) else number
         if number is None:
             raise error

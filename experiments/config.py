@@ -12,7 +12,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from gans import names, variants
+from gans import data, names, variants
 
 # Keys that every config has.
 SHARED = (
@@ -65,6 +65,18 @@ def check(config: ConfigDict) -> None:
                 f"config.{key}={config[key]} must be a multiple of "
                 f"config.steps_per_call={per_call}"
             )
+
+
+def load_data(config: ConfigDict):
+    """Returns the source that `gans.data.load` makes of a config."""
+    return data.load(
+        config.data,
+        resolution=config.resolution,
+        channels=config.channels,
+        data_dir=config.data_dir,
+        skip_corrupt=config.skip_corrupt,
+        seed=config.seed,
+    )
 
 
 def resolve(config: ConfigDict, source) -> ConfigDict:

@@ -59,5 +59,13 @@ def peak_memory() -> int:
     return peak if sys.platform == "darwin" else 1024 * peak
 
 
+def speed(n_steps: int, seconds: float, batch_size: int) -> dict[str, float]:
+    """Returns steps_per_s and images_per_s; nothing of no steps."""
+    if not n_steps:
+        return {}
+    rate = n_steps / seconds
+    return {"steps_per_s": rate, "images_per_s": rate * batch_size}
+
+
 def _now() -> str:
     return datetime.datetime.now().astimezone().isoformat(timespec="seconds")

@@ -27,19 +27,11 @@ class Programs:
       batch: one step's batch of this process, {name: [B, ...]}; an example.
       per_call: steps in one call.
       n_samples: how many `draw` makes.
-
-    Raises ValueError if the devices cannot share the batch evenly.
     """
 
     def __init__(self, gan, *, seed: int, batch, per_call: int, n_samples: int):
-        devices = jax.devices()
         size = len(next(iter(batch.values()))) * jax.process_count()
-        if size % len(devices):
-            raise ValueError(
-                f"config.batch_size={size} cannot be split evenly among "
-                f"{len(devices)} devices"
-            )
-        mesh = Mesh(np.array(devices), ("batch",))
+        mesh = Mesh(np.array(jax.devices()), ("batch",))
         self._whole = NamedSharding(mesh, P())
         self._split = NamedSharding(mesh, P(*[None] * (per_call > 1), "batch"))
         stacked = (per_call,) if per_call > 1 else ()

@@ -37,6 +37,7 @@ def _train(command):
     process.configure()
     process.compilation_cache()
     from experiments import train
+    from experiments.signals import Interrupted
 
     values = flags.FLAGS
     try:
@@ -47,7 +48,7 @@ def _train(command):
             started=STARTED,
             allow_config_change=values["allow-config-change"].value,
         )
-    except train.Interrupted as error:
+    except Interrupted as error:
         return _stopped(error, command, error.number)
     except train.ERRORS as error:
         return _failed(error)

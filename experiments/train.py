@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
-import signal
 import sys
 import time
 from pathlib import Path
@@ -15,26 +13,18 @@ from ml_collections import ConfigDict
 
 from experiments import config as configs
 from experiments import facts, pictures, report
-from experiments.checkpoint import CheckpointError, Checkpoints
+from experiments.checkpoint import FULL, CheckpointError, Checkpoints
 from experiments.evaluate import make_evaluate
 from experiments.log import Log, replacing
 from experiments.programs import Programs
+from experiments.signals import Interrupted, Signals
 from experiments.window import NotFinite, Window
-from gans import core, data
+from gans import core
 from gans.data import pipeline
 
 AHEAD = 2  # calls handed to the device beyond the one that is waited for
 ROLLBACKS = 3
 N_IMAGES, N_POINTS = 64, 2048  # in a picture of samples
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-
-
-class Interrupted(Exception):
-    """SIGTERM or Ctrl-C has ended the run; the state of `step` is in a checkpoint."""
-
-    def __init__(self, number: int, step: int):
-        super().__init__(f"{signal.Signals(number).name} after step {step}")
-        self.number, self.step = number, step
 
 
 class DiskFull(Exception):
@@ -69,13 +59,23 @@ def train(
     """
     workdir = Path(workdir)
     checkpoints = Checkpoints(workdir, config.keep_checkpoints)
-    run = _prepare(config, workdir, checkpoints, allow_config_change)
-    run.facts = facts.begin(command)
-    run.started = started or time.time()
+    if jax.process_index() > 0:  # of several hosts: its own log, the same checkpoints
+        workdir = workdir / f"process_{jax.process_index()}"
+    try:
+        source, config = _prepare(config, workdir, checkpoints, allow_config_change)
+        gan = configs.build(config)
+        evaluate = make_evaluate(gan, config, source)
+        workdir.mkdir(parents=True, exist_ok=True)
+        with replacing(workdir / "config.json") as path:
+            Path(path).write_text(configs.to_json(config))
+    except (ValueError, RuntimeError, OSError) as error:
+        raise configs.ConfigError(str(error)) from error
+    run = _Run(config, workdir, checkpoints, source, gan, evaluate)
+    run.facts, run.started = facts.begin(command), started or time.time()
     try:
         return run.to_the_end()
     except OSError as error:
-        if error.errno not in DISK_FULL:
+        if error.errno not in FULL.values():
             raise
         raise DiskFull(
             f"{error.filename}: {error.strerror}. Intact: every line of metrics.jsonl, "
@@ -84,39 +84,26 @@ def train(
 
 
 def _prepare(config, workdir, checkpoints, allow_config_change):
-    """Everything that a user's mistake can stop."""
-    try:
-        source = data.load(
-            config.data,
-            resolution=config.resolution,
-            channels=config.channels,
-            data_dir=config.data_dir,
-            skip_corrupt=config.skip_corrupt,
-            seed=config.seed,
+    """Returns the data and the resolved config, if it may go on in this workdir."""
+    if config.batch_size % jax.device_count():
+        raise ValueError(
+            f"config.batch_size={config.batch_size} cannot be split evenly among "
+            f"{jax.device_count()} devices"
         )
-        config = configs.resolve(config, source)
-        gan = configs.build(config)
-        run = _Run(config, workdir, checkpoints, source, gan)
-        path = workdir / "config.json"
-        if checkpoints.steps() and not allow_config_change:
-            configs.compare(path, config)
-        workdir.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as temporary:
-            Path(temporary).write_text(configs.to_json(config))
-    except (ValueError, RuntimeError, OSError) as error:
-        raise configs.ConfigError(str(error)) from error
-    return run
+    source = configs.load_data(config)
+    config = configs.resolve(config, source)
+    if checkpoints.steps() and not allow_config_change:
+        configs.compare(workdir / "config.json", config)
+    return source, config
 
 
 class _Run:
     """A run in this process: what it is made of, and how far it has come."""
 
-    def __init__(self, config, workdir, checkpoints, source, gan):
+    def __init__(self, config, workdir, checkpoints, source, gan, evaluate):
         self.config, self.workdir, self.checkpoints = config, workdir, checkpoints
-        self.source, self.gan = source, gan
+        self.source, self.gan, self.evaluate = source, gan, evaluate
         self.is_image = len(source.shape) == 3
-        self.shard = (jax.process_index(), jax.process_count())
-        self.evaluate = make_evaluate(gan, config, source)
         self.programs = Programs(
             gan,
             seed=config.seed,
@@ -132,9 +119,12 @@ class _Run:
         seed = self.config.seed
         if stream:
             seed = int(np.random.SeedSequence((seed, stream)).generate_state(1)[0])
-        size, flip = self.config.batch_size, self.config.flip
         return pipeline.batches(
-            self.source, size, seed=seed, flip=flip, shard=self.shard
+            self.source,
+            self.config.batch_size,
+            seed=seed,
+            flip=self.config.flip,
+            shard=(jax.process_index(), jax.process_count()),
         )
 
     def to_the_end(self):
@@ -144,16 +134,14 @@ class _Run:
             restored = self.checkpoints.restore(self.programs.template)
             extra = restored[1] if restored else {"stream": 0, "seconds": 0.0}
             self.stream = extra["stream"] if stream is None else stream
-            self.seconds_before = extra["seconds"]
+            if stream is None:
+                self.seconds_before = extra["seconds"]
             try:
                 return self.from_here(restored[0] if restored else None)
             except NotFinite as error:
-                last = self.checkpoints.latest()
-                where = "no checkpoint yet"
-                if last is not None:
-                    where = (
-                        f"last good checkpoint: {self.checkpoints.folder / str(last)}"
-                    )
+                folder, last = self.checkpoints.folder, self.checkpoints.latest()
+                where = f"last good checkpoint: {'none' if last is None else folder}"
+                where += "" if last is None else f"/{last}"
                 if self.config.on_nan != "rollback" or self.stream >= ROLLBACKS:
                     self.write_facts(status=f"stopped: {error}")
                     raise NotFinite(f"{error}\n{where}") from None
@@ -168,6 +156,11 @@ class _Run:
         """Trains from a restored state of numpy arrays, or from the start."""
         config, programs = self.config, self.programs
         step = 0 if state is None else int(state.step)
+        if step % config.steps_per_call:
+            raise configs.ConfigError(
+                f"config.steps_per_call={config.steps_per_call} does not divide the "
+                f"{step} steps of the checkpoint"
+            )
         finished = step >= config.steps
         if finished and facts.read(self.workdir).get("status") == "finished":
             print(f"already finished: {self.closing_line()}", file=sys.stderr)
@@ -190,7 +183,7 @@ class _Run:
                 state = programs.put_state(state)
             if not finished:
                 state = self.loop(state, step, log)
-            self.finish(state, log)
+            self.finish(state, max(step, config.steps), log)
         print(f"finished: {self.closing_line()}", file=sys.stderr)
         return state
 
@@ -198,8 +191,10 @@ class _Run:
         """Calls the compiled program until the last step, or a signal."""
         config, programs = self.config, self.programs
         per_call, steps = config.steps_per_call, config.steps
-        names = ("log", "sample", "evaluate", "checkpoint")
-        every = {name: config[f"{name}_every"] for name in names}
+        every = {
+            event: config[f"{event}_every"]
+            for event in ("log", "sample", "evaluate", "checkpoint")
+        }
         key = programs.key(self.stream)
         batches = pipeline.iterate(self.batches(self.stream), step, per_call=per_call)
         window = Window(self.gan, step)
@@ -207,7 +202,7 @@ class _Run:
         call, compile_seconds = self.compiling.result()
         first_step, mark = step + per_call, (0.0, step)
 
-        with _Signals() as signals:
+        with Signals() as signals:
             while step < steps and signals.number is None:
                 batch = programs.put_batch(next(batches))
                 state, metrics = call(state, batch, key)
@@ -215,15 +210,14 @@ class _Run:
                 window.add(metrics)
                 if step == first_step:
                     jax.block_until_ready(metrics)
-                    self.facts.setdefault("compile_seconds", compile_seconds)
-                    self.facts.setdefault(
-                        "seconds_to_first_step", time.time() - self.started
-                    )
+                    so_far = {"seconds_to_first_step": time.time() - self.started}
+                    so_far["compile_seconds"] = compile_seconds
+                    self.facts = {**so_far, **self.facts}
                     self.write_facts()
                     if first_samples is not None:
                         self.show(first_samples, 0, log)
                     mark = (time.perf_counter(), step)
-                due = {name for name, n in every.items() if n and step % n == 0}
+                due = {event for event, n in every.items() if n and step % n == 0}
                 if step == steps:  # `finish` draws and evaluates
                     due = (due | {"log", "checkpoint"}) - {"sample", "evaluate"}
                 if not due:
@@ -236,7 +230,7 @@ class _Run:
                 if "log" in due:
                     self.checkpoints.check()
                     means = window.means()
-                    speed = _speed(n_steps, seconds, config.batch_size)
+                    speed = facts.speed(n_steps, seconds, config.batch_size)
                     log.write(step, {**means, **speed, "seconds": self.seconds()})
                     log.progress(step, means)
                     window.clear(step)
@@ -257,11 +251,11 @@ class _Run:
                 raise Interrupted(signals.number, step)
         return state
 
-    def finish(self, state, log):
-        """The last samples, the last evaluation, the report."""
+    def finish(self, state, step, log):
+        """The last samples and the last evaluation, with the checkpoint on disk."""
         self.checkpoints.close()
-        self.show(self.programs.draw(state), self.config.steps, log)
-        self.judge(state, self.config.steps, log)
+        self.show(self.programs.draw(state), step, log)
+        self.judge(state, step, log)
         self.write_facts(status="finished")
 
     def save(self, state, step):
@@ -282,7 +276,8 @@ class _Run:
         else:
             rows = np.arange(min(N_POINTS, len(self.source)))
             real = self.source.take(rows)["point"]
-            picture = pictures.scatter(path, real, samples, self.source.modes)
+            modes = getattr(self.source, "modes", None)
+            picture = pictures.scatter(path, real, samples, modes)
         log.image(step, "samples", picture)
 
     def judge(self, state, step, log):
@@ -298,43 +293,13 @@ class _Run:
 
     def write_facts(self, **changes):
         self.facts |= {"seconds": self.seconds(), **changes}
-        self.facts |= _speed(self.counted, self.busy, self.config.batch_size)
+        self.facts |= facts.speed(self.counted, self.busy, self.config.batch_size)
         facts.write(self.workdir, self.facts)
 
     def closing_line(self):
         where = report.write(self.workdir)
-        return (
-            f"{self.config.variant} on {self.config.data}, {self.config.steps} steps. "
-            f"Report: {where}; samples: {self.workdir / 'samples'}; "
-            f"checkpoints: {self.checkpoints.folder}"
-        )
-
-
-class _Signals:
-    """Takes note of the first SIGTERM or Ctrl-C; a second ends the process at once."""
-
-    def __enter__(self):
-        self.number = None
-        wanted = (signal.SIGINT, signal.SIGTERM)
-        self._before = {number: signal.signal(number, self._note) for number in wanted}
-        return self
-
-    def _note(self, number, frame):
-        self.number = number
-        for wanted in self._before:
-            signal.signal(wanted, signal.SIG_DFL)
-        print("stopping at the next checkpoint", file=sys.stderr)
-
-    def __exit__(self, *error):
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-
-def _speed(n_steps, seconds, batch_size):
-    if not n_steps:
-        return {}
-    speed = n_steps / seconds
-    return {"steps_per_s": speed, "images_per_s": speed * batch_size}
+        what = f"{self.config.variant} on {self.config.data}, {self.config.steps} steps"
+        return f"{what}. Report: {where}; samples and checkpoints beside it"
 
 
 def _drop_pictures(workdir, last):

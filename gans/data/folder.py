@@ -1,13 +1,11 @@
 """The user's own pictures: `folder:PATH`, read recursively."""
 
-from __future__ import annotations
-
+import logging
 import pathlib
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import tqdm
-from absl import logging
 from PIL import Image
 
 from gans.data.image import fit
@@ -114,7 +112,7 @@ def _intact(paths: list[pathlib.Path], name: str) -> list[pathlib.Path]:
     if len(found) == len(paths):
         raise ValueError(f"{name}: none of {len(paths)} files can be read; {found[0]}")
     if found:
-        logging.warning(
+        logging.getLogger(__name__).warning(
             "%s: left out %d of %d files: %s",
             name,
             len(found),

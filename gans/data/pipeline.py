@@ -149,7 +149,7 @@ class _Calls:
 
 
 def to_float(images: np.ndarray) -> np.ndarray:
-    """uint8 0..255 of any shape to float32 in [-1, 1]."""
+    """uint8 [...] in 0..255 to float32 [...] in [-1, 1]."""
     scaled = images.astype(np.float32)
     scaled /= 127.5
     scaled -= 1
@@ -157,7 +157,7 @@ def to_float(images: np.ndarray) -> np.ndarray:
 
 
 def to_uint8(images: np.ndarray) -> np.ndarray:
-    """Floats in [-1, 1] of any shape to uint8: rounded, and clipped beyond the range.
+    """Floats [...] in [-1, 1] to uint8 [...]: rounded, and clipped beyond the range.
 
     The inverse of `to_float` on every one of its 256 values.
     """

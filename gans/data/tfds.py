@@ -10,11 +10,11 @@ import contextlib
 import difflib
 import importlib.util
 import io
+import logging
 import os
 import threading
 
 import numpy as np
-from absl import logging
 from PIL import Image
 
 from gans.data.image import fit
@@ -174,9 +174,10 @@ def _unreachable(url: str, seconds: float = 3.0) -> str | None:
 @contextlib.contextmanager
 def _quiet():
     """Keeps TFDS's advice and warnings off the screen."""
-    level = logging.get_verbosity()
-    logging.set_verbosity(logging.ERROR)
+    log = logging.getLogger("absl")
+    level = log.level
+    log.setLevel(logging.ERROR)
     try:
         yield
     finally:
-        logging.set_verbosity(level)
+        log.setLevel(level)

@@ -1,7 +1,6 @@
 """Self-attention over the positions of a feature map."""
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +20,6 @@ class SelfAttention(nn.Module):
     """
 
     dense: Callable[..., Callable[[Array], Array]]
-    dtype: Any = None
 
     @nn.compact
     def __call__(self, x: Array) -> Array:

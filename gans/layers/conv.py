@@ -1,15 +1,10 @@
 """Convolutions that stay fast under differentiation, of any order and in either mode.
 
-Three bilinear maps, each a primitive whose two transposes are the other two:
-
-    convolution      y = C(x, w)
-    input gradient   x = X(y, w), the transposed convolution
-    kernel gradient  w = W(x, y)
-
-so no derivative of any order leaves the family, and `conv_forms` says in which form each
-member is computed on a CPU. Autodiff of `jax.lax` convolutions leaves it at the first
-transposed convolution or loop, where XLA's CPU backend is up to a hundred times slower.
-Arrays are channels last, with 1 to 3 spatial axes.
+Drop-in replacements of `jax.lax` and `flax.linen` convolutions, for arrays that are
+channels last with 1 to 3 spatial axes. Their derivatives of any order are maps of
+`conv_maps` again, each computed in the form that `conv_table` gives its shape; those of
+`jax.lax` reach operations, at the first transposed convolution or inside any loop, that
+XLA's CPU backend computes a hundred times slower.
 """
 
 import functools
@@ -21,12 +16,9 @@ import jax
 import jax.numpy as jnp
 from flax.linen.dtypes import promote_dtype
 from jax import lax
-from jax.core import ShapedArray
-from jax.extend.core import Primitive
-from jax.interpreters import ad, batching, mlir
 
-from gans.layers import conv_forms
-from gans.layers.conv_forms import Geometry
+from gans.layers import conv_maps
+from gans.layers.conv_forms import Geometry, flip, swap
 
 Padding = str | int | Sequence[int | tuple[int, int]]
 
@@ -65,7 +57,7 @@ def conv(
     low = tuple(pad[0] for pad in pads)
     geometry = Geometry(space, kernel, y, strides, low, groups)
     _check_output("conv", x, w, y)
-    return _convolution.bind(x, w, geometry=geometry)
+    return conv_maps.convolution(x, w, geometry)
 
 
 def conv_transpose(
@@ -85,8 +77,8 @@ def conv_transpose(
         `transpose_kernel` [*K, O / feature_group_count, I]: the kernel of the
         convolution whose input gradient this is.
       strides: the factors by which the output is larger than x.
-      padding: "SAME" (Y = strides * X) or "VALID", meant for that convolution; or widths
-        as in `conv`, meant for x with its `strides - 1` zeros between neighbours.
+      padding: "SAME" (Y = strides * X) or "VALID", meant for that convolution; or
+        widths as in `conv`, put around x after `strides - 1` zeros between neighbours.
       feature_group_count: channels are convolved in so many separate groups.
 
     Returns [N, *Y, O], of the dtype of x. Raises ValueError for shapes that do not fit
@@ -110,8 +102,8 @@ def conv_transpose(
     geometry = Geometry(y, kernel, space, strides, low, groups)
     _check_output("conv_transpose", x, w, y)
     if not transpose_kernel:
-        w = conv_forms.flip(conv_forms.swap(w, groups), n)
-    return _input_gradient.bind(x, w, geometry=geometry)
+        w = flip(swap(w, groups))
+    return conv_maps.input_gradient(x, w, geometry)
 
 
 class Conv(nn.Module):
@@ -148,7 +140,7 @@ class Conv(nn.Module):
             padding=self.padding,
             feature_group_count=self.feature_group_count,
         )
-        return _apply(self, operation, x, shape)
+        return apply_kernel(self, operation, x, shape)
 
 
 class ConvTranspose(nn.Module):
@@ -181,10 +173,22 @@ class ConvTranspose(nn.Module):
             padding=self.padding,
             transpose_kernel=self.transpose_kernel,
         )
-        return _apply(self, operation, x, (*_kernel_size(self.kernel_size), *channels))
+        return apply_kernel(
+            self, operation, x, (*_kernel_size(self.kernel_size), *channels)
+        )
 
 
-def _apply(module, operation, x, kernel_shape):
+def apply_kernel(
+    module: nn.Module,
+    operation: Callable[[jax.Array, jax.Array], jax.Array],
+    x: jax.Array,
+    kernel_shape: tuple[int, ...],
+) -> jax.Array:
+    """operation(x, kernel) + bias with the parameters that `module`'s fields describe.
+
+    x [..., *X, I]; `operation` maps [N, *X, I] and [*K, I, O] to [N, *Y, O], its result
+    has the leading axes of x again. Call it in a compact method of `module`.
+    """
     kernel = module.param(
         "kernel", module.kernel_init, kernel_shape, module.param_dtype
     )
@@ -224,14 +228,14 @@ def _pads(where, padding, n):
     pads = [(p, p) if isinstance(p, int) else tuple(p) for p in pads]
     if len(pads) != n or any(len(pad) != 2 for pad in pads):
         raise ValueError(
-            f"{where}: padding={padding!r}, accepted are 'SAME', 'VALID', an integer, or "
-            f"{n} entries that are integers or pairs of integers"
+            f"{where}: padding={padding!r}, accepted are 'SAME', 'VALID', an "
+            f"integer, or {n} entries that are integers or pairs of integers"
         )
     return pads
 
 
 def _transposed_pads(k, s, padding):
-    """The pads that `jax.lax.conv_transpose` gives the dilated x, for k and stride s."""
+    """The pads of `jax.lax.conv_transpose` for a kernel of k and a stride s."""
     if padding == "VALID":
         return k - 1, max(k, s) - 1
     before = k - 1 if s >= k else -(-(k + s - 2) // 2)
@@ -259,150 +263,3 @@ def _check_output(where, x, w, y):
             f"{where}: x {x.shape} is too small for w {w.shape}: the output would have "
             f"spatial shape {y}"
         )
-
-
-# ---- The primitives. Each takes its operands with any number of leading axes, the same in
-# both, over which it is mapped: several kernels at once come to the lowering this way.
-
-_convolution = Primitive("convolution")
-_input_gradient = Primitive("convolution_input_gradient")
-_kernel_gradient = Primitive("convolution_kernel_gradient")
-
-
-@_convolution.def_abstract_eval
-def _(x, w, *, geometry):
-    return _like(x, w, *_batch(x, geometry), *geometry.y, w.shape[-1])
-
-
-@_input_gradient.def_abstract_eval
-def _(y, w, *, geometry):
-    channels = w.shape[-2] * geometry.groups
-    return _like(y, w, *_batch(y, geometry), *geometry.x, channels)
-
-
-@_kernel_gradient.def_abstract_eval
-def _(x, y, *, geometry):
-    channels = (x.shape[-1] // geometry.groups, y.shape[-1])
-    return _like(x, y, *_batch(x, geometry)[:-1], *geometry.w, *channels)
-
-
-def _batch(x, geometry):
-    return x.shape[: x.ndim - len(geometry.x) - 1]
-
-
-def _like(a, b, *shape):
-    return ShapedArray(shape, a.dtype)
-
-
-def _transpose_to(primitive: Primitive, order: Callable) -> Callable:
-    """A transposition rule: `order` of (cotangent, left, right) are its operands."""
-
-    def rule(ct, left, right, *, geometry):
-        return primitive.bind(*order(ct, left, right), geometry=geometry)
-
-    return rule
-
-
-ad.defbilinear(
-    _convolution,
-    _transpose_to(_input_gradient, lambda ct, x, w: (ct, w)),
-    _transpose_to(_kernel_gradient, lambda ct, x, w: (x, ct)),
-)
-ad.defbilinear(
-    _input_gradient,
-    _transpose_to(_convolution, lambda ct, y, w: (ct, w)),
-    _transpose_to(_kernel_gradient, lambda ct, y, w: (ct, y)),
-)
-ad.defbilinear(
-    _kernel_gradient,
-    _transpose_to(_input_gradient, lambda ct, x, y: (y, ct)),
-    _transpose_to(_convolution, lambda ct, x, y: (x, ct)),
-)
-
-
-def _define_batching(primitive: Primitive, fold_left, fold_right) -> None:
-    """A batch of one operand is folded into an axis of it, and found in one of the result.
-
-    Each fold is (axis of the operand, axis of the result), as names: "batch" for N,
-    "in" for the I / G axis of a kernel, "channel" for a last axis, made of G groups.
-    """
-
-    def rule(operands, dims, *, geometry):
-        a, b = operands
-        size = next(
-            x.shape[d] for x, d in zip(operands, dims, strict=True) if d is not None
-        )
-        a, b = (
-            x if d is None else jnp.moveaxis(x, d, 0)
-            for x, d in zip(operands, dims, strict=True)
-        )
-        if None not in dims:
-            return primitive.bind(a, b, geometry=geometry), 0
-        axis, axis_out = fold_left if dims[1] is None else fold_right
-        if dims[1] is None:
-            a = _merge(a, axis, geometry)
-        else:
-            b = _merge(b, axis, geometry)
-        out = primitive.bind(a, b, geometry=geometry)
-        return _split(out, size, axis_out, geometry), 0
-
-    batching.primitive_batchers[primitive] = rule
-
-
-def _position(axis, geometry):
-    place = {"batch": -len(geometry.x) - 2, "in": -2, "channel": -1}[axis]
-    return place, geometry.groups if axis == "channel" else 1
-
-
-def _merge(x, axis, geometry):
-    """[B, ..., G * C, ...] to [..., G * B * C, ...] at `axis`."""
-    place, groups = _position(axis, geometry)
-    place += x.ndim
-    shape = x.shape[1:]
-    x = x.reshape(*x.shape[:place], groups, -1, *x.shape[place + 1 :])
-    x = jnp.moveaxis(x, 0, place)
-    return x.reshape(*shape[: place - 1], -1, *shape[place:])
-
-
-def _split(x, size, axis, geometry):
-    """[..., G * B * C, ...] at `axis` to [B, ..., G * C, ...]: the inverse of `_merge`."""
-    place, groups = _position(axis, geometry)
-    place += x.ndim
-    shape = x.shape
-    x = x.reshape(*shape[:place], groups, size, -1, *shape[place + 1 :])
-    x = jnp.moveaxis(x, place + 1, 0)
-    return x.reshape(size, *shape[:place], -1, *shape[place + 1 :])
-
-
-_define_batching(_convolution, ("batch", "batch"), ("channel", "channel"))
-_define_batching(_input_gradient, ("batch", "batch"), ("in", "channel"))
-_define_batching(_kernel_gradient, ("channel", "in"), ("channel", "channel"))
-
-
-def _define_lowering(primitive: Primitive, form: Callable, cpu_form: Callable) -> None:
-    def at_once(a, b, *, geometry):
-        if a.ndim == len(geometry.x) + 2:
-            return form(a, b, geometry)
-        return jax.vmap(functools.partial(at_once, geometry=geometry))(a, b)
-
-    def one_by_one(a, b, *, geometry):
-        # Mapped at once they would be a grouped convolution, which XLA's CPU backend
-        # computes five times slower than one kernel after another.
-        if a.ndim == len(geometry.x) + 2:
-            return cpu_form(a, b, geometry)
-        return lax.map(lambda ab: one_by_one(*ab, geometry=geometry), (a, b))
-
-    primitive.def_impl(jax.jit(primitive.bind, static_argnames="geometry"))
-    mlir.register_lowering(primitive, mlir.lower_fun(at_once, multiple_results=False))
-    mlir.register_lowering(
-        primitive, mlir.lower_fun(one_by_one, multiple_results=False), platform="cpu"
-    )
-
-
-_define_lowering(_convolution, conv_forms.plain, conv_forms.convolve)
-_define_lowering(
-    _input_gradient, conv_forms.plain_input_gradient, conv_forms.input_gradient
-)
-_define_lowering(
-    _kernel_gradient, conv_forms.plain_kernel_gradient, conv_forms.kernel_gradient
-)

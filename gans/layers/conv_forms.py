@@ -1,9 +1,14 @@
-"""The forms of a convolution and of its two gradients, and which shape takes which.
+"""The forms in which a convolution and its two gradients can be computed.
 
-Arrays are channels last, kernels [*K, I / G, O]; every form is exact algebra.
+A form takes (x, w), (y, w) or (x, y) and a `Geometry`, and gives y, x or w. Arrays are
+channels last, x [N, *X, I] and y [N, *Y, O]; kernels are w [*K, I / groups, O]. Each is
+exact algebra, for one group unless it reads the groups. Terms that a form adds itself
+are added in float32 at least. `conv_table` says which shape takes which form.
 """
 
 import dataclasses
+import itertools
+import math
 
 import jax
 import jax.numpy as jnp
@@ -12,10 +17,10 @@ from jax import lax
 
 @dataclasses.dataclass(frozen=True)
 class Geometry:
-    """How a kernel walks over an image: y[o] = sum_t x[s o + t - low] w[t].
+    """How a kernel walks over an image: y[o] = sum_t x[strides * o + t - low] * w[t].
 
-    One entry per spatial axis; `groups` as `feature_group_count` in `jax.lax`. The three
-    maps (convolution, input gradient, kernel gradient) of a layer share one geometry.
+    All but `groups` (the `feature_group_count` of `jax.lax`) have an entry per spatial
+    axis. A convolution and its two gradients share one geometry.
     """
 
     x: tuple[int, ...]
@@ -27,7 +32,7 @@ class Geometry:
 
     @property
     def high(self) -> tuple[int, ...]:
-        """The padding after x that the last window needs; negative: x is cut there."""
+        """The padding behind x that the last window needs; negative cuts x there."""
         axes = zip(self.x, self.w, self.y, self.strides, self.low, strict=True)
         return tuple((y - 1) * s + w - x - low for x, w, y, s, low in axes)
 
@@ -35,96 +40,347 @@ class Geometry:
     def pads(self) -> list[tuple[int, int]]:
         return list(zip(self.low, self.high, strict=True))
 
+    @property
+    def reverse(self) -> "Geometry":
+        """The walk of the flipped kernel over y, dilated by the strides, to x."""
+        axes = zip(self.y, self.strides, strict=True)
+        dilated = tuple((y - 1) * s + 1 for y, s in axes)
+        low = tuple(w - 1 - low for w, low in zip(self.w, self.low, strict=True))
+        return Geometry(dilated, self.w, self.x, _ones(self.x), low, self.groups)
 
-def _layout(n: int) -> tuple[str, str, str]:
-    axes = "DHW"[-n:]
-    return f"N{axes}C", f"{axes}IO", f"N{axes}C"
+
+# The plain operations, as JAX has and derives them.
 
 
 def plain(x: jax.Array, w: jax.Array, geometry: Geometry) -> jax.Array:
-    """y [N, *Y, O] of x [N, *X, I] and w [*K, I / G, O] by the one lax operation."""
+    """y [N, *Y, O] of x [N, *X, I] and w [*K, I / groups, O]."""
     return lax.conv_general_dilated(
         x,
         w,
         geometry.strides,
         geometry.pads,
-        dimension_numbers=_layout(len(geometry.x)),
+        dimension_numbers=_layout(geometry),
         feature_group_count=geometry.groups,
     )
 
 
-def plain_input_gradient(g: jax.Array, w: jax.Array, geometry: Geometry) -> jax.Array:
-    """The transpose of `plain` in x, as JAX derives it: [N, *X, I] of g [N, *Y, O]."""
-    shape = (g.shape[0], *geometry.x, w.shape[-2] * geometry.groups)
-    x = jax.ShapeDtypeStruct(shape, g.dtype)
-    return jax.linear_transpose(lambda x: plain(x, w, geometry), x)(g)[0]
+def plain_input_gradient(y: jax.Array, w: jax.Array, geometry: Geometry) -> jax.Array:
+    """x [N, *X, I] of y [N, *Y, O] and w [*K, I / groups, O]."""
+    shape = (y.shape[0], *geometry.x, w.shape[-2] * geometry.groups)
+    x = jax.ShapeDtypeStruct(shape, y.dtype)
+    return jax.linear_transpose(lambda x: plain(x, w, geometry), x)(y)[0]
 
 
-def plain_kernel_gradient(x: jax.Array, g: jax.Array, geometry: Geometry) -> jax.Array:
-    """The transpose of `plain` in w, as JAX derives it: [*K, I / G, O] of x and g."""
-    shape = (*geometry.w, x.shape[-1] // geometry.groups, g.shape[-1])
+def plain_kernel_gradient(x: jax.Array, y: jax.Array, geometry: Geometry) -> jax.Array:
+    """w [*K, I / groups, O] of x [N, *X, I] and y [N, *Y, O]."""
+    shape = (*geometry.w, x.shape[-1] // geometry.groups, y.shape[-1])
     w = jax.ShapeDtypeStruct(shape, x.dtype)
-    return jax.linear_transpose(lambda w: plain(x, w, geometry), w)(g)[0]
+    return jax.linear_transpose(lambda w: plain(x, w, geometry), w)(y)[0]
 
 
-def swap(w: jax.Array, groups: int) -> jax.Array:
-    """w [*K, I / G, O] as the kernel [*K, O / G, I] of the map from O to I channels."""
-    *k, i, o = w.shape
-    w = w.reshape(*k, i, groups, o // groups)
-    return jnp.swapaxes(w, -3, -1).reshape(*k, o // groups, groups * i)
+# Forms of y from x and w.
 
 
-def flip(w: jax.Array, n: int) -> jax.Array:
-    """w [*K, I, O] reversed along its n spatial axes."""
-    return lax.rev(w, range(n))
+def shift_sum(x, w, geometry):
+    """Over the taps, the sum of x shifted times the tap's number for each channel."""
+    wide = x.astype(_wide(x))
+    return sum(v * w[tap][0] for tap, v in _windows(wide, geometry)).astype(x.dtype)
 
 
-def flipped(g: jax.Array, w: jax.Array, geometry: Geometry) -> jax.Array:
-    """The input gradient as a convolution of the dilated g with the flipped kernel."""
-    n = len(geometry.x)
+def products_then_shifts(x, w, geometry):
+    """One matrix product gives every tap's term at every pixel; strides 1."""
+    return products_then_overlaps(x, flip(swap(w, 1)), geometry.reverse)
+
+
+# Forms of x from y and w.
+
+
+def flipped(y, w, geometry):
+    """A convolution of the dilated y with the kernel flipped and swapped by hand."""
     return lax.conv_general_dilated(
-        g,
-        flip(swap(w, geometry.groups), n),
-        (1,) * n,
-        [
-            (k - 1 - low, k - 1 - high)
-            for k, (low, high) in zip(geometry.w, geometry.pads, strict=True)
-        ],
+        y,
+        flip(swap(w, geometry.groups)),
+        _ones(geometry.x),
+        geometry.reverse.pads,
         lhs_dilation=geometry.strides,
-        dimension_numbers=_layout(n),
+        dimension_numbers=_layout(geometry),
         feature_group_count=geometry.groups,
     )
 
 
-def canonical(x: jax.Array, g: jax.Array, geometry: Geometry) -> jax.Array:
-    """The kernel gradient as a convolution in canonical layout.
+def products_then_overlaps(y, w, geometry):
+    """One matrix product gives each pixel's share in every window; strides 1."""
+    shares = _dot(y, w.reshape(-1, *w.shape[-2:]), -1, -1)  # [N, *Y, taps, I]
+    axes = list(zip(geometry.low, geometry.x, geometry.y, strict=True))
+    x = 0
+    for i, tap in enumerate(_taps(geometry)):
+        places = zip(tap, axes, strict=True)
+        pads = [(t - low, to - size - t + low) for t, (low, to, size) in places]
+        x = x + _pad(shares[..., i, :], pads)
+    return x.astype(y.dtype)
 
-    The transposes are written out because XLA's CPU backend moves the batch to its place
-    only outside of loops and branches; within, JAX's own form is a hundred times slower.
+
+# Forms of w from x and y.
+
+
+def canonical(x, y, geometry):
+    """A convolution of x with y, whose transposes to its layout are written out.
+
+    XLA's CPU backend finds that layout by itself only outside of loops and branches;
+    inside, the one that JAX derives is a hundred times slower.
     """
-    n = len(geometry.x)
     w = lax.conv_general_dilated(
         jnp.swapaxes(x, 0, -1),
-        jnp.moveaxis(g, 0, -2),
-        (1,) * n,
+        jnp.moveaxis(y, 0, -2),
+        _ones(geometry.x),
         geometry.pads,
         rhs_dilation=geometry.strides,
-        dimension_numbers=_layout(n),
+        dimension_numbers=_layout(geometry),
         batch_group_count=geometry.groups,
     )
     return jnp.moveaxis(w, 0, -2)
 
 
-def convolve(x: jax.Array, w: jax.Array, geometry: Geometry) -> jax.Array:
-    """y [N, *Y, O] of x [N, *X, I] and w [*K, I / G, O] in the form for their shape."""
-    return plain(x, w, geometry)
+def canonical_padded(x, y, geometry):
+    """`canonical`, with x padded beforehand."""
+    x = lax.optimization_barrier(_pad(x, geometry.pads))
+    size, low = x.shape[1:-1], (0,) * len(geometry.x)
+    return canonical(x, y, dataclasses.replace(geometry, x=size, low=low))
 
 
-def input_gradient(g: jax.Array, w: jax.Array, geometry: Geometry) -> jax.Array:
-    """[N, *X, I] of g [N, *Y, O] and w [*K, I / G, O] in the form for their shape."""
-    return flipped(g, w, geometry)
+def shift_dots(x, y, geometry):
+    """Per tap and channel, the inner product of x shifted and y."""
+    axes, wide = _pixels(y), y.astype(_wide(y))
+    dots = [(window * wide).sum(axes) for _, window in _windows(x, geometry)]
+    return jnp.stack(dots).reshape(*geometry.w, 1, -1).astype(x.dtype)
 
 
-def kernel_gradient(x: jax.Array, g: jax.Array, geometry: Geometry) -> jax.Array:
-    """[*K, I / G, O] of x [N, *X, I] and g [N, *Y, O] in the form for their shape."""
-    return canonical(x, g, geometry)
+def dot_of_patches(x, y, geometry):
+    """One matrix product of the windows of x with y."""
+    w = _dot(_patches(x, geometry), y, _pixels(y), _pixels(y))
+    return w.reshape(*geometry.w, -1, y.shape[-1]).astype(x.dtype)
+
+
+def dot_from_y(x, y, geometry):
+    """`dot_of_patches` with the factors exchanged."""
+    w = _dot(y, _patches(x, geometry), _pixels(y), _pixels(y)).T
+    return w.reshape(*geometry.w, -1, y.shape[-1]).astype(x.dtype)
+
+
+def dot_with_patches(x, y, geometry):
+    """One matrix product of the windows of y with x; strides 1."""
+    w = _dot(_patches(y, geometry.reverse), x, _pixels(x), _pixels(x))
+    w = w.reshape(*geometry.w, y.shape[-1], -1)
+    return swap(flip(w), 1).astype(x.dtype)
+
+
+# Reductions: the same map by way of `form` at another geometry.
+
+
+def reverse(form):
+    """x from y and w as the convolution of the dilated y with the flipped kernel."""
+
+    def apply(y, w, geometry):
+        dilation = [(0, 0, s - 1) for s in geometry.strides]
+        y = lax.pad(y, _zero(y), [(0, 0, 0), *dilation, (0, 0, 0)])
+        return form(y, flip(swap(w, geometry.groups)), geometry.reverse)
+
+    return apply
+
+
+def group_by_group(form):
+    """One group after another."""
+
+    def apply(a, b, geometry):
+        def split(t):
+            return jnp.moveaxis(t.reshape(*t.shape[:-1], geometry.groups, -1), -2, 0)
+
+        one = dataclasses.replace(geometry, groups=1)
+        out = lax.map(lambda ab: form(*ab, one), (split(a), split(b)))
+        out = jnp.moveaxis(out, 0, -2)
+        return out.reshape(*out.shape[:-2], -1)
+
+    return apply
+
+
+def one_window(form):
+    """For a single window, which has any strides: those of its own size."""
+
+    def apply(a, b, geometry):
+        return form(a, b, dataclasses.replace(geometry, strides=geometry.w))
+
+    return apply
+
+
+def depth(form):
+    """y from x and w with strides moved into channels (space to depth)."""
+
+    def apply(x, w, geometry):
+        return form(_x_in(x, geometry), _w_in(w, geometry), _depth(geometry))
+
+    return apply
+
+
+def depth_x(form):
+    """x from y and w with strides moved into channels."""
+
+    def apply(y, w, geometry):
+        x = form(y, _w_in(w, geometry), _depth(geometry))
+        x = _to_space(x, 1, geometry.strides)
+        axes = zip(geometry.low, x.shape[1:-1], geometry.x, strict=True)
+        return _pad(x, [(-low, size + low - now) for low, now, size in axes])
+
+    return apply
+
+
+def depth_w(form):
+    """w from x and y with strides moved into channels."""
+
+    def apply(x, y, geometry):
+        w = form(_x_in(x, geometry), y, _depth(geometry))
+        w = _to_space(w, 0, geometry.strides)
+        return w[tuple(slice(size) for size in geometry.w)]
+
+    return apply
+
+
+def flat(form):
+    """y from x and w: the first axis' taps into channels, its places into the batch."""
+
+    def apply(x, w, geometry):
+        w = jnp.moveaxis(w, 0, -3)
+        w = w.reshape(*w.shape[:-3], -1, w.shape[-1])
+        y = form(_x_flat(x, geometry), w, _flat(geometry))
+        return y.reshape(x.shape[0], *geometry.y, -1)
+
+    return apply
+
+
+def flat_w(form):
+    """w from x and y: the first axis' taps into channels, its places into the batch."""
+
+    def apply(x, y, geometry):
+        y = y.reshape(-1, *y.shape[2:])
+        w = form(_x_flat(x, geometry), y, _flat(geometry))
+        w = w.reshape(*geometry.w[1:], geometry.w[0], -1, y.shape[-1])
+        return jnp.moveaxis(w, -3, 0)
+
+    return apply
+
+
+# Parts of forms.
+
+
+def swap(w: jax.Array, groups: int) -> jax.Array:
+    """w [*K, I / groups, O] as [*K, O / groups, I], a kernel from O channels to I."""
+    *k, i, o = w.shape
+    w = w.reshape(*k, i, groups, o // groups)
+    return jnp.swapaxes(w, -3, -1).reshape(*k, o // groups, groups * i)
+
+
+def flip(w: jax.Array) -> jax.Array:
+    """w [*K, I, O] reversed along its spatial axes."""
+    return lax.rev(w, range(w.ndim - 2))
+
+
+def _layout(geometry):
+    axes = "DHW"[-len(geometry.x) :]
+    return f"N{axes}C", f"{axes}IO", f"N{axes}C"
+
+
+def _ones(axes):
+    return (1,) * len(axes)
+
+
+def _taps(geometry):
+    return itertools.product(*map(range, geometry.w))
+
+
+def _windows(x, geometry):
+    """For each tap, the [N, *Y, I] of x that meet it."""
+    x = _pad(x, geometry.pads)
+    spans = [(y - 1) * s + 1 for y, s in zip(geometry.y, geometry.strides, strict=True)]
+    for tap in _taps(geometry):
+        ends = (t + span for t, span in zip(tap, spans, strict=True))
+        axes = zip(tap, ends, geometry.strides, strict=True)
+        yield tap, x[:, *(slice(*axis) for axis in axes)]
+
+
+def _patches(x, geometry):
+    """[N, *Y, taps * I]."""
+    return jnp.concatenate([window for _, window in _windows(x, geometry)], -1)
+
+
+def _pixels(x):
+    return tuple(range(x.ndim - 1))
+
+
+def _pad(x, pads):
+    return lax.pad(x, _zero(x), [(0, 0, 0), *((*pad, 0) for pad in pads), (0, 0, 0)])
+
+
+def _zero(x):
+    return jnp.zeros((), x.dtype)
+
+
+def _wide(x):
+    return jnp.promote_types(x.dtype, jnp.float32)
+
+
+def _dot(a, b, axes_a, axes_b):
+    return jnp.tensordot(a, b, (axes_a, axes_b), preferred_element_type=_wide(a))
+
+
+def _depth(geometry):
+    w = tuple(-(-k // s) for k, s in zip(geometry.w, geometry.strides, strict=True))
+    x = tuple(y - 1 + k for y, k in zip(geometry.y, w, strict=True))
+    return Geometry(x, w, geometry.y, _ones(w), (0,) * len(w))
+
+
+def _x_in(x, geometry):
+    sizes = zip(_depth(geometry).x, geometry.strides, strict=True)
+    axes = zip(sizes, geometry.low, geometry.x, strict=True)
+    x = _pad(x, [(low, size * s - low - now) for (size, s), low, now in axes])
+    return _to_depth(x, 1, geometry.strides)
+
+
+def _w_in(w, geometry):
+    sizes = zip(_depth(geometry).w, geometry.strides, geometry.w, strict=True)
+    pads = [(0, size * s - now) for size, s, now in sizes]
+    return _to_depth(jnp.pad(w, [*pads, (0, 0), (0, 0)]), 0, geometry.strides)
+
+
+def _to_depth(a, first, strides):
+    """[..., A * S, B * S, C, ...] to [..., A, B, S * S * C, ...]; A is axis `first`."""
+    n, shape = len(strides), a.shape
+    sizes = [size // s for size, s in zip(shape[first:], strides, strict=False)]
+    pairs = itertools.chain(*zip(sizes, strides, strict=True))
+    a = a.reshape(*shape[:first], *pairs, *shape[first + n :])
+    inner = range(first + 1, first + 2 * n, 2)
+    a = jnp.moveaxis(a, inner, range(first + n, first + 2 * n))
+    channels = math.prod(strides) * shape[first + n]
+    return a.reshape(*shape[:first], *sizes, channels, *shape[first + n + 1 :])
+
+
+def _to_space(a, first, strides):
+    """[..., A, B, S * S * C, ...] to [..., A * S, B * S, C, ...]; A is axis `first`."""
+    n, shape = len(strides), a.shape
+    sizes = [size * s for size, s in zip(shape[first:], strides, strict=False)]
+    rest = (shape[first + n] // math.prod(strides), *shape[first + n + 1 :])
+    a = a.reshape(*shape[: first + n], *strides, *rest)
+    inner = range(first + 1, first + 2 * n, 2)
+    a = jnp.moveaxis(a, range(first + n, first + 2 * n), inner)
+    return a.reshape(*shape[:first], *sizes, *rest)
+
+
+def _flat(geometry):
+    g = geometry
+    return Geometry(g.x[1:], g.w[1:], g.y[1:], g.strides[1:], g.low[1:])
+
+
+def _x_flat(x, geometry):
+    x = _pad(x, [geometry.pads[0], *[(0, 0)] * (len(geometry.x) - 1)])
+    s, span = geometry.strides[0], (geometry.y[0] - 1) * geometry.strides[0] + 1
+    windows = [x[:, tap : tap + span : s] for tap in range(geometry.w[0])]
+    x = jnp.concatenate(windows, -1)
+    return x.reshape(-1, *x.shape[2:])

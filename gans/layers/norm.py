@@ -59,7 +59,7 @@ def power_iteration(w: Array, u: Array) -> tuple[Array, Array]:
     Returns: (sigma [] float32, an estimate from below of w's largest singular value
       through which gradients flow to w alone; the new u [O], of norm 1).
     """
-    fixed = jax.lax.stop_gradient(w)
+    fixed, u = jax.lax.stop_gradient((w, u))
     v = _unit(fixed @ u)
     u = _unit(v @ fixed)
     return v @ w @ u, u
@@ -100,17 +100,16 @@ class SpectralNorm(nn.Module):
     def __call__(self, x: Array, *, train: bool) -> Array:
         def normalise(variables):
             flat = jax.tree_util.tree_leaves_with_path(variables)
-            return jax.tree.unflatten(
-                jax.tree.structure(variables),
-                [self._normalised(path, w, train) for path, w in flat],
-            )
+            kernels = [self._normalised(path, w, train) for path, w in flat]
+            if self.is_initializing():  # what it returns then is what gets stored
+                return variables
+            return jax.tree.unflatten(jax.tree.structure(variables), kernels)
 
         return nn.map_variables(
             lambda layer, x: layer(x),
             "params",
             trans_in_fn=normalise,
             init=self.is_initializing(),
-            mutable=True,
         )(self.layer, x)
 
     def _normalised(self, path, w, train):

@@ -17,7 +17,7 @@ from gans.layers.conditional import check_label, embed_label, label_map
 from gans.layers.conv import Conv
 from gans.layers.initial import initialiser
 from gans.layers.norm import BatchNorm, spectral_layers
-from gans.layers.resample import downsample, upsample
+from gans.layers.resample import ConvDownsample, UpsampleConv
 
 
 class Generator(nn.Module):
@@ -58,14 +58,16 @@ class Generator(nn.Module):
         height, width = _smallest(self.shape, len(self.widths) - 1)
         h = make(nn.Dense, height * width * self.widths[0], name="dense")(h)
         h = h.reshape(-1, height, width, self.widths[0])
+        sides = {i: height * 2**i for i in range(1, len(self.widths))}
+        attended = _first(self.attention, sides)
         for i, features in enumerate(self.widths[1:], 1):
-            skip = upsample(make(Conv, features, (1, 1), name=f"block{i}_skip")(h))
-            h = upsample(activate(h, f"block{i}_norm1"))
-            h = make(Conv, features, (3, 3), name=f"block{i}_conv1")(h)
+            skip = make(UpsampleConv, features, (1, 1), name=f"block{i}_skip")(h)
+            h = activate(h, f"block{i}_norm1")
+            h = make(UpsampleConv, features, (3, 3), name=f"block{i}_conv1")(h)
             h = activate(h, f"block{i}_norm2")
             h = make(Conv, features, (3, 3), name=f"block{i}_conv2")(h) + skip
-            if h.shape[1] == self.attention:
-                h = SelfAttention(functools.partial(make, nn.Dense), self.dtype)(h)
+            if i == attended:
+                h = SelfAttention(functools.partial(make, nn.Dense))(h)
         h = activate(h, "norm")
         h = make(Conv, self.shape[-1], (3, 3), name="out")(h)
         return jnp.tanh(h.astype(jnp.float32))
@@ -106,18 +108,21 @@ class Critic(nn.Module):
         h = x.astype(self.dtype)
         if self.condition == "concat":
             h = label_map(h, label, self.n_classes)
+        n_halved = [min(i + 1, self.n_down) for i in range(len(self.widths))]
+        sides = {i: x.shape[1] // 2**n for i, n in enumerate(n_halved)}
+        attended = _first(self.attention, sides)
         for i, features in enumerate(self.widths):
-            down = downsample if i < self.n_down else lambda h: h
-            skip = down(h)
+            conv = ConvDownsample if i < self.n_down else Conv
+            skip = h
             if i < self.n_down or h.shape[-1] != features:
-                skip = make(Conv, features, (1, 1), name=f"block{i}_skip")(skip)
+                skip = make(conv, features, (1, 1), name=f"block{i}_skip")(h)
             # The first block sees the image itself: no activation before it.
             h = h if i == 0 else jax.nn.relu(h)
             h = make(Conv, features, (3, 3), name=f"block{i}_conv1")(h)
             h = jax.nn.relu(h)
-            h = down(make(Conv, features, (3, 3), name=f"block{i}_conv2")(h)) + skip
-            if h.shape[1] == self.attention:
-                h = SelfAttention(functools.partial(make, nn.Dense), self.dtype)(h)
+            h = make(conv, features, (3, 3), name=f"block{i}_conv2")(h) + skip
+            if i == attended:
+                h = SelfAttention(functools.partial(make, nn.Dense))(h)
             self.sow("features", f"hidden{i}", h)
         h = getattr(jnp, self.pool)(jax.nn.relu(h), axis=(1, 2))
         logits = make(nn.Dense, 1, name="out")(h)[:, 0]
@@ -127,6 +132,18 @@ class Critic(nn.Module):
             )(label)
             logits = logits + jnp.sum(v.astype(h.dtype) * h, axis=-1)
         return logits.astype(jnp.float32)
+
+
+def _first(side, sides):
+    """The first block that yields a map of that side; None for None."""
+    if side is None:
+        return None
+    for block, found in sides.items():
+        if found == side:
+            return block
+    raise ValueError(
+        f"attention={side}: no block yields a map of that side: {list(sides.values())}"
+    )
 
 
 def _maker(module, train):

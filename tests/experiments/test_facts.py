@@ -23,3 +23,8 @@ def test_peak_memory_is_in_bytes():
     assert 2**25 < before and facts.peak_memory() < 2**40
     if jax.default_backend() == "cpu":
         assert facts.peak_memory() >= block.nbytes
+
+
+def test_speed():
+    assert facts.speed(10, 4.0, 8) == {"steps_per_s": 2.5, "images_per_s": 20.0}
+    assert facts.speed(0, 0.0, 8) == {}

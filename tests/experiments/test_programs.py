@@ -102,8 +102,8 @@ batch = programs.put_batch(points)
 state, metrics = call(programs.init(0), batch, programs.key(0))
 print(len(batch["point"].sharding.device_set), batch["point"].addressable_data(0).shape)
 print(float(metrics["d/loss"]))
-odd = {"point": np.zeros((6, 2), np.float32)}
-Programs(gan, seed=0, batch=odd, per_call=1, n_samples=8)
+from experiments.train import train
+train(_tiny("gan", "circle", batch_size=6), "nowhere")
 """
 
 

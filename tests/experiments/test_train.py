@@ -3,9 +3,8 @@ import functools
 import json
 import os
 import resource
+import shutil
 import signal
-import subprocess
-import sys
 
 import jax
 import jax.numpy as jnp
@@ -16,6 +15,7 @@ from experiments import config as configs
 from experiments import train as train_module
 from experiments.checkpoint import Checkpoints
 from experiments.config import ConfigError
+from experiments.signals import Interrupted
 from experiments.train import train
 from experiments.window import NotFinite
 from gans import core, data
@@ -228,6 +228,15 @@ def test_rollback_takes_other_data_and_other_noise(
     streams = [restore(tmp_path, step)[1]["stream"] for step in (10, 20, 30, 40)]
     assert streams == ([0, 0, 1, 1] if step == 26 else [1, 1, 1, 1])
 
+    # Killed before the last checkpoint it goes on in the same stream.
+    last, shown = restore(tmp_path)[0], lines(tmp_path)
+    shutil.rmtree(tmp_path / "checkpoints" / "40")
+    train(config, tmp_path)
+    again = restore(tmp_path)[0]
+    for x, y in zip(jax.tree.leaves(last), jax.tree.leaves(again), strict=True):
+        assert x.tobytes() == y.tobytes()
+    assert lines(tmp_path) == shown
+
 
 def test_rollback_ends_after_three(tmp_path, config, spoil, capfd):
     spoil(nan_at(26))
@@ -266,7 +275,7 @@ def test_ctrl_c_leaves_a_checkpoint(tmp_path, whole, config, monkeypatch, capfd)
 
     monkeypatch.setattr(train_module.pictures, "scatter", scatter)
     config.checkpoint_every = 15
-    with pytest.raises(train_module.Interrupted) as caught:
+    with pytest.raises(Interrupted) as caught:
         train(config, tmp_path)
     assert (caught.value.number, caught.value.step) == (signal.SIGINT, 20)
     assert Checkpoints(tmp_path, keep=None).steps() == [15, 20]
@@ -276,6 +285,15 @@ def test_ctrl_c_leaves_a_checkpoint(tmp_path, whole, config, monkeypatch, capfd)
     assert "continuing after step 20" in capfd.readouterr().err
     config.checkpoint_every = 10
     assert_same(tmp_path, whole(config))
+
+
+def test_a_number_of_steps_per_call_that_does_not_fit(tmp_path, config):
+    config.steps = 10
+    train(config, tmp_path)
+    config.steps, config.steps_per_call, config.sample_every = 40, 4, 40
+    config.log_every = config.checkpoint_every = 8
+    with pytest.raises(ConfigError, match="steps_per_call=4 does not divide the 10"):
+        train(config, tmp_path, allow_config_change=True)
 
 
 def test_a_file_that_may_not_grow(tmp_path, whole, config):
@@ -293,19 +311,3 @@ def test_a_file_that_may_not_grow(tmp_path, whole, config):
     assert said.endswith(f"{tmp_path / 'checkpoints'} with steps {kept}")
     train(config, tmp_path)
     assert_same(tmp_path, whole(config))
-
-
-def test_the_first_signal_is_noted_and_the_second_ends_the_process():
-    code = (
-        "import os, signal\n"
-        "from experiments.train import _Signals\n"
-        "with _Signals() as signals:\n"
-        "    assert signals.number is None\n"
-        "    os.kill(os.getpid(), signal.SIGTERM)\n"
-        "    print(signals.number, flush=True)\n"
-        "    os.kill(os.getpid(), signal.SIGINT)\n"
-        "    print('still here')\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == -signal.SIGINT
-    assert done.stdout == f"{int(signal.SIGTERM)}\n"

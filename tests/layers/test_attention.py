@@ -11,15 +11,20 @@ from flax import linen as nn
 from gans.layers.attention import SelfAttention
 from gans.layers.norm import spectral_layers
 
-KEY = jax.random.key(0, impl="unsafe_rbg")  # quick to compile
 X = np.random.default_rng(0).normal(size=(2, 3, 4, 16)).astype(np.float32)
 LAYER = SelfAttention(dense=nn.Dense)
+
+# Little effort goes into compiling what runs once.
+quick = functools.partial(
+    jax.jit, compiler_options={"xla_backend_optimization_level": 0}
+)
+apply = quick(LAYER.apply)
 
 
 def variables(gamma):
     """Weights large enough that attention is far from uniform."""
     rng = np.random.default_rng(1)
-    shapes = jax.eval_shape(LAYER.init, KEY, X)["params"]
+    shapes = jax.eval_shape(LAYER.init, jax.random.key(0), X)["params"]
     params = jax.tree.map(lambda p: jnp.asarray(0.5 * rng.normal(size=p.shape)), shapes)
     return {"params": params | {"gamma": jnp.float32(gamma)}}
 
@@ -43,20 +48,17 @@ def equations(p, x, attended=-1):
 
 
 def test_identity_at_first():
-    quick = {"xla_backend_optimization_level": 0}
-    first = jax.jit(LAYER.init, compiler_options=quick)(KEY, X)
-    np.testing.assert_array_equal(LAYER.apply(first, X), X)
+    first = quick(LAYER.init)(jax.random.key(0), X)
+    np.testing.assert_array_equal(apply(first, X), X)
     # Gamma leaves 0 at once, and takes the maps with it after.
-    slopes = jax.jit(
-        jax.grad(lambda p: (LAYER.apply(p, X) ** 2).sum()), compiler_options=quick
-    )
+    slopes = quick(jax.grad(lambda p: (LAYER.apply(p, X) ** 2).sum()))
     grads = slopes(first)["params"]
     assert abs(grads.pop("gamma")) > 0.1
     assert not any(g.any() for g in jax.tree.leaves(grads))
 
 
 def test_against_the_equations():
-    y = jax.jit(LAYER.apply)(variables(0.7), X)
+    y = apply(variables(0.7), X)
     p = variables(0.7)["params"]
     np.testing.assert_allclose(y, equations(p, X), rtol=1e-4, atol=1e-4)
     # Normalised over the other axis it is another map, and so it is with gamma = 0.
@@ -76,14 +78,12 @@ def test_equivariant_under_permutations_of_the_positions():
     def moved(x):
         return np.asarray(x).reshape(2, 12, 16)[:, order].reshape(X.shape)
 
-    apply = jax.jit(LAYER.apply)
     y, z = apply(variables(0.7), X), apply(variables(0.7), moved(X))
     np.testing.assert_allclose(z, moved(y), rtol=1e-4, atol=1e-5)
     assert np.abs(z - y).max() > 0.1
 
 
 def test_examples_do_not_attend_to_each_other():
-    apply = jax.jit(LAYER.apply)
     other = np.concatenate([X[:1], 5 + X[1:]])
     y, z = apply(variables(0.7), X), apply(variables(0.7), other)
     np.testing.assert_array_equal(y[0], z[0])
@@ -97,16 +97,16 @@ def test_spectrally_normalised_maps():
             return SelfAttention(make, name="attention")(x)
 
     init = functools.partial(Layer().init, train=True)
-    state = jax.eval_shape(init, KEY, X)
+    state = jax.eval_shape(init, jax.random.key(0), X)
     assert set(state["spectral"]["attention"]) == set("fghv")
     assert state["params"]["attention"]["v"]["layer"]["kernel"].shape == (2, 16)
 
 
 def test_half_precision_in_and_out():
-    y = LAYER.apply(variables(0.7), jnp.asarray(X, jnp.bfloat16))
+    y = apply(variables(0.7), jnp.asarray(X, jnp.bfloat16))
     assert y.dtype == jnp.float32  # of dense layers that know no dtype
     half = SelfAttention(functools.partial(nn.Dense, dtype=jnp.bfloat16))
-    y = jax.jit(half.apply)(variables(0.7), jnp.asarray(X, jnp.bfloat16))
+    y = quick(half.apply)(variables(0.7), jnp.asarray(X, jnp.bfloat16))
     assert y.dtype == jnp.bfloat16
     exact = equations(variables(0.7)["params"], X)
     assert np.abs(np.asarray(y, np.float32) - exact).mean() < 0.05
@@ -114,4 +114,4 @@ def test_half_precision_in_and_out():
 
 def test_needs_8_channels():
     with pytest.raises(ValueError, match="at least 8 channels, got 4"):
-        LAYER.init(KEY, X[..., :4])
+        LAYER.init(jax.random.key(0), X[..., :4])

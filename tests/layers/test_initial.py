@@ -1,5 +1,7 @@
 """Initialisers by name: their moments."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,8 +9,15 @@ import pytest
 
 from gans.layers.initial import INITIALISERS, initialiser
 
-KEY = jax.random.key(0, impl="unsafe_rbg")  # quick to compile
 SHAPE = (3, 3, 32, 64)  # 18,432 numbers: fan in 288, fan out 576
+
+
+@functools.cache
+def draw(name):
+    """A kernel, compiled with little effort."""
+    init = functools.partial(initialiser(name), shape=SHAPE, dtype=jnp.float32)
+    quick = {"xla_backend_optimization_level": 0}
+    return np.asarray(jax.jit(init, compiler_options=quick)(jax.random.key(0)))
 
 
 @pytest.mark.parametrize(
@@ -20,7 +29,7 @@ SHAPE = (3, 3, 32, 64)  # 18,432 numbers: fan in 288, fan out 576
     ],
 )
 def test_moments(name, deviation):
-    w = np.asarray(initialiser(name)(KEY, SHAPE, jnp.float32))
+    w = draw(name)
     assert w.shape == SHAPE and w.dtype == np.float32
     # Standard errors: deviation / sqrt(n) of the mean, 1 / sqrt(2 n) = 0.5 % of it.
     assert abs(w.mean()) < 5 * deviation / np.sqrt(w.size)
@@ -29,10 +38,7 @@ def test_moments(name, deviation):
 
 def test_shapes_of_the_distributions():
     # Beyond 3 deviations: 0.27 % of a normal one; a uniform one ends at sqrt(3).
-    normal, glorot = (
-        np.asarray(initialiser(name)(KEY, SHAPE, jnp.float32))
-        for name in ("normal", "glorot")
-    )
+    normal, glorot = draw("normal"), draw("glorot")
     assert 0.001 < (np.abs(normal) > 0.06).mean() < 0.005
     limit = np.sqrt(6 / (288 + 576))
     assert 0.99 * limit < np.abs(glorot).max() <= limit

@@ -16,11 +16,21 @@ from gans.layers.norm import (
     spectral_layers,
 )
 
-KEY = jax.random.key(3, impl="unsafe_rbg")  # quick to compile
+KEY = jax.random.key(3)
+# Little effort goes into compiling what runs once.
+quick = functools.partial(
+    jax.jit, compiler_options={"xla_backend_optimization_level": 0}
+)
 
 
 def images(*shape, seed=0):
     return 2 * np.random.default_rng(seed).normal(size=shape).astype(np.float32) + 1
+
+
+def trained(layer, variables, *inputs, collection="batch_stats"):
+    """A pass in training: the output, and what it changes."""
+    apply = functools.partial(layer.apply, train=True, mutable=[collection])
+    return quick(apply)(variables, *inputs)
 
 
 def normalised(x, epsilon=1e-5):
@@ -48,7 +58,7 @@ class ForgottenOne(nn.Module):
 def check_plain_at_first(layer):
     x = images(4, 2, 3, 5)
     variables = layer.init(KEY, x, LABEL, train=True)
-    y, _ = layer.apply(variables, x, LABEL, train=True, mutable=["batch_stats"])
+    y, _ = trained(layer, variables, x, LABEL)
     np.testing.assert_allclose(y, normalised(x), atol=1e-5)
 
 
@@ -70,7 +80,7 @@ def test_conditional_gain_and_bias_are_those_of_the_class(shape):
         "beta": (3, 5),
     }
     variables = {**variables, "params": {"gamma": gamma, "beta": beta}}
-    y, _ = layer.apply(variables, x, LABEL, train=True, mutable=["batch_stats"])
+    y, _ = trained(layer, variables, x, LABEL)
     axes = tuple(range(1, x.ndim - 1))
     g, b = (np.expand_dims(t[LABEL], axes) for t in (gamma, beta))
     np.testing.assert_allclose(y, normalised(x) * (1 + g) + b, atol=2e-5)
@@ -82,7 +92,7 @@ def test_running_statistics_in_training_and_after():
     mean, var = x.mean((0, 1, 2)), x.var((0, 1, 2))
     layer = BatchNorm(scale_init=nn.initializers.constant(3.0))
     variables = layer.init(KEY, x, train=True)
-    y, new = layer.apply(variables, x, train=True, mutable=["batch_stats"])
+    y, new = trained(layer, variables, x)
     np.testing.assert_allclose(y, 3 * normalised(x), atol=3e-5)
     # From 0 and 1: a tenth of the way to the batch's.
     found = new["batch_stats"]["batch"]
@@ -102,15 +112,14 @@ def test_batch_norm_against_torch():
     layer = BatchNorm()
     variables = layer.init(KEY, x, train=True)
 
-    def weighted(x, epsilon=1e-5):
-        layer = BatchNorm(epsilon=epsilon)
+    def weighted(x):
         y, _ = layer.apply(variables, x, train=True, mutable=["batch_stats"])
         return (c * y).sum()
 
     t = torch.tensor(x, dtype=torch.float64, requires_grad=True)
     y = torch.nn.functional.batch_norm(t.movedim(-1, 1), None, None, training=True)
     (y.movedim(1, -1) * torch.tensor(c)).sum().backward()
-    grads = jax.grad(weighted)(x)
+    grads = quick(jax.grad(weighted))(x)
     np.testing.assert_allclose(grads, t.grad.numpy(), atol=2e-5)
     # Statistics taken for constants give another gradient.
     constant = c / np.sqrt(x.var((0, 1, 2)) + 1e-5)
@@ -121,7 +130,7 @@ def test_batch_norm_in_half_precision_keeps_float32_statistics():
     x = jnp.asarray(images(4, 2, 3, 5), jnp.bfloat16)
     layer = BatchNorm(n_classes=3, dtype=jnp.bfloat16)
     variables = layer.init(KEY, x, LABEL, train=True)
-    y, new = layer.apply(variables, x, LABEL, train=True, mutable=["batch_stats"])
+    y, new = trained(layer, variables, x, LABEL)
     assert y.dtype == jnp.bfloat16
     assert {a.dtype.name for a in jax.tree.leaves((variables, new))} == {"float32"}
 
@@ -158,7 +167,7 @@ def iterate(w, u):
 def test_power_iteration_converges_to_the_largest_singular_value():
     w, u = matrix(6, 4), np.ones(4, np.float32)
     largest = np.linalg.svd(w, compute_uv=False)[0]
-    step = jax.jit(power_iteration)
+    step = quick(power_iteration)
     found = []
     for _ in range(60):
         sigma, u = step(w, u)
@@ -180,7 +189,7 @@ def differences(f, w, h=1e-6):
 def test_sigma_moves_with_w_only_through_v_w_u():
     w, first = matrix(5, 3), np.ones(3, np.float32)
     _, v, u = iterate(w, first)
-    grads = jax.grad(lambda w: power_iteration(w, first)[0])(w)
+    grads = quick(jax.grad(lambda w: power_iteration(w, first)[0]))(w)
     fixed = differences(lambda w: v @ w @ u, w)  # which is the outer product v u
     np.testing.assert_allclose(grads, fixed, rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(grads, np.outer(v, u), rtol=1e-4, atol=1e-6)
@@ -190,8 +199,8 @@ def test_sigma_moves_with_w_only_through_v_w_u():
 
 
 def test_sigma_does_not_move_with_the_stored_u():
-    slope = jax.grad(lambda u: power_iteration(matrix(5, 3), u)[0])(jnp.ones(3))
-    np.testing.assert_array_equal(slope, 0)
+    slope = quick(jax.grad(lambda u: power_iteration(matrix(5, 3), u)[0]))
+    np.testing.assert_array_equal(slope(jnp.ones(3)), 0)
 
 
 # Layers, an input that makes the output the normalised kernel as a matrix, its shape.
@@ -230,12 +239,12 @@ def wrapped(name):
     module = SpectralNorm(layer)
     variables = drawn(module, x)
 
-    @jax.jit
+    @quick
     def train(variables):
         y, new = module.apply(variables, x, train=True, mutable=["spectral"])
         return y.reshape(shape), {**variables, **new}
 
-    @jax.jit
+    @quick
     def read(variables):
         y, new = module.apply(variables, x, train=False, mutable=["spectral"])
         return y.reshape(shape), {**variables, **new}
@@ -306,7 +315,7 @@ def gradient_of_kernel(c):
         )
         return (c * y).sum()
 
-    grads = jax.jit(jax.grad(weighted))(variables["params"])
+    grads = quick(jax.grad(weighted))(variables["params"])
     return kernel_and_u({**variables, "params": grads})[0], *kernel_and_u(variables)
 
 
@@ -374,7 +383,7 @@ def test_sigma_is_float32_in_half_precision():
     layer = SpectralNorm(nn.Dense(64, dtype=jnp.bfloat16, use_bias=False))
     variables = drawn(layer, jnp.eye(64))
     variables = {**variables, "params": {"layer": {"kernel": jnp.asarray(w)}}}
-    y, new = layer.apply(variables, jnp.eye(64), train=True, mutable=["spectral"])
+    y, new = trained(layer, variables, jnp.eye(64), collection="spectral")
     assert y.dtype == jnp.bfloat16
     assert only_u(variables).dtype == only_u(new).dtype == np.float32
     sigma = iterate(w, only_u(variables))[0]
@@ -390,7 +399,7 @@ def test_sigma_is_float32_in_half_precision():
 def test_half_precision_parameters_are_normalised_by_a_float32_sigma():
     layer = SpectralNorm(nn.Dense(5, param_dtype=jnp.bfloat16, dtype=jnp.bfloat16))
     variables = drawn(layer, jnp.eye(6))
-    y, new = layer.apply(variables, jnp.eye(6), train=True, mutable=["spectral"])
+    y, new = trained(layer, variables, jnp.eye(6), collection="spectral")
     w, u = kernel_and_u(variables)
     assert y.dtype == w.dtype == jnp.bfloat16 and u.dtype == np.float32
     after = iterate(w.astype(np.float32), u)[2]
@@ -401,7 +410,7 @@ def test_vmap_over_seeds_equals_single_runs():
     layer, x, _ = WRAPPED["conv"]
     module = SpectralNorm(layer)
 
-    @jax.jit
+    @quick
     def run(variables):
         return module.apply(variables, x, train=True, mutable=["spectral"])
 
@@ -418,7 +427,7 @@ def test_frozen_layer_passes_gradients_to_its_input():
     variables, _, _ = wrapped("dense")
     layer = SpectralNorm(WRAPPED["dense"][0])
     x = jnp.asarray(matrix(2, 6))
-    grads = jax.jit(jax.grad(lambda x: layer.apply(variables, x, train=False).sum()))(x)
+    grads = quick(jax.grad(lambda x: layer.apply(variables, x, train=False).sum()))(x)
     w, u = kernel_and_u(variables)
     expected = (w / iterate(w, u)[0]).sum(1)
     np.testing.assert_allclose(grads, [expected, expected], rtol=1e-4, atol=1e-6)

@@ -1,5 +1,7 @@
 """The gradient penalty: by hand, in numpy, in torch; per example, over all axes."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,6 +10,12 @@ import pytest
 from gans.losses.penalties import gradient_norms, gradient_penalty
 
 KEY = jax.random.key(7)
+# Little effort goes into compiling what runs once.
+quick = functools.partial(
+    jax.jit, compiler_options={"xla_backend_optimization_level": 0}
+)
+penalise = quick(gradient_penalty, static_argnums=0)
+norms_of = quick(gradient_norms, static_argnums=0)
 
 
 def pair(shape=(5, 2, 3, 2), seed=0):
@@ -20,26 +28,27 @@ def test_linear_critic_by_hand():
     # The gradient of 3 x + 4 y is (3, 4) everywhere: norm 5, penalty (5 - 1)^2 = 16.
     real, fake = pair((6, 2))
     w = jnp.array([3.0, 4.0])
-    penalty = gradient_penalty(lambda x: x @ w, real, fake, KEY)
+    penalty = penalise(lambda x: x @ w, real, fake, KEY)
     assert penalty.shape == () and penalty.dtype == jnp.float32
     np.testing.assert_allclose(penalty, 16, rtol=1e-6)
-    np.testing.assert_allclose(
-        gradient_norms(lambda x: x @ w, real), [5] * 6, rtol=1e-6
-    )
+    norms = norms_of(lambda x: x @ w, real)
+    np.testing.assert_allclose(norms, [5] * 6, rtol=1e-6)
     # Of norm 1: no penalty.
-    unit = gradient_penalty(lambda x: x @ w / 5, real, fake, KEY)
+    unit = penalise(lambda x: x @ w / 5, real, fake, KEY)
     np.testing.assert_allclose(unit, 0, atol=1e-12)
     # Its derivative along w is 2 (|w| - 1) w / |w| = 8 (0.6, 0.8).
-    slope = jax.grad(lambda w: gradient_penalty(lambda x: x @ w, real, fake, KEY))(w)
-    np.testing.assert_allclose(slope, [4.8, 6.4], rtol=1e-5)
+    slope = quick(
+        jax.grad(lambda w: gradient_penalty(lambda x: x @ w, real, fake, KEY))
+    )
+    np.testing.assert_allclose(slope(w), [4.8, 6.4], rtol=1e-5)
 
 
 def test_norm_is_over_all_axes():
     # A gradient of 0.25 at each of 2 x 4 x 2 = 16 numbers: norm 0.25 sqrt(16) = 1.
     real, fake = pair((3, 2, 4, 2))
     flat = lambda x: 0.25 * x.sum(axis=(1, 2, 3))  # noqa: E731
-    np.testing.assert_allclose(gradient_norms(flat, real), [1, 1, 1], rtol=1e-6)
-    np.testing.assert_allclose(gradient_penalty(flat, real, fake, KEY), 0, atol=1e-12)
+    np.testing.assert_allclose(norms_of(flat, real), [1, 1, 1], rtol=1e-6)
+    np.testing.assert_allclose(penalise(flat, real, fake, KEY), 0, atol=1e-12)
 
 
 def points(penalty, real, fake, key=KEY):
@@ -50,7 +59,8 @@ def points(penalty, real, fake, key=KEY):
         jax.debug.callback(lambda x: seen.append(np.asarray(x)), x)
         return (x**2).reshape(len(x), -1).sum(1)
 
-    jax.block_until_ready(penalty(critic, real, fake, key))
+    ask = quick(penalty, static_argnums=0)
+    ask(critic, real, fake, key).block_until_ready()
     jax.effects_barrier()
     return seen[0]
 
@@ -165,7 +175,7 @@ def check(penalty, reference):
     alpha = np.asarray(jax.random.uniform(KEY, (5, 1, 1, 1)))
     value, slopes = reference(p, real + alpha * (fake - real))
     weights = jax.tree.map(lambda a: jnp.asarray(a, jnp.float32), p)
-    mine, grads = jax.jit(
+    mine, grads = quick(
         jax.value_and_grad(lambda p: penalty(critic_of(p), real, fake, KEY))
     )(weights)
     np.testing.assert_allclose(mine, value, rtol=1e-5)
@@ -184,10 +194,11 @@ def test_against_references(reference):
 def test_flat_critic_has_a_penalty_of_1_and_no_nan():
     # |0 - 1|^2 = 1. The root's derivative at 0 is not finite: none may flow.
     real, fake = pair()
-    w = jnp.float32(0)
-    value, slope = jax.value_and_grad(
-        lambda w: gradient_penalty(lambda x: w * x.sum(axis=(1, 2, 3)), real, fake, KEY)
-    )(w)
+
+    def penalty(w):
+        return gradient_penalty(lambda x: w * x.sum(axis=(1, 2, 3)), real, fake, KEY)
+
+    value, slope = quick(jax.value_and_grad(penalty))(jnp.float32(0))
     assert value == 1 and slope == 0
 
 
@@ -195,9 +206,9 @@ def test_other_examples_are_not_touched_by_a_flat_one():
     # relu(x): slope 1 on positive, 0 on negative examples; penalties 0 and 1.
     x = jnp.array([[2.0], [-2.0], [3.0]])
     np.testing.assert_array_equal(
-        gradient_norms(lambda x: jax.nn.relu(x)[:, 0], x), [1, 0, 1]
+        norms_of(lambda x: jax.nn.relu(x)[:, 0], x), [1, 0, 1]
     )
-    slope = jax.grad(lambda x: gradient_norms(lambda x: x[:, 0] ** 2, x).sum())
+    slope = quick(jax.grad(lambda x: gradient_norms(lambda x: x[:, 0] ** 2, x).sum()))
     # |d x^2 / dx| = 2 |x|, whose slope is +-2, and the subgradient 0 at 0.
     np.testing.assert_allclose(
         slope(jnp.array([[3.0], [-3.0], [0.0]]))[:, 0], [2, -2, 0]
@@ -208,11 +219,11 @@ def test_half_precision_critic_gives_a_float32_penalty():
     real, fake = pair()
     w = jnp.linspace(-1, 1, 12).astype(jnp.bfloat16)
     critic = lambda x: x.astype(jnp.bfloat16).reshape(len(x), -1) @ w  # noqa: E731
-    norms = gradient_norms(critic, real)
+    norms = norms_of(critic, real)
     assert norms.dtype == jnp.float32 and norms.shape == (5,)
     exact = np.linalg.norm(np.asarray(w, np.float64))
     np.testing.assert_allclose(norms, [exact] * 5, rtol=1e-6)
-    assert gradient_penalty(critic, real, fake, KEY).dtype == jnp.float32
+    assert penalise(critic, real, fake, KEY).dtype == jnp.float32
 
 
 def test_key_decides():

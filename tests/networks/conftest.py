@@ -16,6 +16,18 @@ def bound():
     return close
 
 
+@pytest.fixture(scope="session")
+def run():
+    """run(net, *inputs, key=None) -> what the Bound yields, compiled with no effort."""
+
+    def call(net, *inputs, key=None):
+        quick = {"xla_backend_optimization_level": 0}
+        passes = jax.jit(lambda *inputs: net(*inputs, key=key), compiler_options=quick)
+        return passes(*inputs)
+
+    return call
+
+
 def close(module, *inputs, train=False):
     """The network closed over weights of deviation 0.3, always the same ones.
 

@@ -10,7 +10,7 @@ import pytest
 from gans.core import Bound
 from gans.networks.dcgan import Critic, Generator
 
-KEY = jax.random.key(0, impl="unsafe_rbg")  # quick to compile
+KEY = jax.random.key(0)
 KEYS = {"params": KEY, "dropout": KEY}
 LABEL = jnp.array([1, 0, 2], jnp.int32)
 SMALL_G = Generator((8, 8, 3), widths=(6, 4))  # 2x2 to 8x8
@@ -26,12 +26,6 @@ LAYOUT_32 = {
         ((64, 3, 1), (128, 3, 2), (128, 3, 2), (256, 3, 2)), dropout=0.4
     ),
 }  # fmt: skip
-
-
-def run(net, *args, key=None):
-    quick = {"xla_backend_optimization_level": 0}
-    call = jax.jit(lambda *args: net(*args, key=key), compiler_options=quick)
-    return call(*args)
 
 
 def sizes(module, *inputs):
@@ -118,7 +112,7 @@ def test_initial_statistics(module, x):
         assert abs(scales.mean() - 1) < 0.0125 and 0.01 < scales.std() < 0.03
 
 
-def test_ranges_and_features(bound):
+def test_ranges_and_features(bound, run):
     y = run(bound(SMALL_G, Z, train=True), 100 * Z)
     assert y.shape == (3, 8, 8, 3) and jnp.abs(y).max() <= 1
     d = bound(SMALL_D, X)
@@ -133,7 +127,7 @@ def test_ranges_and_features(bound):
     np.testing.assert_allclose(run(d, X), logits[:, 0], rtol=1e-4, atol=1e-6)
 
 
-def test_dropout_in_training_only(bound):
+def test_dropout_in_training_only(bound, run):
     network = SMALL_D.copy(dropout=0.4)
     d, still = bound(network, X, train=True), bound(network, X)
     first, again, other = (run(d, X, key=jax.random.key(k)) for k in (0, 0, 1))
@@ -154,7 +148,7 @@ def torch_weights(p, flip=False):
 
 
 @pytest.mark.parametrize("slope", [0.0, 0.2])
-def test_generator_against_torch(bound, slope):
+def test_generator_against_torch(bound, run, slope):
     torch = pytest.importorskip("torch")
     f = torch.nn.functional
     net = bound(SMALL_G.copy(slope=slope), Z, train=True)
@@ -182,7 +176,7 @@ def test_generator_against_torch(bound, slope):
     assert np.abs(y - reference(0.5)).max() > 0.1
 
 
-def test_critic_against_torch(bound):
+def test_critic_against_torch(bound, run):
     torch = pytest.importorskip("torch")
     f = torch.nn.functional
     net = bound(SMALL_D.copy(norm="batch"), X, train=True)
@@ -202,7 +196,7 @@ def test_critic_against_torch(bound):
     assert np.abs(y - reference(0.0)).max() > 0.1
 
 
-def test_spectral_norm_of_every_kernel(bound):
+def test_spectral_norm_of_every_kernel(bound, run):
     network = SMALL_D.copy(spectral=True, condition="projection", n_classes=3)
     d = bound(network, X, LABEL, train=True)
     kernels = [p for p in jax.tree.leaves(d.params) if p.ndim > 1]
@@ -219,7 +213,7 @@ def test_spectral_norm_of_every_kernel(bound):
     assert np.abs(run(Bound(SMALL_D, scaled, {}, True), X) - run(plain, X)).max() > 1e-3
 
 
-def test_projection_critic_by_hand(bound):
+def test_projection_critic_by_hand(bound, run):
     # psi(phi) + <embed(y), phi>, phi the flattened last map.
     d = bound(SMALL_D.copy(condition="projection", n_classes=3), X, LABEL)
     phi = jax.jit(d.features)(X, LABEL)["hidden1"].reshape(3, -1)
@@ -233,7 +227,7 @@ def test_projection_critic_by_hand(bound):
     assert np.abs(run(d, X, LABEL) - wrong).max() > 1e-3
 
 
-def test_projection_generator_starts_the_same_for_all_classes(bound):
+def test_projection_generator_starts_the_same_for_all_classes(bound, run):
     network = SMALL_G.copy(condition="projection", n_classes=3)
     learnt = bound(network, Z, LABEL, train=True)
     assert (run(learnt, Z, LABEL) != run(learnt, Z, (LABEL + 1) % 3)).any()
@@ -248,7 +242,7 @@ def test_projection_generator_starts_the_same_for_all_classes(bound):
     np.testing.assert_array_equal(y, run(g, Z, (LABEL + 1) % 3))
 
 
-def test_concatenated_labels(bound):
+def test_concatenated_labels(bound, run):
     options = {"condition": "concat", "n_classes": 3}
     g = bound(SMALL_G.copy(**options), Z, LABEL, train=True)
     d = bound(SMALL_D.copy(**options), X, LABEL)
@@ -262,7 +256,7 @@ def test_concatenated_labels(bound):
 @pytest.mark.parametrize(
     "network", [SMALL_G, SMALL_D.copy(norm="batch", spectral=True)]
 )
-def test_half_precision_networks_give_float32(bound, network):
+def test_half_precision_networks_give_float32(bound, run, network):
     x = Z if network is SMALL_G else X
     full = bound(network, x, train=True)
     half = Bound(network.copy(dtype=jnp.bfloat16), full.params, full.stats, True)

@@ -16,25 +16,25 @@ def count(params):
     return sum(p.size for p in jax.tree.leaves(params))
 
 
-def test_points(bound):
+def test_points(bound, run):
     g = bound(mlp.Generator((2,)), jnp.ones((1, 10)))
     # 10 x 128 + 128, 128 x 128 + 128, 128 x 2 + 2.
     assert count(g.params) == 1408 + 16512 + 258
-    y = g(100 * jnp.ones((3, 10)))
+    y = run(g, 100 * jnp.ones((3, 10)))
     assert y.shape == (3, 2) and y.dtype == jnp.float32
     assert jnp.abs(y).max() > 1  # points have no bounds
     d = bound(mlp.Critic(), X)
     assert count(d.params) == (2 * 128 + 128) + 16512 + 129
-    assert d(X).shape == (4,) and d(X).dtype == jnp.float32
+    assert run(d, X).shape == (4,) and run(d, X).dtype == jnp.float32
 
 
-def test_images_are_in_range(bound):
+def test_images_are_in_range(bound, run):
     g = bound(mlp.Generator((4, 5, 3), widths=(8,)), jnp.ones((1, 6)))
-    y = g(100 * np.random.default_rng(1).normal(size=(7, 6)).astype(np.float32))
+    y = run(g, 100 * np.random.default_rng(1).normal(size=(7, 6)).astype(np.float32))
     assert y.shape == (7, 4, 5, 3)
     assert 0.9 < jnp.abs(y).max() <= 1
     d = bound(mlp.Critic(widths=(8,)), y)
-    assert d(y).shape == (7,)
+    assert run(d, y).shape == (7,)
     assert count(d.params) == 60 * 8 + 8 + 9
 
 
@@ -50,61 +50,61 @@ def layers(params, names, slope, x):
     return hidden, x
 
 
-def test_equations_and_features(bound):
-    d = bound(mlp.Critic(widths=(8, 6), slope=0.2), X)
-    hidden, logits = layers(d.params, ("dense0", "dense1", "out"), 0.2, X)
-    np.testing.assert_allclose(d(X), logits[:, 0], rtol=1e-4, atol=1e-6)
+def test_equations_and_features(bound, run):
+    d = bound(mlp.Critic(widths=(8, 6), slope=0.1), X)
+    hidden, logits = layers(d.params, ("dense0", "dense1", "out"), 0.1, X)
+    np.testing.assert_allclose(run(d, X), logits[:, 0], rtol=1e-4, atol=1e-6)
     features = d.features(X)
     assert set(features) == {"hidden0", "hidden1"}
     for i in range(2):
         np.testing.assert_allclose(features[f"hidden{i}"], hidden[i], atol=1e-6)
     # Another slope is another function.
     other = layers(d.params, ("dense0", "dense1", "out"), 0.0, X)[1]
-    assert np.abs(d(X) - other[:, 0]).max() > 1e-3
+    assert np.abs(run(d, X) - other[:, 0]).max() > 1e-3
     g = bound(mlp.Generator((2,), widths=(8, 6)), X)
     points = layers(g.params, ("dense0", "dense1", "out"), 0.0, X)[1]
-    np.testing.assert_allclose(g(X), points, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(run(g, X), points, rtol=1e-4, atol=1e-6)
 
 
-def test_dropout_in_training_only(bound):
+def test_dropout_in_training_only(bound, run):
     network = mlp.Critic(widths=(64,), dropout=0.5)
     d = bound(network, X, train=True)
-    first, again, other = (d(X, key=jax.random.key(k)) for k in (0, 0, 1))
+    first, again, other = (run(d, X, key=jax.random.key(k)) for k in (0, 0, 1))
     np.testing.assert_array_equal(first, again)
     assert (first != other).all()
     still = Bound(network, d.params, {}, False)
-    np.testing.assert_array_equal(still(X), still(X, key=jax.random.key(0)))
+    np.testing.assert_array_equal(run(still, X), run(still, X, key=jax.random.key(0)))
     # What is kept is doubled: the mean over masks is the output without one.
-    many = d(np.repeat(X[:1], 4000, axis=0), key=jax.random.key(2))
-    assert abs(many.mean() - still(X)[0]) < 5 * many.std() / np.sqrt(4000)
+    many = run(d, np.repeat(X[:1], 4000, axis=0), key=jax.random.key(2))
+    assert abs(many.mean() - run(still, X)[0]) < 5 * many.std() / np.sqrt(4000)
 
 
-def test_labels_join_the_input(bound):
+def test_labels_join_the_input(bound, run):
     options = {"widths": (8,), "condition": "concat", "n_classes": 3}
     g = bound(mlp.Generator((2,), **options), X, LABEL)
     d = bound(mlp.Critic(**options), X, LABEL)
     for net in (g, d):
         assert net.params["label"]["embedding"].shape == (3, 50)
         assert net.params["dense0"]["kernel"].shape == (52, 8)
-        assert (net(X, LABEL) != net(X, (LABEL + 1) % 3)).any()
+        assert (run(net, X, LABEL) != run(net, X, (LABEL + 1) % 3)).any()
         with pytest.raises(ValueError, match="needs data with labels"):
-            net(X)
+            run(net, X)
 
 
 @pytest.mark.parametrize("network", [mlp.Generator((2,)), mlp.Critic()])
-def test_labels_are_ignored_without_a_condition(bound, network):
+def test_labels_are_ignored_without_a_condition(bound, run, network):
     net = bound(network, X)
-    np.testing.assert_array_equal(net(X), net(X, LABEL))
+    np.testing.assert_array_equal(run(net, X), run(net, X, LABEL))
     wrong = network.copy(condition="projection", n_classes=3)
     with pytest.raises(ValueError, match="'projection': this network knows .*concat"):
         bound(wrong, X, LABEL)
 
 
-def test_half_precision_networks_give_float32(bound):
+def test_half_precision_networks_give_float32(bound, run):
     for network in (mlp.Generator((2,)), mlp.Critic()):
         full = bound(network, X)
         half = Bound(network.copy(dtype=jnp.bfloat16), full.params, {}, False)
-        assert half(X).dtype == jnp.float32
+        assert run(half, X).dtype == jnp.float32
         assert {p.dtype.name for p in jax.tree.leaves(full.params)} == {"float32"}
-        np.testing.assert_allclose(half(X), full(X), atol=0.05)
-        assert (half(X) != full(X)).any()  # it was in half precision
+        np.testing.assert_allclose(run(half, X), run(full, X), atol=0.05)
+        assert (run(half, X) != run(full, X)).any()  # it was in half precision

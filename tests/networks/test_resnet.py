@@ -18,11 +18,6 @@ Z = np.random.default_rng(0).normal(size=(3, 7)).astype(np.float32)
 X = np.random.default_rng(1).uniform(-1, 1, size=(3, 8, 8, 3)).astype(np.float32)
 
 
-def run(net, *args):
-    quick = {"xla_backend_optimization_level": 0}
-    return jax.jit(lambda *args: net(*args), compiler_options=quick)(*args)
-
-
 def sizes(module, *inputs):
     """Shapes of the output and of the parameters, and how many; not computed."""
     inputs = [jnp.zeros(s, jnp.float32) for s in inputs]
@@ -117,7 +112,7 @@ def critic(p, x, n_blocks, n_down, pool="sum", eager=False):
     return out[:, 0].numpy()
 
 
-def test_generator_against_torch(bound):
+def test_generator_against_torch(bound, run):
     pytest.importorskip("torch")
     net = bound(SMALL_G, Z, train=True)
     y = run(net, Z)
@@ -131,7 +126,7 @@ def test_generator_against_torch(bound):
 
 
 @pytest.mark.parametrize("pool", ["sum", "mean"])
-def test_critic_against_torch(bound, pool):
+def test_critic_against_torch(bound, run, pool):
     pytest.importorskip("torch")
     net = bound(SMALL_D.copy(pool=pool), X)
     assert {name for name in net.params if "skip" in name} == {
@@ -147,7 +142,7 @@ def test_critic_against_torch(bound, pool):
     assert np.abs(y - critic(net.params, X, 4, 2, other)).max() > 1e-2
 
 
-def test_features(bound):
+def test_features(bound, run):
     d = bound(SMALL_D, X)
     features = jax.jit(d.features)(X)
     assert {k: v.shape for k, v in features.items()} == {
@@ -161,7 +156,7 @@ def test_features(bound):
     np.testing.assert_allclose(run(d, X), logits[:, 0], rtol=1e-4, atol=1e-4)
 
 
-def test_projection_critic_by_hand(bound):
+def test_projection_critic_by_hand(bound, run):
     # psi(phi) + <embed(y), phi>, phi the last map after ReLU and pooling.
     d = bound(SMALL_D.copy(condition="projection", n_classes=3), X, LABEL)
     phi = jax.nn.relu(jax.jit(d.features)(X, LABEL)["hidden3"]).sum((1, 2))
@@ -177,7 +172,7 @@ def test_projection_critic_by_hand(bound):
 
 
 @pytest.mark.parametrize("condition", ["concat", "projection"])
-def test_labels_matter(bound, condition):
+def test_labels_matter(bound, run, condition):
     options = {"condition": condition, "n_classes": 3}
     g = bound(SMALL_G.copy(**options), Z, LABEL, train=True)
     d = bound(SMALL_D.copy(**options), X, LABEL)
@@ -192,7 +187,7 @@ def test_labels_matter(bound, condition):
 
 
 @pytest.mark.parametrize("network", [SMALL_G, SMALL_D])
-def test_spectral_norm_of_every_kernel(bound, network):
+def test_spectral_norm_of_every_kernel(bound, run, network):
     x = Z if network is SMALL_G else X
     network = network.copy(spectral=True, condition="projection", n_classes=3)
     net = bound(network, x, LABEL, train=True)
@@ -213,7 +208,7 @@ def test_spectral_norm_of_every_kernel(bound, network):
 
 
 @pytest.mark.parametrize("network", [SMALL_G, SMALL_D])
-def test_attention_on_the_map_of_that_side(bound, network):
+def test_attention_on_the_map_of_that_side(bound, run, network):
     # 4 x 4 is the map of one block of each: of 8 channels, so that maps have one.
     network = network.copy(widths=(8, 8, 8), attention=4, spectral=True)
     x = Z if isinstance(network, Generator) else X
@@ -233,7 +228,7 @@ def test_attention_on_the_map_of_that_side(bound, network):
 
 
 @pytest.mark.parametrize("network", [SMALL_G, SMALL_D.copy(spectral=True)])
-def test_half_precision_networks_give_float32(bound, network):
+def test_half_precision_networks_give_float32(bound, run, network):
     x = Z if network is SMALL_G else X
     full = bound(network, x, train=True)
     half = Bound(network.copy(dtype=jnp.bfloat16), full.params, full.stats, True)

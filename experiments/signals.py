@@ -1,0 +1,37 @@
+"""SIGTERM and Ctrl-C: an orderly end, at a moment that the loop chooses."""
+
+from __future__ import annotations
+
+import signal
+import sys
+
+
+class Interrupted(Exception):
+    """A signal has ended the run; the state of `step` is in a checkpoint."""
+
+    def __init__(self, number: int, step: int):
+        super().__init__(f"{signal.Signals(number).name} after step {step}")
+        self.number, self.step = number, step
+
+
+class Signals:
+    """Takes note of the first signal, in `number`; a second ends the process at once.
+
+    A context, for the main thread; afterwards signals do what they did before.
+    """
+
+    def __enter__(self):
+        self.number = None
+        wanted = (signal.SIGINT, signal.SIGTERM)
+        self._before = {number: signal.signal(number, self._note) for number in wanted}
+        return self
+
+    def __exit__(self, *error):
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _note(self, number, frame):
+        self.number = number
+        for wanted in self._before:
+            signal.signal(wanted, signal.SIG_DFL)
+        print("stopping; a checkpoint is written first", file=sys.stderr)

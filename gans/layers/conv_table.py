@@ -1,0 +1,189 @@
+"""Which form of a convolution, or of one of its gradients, a shape takes on a CPU.
+
+A shape takes the first row that it meets; reductions come back to the tables with other
+shapes. On other devices the plain operations of `conv_forms` serve.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+
+from gans.layers import conv_forms as forms
+from gans.layers.conv_forms import Geometry
+
+
+class Case(NamedTuple):
+    """What a row may ask: a geometry, N images, I channels of x and O of y."""
+
+    geometry: Geometry
+    n: int
+    i: int
+    o: int
+
+    @property
+    def grouped(self) -> bool:
+        return self.geometry.groups > 1
+
+    @property
+    def depthwise(self) -> bool:
+        return self.geometry.groups == self.i == self.o
+
+    @property
+    def unit(self) -> bool:
+        return max(self.geometry.strides) == 1
+
+    @property
+    def tiled(self) -> bool:
+        """Strided, with a kernel of a whole number of strides."""
+        axes = zip(self.geometry.w, self.geometry.strides, strict=True)
+        return not self.unit and all(w % s == 0 for w, s in axes)
+
+    @property
+    def point(self) -> bool:
+        return max(self.geometry.w) == 1
+
+    @property
+    def one_window(self) -> bool:
+        return max(self.geometry.y) == 1 and not self.point
+
+    @property
+    def volume(self) -> bool:
+        return len(self.geometry.x) == 3
+
+
+class Row(NamedTuple):
+    when: Callable[[Case], bool]
+    form: Callable[[jax.Array, jax.Array, Geometry], jax.Array]
+    why: str
+
+
+def choose(table: tuple[Row, ...], case: Case) -> Row:
+    """The first row of `table` that `case` meets; the last one takes all."""
+    return next(row for row in table if row.when(case))
+
+
+def convolution(x: jax.Array, w: jax.Array, geometry: Geometry) -> jax.Array:
+    """y [N, *Y, O] of x [N, *X, I] and w [*K, I / groups, O]."""
+    case = Case(geometry, x.shape[0], x.shape[-1], w.shape[-1])
+    return choose(CONVOLUTION, case).form(x, w, geometry)
+
+
+def input_gradient(y: jax.Array, w: jax.Array, geometry: Geometry) -> jax.Array:
+    """x [N, *X, I] of y [N, *Y, O] and w [*K, I / groups, O]."""
+    case = Case(geometry, y.shape[0], w.shape[-2] * geometry.groups, y.shape[-1])
+    return choose(INPUT_GRADIENT, case).form(y, w, geometry)
+
+
+def kernel_gradient(x: jax.Array, y: jax.Array, geometry: Geometry) -> jax.Array:
+    """w [*K, I / groups, O] of x [N, *X, I] and y [N, *Y, O]."""
+    case = Case(geometry, x.shape[0], x.shape[-1], y.shape[-1])
+    return choose(KERNEL_GRADIENT, case).form(x, y, geometry)
+
+
+CONVOLUTION = (
+    Row(
+        lambda case: case.depthwise or case.i == 1,
+        forms.shift_sum,
+        "each output has one input channel: there is no matrix product to form",
+    ),
+    Row(
+        lambda case: case.grouped,
+        forms.group_by_group(convolution),
+        "a grouped convolution takes longer than its groups one by one",
+    ),
+    Row(
+        lambda case: case.one_window,
+        forms.one_window(forms.depth(convolution)),
+        "the kernel sees all of the image: one matrix product",
+    ),
+    Row(
+        lambda case: case.volume,
+        forms.flat(convolution),
+        "XLA's 3-D convolutions are far behind its 2-D ones",
+    ),
+    Row(
+        lambda case: case.tiled and case.i <= 4,
+        forms.depth(forms.plain),
+        "3 input channels are too few to work on at once, 12 are not",
+    ),
+    Row(
+        lambda case: case.unit and case.o <= 4,
+        forms.products_then_shifts,
+        "3 output channels are too few to work on at once, 27 are not",
+    ),
+    Row(lambda case: True, forms.plain, "as good as a matrix product"),
+)
+
+INPUT_GRADIENT = (
+    Row(
+        lambda case: case.depthwise,
+        forms.reverse(convolution),
+        "a sum of shifts like the convolution",
+    ),
+    Row(
+        lambda case: case.grouped,
+        forms.group_by_group(input_gradient),
+        "a grouped convolution takes longer than its groups one by one",
+    ),
+    Row(
+        lambda case: case.one_window,
+        forms.one_window(forms.depth_x(input_gradient)),
+        "the kernel sees all of the image: one matrix product",
+    ),
+    Row(
+        lambda case: case.tiled or (case.volume and not case.unit),
+        forms.depth_x(forms.products_then_overlaps),
+        "no products with the zeros of dilation, of which a volume has most",
+    ),
+    Row(
+        lambda case: case.unit,
+        forms.reverse(convolution),
+        "a convolution, with the form for its channels",
+    ),
+    Row(lambda case: True, forms.flipped, "3x3 by 2: depth would waste 7 taps of 16"),
+)
+
+KERNEL_GRADIENT = (
+    Row(
+        lambda case: case.depthwise,
+        forms.shift_dots,
+        "each output has one input channel: there is no matrix product to form",
+    ),
+    Row(
+        lambda case: case.grouped,
+        forms.group_by_group(kernel_gradient),
+        "the gradient of a grouped convolution takes hundreds of times longer",
+    ),
+    Row(
+        lambda case: case.one_window,
+        forms.one_window(forms.depth_w(forms.dot_from_y)),
+        "the kernel sees all of the image: one matrix product",
+    ),
+    Row(
+        lambda case: case.point,
+        forms.dot_of_patches,
+        "one matrix product; as a convolution its window is as large as the image",
+    ),
+    Row(
+        lambda case: case.volume,
+        forms.flat_w(kernel_gradient),
+        "XLA's 3-D convolutions are far behind its 2-D ones",
+    ),
+    Row(
+        lambda case: case.unit and case.o <= 4,
+        forms.dot_with_patches,
+        "windows of 3 channels are cheap to write out, and make 27 outputs of 3",
+    ),
+    Row(
+        lambda case: case.tiled and case.i <= 4,
+        forms.depth_w(forms.dot_of_patches),
+        "windows of 3 channels are cheap to write out",
+    ),
+    Row(
+        lambda case: case.n == 1,
+        forms.canonical_padded,
+        "images are this form's input channels: padding just one is slow inside it",
+    ),
+    Row(lambda case: True, forms.canonical, "near a matrix product, with no windows"),
+)

@@ -1,0 +1,124 @@
+"""Which form each class of shapes takes, and that the numbers never show it."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jax import lax
+
+from gans.layers import conv_forms, conv_table
+from gans.layers.conv_forms import Geometry
+from gans.layers.conv_table import CONVOLUTION, INPUT_GRADIENT, KERNEL_GRADIENT, Case
+
+
+def walk(space, kernel, strides, padding="SAME", groups=1):
+    pads = lax.padtype_to_pads(space, kernel, strides, padding)
+    y = tuple(
+        (size + sum(pad) - k) // s + 1
+        for size, pad, k, s in zip(space, pads, kernel, strides, strict=True)
+    )
+    return Geometry(space, kernel, y, strides, tuple(p[0] for p in pads), groups)
+
+
+# name: geometry, I, O, and the rows of the three tables that it takes.
+CASES = {
+    "3x3": (walk((6, 5), (3, 3), (1, 1)), 5, 6, 6, 4, 8),
+    "3x3 of one image": (walk((6, 5), (3, 3), (1, 1)), 5, 6, 6, 4, 7),
+    "3x3 by 2": (walk((6, 5), (3, 3), (2, 2)), 5, 6, 6, 5, 8),
+    "4x4 by 2": (walk((6, 8), (4, 4), (2, 2)), 5, 6, 6, 3, 8),
+    "4x4 by 2, from an image": (walk((6, 8), (4, 4), (2, 2)), 3, 6, 4, 3, 6),
+    "4x4 by 2, from grey": (walk((6, 8), (4, 4), (2, 2)), 1, 6, 0, 3, 6),
+    "3x3, from an image": (walk((6, 5), (3, 3), (1, 1)), 3, 6, 6, 4, 8),
+    "3x3, to an image": (walk((6, 5), (3, 3), (1, 1)), 6, 3, 5, 4, 5),
+    "1x1": (walk((6, 5), (1, 1), (1, 1)), 5, 6, 6, 4, 3),
+    "1x1 by 2": (walk((6, 5), (1, 1), (2, 2)), 5, 6, 6, 5, 3),
+    "as large as the image": (walk((4, 3), (4, 3), (1, 1), "VALID"), 5, 1, 2, 2, 2),
+    "groups": (walk((6, 5), (3, 3), (1, 1), groups=2), 4, 6, 1, 1, 1),
+    "depthwise": (walk((6, 5), (4, 4), (2, 2), groups=5), 5, 5, 0, 0, 0),
+    "3x3x3": (walk((3, 4, 5), (3, 3, 3), (1, 1, 1)), 5, 6, 3, 4, 4),
+    "4x4x4 by 2": (walk((4, 4, 6), (4, 4, 4), (2, 2, 2)), 3, 6, 3, 3, 4),
+    "3x3x3 by 2": (walk((3, 4, 5), (3, 3, 3), (2, 2, 2)), 5, 6, 3, 3, 4),
+    "5": (walk((9,), (5,), (1,)), 5, 6, 6, 4, 8),
+}
+
+
+def of_images(name):
+    return 1 if name == "3x3 of one image" else 2
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_row(name):
+    geometry, i, o, *rows = CASES[name]
+    case = Case(geometry, of_images(name), i, o)
+    tables = (CONVOLUTION, INPUT_GRADIENT, KERNEL_GRADIENT)
+    for table, row in zip(tables, rows, strict=True):
+        assert conv_table.choose(table, case) is table[row]
+
+
+def test_every_row_is_taken():
+    for column, table in enumerate((CONVOLUTION, INPUT_GRADIENT, KERNEL_GRADIENT), 3):
+        assert {case[column] for case in CASES.values()} == set(range(len(table)))
+
+
+def largest_error(geometry, n, i, o):
+    """Of the three maps, in float64, against the plain operations."""
+    draw = np.random.default_rng(0).normal
+    x = draw(size=(n, *geometry.x, i))
+    w = draw(size=(*geometry.w, i // geometry.groups, o))
+    y = draw(size=(n, *geometry.y, o))
+
+    @functools.partial(
+        jax.jit, compiler_options={"xla_backend_optimization_level": 0}
+    )  # fmt: skip
+    def both(x, w, y):
+        ours = (
+            conv_table.convolution(x, w, geometry),
+            conv_table.input_gradient(y, w, geometry),
+            conv_table.kernel_gradient(x, y, geometry),
+        )
+        plain = (
+            conv_forms.plain(x, w, geometry),
+            conv_forms.plain_input_gradient(y, w, geometry),
+            conv_forms.plain_kernel_gradient(x, y, geometry),
+        )
+        return ours, plain
+
+    with jax.enable_x64(True):
+        ours, plain = jax.device_get(both(x, w, y))
+        assert jax.tree.map(jnp.shape, ours) == jax.tree.map(jnp.shape, plain)
+        return max(
+            float(abs(a - b).max() / (abs(b).max() + 1e-30))
+            for a, b in zip(ours, plain, strict=True)
+        )
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_numbers(name):
+    geometry, i, o, *_ = CASES[name]
+    assert largest_error(geometry, of_images(name), i, o) < 1e-12
+
+
+@st.composite
+def layers(draw):
+    n_axes = draw(st.integers(1, 3))
+
+    def each(low, high):
+        return tuple(draw(st.integers(low, high)) for _ in range(n_axes))
+
+    strides, kernel, y = each(1, 3), each(1, 4), each(1, 3)
+    low, cut = each(-1, 3), each(-2, 3)
+    span = [(n - 1) * s + k for n, s, k in zip(y, strides, kernel, strict=True)]
+    x = tuple(max(1, n - a - b) for n, a, b in zip(span, low, cut, strict=True))
+    groups = draw(st.sampled_from([1, 1, 2, 3]))
+    i, o = (groups * draw(st.integers(1, 5)) for _ in range(2))
+    return Geometry(x, kernel, y, strides, low, groups), draw(st.integers(1, 2)), i, o
+
+
+@settings(max_examples=5, deadline=None, derandomize=True)
+@given(layers())
+def test_numbers_of_any_layer(layer):
+    assert largest_error(*layer) < 1e-12
