@@ -6,8 +6,8 @@ from ml_collections import ConfigDict, config_dict
 
 # Image presets; a config adds what its paper says of each.
 IMAGES = {
-    # scikit-learn's 1,797 handwritten digits: embedded, no download.
-    "digits": {"data": "digits", "resolution": 32, "channels": 1},
+    # scikit-learn's 1,797 handwritten digits, 8x8 at the source: embedded, no download.
+    "digits": {"data": "digits", "resolution": 16, "channels": 1},
     "mnist": {"data": "tfds:mnist", "resolution": 32, "channels": 1},
     "cifar10": {"data": "tfds:cifar10", "resolution": 32, "channels": 3, "flip": True},
     # Your own images: --config.data=folder:PATH

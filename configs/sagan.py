@@ -11,19 +11,19 @@ def get_config(preset: str = "digits"):
     config = presets.run("sagan", preset, presets.IMAGES)
     config.loss = "hinge"
     digits = preset == "digits"
-    n = {32: 3, 64: 4, 128: 5}[config.resolution]
+    n = {16: 2, 32: 3, 64: 4, 128: 5}[config.resolution]
     config.generator = {
         "network": "resnet",
         "widths": (32 if digits else 256,) * (n + 1),
         "spectral": True,
-        "attention": 16,
+        "attention": 8 if digits else 16,
     }
     config.critic = {
         "network": "resnet",
         "widths": (32 if digits else 128,) * (n + 1),
         "n_down": n - 1,
         "spectral": True,
-        "attention": 16,
+        "attention": 8 if digits else 16,
     }
     config.steps = 2_000 if digits else 100_000
     # Two learning rates, slower for the generator (section 4.2).

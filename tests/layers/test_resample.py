@@ -48,7 +48,7 @@ def test_downsample_is_the_mean():
     np.testing.assert_array_equal(downsample(x)[0, ..., 0], [[2.5, 4.5]])
 
 
-@pytest.mark.parametrize("kernel", [(1, 1), (3, 3), (5, 4), (2, 1)])
+@pytest.mark.parametrize("kernel", [(1, 1), (3, 3), (4, 2)])
 @pytest.mark.parametrize(
     "folded, composed",
     [

@@ -8,9 +8,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import linen as nn
 
 from experiments.checkpoint import Checkpoints
 from gans import core
+from gans.layers.conv_inspect import slow_convolutions
+from gans.losses.penalties import gradient_penalty
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 VARIANTS = sorted(
@@ -149,3 +152,40 @@ def test_bfloat16_networks_keep_float32_parameters_and_losses(variant, tiny):
     _, metrics = jax.eval_shape(core.make_step(gan), state, batch_of(config), KEY)
     for leaf in jax.tree.leaves((state.params, metrics)):
         assert leaf.dtype == jnp.float32
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_no_convolution_of_a_step_is_slow(variant, tiny):
+    """Of no derivative, of no network, under `cond` or `scan`."""
+    for preset in ("digits", "cifar10"):
+        config = tiny(variant, preset)
+        gan = build(config)
+        step = core.make_step(gan)
+        state = jax.eval_shape(functools.partial(core.init, gan), KEY)
+        batch = jax.eval_shape(functools.partial(batch_of, config))
+        stacked = jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct((2, *x.shape), x.dtype), batch
+        )
+
+        def scanned(state, batches, step=step):
+            return jax.lax.scan(lambda s, b: step(s, b, KEY), state, batches)
+
+        for function, data in ((step, (batch, KEY)), (scanned, (stacked,))):
+            lowered = jax.jit(function).trace(state, *data)
+            text = lowered.lower(lowering_platforms=("cpu",)).as_text()
+            assert slow_convolutions(text) == []
+
+
+def test_the_plain_layers_would_be_found():
+    """The negative control: the same game with Flax's own convolution."""
+
+    class Critic(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            return nn.Conv(4, (4, 4), (2, 2))(x).sum(axis=(1, 2, 3))
+
+    d, x = Critic(), jnp.ones((2, 8, 8, 1))
+    params = d.init(KEY, x)
+    loss = jax.grad(lambda p: gradient_penalty(lambda x: d.apply(p, x), x, 2 * x, KEY))
+    text = jax.jit(loss).trace(params).lower(lowering_platforms=("cpu",)).as_text()
+    assert slow_convolutions(text)
