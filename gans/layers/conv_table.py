@@ -4,6 +4,7 @@ A shape takes the first row that it meets; reductions come back to the tables wi
 shapes. On other devices the plain operations of `conv_forms` serve.
 """
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -40,6 +41,13 @@ class Case(NamedTuple):
         return not self.unit and all(w % s == 0 for w, s in axes)
 
     @property
+    def heavy(self) -> bool:
+        """With many times more numbers in the kernel than in y."""
+        return math.prod(self.geometry.w) * self.i > 8 * self.n * math.prod(
+            self.geometry.y
+        )
+
+    @property
     def point(self) -> bool:
         return max(self.geometry.w) == 1
 
@@ -53,6 +61,8 @@ class Case(NamedTuple):
 
 
 class Row(NamedTuple):
+    """The form [x, w] -> y (or a gradient's) of the cases that `when` takes, and why."""
+
     when: Callable[[Case], bool]
     form: Callable[[jax.Array, jax.Array, Geometry], jax.Array]
     why: str
@@ -137,6 +147,11 @@ INPUT_GRADIENT = (
         "no products with the zeros of dilation, of which a volume has most",
     ),
     Row(
+        lambda case: case.unit and case.heavy,
+        forms.products_then_overlaps,
+        "turning the kernel around would take as long as the convolution",
+    ),
+    Row(
         lambda case: case.unit,
         forms.reverse(convolution),
         "a convolution, with the form for its channels",
@@ -181,9 +196,14 @@ KERNEL_GRADIENT = (
         "windows of 3 channels are cheap to write out",
     ),
     Row(
-        lambda case: case.n == 1,
+        lambda case: case.n <= 4 and case.unit,
         forms.canonical_padded,
-        "images are this form's input channels: padding just one is slow inside it",
+        "images are the input channels of that convolution: few are slow to pad inside",
+    ),
+    Row(
+        lambda case: case.n <= 4,
+        forms.dot_of_patches,
+        "few images, and strides to dilate y with: windows of x are the lesser evil",
     ),
     Row(lambda case: True, forms.canonical, "near a matrix product, with no windows"),
 )

@@ -275,11 +275,13 @@ def test_ctrl_c_leaves_a_checkpoint(tmp_path, whole, config, monkeypatch, capfd)
 
     monkeypatch.setattr(train_module.pictures, "scatter", scatter)
     config.checkpoint_every = 15
+    # A job of a shell without job control is started with Ctrl-C ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     with pytest.raises(Interrupted) as caught:
         train(config, tmp_path)
     assert (caught.value.number, caught.value.step) == (signal.SIGINT, 20)
     assert Checkpoints(tmp_path, keep=None).steps() == [15, 20]
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.signal(signal.SIGINT, before) is signal.default_int_handler
     monkeypatch.undo()
     train(config, tmp_path)
     assert "continuing after step 20" in capfd.readouterr().err
