@@ -16,7 +16,7 @@ def get_config(preset: str = "circle"):
     if preset in presets.POINTS:
         config.latent = 10
         config.batch_size = 256
-        config.steps = 20_000
+        config.steps = 10_000
         config.steps_per_call = 100
         config.log_every = config.sample_every = 1000
         config.checkpoint_every = 5000

@@ -61,7 +61,7 @@ class Case(NamedTuple):
 
 
 class Row(NamedTuple):
-    """The form of the cases that `when` takes, and why: [x, w] -> y, or a gradient's."""
+    """The form, (x, w) -> y or a gradient's, of the cases that `when` takes."""
 
     when: Callable[[Case], bool]
     form: Callable[[jax.Array, jax.Array, Geometry], jax.Array]
