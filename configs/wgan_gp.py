@@ -45,7 +45,7 @@ def get_config(preset: str = "digits"):
         presets.convolutional(config, 128 if preset == "digits" else 512)
         config.steps = 100_000
         if preset == "digits":  # sized for minutes on a laptop
-            config.steps = 5_000
+            config.steps = 4_000
             config.n_critic = 2
             adam = presets.adam(1e-3, 0.5, 0.9, schedule="linear")
     config.generator.optimizer = adam
