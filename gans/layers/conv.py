@@ -136,7 +136,7 @@ class Conv(nn.Module):
         shape = (*size, channels // self.feature_group_count, self.features)
         operation = functools.partial(
             conv,
-            strides=self.strides or 1,
+            strides=1 if self.strides is None else self.strides,
             padding=self.padding,
             feature_group_count=self.feature_group_count,
         )
@@ -169,7 +169,7 @@ class ConvTranspose(nn.Module):
             channels = channels[::-1]
         operation = functools.partial(
             conv_transpose,
-            strides=self.strides or 1,
+            strides=1 if self.strides is None else self.strides,
             padding=self.padding,
             transpose_kernel=self.transpose_kernel,
         )

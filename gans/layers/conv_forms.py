@@ -87,9 +87,9 @@ def shift_sum(x, w, geometry):
     return sum(v * w[tap][0] for tap, v in _windows(wide, geometry)).astype(x.dtype)
 
 
-def products_then_shifts(x, w, geometry):
-    """One matrix product gives every tap's term at every pixel; strides 1."""
-    return products_then_overlaps(x, flip(swap(w, 1)), geometry.reverse)
+def product_then_shifts(x, w, geometry):
+    """One matrix product gives what each tap adds to y, wherever it is; strides 1."""
+    return product_then_overlaps(x, flip(swap(w, 1)), geometry.reverse)
 
 
 # Forms of x from y and w.
@@ -108,16 +108,17 @@ def flipped(y, w, geometry):
     )
 
 
-def products_then_overlaps(y, w, geometry):
-    """One matrix product gives each pixel's share in every window; strides 1."""
+def product_then_overlaps(y, w, geometry):
+    """One matrix product gives what each tap adds to x, wherever it is; strides 1."""
     shares = _dot(y, w.reshape(-1, *w.shape[-2:]), -1, -1)  # [N, *Y, taps, I]
-    axes = list(zip(geometry.low, geometry.x, geometry.y, strict=True))
-    x = 0
-    for i, tap in enumerate(_taps(geometry)):
-        places = zip(tap, axes, strict=True)
-        pads = [(t - low, to - size - t + low) for t, (low, to, size) in places]
-        x = x + _pad(shares[..., i, :], pads)
-    return x.astype(y.dtype)
+    shares = jnp.unstack(shares, axis=-2)
+    return _overlap(shares, geometry).astype(y.dtype)
+
+
+def products_then_overlaps(y, w, geometry):
+    """One matrix product per tap gives what it adds to x; strides 1."""
+    shares = (_dot(y, w[tap], -1, -1) for tap in _taps(geometry))
+    return _overlap(shares, geometry).astype(y.dtype)
 
 
 # Forms of w from x and y.
@@ -304,6 +305,17 @@ def _windows(x, geometry):
         ends = (t + span for t, span in zip(tap, spans, strict=True))
         axes = zip(tap, ends, geometry.strides, strict=True)
         yield tap, x[:, *(slice(*axis) for axis in axes)]
+
+
+def _overlap(shares, geometry):
+    """[N, *X, I]: the sum of the taps' shares [N, *Y, I], each where its tap is."""
+    axes = list(zip(geometry.low, geometry.x, geometry.y, strict=True))
+    x = 0
+    for tap, share in zip(_taps(geometry), shares, strict=True):
+        places = zip(tap, axes, strict=True)
+        pads = [(t - low, to - size - t + low) for t, (low, to, size) in places]
+        x = x + _pad(share, pads)
+    return x
 
 
 def _patches(x, geometry):

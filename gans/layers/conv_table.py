@@ -28,7 +28,7 @@ class Case(NamedTuple):
 
     @property
     def depthwise(self) -> bool:
-        return self.geometry.groups == self.i == self.o
+        return self.grouped and self.geometry.groups == self.i == self.o
 
     @property
     def unit(self) -> bool:
@@ -39,6 +39,10 @@ class Case(NamedTuple):
         """Strided, with a kernel of a whole number of strides."""
         axes = zip(self.geometry.w, self.geometry.strides, strict=True)
         return not self.unit and all(w % s == 0 for w, s in axes)
+
+    @property
+    def small(self) -> bool:
+        return math.prod(self.geometry.y) <= 16
 
     @property
     def heavy(self) -> bool:
@@ -93,7 +97,7 @@ def kernel_gradient(x: jax.Array, y: jax.Array, geometry: Geometry) -> jax.Array
 
 CONVOLUTION = (
     Row(
-        lambda case: case.depthwise or case.i == 1,
+        lambda case: case.depthwise,
         forms.shift_sum,
         "each output has one input channel: there is no matrix product to form",
     ),
@@ -113,13 +117,18 @@ CONVOLUTION = (
         "XLA's 3-D convolutions are far behind its 2-D ones",
     ),
     Row(
+        lambda case: case.i == 1,
+        forms.shift_sum,
+        "each output has one input channel: there is no matrix product to form",
+    ),
+    Row(
         lambda case: case.tiled and case.i <= 4,
         forms.depth(forms.plain),
         "3 input channels are too few to work on at once, 12 are not",
     ),
     Row(
         lambda case: case.unit and case.o <= 4,
-        forms.products_then_shifts,
+        forms.product_then_shifts,
         "3 output channels are too few to work on at once, 27 are not",
     ),
     Row(lambda case: True, forms.plain, "as good as a matrix product"),
@@ -142,9 +151,19 @@ INPUT_GRADIENT = (
         "the kernel sees all of the image: one matrix product",
     ),
     Row(
-        lambda case: case.tiled or (case.volume and not case.unit),
+        lambda case: case.tiled and case.i <= 4,
+        forms.depth_x(forms.product_then_overlaps),
+        "3 input channels are too few to work on at once, 48 shares of 4 taps are not",
+    ),
+    Row(
+        lambda case: case.volume and not case.unit,
         forms.depth_x(forms.products_then_overlaps),
-        "no products with the zeros of dilation, of which a volume has most",
+        "XLA's dilated 3-D convolutions multiply all the zeros",
+    ),
+    Row(
+        lambda case: case.tiled and case.small,
+        forms.depth_x(forms.products_then_overlaps),
+        "a few pixels and many channels: matrix products at their best",
     ),
     Row(
         lambda case: case.unit and case.heavy,
@@ -156,7 +175,7 @@ INPUT_GRADIENT = (
         forms.reverse(convolution),
         "a convolution, with the form for its channels",
     ),
-    Row(lambda case: True, forms.flipped, "3x3 by 2: depth would waste 7 taps of 16"),
+    Row(lambda case: True, forms.flipped, "near a matrix product, at strides too"),
 )
 
 KERNEL_GRADIENT = (

@@ -60,7 +60,7 @@ def difference(operands, form, geometry, channels=(4, 6)):
 @pytest.mark.parametrize(
     "operands, form, geometry",
     [
-        ("xw", forms.products_then_shifts, UNIT),
+        ("xw", forms.product_then_shifts, UNIT),
         ("xw", forms.one_window(forms.depth(forms.plain)), WINDOW),
         ("xw", forms.depth(forms.plain), TILED),
         ("xw", forms.depth(forms.plain), RAGGED),
@@ -70,12 +70,13 @@ def difference(operands, form, geometry, channels=(4, 6)):
         ("yw", forms.flipped, UNIT),
         ("yw", forms.flipped, RAGGED),
         ("yw", forms.flipped, GROUPS),
+        ("yw", forms.product_then_overlaps, UNIT),
         ("yw", forms.products_then_overlaps, UNIT),
         ("yw", forms.reverse(forms.plain), RAGGED),
         ("yw", forms.reverse(forms.plain), GROUPS),
         ("yw", forms.one_window(forms.depth_x(forms.flipped)), WINDOW),
         ("yw", forms.depth_x(forms.products_then_overlaps), TILED),
-        ("yw", forms.depth_x(forms.products_then_overlaps), RAGGED),
+        ("yw", forms.depth_x(forms.product_then_overlaps), RAGGED),
         ("yw", forms.depth_x(forms.products_then_overlaps), VOLUME),
         ("yw", forms.group_by_group(forms.flipped), GROUPS),
         ("xy", forms.canonical, UNIT),
