@@ -3,6 +3,10 @@
 python -m experiments.run --config=configs/cgan.py                # digits, projection
 python -m experiments.run --config=configs/cgan.py:digits_concat  # concatenation
 python -m experiments.run --config=configs/cgan.py:cifar10        # the 2018 ResNet
+
+digits: 5 minutes on 2 slow CPU cores (11 steps/s), after which a classifier that is
+right on 98.6 % of real digits held out sees the class that was asked for in 99.7 % of
+1,000 samples. The other presets have not been run to their end.
 """
 
 from configs import presets

@@ -4,6 +4,8 @@
     python -m experiments.run --config=configs/dcgan.py:cifar10    # 32x32
     python -m experiments.run --config=configs/dcgan.py:folder \
         --config.data=folder:PATH                                  # 64x64, the paper's
+
+Cost and result have not been measured yet.
 """
 
 from configs import presets

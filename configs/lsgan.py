@@ -2,6 +2,8 @@
 
 python -m experiments.run --config=configs/lsgan.py            # digits
 python -m experiments.run --config=configs/lsgan.py:cifar10
+
+Cost and result have not been measured yet.
 """
 
 from configs import presets

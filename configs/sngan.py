@@ -3,6 +3,8 @@
 python -m experiments.run --config=configs/sngan.py              # digits
 python -m experiments.run --config=configs/sngan.py:cifar10      # the paper's ResNet
 python -m experiments.run --config=configs/sngan.py:cifar10_cnn  # its plain CNN
+
+Cost and result have not been measured yet.
 """
 
 from configs import presets

@@ -2,6 +2,8 @@
 
 python -m experiments.run --config=configs/wgan.py             # digits
 python -m experiments.run --config=configs/wgan.py:cifar10
+
+Cost and result have not been measured yet.
 """
 
 from configs import presets
