@@ -3,7 +3,8 @@
 python -m experiments.run --config=configs/lsgan.py            # digits
 python -m experiments.run --config=configs/lsgan.py:cifar10
 
-Cost and result have not been measured yet.
+digits: 3 minutes on 2 slow CPU cores (12 steps/s, beside other work); digits of all ten
+classes, most of them legible at a glance. The others have not been run to their end.
 """
 
 from configs import presets
@@ -14,7 +15,7 @@ def get_config(preset: str = "digits"):
     config.loss = "least_squares"
     config.targets = (0.0, 1.0, 1.0)  # a (fake), b (real), c (generator): equation 9
     presets.convolutional(config, 128 if preset == "digits" else 512)
-    config.steps = 3_000 if preset == "digits" else 100_000
+    config.steps = 2_000 if preset == "digits" else 100_000
     for player in (config.generator, config.critic):
         player.kernel_init = "normal"
         player.optimizer = presets.adam(2e-4, 0.5, 0.999)

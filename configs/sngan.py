@@ -4,7 +4,8 @@ python -m experiments.run --config=configs/sngan.py              # digits
 python -m experiments.run --config=configs/sngan.py:cifar10      # the paper's ResNet
 python -m experiments.run --config=configs/sngan.py:cifar10_cnn  # its plain CNN
 
-Cost and result have not been measured yet.
+digits: 4 minutes on 2 slow CPU cores (9 steps/s, beside other work); digits of all ten
+classes, most of them legible at a glance. The others have not been run to their end.
 """
 
 from configs import presets
@@ -61,7 +62,7 @@ def get_config(preset: str = "digits"):
                 (64, 3, 1),
             )
             config.n_critic = 1
-            config.steps = 3_000
+            config.steps = 2_000
     config.generator.optimizer = adam
     config.critic.optimizer = adam
     return config
