@@ -2,6 +2,9 @@
 
 python -m experiments.run --config=configs/gan.py            # circle, 2-D
 python -m experiments.run --config=configs/gan.py:digits     # images
+
+circle: 28 seconds on 2 slow CPU cores (520 steps/s), 99.4 % of 10,000 samples within 3
+sigma of the ring, 36 of 36 sectors filled. Images have not been run to their end.
 """
 
 from configs import presets
