@@ -8,7 +8,9 @@ setup(
     description="Every GAN that matters, as pure JAX functions",
     license="Apache-2.0",
     python_requires=">=3.11",
-    packages=find_packages(include=["gans", "gans.*", "experiments", "configs"]),
+    packages=find_packages(
+        include=["gans", "gans.*", "experiments", "experiments.*", "configs"]
+    ),
     package_data={"experiments": ["report.html"]},
     install_requires=[
         "jax",
