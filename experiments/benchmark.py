@@ -24,6 +24,7 @@ from pathlib import Path
 from absl import app, flags
 
 from experiments import config as configs
+from experiments import layer_race
 from experiments.race import Contestant, Result, Runner, race
 
 CONFIGS = (
@@ -323,9 +324,15 @@ def main(argv):
                 "rounds": values.rounds,
                 "tell": lambda line, spec=spec: show(f"{spec}: {line}"),
             }
-            found = benchmark(spec, **options)
+            if values.layers:
+                del options["batch_size"]
+                config = prepare(spec, values.batch_size)
+                found = layer_race.benchmark(config, turn=0.1, **options)
+                found = {"config": spec, "batch_size": config.batch_size, **found}
+            else:
+                found = benchmark(spec, **options)
             show("")
-            print(table(found), flush=True)
+            print((layer_race.table if values.layers else table)(found), flush=True)
             report["configs"].append(found)
             if values.out:
                 Path(values.out).write_text(json.dumps(report, indent=1) + "\n")
