@@ -56,7 +56,8 @@ def import_faults(path, tree):
 
 def call_faults(path, tree):
     """`pmap`, and convolutions that are not those of gans/layers."""
-    at_home = path.as_posix().startswith("gans/layers/conv")
+    # In experiments/peers, `nn` is PyTorch's.
+    at_home = path.as_posix().startswith(("gans/layers/conv", "experiments/peers/"))
     names = [ast.unparse(n) for n in ast.walk(tree) if isinstance(n, ast.Attribute)]
     for name in [*names, *imports(tree)]:
         if re.fullmatch(r"jax\.pmap", name):

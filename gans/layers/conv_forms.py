@@ -217,7 +217,7 @@ def depth(form):
     """y from x and w with strides moved into channels (space to depth)."""
 
     def apply(x, w, geometry):
-        return form(_x_in(x, geometry), _w_in(w, geometry), _depth(geometry))
+        return form(_x_in(x, geometry), kernel_to_depth(w, geometry), _depth(geometry))
 
     return apply
 
@@ -226,7 +226,7 @@ def depth_x(form):
     """x from y and w with strides moved into channels."""
 
     def apply(y, w, geometry):
-        x = form(y, _w_in(w, geometry), _depth(geometry))
+        x = form(y, kernel_to_depth(w, geometry), _depth(geometry))
         x = _to_space(x, 1, geometry.strides)
         axes = zip(geometry.low, x.shape[1:-1], geometry.x, strict=True)
         return _pad(x, [(-low, size + low - now) for low, now, size in axes])
@@ -239,8 +239,7 @@ def depth_w(form):
 
     def apply(x, y, geometry):
         w = form(_x_in(x, geometry), y, _depth(geometry))
-        w = _to_space(w, 0, geometry.strides)
-        return w[tuple(slice(size) for size in geometry.w)]
+        return kernel_to_space(w, geometry)
 
     return apply
 
@@ -267,9 +266,6 @@ def flat_w(form):
         return jnp.moveaxis(w, -3, 0)
 
     return apply
-
-
-# Parts of forms.
 
 
 def swap(w: jax.Array, groups: int) -> jax.Array:
@@ -356,10 +352,16 @@ def _x_in(x, geometry):
     return _to_depth(x, 1, geometry.strides)
 
 
-def _w_in(w, geometry):
+def kernel_to_depth(w: jax.Array, geometry: Geometry) -> jax.Array:
+    """w [*K, I, O] with strides moved into channels, [*R, S I, O]."""
     sizes = zip(_depth(geometry).w, geometry.strides, geometry.w, strict=True)
     pads = [(0, size * s - now) for size, s, now in sizes]
     return _to_depth(jnp.pad(w, [*pads, (0, 0), (0, 0)]), 0, geometry.strides)
+
+
+def kernel_to_space(w: jax.Array, geometry: Geometry) -> jax.Array:
+    """w [*K, I, O] of [*R, S I, O], the transpose of `kernel_to_depth`."""
+    return _to_space(w, 0, geometry.strides)[tuple(map(slice, geometry.w))]
 
 
 def _to_depth(a, first, strides):
@@ -393,6 +395,5 @@ def _flat(geometry):
 def _x_flat(x, geometry):
     x = _pad(x, [geometry.pads[0], *[(0, 0)] * (len(geometry.x) - 1)])
     s, span = geometry.strides[0], (geometry.y[0] - 1) * geometry.strides[0] + 1
-    windows = [x[:, tap : tap + span : s] for tap in range(geometry.w[0])]
-    x = jnp.concatenate(windows, -1)
+    x = jnp.concatenate([x[:, t : t + span : s] for t in range(geometry.w[0])], -1)
     return x.reshape(-1, *x.shape[2:])

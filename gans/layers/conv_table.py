@@ -11,16 +11,21 @@ from typing import NamedTuple
 import jax
 
 from gans.layers import conv_forms as forms
+from gans.layers import conv_winograd as winograd
 from gans.layers.conv_forms import Geometry
 
 
 class Case(NamedTuple):
-    """What a row may ask: a geometry, N images, I channels of x and O of y."""
+    """What a row may ask: a geometry, N images, I channels of x and O of y.
+
+    `wide` is whether the numbers have 32 bits or more.
+    """
 
     geometry: Geometry
     n: int
     i: int
     o: int
+    wide: bool = True
 
     @property
     def grouped(self) -> bool:
@@ -63,6 +68,14 @@ class Case(NamedTuple):
     def volume(self) -> bool:
         return len(self.geometry.x) == 3
 
+    @property
+    def saving(self) -> float:
+        """How many times cheaper the fewest multiplications are, by `winograd`'s count.
+
+        In 16 bits its sums would round too much.
+        """
+        return winograd.saving(*self[:4]) if self.wide and not self.grouped else 0.0
+
 
 class Row(NamedTuple):
     """The form, (x, w) -> y or a gradient's, of the cases that `when` takes."""
@@ -79,20 +92,25 @@ def choose(table: tuple[Row, ...], case: Case) -> Row:
 
 def convolution(x: jax.Array, w: jax.Array, geometry: Geometry) -> jax.Array:
     """y [N, *Y, O] of x [N, *X, I] and w [*K, I / groups, O]."""
-    case = Case(geometry, x.shape[0], x.shape[-1], w.shape[-1])
+    case = Case(geometry, x.shape[0], x.shape[-1], w.shape[-1], _is_wide(x))
     return choose(CONVOLUTION, case).form(x, w, geometry)
 
 
 def input_gradient(y: jax.Array, w: jax.Array, geometry: Geometry) -> jax.Array:
     """x [N, *X, I] of y [N, *Y, O] and w [*K, I / groups, O]."""
-    case = Case(geometry, y.shape[0], w.shape[-2] * geometry.groups, y.shape[-1])
+    channels = (w.shape[-2] * geometry.groups, y.shape[-1])
+    case = Case(geometry, y.shape[0], *channels, _is_wide(y))
     return choose(INPUT_GRADIENT, case).form(y, w, geometry)
 
 
 def kernel_gradient(x: jax.Array, y: jax.Array, geometry: Geometry) -> jax.Array:
     """w [*K, I / groups, O] of x [N, *X, I] and y [N, *Y, O]."""
-    case = Case(geometry, x.shape[0], x.shape[-1], y.shape[-1])
+    case = Case(geometry, x.shape[0], x.shape[-1], y.shape[-1], _is_wide(x))
     return choose(KERNEL_GRADIENT, case).form(x, y, geometry)
+
+
+def _is_wide(x):
+    return x.dtype.itemsize >= 4
 
 
 CONVOLUTION = (
@@ -131,6 +149,11 @@ CONVOLUTION = (
         forms.product_then_shifts,
         "3 output channels are too few to work on at once, 27 are not",
     ),
+    Row(
+        lambda case: case.saving > 1.5,
+        winograd.convolution,
+        "a quarter to half of the multiplications, for a few passes over the data",
+    ),
     Row(lambda case: True, forms.plain, "as good as a matrix product"),
 )
 
@@ -159,6 +182,11 @@ INPUT_GRADIENT = (
         lambda case: case.volume and not case.unit,
         forms.depth_x(forms.products_then_overlaps),
         "XLA's dilated 3-D convolutions multiply all the zeros",
+    ),
+    Row(
+        lambda case: case.saving > 0.9 and not case.unit,
+        winograd.input_gradient,
+        "few multiplications, and none with the zeros of a dilation",
     ),
     Row(
         lambda case: case.tiled and case.small,
@@ -213,6 +241,11 @@ KERNEL_GRADIENT = (
         lambda case: case.tiled and case.i <= 4,
         forms.depth_w(forms.dot_of_patches),
         "windows of 3 channels are cheap to write out",
+    ),
+    Row(
+        lambda case: case.saving > 1.5,
+        winograd.kernel_gradient,
+        "a quarter to half of the multiplications, for a few passes over the data",
     ),
     Row(
         lambda case: case.n <= 4 and case.unit,
