@@ -3,7 +3,9 @@
 python -m experiments.run --config=configs/sagan.py            # digits
 python -m experiments.run --config=configs/sagan.py:cifar10
 
-Cost and result have not been measured yet.
+digits: 4 min 40 s on one CPU core (8 steps/s, beside other work); digits of all ten
+classes, about two of three legible at a glance. The others have not been run to their
+end.
 """
 
 from configs import presets

@@ -285,20 +285,20 @@ def table(found: dict) -> str:
     """The rows of a config as text."""
     lines = [f"{found['config']}, batch {found['batch_size']}"]
     lines.append(
-        f"  {'':36}{'ms/step':>9}{'quartiles':>18}{'images/s':>10}{'compile':>9}"
+        f"  {'':38}{'ms/step':>9}{'quartiles':>18}{'images/s':>10}{'compile':>9}"
         f"{'memory':>9}{'/ ours':>8}"
     )
     ours = found["contestants"][OURS]["ms_per_step"]
     for name, row in found["contestants"].items():
         if "error" in row:
-            lines.append(f"  {name:36}failed: {row['error']}")
+            lines.append(f"  {name:38}failed: {row['error'][:60]}")
             continue
         low, high = row["quartiles"]
         compiling = row.get("compile_seconds")
         compiling = "-" if compiling is None else f"{compiling:.1f} s"
         ms = row["ms_per_step"]
         lines.append(
-            f"  {name:36}{ms:9.3f}{f'{low:.3f} .. {high:.3f}':>18}"
+            f"  {name:38}{ms:9.4g}{f'{low:.4g} .. {high:.4g}':>18}"
             f"{row['images_per_s']:10.0f}{compiling:>9}"
             f"{row['peak_memory_bytes'] / 2**20:6.0f} MB{ms / ours:8.2f}"
         )

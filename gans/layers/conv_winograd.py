@@ -137,7 +137,8 @@ class _Tiles(NamedTuple):
         for before in itertools.product((0, 1), repeat=len(self.m)):
             t = q // m - _per_axis(before, x)
             place = _rank((*(q - m * t), *t), (*self.window, *self.t))
-            total = total + self._paste(sums, place, _rank(phase, g.strides))
+            phases = _rank(phase, g.strides), math.prod(g.strides)
+            total = total + self._paste(sums, place, *phases)
         return total
 
     def split(self, y):
@@ -152,7 +153,7 @@ class _Tiles(NamedTuple):
         t, i = np.divmod(y, _per_axis(self.m, y))
         place = _rank((*i, *t), (*self.m, *self.t))
         sums = _times(self.matrices[0], sums)
-        return self._paste(sums, place, np.zeros_like(place))
+        return self._paste(sums, place, np.zeros_like(place), 1)
 
     def _cut(self, x, pixels):
         """x [N, *X, C] at pixels [*K, *T, *S] of X, 0 at -1: [prod K, T N, S C]."""
@@ -164,10 +165,9 @@ class _Tiles(NamedTuple):
         cut = _gather(x, pixels, numbers, (n, 1, x.shape[2]))
         return cut.reshape(k, t * n, -1)
 
-    def _paste(self, x, places, phases):
+    def _paste(self, x, places, phases, s):
         """x [K, T N, S C] at places [*X] of [K, T] and phases [*X] of S: [N, *X, C]."""
-        t, s = math.prod(self.t), int(phases.max()) + 1
-        n = x.shape[1] // t
+        n = x.shape[1] // math.prod(self.t)
         x = x.reshape(-1, n, s, x.shape[2] // s)
         at = np.stack([places, phases], -1).reshape(-1, 2)
         numbers = lax.GatherDimensionNumbers((0, 2), (0, 2), (0, 2))

@@ -17,6 +17,7 @@ TILED = Geometry((7, 8), (4, 2), (4, 4), (2, 2), (2, 0))
 RAGGED = Geometry((9, 7), (3, 5), (5, 2), (2, 3), (1, -1))
 FLAT = Geometry((9, 3), (5, 1), (9, 2), (1, 2), (2, 0))
 VOLUME = Geometry((4, 5, 4), (4, 3, 2), (2, 3, 4), (2, 2, 1), (1, 1, 0))
+ONE = Geometry((1,), (3,), (1,), (2,), (0,))  # the second phase is beyond x
 LINE = Geometry((11,), (5,), (7,), (1,), (0,))
 
 MAPS = {
@@ -50,7 +51,7 @@ def error(operands, geometry, *, i=4, o=6, n=2, dtype=np.float64):
 
 
 @pytest.mark.parametrize("operands", MAPS)
-@pytest.mark.parametrize("geometry", [UNIT, TILED, RAGGED, FLAT, VOLUME, LINE])
+@pytest.mark.parametrize("geometry", [UNIT, TILED, RAGGED, FLAT, VOLUME, ONE, LINE])
 def test_it_is_exact_algebra(operands, geometry):
     assert error(operands, geometry) < 1e-13
 
