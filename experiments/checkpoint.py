@@ -29,8 +29,13 @@ FULL = {
     "File too large": errno.EFBIG,
 }
 
-# Orbax logs each failure once per thread that hears of it, and raises it as well.
+# Orbax logs each failure once per thread that hears of it, and raises it as well; of
+# writes that fail together it awaits one, and asyncio reports the others when they are
+# collected, which may be never.
 logging.getLogger("absl").addFilter(lambda record: "orbax" not in record.pathname)
+logging.getLogger("asyncio").addFilter(
+    lambda record: "orbax" not in record.getMessage()
+)
 
 
 def _ignore_orphans(unraisable, before=sys.unraisablehook):

@@ -1,5 +1,6 @@
 import contextlib
 import errno
+import logging
 import os
 import resource
 import shutil
@@ -184,3 +185,12 @@ def test_a_refusing_disk_is_one_clear_error(three, capfd):
     checkpoints.save(5, make_state(5), {})  # there is room again
     checkpoints.close()
     equal(checkpoints.restore(make_state())[0], make_state(5))
+
+
+def test_failures_of_orbax_are_raised_not_logged(caplog):
+    """Those of the writes that nobody awaited would look like a traceback of ours."""
+    task = "Task exception was never retrieved\nfuture: <Task coro=<f() at {}/x.py:1>>"
+    for folder in ("orbax/checkpoint", "elsewhere"):
+        logging.getLogger("asyncio").error(task.format(folder))
+    (record,) = caplog.records
+    assert "elsewhere" in record.getMessage()
