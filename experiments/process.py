@@ -46,11 +46,16 @@ def keep_pages() -> None:
     libc.mallopt(M_TOP_PAD, 1 << 28)
 
 
+def cache_folder() -> pathlib.Path:
+    """Where results live that are dear to make and can be made again."""
+    root = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
+    return pathlib.Path(root) / "jax-gans"
+
+
 def compilation_cache() -> None:
     """Keeps compiled programs across runs ($JAX_COMPILATION_CACHE_DIR says where)."""
     import jax
 
     if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
-        root = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
-        jax.config.update("jax_compilation_cache_dir", f"{root}/jax-gans")
+        jax.config.update("jax_compilation_cache_dir", str(cache_folder()))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)

@@ -1,0 +1,150 @@
+"""One pass of a feature extractor over images, split among all devices."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+from tqdm import tqdm
+
+from experiments import process
+from experiments.image_sets import ImageSet
+from experiments.log import replacing
+from gans.metrics.extractor import Extractor
+
+# Images per device and call. On CPU more would not fit its caches.
+PER_DEVICE = {"cpu": 16}
+PER_ACCELERATOR = 128
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Features:
+    """What the scores see of a set of images.
+
+    Attributes:
+      features: float32 [N, D].
+      logits: float32 [N, K], where the extractor classifies.
+      labels: int32 [N], where there are classes; n_classes says how many.
+      shape: (H, W, C) of the images.
+      n_repeated: how many are copies of earlier ones, bit for bit.
+    """
+
+    features: np.ndarray
+    logits: np.ndarray | None
+    shape: tuple[int, int, int]
+    n_repeated: int
+    labels: np.ndarray | None = None
+    n_classes: int | None = None
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+
+def extract(extractor: Extractor, images: ImageSet) -> Features:
+    """Returns the features of all images, with a progress bar.
+
+    The last batch is filled up, and what was added is dropped. Raises ValueError if
+    the features are not finite.
+    """
+    devices = jax.devices()
+    mesh = Mesh(np.array(devices), ("batch",))
+    whole, split = NamedSharding(mesh, P()), NamedSharding(mesh, P("batch"))
+    per_device = PER_DEVICE.get(devices[0].platform, PER_ACCELERATOR)
+    size = len(devices) * per_device
+    variables = jax.device_put(extractor.variables, whole)
+    apply = jax.jit(extractor.apply, in_shardings=(whole, split))
+    seen, shape, parts = set(), None, []
+    # disable=None: at a terminal only
+    with tqdm(
+        total=images.n,
+        unit=" images",
+        desc=f"{extractor.name}, {images.name}",
+        disable=None,
+        leave=False,
+    ) as bar:
+        pending = None
+        for batch in _regroup(images.batches(), size):
+            shape = batch.shape[1:]
+            seen.update(hashlib.blake2b(x, digest_size=16).digest() for x in batch)
+            n = len(batch)
+            if n < size:
+                batch = np.concatenate([batch, batch[-1:].repeat(size - n, 0)])
+            # The host gathers and hashes the next batch while this one is computed.
+            found = apply(variables, jax.device_put(batch, split)), n
+            if pending is not None:
+                parts.append(_fetch(*pending))
+                bar.update(pending[1])
+            pending = found
+        if pending is None:
+            raise ValueError(f"{images.name} holds no images")
+        parts.append(_fetch(*pending))
+        bar.update(pending[1])
+    outputs = {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
+    for name, values in outputs.items():
+        bad = int((~np.isfinite(values).all(axis=-1)).sum())
+        if bad:
+            raise ValueError(
+                f"{extractor.name} gave {name} that are not finite for {bad} of "
+                f"{len(values)} images of {images.name}"
+            )
+    return Features(
+        outputs["features"],
+        outputs.get("logits"),
+        tuple(int(s) for s in shape),
+        len(outputs["features"]) - len(seen),
+        images.labels,
+        images.n_classes,
+    )
+
+
+def extract_once(extractor: Extractor, images: ImageSet) -> Features:
+    """Returns the features, kept in the cache folder if the content has an identity."""
+    if images.identity is None or "weights" not in extractor.protocol:
+        return extract(extractor, images)
+    named = json.dumps([extractor.name, extractor.protocol, images.identity, images.n])
+    key = hashlib.sha256(named.encode()).hexdigest()[:32]
+    path = process.cache_folder() / "features" / f"{key}.npz"
+    if path.is_file():
+        with np.load(path) as kept:
+            return Features(
+                kept["features"],
+                kept["logits"] if "logits" in kept else None,
+                tuple(kept["shape"].tolist()),
+                int(kept["n_repeated"]),
+                images.labels,
+                images.n_classes,
+            )
+    found = extract(extractor, images)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    arrays = {
+        "features": found.features,
+        "shape": np.array(found.shape),
+        "n_repeated": np.array(found.n_repeated),
+    }
+    if found.logits is not None:
+        arrays["logits"] = found.logits
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        np.savez(file, **arrays)
+    return found
+
+
+def _fetch(outputs, n):
+    return {name: np.asarray(x, np.float32)[:n] for name, x in outputs.items()}
+
+
+def _regroup(batches: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:
+    """The same images in batches of `size`, but for the last."""
+    left = None
+    for batch in batches:
+        left = batch if left is None else np.concatenate([left, batch])
+        while len(left) >= size:
+            yield left[:size]
+            left = left[size:]
+    if left is not None and len(left):
+        yield left

@@ -1,0 +1,99 @@
+"""The two sides of a comparison: images, however they are kept, in batches of uint8."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from gans import data
+
+BATCH = 256  # images read at a time
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ImageSet:
+    """Images one after another.
+
+    Attributes:
+      name: what the user calls it.
+      n: how many there are.
+      batches: () -> iterator of uint8 [b, H, W, C], n images in all, the same each time.
+      labels: int32 [n], where there are classes.
+      n_classes: how many.
+      identity: names the content, across processes too; None: nobody knows it.
+    """
+
+    name: str
+    n: int
+    batches: callable
+    labels: np.ndarray | None = None
+    n_classes: int | None = None
+    identity: str | None = None
+
+
+def open_set(
+    spec: str,
+    *,
+    n: int | None = None,
+    seed: int = 0,
+    resolution: int | None = None,
+    data_dir: str | None = None,
+) -> ImageSet:
+    """Returns the images that `spec` names.
+
+    Args:
+      spec: a folder, an .npy or .npz file, or a name of `gans.data.load`, perhaps with
+        a split: "digits@test", "tfds:cifar10@train".
+      n: so many of them, drawn by `seed` without repetition; None: all.
+      resolution: crops and resizes to this side; None: they must be of one size.
+      data_dir: of TFDS.
+
+    Raises ValueError and FileNotFoundError as `gans.data.load` does, and ValueError if
+    there are fewer than n, or no images but points.
+    """
+    name, split = spec, "train"
+    if Path(spec).is_dir():
+        name = f"folder:{spec}"
+    elif Path(spec).suffix in (".npy", ".npz"):
+        name = f"array:{spec}"
+    elif "@" in spec:
+        name, _, split = spec.rpartition("@")
+    elif ":" not in spec and spec not in data.SETS:
+        raise FileNotFoundError(
+            f"{spec}: no such folder or file, nor one of the sets {', '.join(data.SETS)}"
+        )
+    source = data.load(
+        name, resolution=resolution, split=split, data_dir=data_dir, seed=seed
+    )
+    return of_source(source, spec, n=n, seed=seed)
+
+
+def of_source(source, name: str, *, n: int | None = None, seed: int = 0) -> ImageSet:
+    """Returns the images of a source, or `n` of them drawn by `seed`, in their order."""
+    if len(source.shape) != 3:
+        raise ValueError(f"{name} holds points, not images")
+    indices = np.arange(len(source))
+    if n is not None and n > len(source):
+        raise ValueError(f"{name} holds {len(source)} images, fewer than the {n} wanted")
+    if n is not None and n < len(source):
+        indices = np.sort(np.random.default_rng(seed).permutation(len(source))[:n])
+    starts = range(0, len(indices), BATCH)
+
+    def batches() -> Iterator[np.ndarray]:
+        for start in starts:
+            yield source.take(indices[start : start + BATCH])["image"]
+
+    labels = None
+    if source.n_classes is not None:
+        parts = [source.take(indices[i : i + BATCH])["label"] for i in starts]
+        labels = np.concatenate(parts)
+    identity = hashlib.sha256(repr(source.shape).encode())
+    for batch in batches():
+        identity.update(batch)
+    return ImageSet(
+        name, len(indices), batches, labels, source.n_classes, identity.hexdigest()
+    )
