@@ -4,11 +4,13 @@ import difflib
 
 from ml_collections import ConfigDict, config_dict
 
+# Features for the scores: a small classifier of the data's own labels.
+OWN_LABELS = {"extractor": "classifier"}
 # Image presets; a config adds what its paper says of each.
 IMAGES = {
     # scikit-learn's 1,797 handwritten digits, 8x8 at the source: embedded, no download.
-    "digits": {"data": "digits", "resolution": 16, "channels": 1},
-    "mnist": {"data": "tfds:mnist", "resolution": 32, "channels": 1},
+    "digits": {"data": "digits", "resolution": 16, "channels": 1, **OWN_LABELS},
+    "mnist": {"data": "tfds:mnist", "resolution": 32, "channels": 1, **OWN_LABELS},
     "cifar10": {"data": "tfds:cifar10", "resolution": 32, "channels": 3, "flip": True},
     # Your own images: --config.data=folder:PATH
     "folder": {"data": "folder:images", "resolution": 64, "channels": 3, "flip": True},
@@ -53,7 +55,8 @@ def run(variant: str, preset: str, accepted: dict[str, dict]) -> ConfigDict:
             "keep_checkpoints": 3,
             "evaluate_every": 0,  # 0: only at the end
             "n_evaluate": 10_000,  # samples per evaluation
-            "metrics": (),  # files of gans/metrics
+            "metrics": (),  # see experiments/evaluate.py; the first chooses the best
+            "extractor": "inception",  # of features for the metrics that need them
             # The game.
             "loss": "non_saturating",
             "latent": 128,

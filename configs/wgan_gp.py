@@ -57,6 +57,7 @@ def get_config(preset: str = "digits"):
             config.critic.layers = ((64, 4, 2), (128, 4, 2), (256, 4, 2))
         if preset == "digits":  # sized for minutes on a laptop
             config.steps = 4_000
+            config.metrics = ("fid", "pr", "classes")
             config.n_critic = 1
             config.latent = 8  # fewer samples between classes than with 128
             adam = presets.adam(1e-3, 0.5, 0.9, schedule="linear")

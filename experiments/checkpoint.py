@@ -55,11 +55,13 @@ class Checkpoints:
     """The newest `keep` (None: all) checkpoints of a run, `workdir`/checkpoints/STEP.
 
     A folder gets its name when it is complete, with the checksum of each of its files;
-    so a run killed at any moment leaves the ones before as they were.
+    so a run killed at any moment leaves the ones before as they were. The step `best`,
+    where it is set, is kept however old it becomes.
     """
 
     def __init__(self, workdir: str | Path, keep: int | None):
         self.folder = Path(workdir).absolute() / "checkpoints"
+        self.best: int | None = None
         self._keep = keep
         self._damaged = set()
         self._writes = False  # whoever only reads must not tidy up after a writer
@@ -154,7 +156,8 @@ class Checkpoints:
             for path in [*self._damaged, *self.folder.glob("*.orbax-checkpoint-tmp*")]:
                 shutil.rmtree(path, ignore_errors=True)
             for step in self.steps()[: -self._keep] if self._keep else []:
-                shutil.rmtree(self.folder / str(step))
+                if step != self.best:
+                    shutil.rmtree(self.folder / str(step))
         self._damaged.clear()
 
     def _fail(self, error):

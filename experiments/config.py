@@ -19,7 +19,7 @@ SHARED = (
     "variant data resolution channels n_classes flip data_dir skip_corrupt batch_size "
     "steps seed dtype latent loss n_critic generator critic ema steps_per_call on_nan "
     "log_every sample_every checkpoint_every keep_checkpoints evaluate_every "
-    "n_evaluate metrics"
+    "n_evaluate metrics extractor"
 ).split()
 # Those that leave the training as it is, bit for bit. `steps` is not among them, as
 # schedules depend on it, nor `steps_per_call`, as each number is another program.
@@ -31,6 +31,7 @@ FREE = {
     "evaluate_every",
     "n_evaluate",
     "metrics",
+    "extractor",
     "on_nan",
     "data_dir",
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,7 @@ class ImageSet:
     Attributes:
       name: what the user calls it.
       n: how many there are.
-      batches: () -> iterator of uint8 [b, H, W, C], n images in all, the same each time.
+      batches: () -> iterator of uint8 [b, H, W, C], n in all, the same each time.
       labels: int32 [n], where there are classes.
       n_classes: how many.
       identity: names the content, across processes too; None: nobody knows it.
@@ -29,7 +29,7 @@ class ImageSet:
 
     name: str
     n: int
-    batches: callable
+    batches: Callable[[], Iterator[np.ndarray]]
     labels: np.ndarray | None = None
     n_classes: int | None = None
     identity: str | None = None
@@ -64,7 +64,7 @@ def open_set(
         name, _, split = spec.rpartition("@")
     elif ":" not in spec and spec not in data.SETS:
         raise FileNotFoundError(
-            f"{spec}: no such folder or file, nor one of the sets {', '.join(data.SETS)}"
+            f"{spec}: no such folder or file, nor a set of {', '.join(data.SETS)}"
         )
     source = data.load(
         name, resolution=resolution, split=split, data_dir=data_dir, seed=seed
@@ -73,12 +73,14 @@ def open_set(
 
 
 def of_source(source, name: str, *, n: int | None = None, seed: int = 0) -> ImageSet:
-    """Returns the images of a source, or `n` of them drawn by `seed`, in their order."""
+    """Returns the images of a source, or `n` of them drawn by `seed`, in order."""
     if len(source.shape) != 3:
         raise ValueError(f"{name} holds points, not images")
     indices = np.arange(len(source))
     if n is not None and n > len(source):
-        raise ValueError(f"{name} holds {len(source)} images, fewer than the {n} wanted")
+        raise ValueError(
+            f"{name} holds {len(source)} images, fewer than the {n} wanted"
+        )
     if n is not None and n < len(source):
         indices = np.sort(np.random.default_rng(seed).permutation(len(source))[:n])
     starts = range(0, len(indices), BATCH)

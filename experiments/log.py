@@ -64,7 +64,7 @@ class Log:
         last_kept = start if resume else -1
         path = os.path.join(workdir, "metrics.jsonl")
         _drop_lines(path, last_kept)
-        self._lines = _Lines(path)
+        self._lines = Lines(path)
         self._events = _Events(workdir, purge_step=last_kept + 1)
         self._steps, self._batch_size = steps, batch_size
         self._mark = None  # (time, step) from which the speed is measured
@@ -127,15 +127,16 @@ class Log:
         self._lines.close()
 
 
-class _Lines:
+class Lines:
     """A file of JSON lines that is never left with a torn one."""
 
     def __init__(self, path):
         self._path = path
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
 
-    def append(self, record):
-        line = (json.dumps(record, allow_nan=False) + "\n").encode()
+    def append(self, record: dict) -> None:
+        """Writes a line; numbers that are not finite become null."""
+        line = (json.dumps(_finite(record), allow_nan=False) + "\n").encode()
         length = os.fstat(self._file).st_size
         try:
             # A nearly full disk takes a part, and says so when given the rest.
@@ -151,7 +152,8 @@ class _Lines:
                 self._path,
             ) from error
 
-    def close(self):
+    def close(self) -> None:
+        """May be called twice."""
         if self._file is not None:
             os.close(self._file)
             self._file = None
@@ -255,6 +257,12 @@ def _step(line):
         return json.loads(line)["step"]
     except (ValueError, KeyError, TypeError):
         return math.inf
+
+
+def _finite(value):
+    if isinstance(value, dict):
+        return {name: _finite(x) for name, x in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _number(value):

@@ -53,8 +53,7 @@ def write(
     if n is None:
         n = 8 if interpolate else 64
     folder = pathlib.Path(workdir)
-    if not (folder / "config.json").is_file():
-        raise FileNotFoundError(f"--workdir={folder}: no run there (no config.json)")
+    config = config_of(folder)
     for name, value, least in (
         ("n", n, 1),
         ("batch_size", batch_size, 1),
@@ -70,7 +69,6 @@ def write(
     from gans import core
     from gans.data.pipeline import to_uint8
 
-    config = configs.from_json((folder / "config.json").read_text())
     is_image = len(config.shape) == 3
     if not is_image and (interpolate or kind == "folder"):
         raise ValueError(
@@ -79,7 +77,7 @@ def write(
         )
     gan = configs.build(config)
     inputs = _inputs(gan, config, jax.random.key(seed), n, label, interpolate)
-    state = _restore(gan, folder, checkpoint)
+    state = restore(gan, folder, checkpoint)
     if out is None:
         out = folder / "samples" / f"drawn_{int(state.step):08d}.png"
     out = pathlib.Path(out)
@@ -161,7 +159,20 @@ def _inputs(gan, config, key, n, label, interpolate):
     return inputs
 
 
-def _restore(gan, folder, step):
+def config_of(folder: pathlib.Path):
+    """Returns the config of a run; raises FileNotFoundError if there is none."""
+    from experiments import config as configs
+
+    if not (folder / "config.json").is_file():
+        raise FileNotFoundError(f"--workdir={folder}: no run there (no config.json)")
+    return configs.from_json((folder / "config.json").read_text())
+
+
+def restore(gan, folder: pathlib.Path, step: int | None):
+    """Returns the state of a run's checkpoint, on the device; by default the last.
+
+    Raises FileNotFoundError if there is none, CheckpointError if it cannot be read.
+    """
     import jax
 
     from experiments.checkpoint import Checkpoints

@@ -12,9 +12,8 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from experiments import config as configs
-from experiments import facts, pictures, report
+from experiments import evaluate, facts, pictures, report
 from experiments.checkpoint import FULL, CheckpointError, Checkpoints
-from experiments.evaluate import make_evaluate
 from experiments.log import Log, replacing
 from experiments.programs import Programs
 from experiments.signals import Interrupted, Signals
@@ -64,13 +63,13 @@ def train(
     try:
         source, config = _prepare(config, workdir, checkpoints, allow_config_change)
         gan = configs.build(config)
-        evaluate = make_evaluate(gan, config, source)
+        judge = evaluate.make_evaluate(gan, config, source)
         workdir.mkdir(parents=True, exist_ok=True)
         with replacing(workdir / "config.json") as path:
             Path(path).write_text(configs.to_json(config))
     except (ValueError, RuntimeError, OSError) as error:
         raise configs.ConfigError(str(error)) from error
-    run = _Run(config, workdir, checkpoints, source, gan, evaluate)
+    run = _Run(config, workdir, checkpoints, source, gan, judge)
     run.facts, run.started = facts.begin(command), started or time.time()
     try:
         return run.to_the_end()
@@ -134,6 +133,8 @@ class _Run:
             restored = self.checkpoints.restore(self.programs.template)
             extra = restored[1] if restored else {"stream": 0, "seconds": 0.0}
             self.stream = extra["stream"] if stream is None else stream
+            self.best = extra.get("best")
+            self.checkpoints.best = self.best["step"] if self.best else None
             if stream is None:
                 self.seconds_before = extra["seconds"]
             try:
@@ -236,8 +237,8 @@ class _Run:
                     window.clear(step)
                 if "sample" in due:
                     self.show(programs.draw(state), step, log)
-                if "evaluate" in due:
-                    self.judge(state, step, log)
+                if "evaluate" in due and self.judge(state, step, log):
+                    due.add("checkpoint")
                 if "checkpoint" in due:
                     self.save(state, step)
                 mark = (time.perf_counter(), step)
@@ -262,7 +263,7 @@ class _Run:
         wrong = self.programs.not_finite(state)
         if wrong:
             raise NotFinite(f"not finite after step {step}: {', '.join(wrong)}")
-        extra = {"stream": self.stream, "seconds": self.seconds()}
+        extra = {"stream": self.stream, "seconds": self.seconds(), "best": self.best}
         self.checkpoints.save(step, state, extra)
 
     def show(self, samples, step, log):
@@ -281,11 +282,20 @@ class _Run:
         log.image(step, "samples", picture)
 
     def judge(self, state, step, log):
-        found = self.evaluate(state)
-        if found:
-            log.write(step, found)
-            shown = "  ".join(f"{name} {value:.4g}" for name, value in found.items())
-            log.message(f"step {step}: {shown}")
+        """Logs the metrics; returns whether the first of them was never as good."""
+        report = self.evaluate(state)
+        if not report:
+            return False
+        values = evaluate.values(report)
+        log.write(step, values)
+        evaluate.write(self.workdir, step, report)
+        shown = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
+        log.message(f"step {step}: {shown}")
+        better = evaluate.better(report, step, self.best)
+        if better:
+            self.best, self.checkpoints.best = better, step
+            self.facts["best"] = better
+        return better is not None
 
     def seconds(self):
         """How long the run has taken, with what came before the checkpoint."""

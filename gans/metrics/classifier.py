@@ -167,7 +167,7 @@ def make(variables: dict[str, Any], *, protocol: dict[str, Any]) -> Extractor:
         features, logits = _apply(variables, images)
         return {"features": features, "logits": logits}
 
-    fixed = {"resize": "none", "scale": "x/127.5-1", "features": "standardised"}
+    fixed = {"resize": "none", "scale": "x/127.5-1", "features": "64, standardised"}
     return Extractor("classifier", apply, variables, protocol | fixed)
 
 

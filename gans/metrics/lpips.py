@@ -234,5 +234,10 @@ def make(net: str, variables: dict, *, sha256: dict[str, str]) -> Extractor:
         flat = [h.reshape(len(h), -1) for h in weighted]
         return {"features": jnp.concatenate(flat, axis=-1)}
 
-    protocol = {"weights": sha256, "resize": "none", "scale": "x/127.5-1"}
+    protocol = {
+        "weights": sha256,
+        "resize": "none",
+        "scale": "x/127.5-1",
+        "features": "all taps, weighted",
+    }
     return Extractor(f"lpips_{check(net, NETS, 'net')}", apply, variables, protocol)

@@ -28,6 +28,7 @@ from jax import Array
 
 from gans.layers.conv import Conv
 from gans.metrics.extractor import Extractor, to_rgb
+from gans.metrics.resize import resize
 
 SIZE = 227
 MEAN_BGR = (104.0, 117.0, 123.0)
@@ -132,9 +133,7 @@ def match(arrays: dict[str, np.ndarray], expected: dict, where: str) -> dict:
 
 def preprocess(images: Array) -> Array:
     """Images uint8 [B, H, W, 1 or 3] -> [B, 227, 227, 3], BGR minus `MEAN_BGR`."""
-    x = to_rgb(images).astype(jnp.float32)
-    shape = (len(x), SIZE, SIZE, 3)
-    x = jax.image.resize(x, shape, "linear", antialias=True)
+    x = resize(to_rgb(images).astype(jnp.float32), SIZE, SIZE, "antialias")
     return x[..., ::-1] - jnp.array(MEAN_BGR)
 
 
@@ -151,8 +150,8 @@ def make(variables: dict, *, sha256: str) -> Extractor:
 
     protocol = {
         "weights": sha256,
-        "resize": f"{SIZE}x{SIZE} bilinear, half-pixel, antialiased",
-        "scale": "BGR - (104, 117, 123)",
-        "features": "fire9, averaged",
+        "resize": f"{SIZE}x{SIZE} antialias",
+        "scale": "BGR-(104,117,123)",
+        "features": "512 of fire9, averaged",
     }
     return Extractor("squeezenet", apply, variables, protocol)

@@ -1,0 +1,89 @@
+"""Mean and covariance of features in a file, as pytorch-fid keeps them, and of what."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from experiments.feature_pass import Features
+from experiments.log import replacing
+from gans.metrics.extractor import Extractor
+from gans.metrics.moments import Moments
+
+# What must be equal for two sets of features to be comparable.
+COMPARED = ("extractor", "weights", "resize", "scale", "features", "function")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Statistics:
+    """Of N features: `mean` [D], `cov` [D, D] (ddof 1); `protocol` if the file has it.
+
+    `n` is None where nobody knows it.
+    """
+
+    mean: np.ndarray
+    cov: np.ndarray
+    n: int | None
+    protocol: dict[str, Any] | None
+
+
+def protocol(extractor: Extractor) -> dict[str, Any]:
+    """Returns all that features depend on beside the images."""
+    return {"extractor": extractor.name, **extractor.protocol}
+
+
+def write(path: str | os.PathLike, features: Features, extractor: Extractor) -> None:
+    """Writes an .npz: mu, sigma (float64), n, and protocol, as JSON."""
+    moments = Moments.of(features.features)
+    described = json.dumps(protocol(extractor))
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        np.savez(
+            file,
+            mu=moments.mean,
+            sigma=moments.cov(),
+            n=moments.n,
+            protocol=described,
+        )
+
+
+def holds(path: str | os.PathLike) -> bool:
+    """Says whether the file is an .npz with `mu` and `sigma`."""
+    if Path(path).suffix != ".npz" or not Path(path).is_file():
+        return False
+    try:
+        with np.load(path) as content:
+            return "mu" in content and "sigma" in content
+    except (OSError, ValueError):
+        return False
+
+
+def read(path: str | os.PathLike) -> Statistics:
+    """Returns what `write` or pytorch-fid wrote."""
+    with np.load(path) as content:
+        return Statistics(
+            content["mu"],
+            content["sigma"],
+            int(content["n"]) if "n" in content else None,
+            json.loads(str(content["protocol"])) if "protocol" in content else None,
+        )
+
+
+def compare(name: str, found: dict[str, Any] | None, wanted: dict[str, Any]) -> None:
+    """Raises ValueError if features of two protocols cannot be compared.
+
+    `found` None is a file that does not say: nothing can be checked.
+    """
+    if found is None:
+        return
+    wrong = [
+        f"{key}: {found.get(key)} there, {wanted.get(key)} here"
+        for key in COMPARED
+        if found.get(key) != wanted.get(key)
+    ]
+    if wrong:
+        raise ValueError(f"{name} is of another protocol: {'; '.join(wrong)}")
