@@ -36,6 +36,6 @@ setup(
         "tpu": ["jax[tpu]"],
         "tfds": ["tensorflow"],  # only to prepare a TFDS set, never to read one
         "test": ["pytest", "pytest-xdist", "hypothesis", "ruff"],
-        "peers": ["torch==2.13.0"],
+        "peers": ["torch==2.13.0", "scipy"],
     },
 )

@@ -72,22 +72,18 @@ def make_evaluate(
 
     def evaluate(state):
         report = {"results": {}, "protocol": {}, "warnings": []}
+        if of_features:
+            report = compare(functools.partial(samples, state))
         if of_samples:
-            arrays = collect(samples(state))
+            arrays, found = collect(samples(state)), {}
             for name, module in of_samples.items():
                 for quantity, value in module.measure(arrays, source).items():
-                    report["results"][f"{name}/{quantity}"] = {
-                        "value": value,
-                        "better": "higher",
-                    }
-        if of_features:
-            found = compare(functools.partial(samples, state))
-            report = found | {"results": report["results"] | found["results"]}
-        first = {name: i for i, name in enumerate(wanted)}
-        order = sorted(
-            report["results"], key=lambda name: first.get(name.partition("/")[0], 0)
-        )
-        report["results"] = {name: report["results"][name] for name in order}
+                    value = {"value": value, "better": "higher"}
+                    found[f"{name}/{quantity}"] = value
+            parts = [report["results"], found]
+            if wanted[0] in of_samples:  # the first result chooses the best checkpoint
+                parts.reverse()
+            report["results"] = parts[0] | parts[1]
         return report
 
     return evaluate if wanted else lambda state: {}

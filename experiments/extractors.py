@@ -33,7 +33,7 @@ def find(
 ) -> Callable[[], Extractor]:
     """Returns a function that returns the extractor, once its weights are found.
 
-    So a missing file is said at once, and what takes long comes when it is needed.
+    So what is missing is said at once, and what takes long comes when it is needed.
 
     Args:
       name: one of NAMES, or MODULE:FUNCTION, of a pure JAX function of images uint8
@@ -43,11 +43,12 @@ def find(
       trained_on: arguments of `gans.data.load`, of the labelled set that the classifier
         learns.
 
-    Raises ValueError for an unknown name, FileNotFoundError where there are no weights.
+    Raises ValueError for a name or function that is not known, FileNotFoundError where
+    there are no weights.
     """
     weights = weights or {}
     if ":" in name:
-        return functools.partial(_of_user, name)
+        return functools.partial(_of_user, name, _function(name))
     names.check(name, NAMES, "extractor (or MODULE:FUNCTION)")
     if name == "inception":
         path = files.find(files.INCEPTION, weights.get(name))
@@ -56,18 +57,32 @@ def find(
         path = files.find(files.SQUEEZENET, weights.get(name))
         return functools.partial(_squeezenet, path)
     if not trained_on:
-        raise ValueError("extractor 'classifier' needs labelled data to learn from")
+        raise ValueError(
+            "extractor 'classifier' needs labelled data to learn from: name a set by "
+            "--classifier-data"
+        )
     return functools.partial(classifier, **trained_on)
 
 
-def _of_user(name):
+def _function(name):
     module, _, function = name.partition(":")
     try:
-        apply = getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError) as error:
+        found = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
         raise ValueError(f"extractor {name!r}: {error}") from None
-    short = function.replace("_", "-")
-    return Extractor(short, lambda _, images: apply(images), {}, {"function": name})
+    if not callable(found):
+        raise ValueError(f"extractor {name!r} is a {type(found).__name__}, no function")
+    return found
+
+
+def _of_user(name, function):
+    short = name.rpartition(":")[2].replace("_", "-")
+    # What the user calls `inception` does not give a score called `fid`.
+    if short.startswith(NAMES):
+        short = f"user-{short}"
+    # Nobody knows what the function computes but by its name: there is no checksum.
+    protocol = {"function": name, "weights": None}
+    return Extractor(short, lambda _, images: function(images), {}, protocol)
 
 
 def _inception(path, resize):
@@ -106,7 +121,8 @@ def classifier(
     """Returns a classifier of the data set, trained now or kept from an earlier time.
 
     It learns the training split (of a set without splits: four fifths), and its
-    accuracy on the rest is part of its protocol. Raises ValueError without labels.
+    accuracy on the rest is part of its protocol. Raises ValueError without labels, and
+    for fewer than five images.
     """
     from gans.metrics import classifier as small
 
@@ -116,6 +132,10 @@ def classifier(
     source, held_out = load(), test_split(load)
     if source.n_classes is None:
         raise ValueError(f"extractor 'classifier': {name} has no labels to learn from")
+    if len(source) < 5:
+        raise ValueError(
+            f"extractor 'classifier': {name} has {len(source)} images, fewer than 5"
+        )
     rows = np.random.default_rng(seed).permutation(len(source))
     n = len(rows) if held_out is not None else len(rows) * 4 // 5
     train = source.take(rows[:n])
@@ -148,6 +168,9 @@ def classifier(
     protocol = {
         "weights": files.checksum(path),
         "trained_on": name,
+        "image_shape": list(map(int, source.shape)),
+        "training_seed": seed,
+        "training_steps": CLASSIFIER_STEPS,
         "n_train": n,
         "test_accuracy": accuracy,
         "n_test": len(test["label"]),

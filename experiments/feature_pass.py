@@ -21,6 +21,7 @@ from gans.metrics.extractor import Extractor
 # Images per device and call. On CPU more would not fit its caches.
 PER_DEVICE = {"cpu": 16}
 PER_ACCELERATOR = 128
+OUTPUTS = ("features", "logits")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -50,7 +51,8 @@ def extract(extractor: Extractor, images: ImageSet) -> Features:
     """Returns the features of all images, with a progress bar.
 
     The last batch is filled up, and what was added is dropped. Raises ValueError if
-    the features are not finite.
+    the features are not finite or no "features" [B, D], and for images of another
+    shape than the only one that the extractor takes.
     """
     devices = jax.devices()
     mesh = Mesh(np.array(devices), ("batch",))
@@ -59,6 +61,7 @@ def extract(extractor: Extractor, images: ImageSet) -> Features:
     size = len(devices) * per_device
     variables = jax.device_put(extractor.variables, whole)
     apply = jax.jit(extractor.apply, in_shardings=(whole, split))
+    only = extractor.protocol.get("image_shape")
     seen, shape, parts = set(), None, []
     # disable=None: at a terminal only
     with tqdm(
@@ -71,13 +74,22 @@ def extract(extractor: Extractor, images: ImageSet) -> Features:
         pending = None
         for batch in _regroup(images.batches(), size):
             shape = batch.shape[1:]
+            if only and list(shape) != list(only):
+                raise ValueError(
+                    f"{images.name} holds images {list(shape)}; {extractor.name} takes "
+                    f"{list(only)} alone, as it learnt them"
+                )
             seen.update(hashlib.blake2b(x, digest_size=16).digest() for x in batch)
             n = len(batch)
             if n < size:
                 batch = np.concatenate([batch, batch[-1:].repeat(size - n, 0)])
             # The host gathers and hashes the next batch while this one is computed.
-            found = apply(variables, jax.device_put(batch, split)), n
-            if pending is not None:
+            # Accelerators would round products to 10 bits, which moves the scores.
+            with jax.default_matmul_precision("float32"):
+                found = apply(variables, jax.device_put(batch, split)), n
+            if pending is None:
+                _check(found[0], extractor.name, size)
+            else:
                 parts.append(_fetch(*pending))
                 bar.update(pending[1])
             pending = found
@@ -104,10 +116,17 @@ def extract(extractor: Extractor, images: ImageSet) -> Features:
 
 
 def extract_once(extractor: Extractor, images: ImageSet) -> Features:
-    """Returns the features, kept in the cache folder if the content has an identity."""
-    if images.identity is None or "weights" not in extractor.protocol:
+    """Returns the features, kept in the cache folder if all they depend on is known.
+
+    That is the content of the images and the weights of the extractor.
+    """
+    if images.identity is None or not extractor.protocol.get("weights"):
         return extract(extractor, images)
-    named = json.dumps([extractor.name, extractor.protocol, images.identity, images.n])
+    # What a device and a version of JAX make of the same weights differs a little.
+    by = jax.__version__, jax.devices()[0].device_kind
+    named = json.dumps(
+        [extractor.name, extractor.protocol, images.identity, images.n, by]
+    )
     key = hashlib.sha256(named.encode()).hexdigest()[:32]
     path = process.cache_folder() / "features" / f"{key}.npz"
     if path.is_file():
@@ -134,14 +153,31 @@ def extract_once(extractor: Extractor, images: ImageSet) -> Features:
     return found
 
 
+def _check(outputs, name, size):
+    """A user's function may return anything."""
+    shapes = jax.tree.map(lambda x: list(x.shape), outputs)
+    known = [shapes[x] for x in OUTPUTS if isinstance(outputs, dict) and x in outputs]
+    fits = all(len(x) == 2 and x[0] == size for x in known)
+    if not fits or "features" not in shapes:
+        raise ValueError(
+            f"{name} gave {shapes} for {size} images; wanted a dict of "
+            "`features` [B, D], and of `logits` [B, K] if it classifies"
+        )
+
+
 def _fetch(outputs, n):
-    return {name: np.asarray(x, np.float32)[:n] for name, x in outputs.items()}
+    return {
+        name: np.asarray(outputs[name], np.float32)[:n]
+        for name in OUTPUTS
+        if name in outputs
+    }
 
 
 def _regroup(batches: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:
     """The same images in batches of `size`, but for the last."""
     left = None
     for batch in batches:
+        batch = np.ascontiguousarray(batch)  # as their hashes need them
         left = batch if left is None else np.concatenate([left, batch])
         while len(left) >= size:
             yield left[:size]

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
 from gans import data
 
@@ -21,7 +22,8 @@ class ImageSet:
     Attributes:
       name: what the user calls it.
       n: how many there are.
-      batches: () -> iterator of uint8 [b, H, W, C], n in all, the same each time.
+      batches: () -> iterator of uint8 [b, H, W, C], n in all, the same each time and
+        in C order.
       labels: int32 [n], where there are classes.
       n_classes: how many.
       identity: names the content, across processes too; None: nobody knows it.
@@ -56,13 +58,14 @@ def open_set(
     there are fewer than n, or no images but points.
     """
     name, split = spec, "train"
+    prefix, at, after = spec.rpartition("@")
     if Path(spec).is_dir():
         name = f"folder:{spec}"
-    elif Path(spec).suffix in (".npy", ".npz"):
+    elif ":" not in spec and Path(spec).suffix in (".npy", ".npz"):
         name = f"array:{spec}"
-    elif "@" in spec:
-        name, _, split = spec.rpartition("@")
-    elif ":" not in spec and spec not in data.SETS:
+    elif at and "/" not in after:
+        name, split = prefix, after
+    if ":" not in name and name not in data.SETS:
         raise FileNotFoundError(
             f"{spec}: no such folder or file, nor a set of {', '.join(data.SETS)}"
         )
@@ -85,17 +88,29 @@ def of_source(source, name: str, *, n: int | None = None, seed: int = 0) -> Imag
         indices = np.sort(np.random.default_rng(seed).permutation(len(source))[:n])
     starts = range(0, len(indices), BATCH)
 
+    def take(start: int) -> dict[str, np.ndarray]:
+        taken = source.take(indices[start : start + BATCH])
+        return {key: np.ascontiguousarray(x) for key, x in taken.items()}
+
     def batches() -> Iterator[np.ndarray]:
         for start in starts:
-            yield source.take(indices[start : start + BATCH])["image"]
+            yield take(start)["image"]
 
-    labels = None
-    if source.n_classes is not None:
-        parts = [source.take(indices[i : i + BATCH])["label"] for i in starts]
-        labels = np.concatenate(parts)
-    identity = hashlib.sha256(repr(source.shape).encode())
-    for batch in batches():
-        identity.update(batch)
+    labels = []
+    identity = hashlib.sha256(repr(tuple(map(int, source.shape))).encode())
+    # A large folder is decoded here, which takes minutes.
+    for start in tqdm(
+        starts, desc=f"reading {name}", disable=None, leave=False, delay=1
+    ):
+        taken = take(start)
+        identity.update(taken["image"])
+        if source.n_classes is not None:
+            labels.append(taken["label"])
     return ImageSet(
-        name, len(indices), batches, labels, source.n_classes, identity.hexdigest()
+        name,
+        len(indices),
+        batches,
+        np.concatenate(labels) if labels else None,
+        source.n_classes,
+        identity.hexdigest(),
     )

@@ -63,7 +63,7 @@ class Log:
         os.makedirs(workdir, exist_ok=True)
         last_kept = start if resume else -1
         path = os.path.join(workdir, "metrics.jsonl")
-        _drop_lines(path, last_kept)
+        drop_lines(path, last_kept)
         self._lines = Lines(path)
         self._events = _Events(workdir, purge_step=last_kept + 1)
         self._steps, self._batch_size = steps, batch_size
@@ -238,8 +238,8 @@ class _Bar(tqdm):
         return {**shown, "speed": speed, "losses": self.losses}
 
 
-def _drop_lines(path, last):
-    """Keeps the complete lines of steps up to `last`."""
+def drop_lines(path: str | os.PathLike, last: int) -> None:
+    """Keeps the complete lines of steps up to `last`, in a file of JSON lines."""
     if not os.path.exists(path):
         return
     with open(path, "rb") as file:

@@ -11,6 +11,7 @@ The scores, with all that they depend on, are printed and written to FILE as JSO
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import sys
@@ -38,81 +39,84 @@ def measure(
 ) -> dict[str, Any]:
     """Returns {"results", "protocol", "warnings"}, as `--out` gets them.
 
-    Arguments are those of the command. Raises ValueError and FileNotFoundError for
-    what cannot be measured.
+    Arguments are those of the command; without `fake` there are no results. Raises
+    ValueError and FileNotFoundError for what cannot be measured.
     """
-    from experiments import scores, statistics
-    from experiments.extractors import find
+    from experiments import extractors, scores, statistics
     from experiments.feature_pass import extract_once
-    from experiments.image_sets import ImageSet, open_set
-    from gans import names
+    from experiments.image_sets import open_set
 
-    for score in wanted:
-        names.check(score, scores.SCORES, "--metrics")
-    sides = {}
-    for spec in (real, fake):
-        if spec is None or spec in sides:
-            continue
+    # What is wrong is said before anything takes long.
+    sides = {spec: None for spec in (real, fake) if spec is not None}
+    for spec in sides:
         if statistics.holds(spec):
             sides[spec] = statistics.read(spec)
-        else:
-            sides[spec] = open_set(spec, n=n, seed=seed, resolution=resolution)
-    images = {k: v for k, v in sides.items() if isinstance(v, ImageSet)}
-    if not images:
-        return _of_statistics(real, fake, sides, wanted)
-
-    trained_on = None
-    if classifier_data:
-        shape = next(iter(next(iter(images.values())).batches())).shape[1:]
-        trained_on = {
-            "name": classifier_data,
-            "resolution": shape[0] if shape[0] == shape[1] else None,
-            "channels": shape[2],
-        }
-    network = find(extractor, resize=resize, weights=weights, trained_on=trained_on)()
-    for spec, side in sides.items():
-        if spec in images:
-            sides[spec] = extract_once(network, side)
-        else:
-            statistics.compare(spec, side.protocol, statistics.protocol(network))
+    scores.check(wanted, *sides.values(), place="--metrics")
     if save_stats:
-        if real not in images:
+        _check_file("--save-stats", save_stats, ".npz")
+        if sides[real] is not None:
             raise ValueError(f"--save-stats: {real} is a file of statistics already")
-        statistics.write(save_stats, sides[real], network)
-    if fake is None:
-        return {"results": {}, "protocol": statistics.protocol(network), "warnings": []}
-    return {
-        "results": scores.compute(
-            wanted, sides[real], sides[fake], network.name, seed=seed
-        ),
-        "protocol": scores.describe(
-            network, sides[real], sides[fake], real=real, fake=fake, seed=seed
-        ),
-        "warnings": [
-            doubt
+    if None in sides.values():
+        find = functools.partial(
+            extractors.find, extractor, resize=resize, weights=weights
+        )
+        trained_on = {"name": classifier_data} if classifier_data else None
+        find(trained_on=trained_on)
+        images = {
+            spec: open_set(spec, n=n, seed=seed, resolution=resolution)
             for spec, side in sides.items()
-            for doubt in scores.doubts(spec, side, network.name)
-        ],
-    }
+            if side is None
+        }
+        if trained_on:
+            first = next(iter(images.values()))
+            height, width, channels = next(first.batches()).shape[1:]
+            size = height if height == width else None
+            trained_on |= {"resolution": size, "channels": channels}
+        network = find(trained_on=trained_on)()
+        known = statistics.protocol(network)
+        for spec in sides.keys() - images:
+            statistics.compare(spec, sides[spec].protocol, known)
+        sides |= {spec: extract_once(network, side) for spec, side in images.items()}
+    else:
+        known = _common(sides)
+    name = known["extractor"]
+    if save_stats:
+        statistics.write(save_stats, sides[real], network)
+    results = {}
+    if fake is not None:
+        results = scores.compute(wanted, sides[real], sides[fake], name, seed=seed)
+        known = scores.describe(
+            known,
+            sides[real],
+            sides[fake],
+            real=real,
+            fake=fake,
+            resolution=resolution,
+            seed=seed,
+        )
+    doubts = [
+        d for spec, side in sides.items() for d in scores.doubts(spec, side, name)
+    ]
+    return {"results": results, "protocol": known, "warnings": doubts}
 
 
-def _of_statistics(real, fake, sides, wanted):
-    """A Frechet distance of two files; their extractor is what they say it is."""
-    from experiments import scores, statistics
+def _common(files):
+    """The protocol of files of statistics, as one of them says it."""
+    from experiments import statistics
 
-    if fake is None:
-        raise ValueError(f"{real} is a file of statistics; wanted images beside it")
-    ours, theirs = sides[real].protocol, sides[fake].protocol
-    if ours and theirs:
-        statistics.compare(fake, theirs, ours)
-    known = ours or theirs or {}
-    name = known.get("extractor", "unknown")
-    counts = {"n_real": sides[real].n, "n_fake": sides[fake].n}
-    return {
-        "results": scores.compute(wanted, sides[real], sides[fake], name),
-        "protocol": {**known, "real": real, "fake": fake, **counts},
-        "warnings": [d for k, v in sides.items() for d in scores.doubts(k, v, name)],
-    }
+    said = {name: x.protocol for name, x in files.items() if x.protocol is not None}
+    for name, protocol in said.items():
+        statistics.compare(name, protocol, next(iter(said.values())))
+    return {"extractor": "unknown"} | next(iter(said.values()), {})
+
+
+def _check_file(flag, path, suffix=""):
+    """A file that could not be written later is refused now."""
+    path = Path(path)
+    if not path.name.endswith(suffix) or path.is_dir():
+        raise ValueError(f"{flag}={path}: wanted a file called *{suffix}")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"{flag}={path}: there is no folder {path.parent}")
 
 
 def write(path: str | os.PathLike, report: dict[str, Any]) -> None:
@@ -127,7 +131,8 @@ def show(columns: dict[str, dict], doubts: list[str]) -> None:
     """Prints a table of results to stdout, and the warnings to stderr."""
     from experiments import scores
 
-    print(scores.table(columns))
+    if columns:
+        print(scores.table(columns))
     for doubt in doubts:
         print(f"warning: {doubt}", file=sys.stderr)
 
@@ -164,6 +169,8 @@ def main(argv):
     try:
         if not 1 <= len(sides) <= 2 or (len(sides) == 1 and not save_stats):
             raise ValueError("wanted: REAL FAKE, or REAL --save-stats=FILE")
+        if values.out:
+            _check_file("--out", values.out)
         report = measure(
             sides[0],
             sides[1] if len(sides) > 1 else None,
@@ -181,7 +188,7 @@ def main(argv):
             write(values.out, report)
     except (ValueError, OSError, RuntimeError) as error:
         sys.exit(f"error: {error}")
-    show({"value": report["results"]}, report["warnings"])
+    show({"value": report["results"]} if report["results"] else {}, report["warnings"])
 
 
 if __name__ == "__main__":

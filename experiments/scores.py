@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from importlib import metadata
 from typing import Any
 
@@ -18,12 +17,30 @@ from gans.metrics import classes, frechet, inception_score, kernel, neighbours
 from gans.metrics.extractor import Extractor
 from gans.metrics.moments import Moments
 
-SUBSET = 1000  # of the kernel distance
+N_SUBSETS, SUBSET = 100, 1000  # of the kernel distance
+N_SPLITS = 10  # of the Inception score
 FEW = 10_000  # images; the bias of fewer is larger than most differences
 SMALL = 75  # pixels: Inception's smallest input
-LOWER = "fid fid_infinity kid annd_rg pas kl intra_fid".split()  # is better
+LOWER = "fid fid_infinity kid annd_rg pas kl intra_fid".split()
+HIGHER = "is precision recall density coverage classes classes_tenth".split()
+# Neither is better: `nearest` is 0 for copies and large for noise.
+BETTER = dict.fromkeys(LOWER, "lower") | dict.fromkeys(HIGHER, "higher")
+OF_STATISTICS = ("fid",)  # the others need the features of every image
 
 Values = dict[str, dict[str, Any]]
+
+
+def check(wanted: Iterable[str], *sides: Any, place: str = "metrics") -> None:
+    """Raises ValueError for a score that is unknown or cannot be had of these sides."""
+    for score in wanted:
+        names.check(score, SCORES, place)
+        if score in OF_STATISTICS:
+            continue
+        if any(isinstance(side, Statistics) for side in sides):
+            raise ValueError(
+                f"{place}: {score} needs images; of mean and covariance alone there is "
+                f"only {', '.join(OF_STATISTICS)}"
+            )
 
 
 def compute(
@@ -34,7 +51,9 @@ def compute(
     *,
     seed: int = 0,
 ) -> Values:
-    """Returns {name: {"value", what belongs to it, "seconds"}}, lower is better or not.
+    """Returns {name: {"value", what belongs to it, "better", "seconds"}}.
+
+    "better" is "lower", "higher", or None where neither is.
 
     Args:
       wanted: of SCORES.
@@ -45,15 +64,15 @@ def compute(
 
     Raises ValueError for an unknown score, and for one that cannot be had of these.
     """
-    found = {}
+    wanted, found = list(wanted), {}
+    check(wanted, real, fake)
     for score in wanted:
-        names.check(score, SCORES, "metrics")
         began = time.perf_counter()
         values = SCORES[score](real, fake, seed)
         seconds = time.perf_counter() - began
         for quantity, value in values.items():
-            value |= {"better": "lower" if quantity in LOWER else "higher"}
-            found[named(quantity, extractor)] = value | {"seconds": seconds}
+            value = value | {"better": BETTER.get(quantity), "seconds": seconds}
+            found[named(quantity, extractor)] = value
     return found
 
 
@@ -65,16 +84,22 @@ def named(quantity: str, extractor: str) -> str:
 
 
 def describe(
-    extractor: Extractor,
+    extractor: Extractor | dict[str, Any],
     real: Features | Statistics,
     fake: Features | Statistics,
     /,
     **more: Any,
 ) -> dict[str, Any]:
-    """Returns the protocol of a comparison, as JSON."""
+    """Returns the protocol of a comparison, as JSON.
+
+    extractor: or what a file of statistics says of it. more: whatever else counts.
+    """
+    known = extractor
+    if isinstance(extractor, Extractor):
+        known = statistics.protocol(extractor)
     versions = {name: metadata.version(name) for name in ("jax", "jaxlib", "numpy")}
     return {
-        **statistics.protocol(extractor),
+        **known,
         "n_real": _count(real),
         "n_fake": _count(fake),
         "ddof": 1,
@@ -86,11 +111,15 @@ def describe(
 
 def doubts(name: str, images: Features | Statistics, extractor: str) -> list[str]:
     """Returns what makes scores of these images weaker than they look."""
-    if isinstance(images, Statistics):
-        unknown = images.protocol is None
-        return [f"{name} does not say how it was made"] if unknown else []
-    n, d = images.features.shape
     found = []
+    if isinstance(images, Features):
+        n, d = images.features.shape
+    else:
+        n, d = images.n, len(images.mean)
+        if images.protocol is None:
+            found.append(f"{name} does not say how it was made")
+    if n is None:
+        return found + [f"{name} does not say of how many images it is"]
     if n <= d:
         found.append(
             f"{name}: {n} images give a singular covariance of {d} features; "
@@ -98,6 +127,8 @@ def doubts(name: str, images: Features | Statistics, extractor: str) -> list[str
         )
     if n < FEW:
         found.append(f"{name}: {n} images, fewer than {FEW}: the bias is large")
+    if isinstance(images, Statistics):
+        return found
     if images.n_repeated:
         found.append(f"{name}: {images.n_repeated} of {n} images repeat others")
     if extractor.startswith(("inception", "squeezenet")):
@@ -143,22 +174,6 @@ def _count(images):
 # --- the scores: (real, fake, seed) -> {quantity: {"value", ...}} --------------------
 
 
-def _images(score: Callable[..., Values]) -> Callable[..., Values]:
-    """A score that needs the features of every image of both sides."""
-
-    @functools.wraps(score)
-    def checked(real, fake, seed):
-        for side in (real, fake):
-            if isinstance(side, Statistics):
-                raise ValueError(
-                    f"{score.__name__.strip('_')} needs images; of mean and covariance "
-                    "alone there is only fid"
-                )
-        return score(real, fake, seed)
-
-    return checked
-
-
 def _gaussian(side):
     if isinstance(side, Statistics):
         return side.mean, side.cov
@@ -178,53 +193,46 @@ def _fid(real, fake, seed):
     return {"fid": {"value": distance, "standard_error": error}}
 
 
-@_images
 def _fid_infinity(real, fake, seed):
     found = frechet.infinity(fake.features, _gaussian(real), seed=seed)
     return {"fid_infinity": {"value": found["infinity"], "slope": found["slope"]}}
 
 
-@_images
 def _kid(real, fake, seed):
     size = min(SUBSET, len(real), len(fake))
-    found = kernel.distance(real.features, fake.features, subset_size=size, seed=seed)
+    found = kernel.distance(real.features, fake.features, N_SUBSETS, size, seed=seed)
     value = {"value": found["mean"], "std_over_subsets": found["std"]}
-    return {"kid": value | {"subset_size": size, "n_subsets": 100}}
+    return {"kid": value | {"subset_size": size, "n_subsets": N_SUBSETS}}
 
 
-@_images
 def _is(real, fake, seed):
     if fake.logits is None:
         raise ValueError("is needs an extractor that classifies")
-    found = inception_score.score(fake.logits, seed=seed)
-    return {"is": {"value": found["mean"], "std_over_splits": found["std"]}}
+    found = inception_score.score(fake.logits, N_SPLITS, seed=seed)
+    value = {"value": found["mean"], "std_over_splits": found["std"]}
+    return {"is": value | {"n_splits": N_SPLITS}}
 
 
-@_images
 def _pr(real, fake, seed):
-    found = neighbours.precision_recall(real.features, fake.features)
+    found = neighbours.precision_recall(real.features, fake.features, k=3)
     return _with_errors(found, k=3)
 
 
-@_images
 def _dc(real, fake, seed):
-    found = neighbours.density_coverage(real.features, fake.features)
+    found = neighbours.density_coverage(real.features, fake.features, k=5)
     return _with_errors(found, k=5)
 
 
-@_images
 def _nnfs(real, fake, seed):
     return _with_errors(neighbours.nnfs(real.features, fake.features))
 
 
-@_images
 def _nearest(real, fake, seed):
     distances, _ = neighbours.nearest(fake.features, real.features)
-    error = distances.std() / np.sqrt(len(distances))
+    error = float(distances.std() / np.sqrt(len(distances)))
     return {"nearest": {"value": float(distances.mean()), "standard_error": error}}
 
 
-@_images
 def _classes(real, fake, seed):
     n = real.n_classes
     if n is None or fake.logits is None or fake.logits.shape[1] != n:
@@ -237,7 +245,6 @@ def _classes(real, fake, seed):
     return {name: {"value": value, "n_classes": n} for name, value in found.items()}
 
 
-@_images
 def _intra_fid(real, fake, seed):
     if real.labels is None or fake.labels is None:
         raise ValueError("intra_fid needs labels of both sides")

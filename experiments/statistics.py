@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -55,22 +56,34 @@ def holds(path: str | os.PathLike) -> bool:
     """Says whether the file is an .npz with `mu` and `sigma`."""
     if Path(path).suffix != ".npz" or not Path(path).is_file():
         return False
-    try:
-        with np.load(path) as content:
-            return "mu" in content and "sigma" in content
-    except (OSError, ValueError):
+    if not zipfile.is_zipfile(path):  # damaged, or an .npy by another name
         return False
+    with zipfile.ZipFile(path) as archive:
+        return {"mu.npy", "sigma.npy"} <= set(archive.namelist())
 
 
 def read(path: str | os.PathLike) -> Statistics:
-    """Returns what `write` or pytorch-fid wrote."""
-    with np.load(path) as content:
-        return Statistics(
-            content["mu"],
-            content["sigma"],
-            int(content["n"]) if "n" in content else None,
-            json.loads(str(content["protocol"])) if "protocol" in content else None,
+    """Returns what `write` or pytorch-fid wrote.
+
+    Raises ValueError, with the file's name, if it is damaged or of other shapes.
+    """
+    try:
+        with np.load(path) as content:
+            found = Statistics(
+                content["mu"],
+                content["sigma"],
+                int(content["n"]) if "n" in content else None,
+                json.loads(str(content["protocol"])) if "protocol" in content else None,
+            )
+    except Exception as error:  # NumPy raises half a dozen kinds for a damaged file
+        raise ValueError(f"{path} is no readable file of statistics: {error}") from None
+    d = found.mean.shape
+    if len(d) != 1 or found.cov.shape != d * 2:
+        raise ValueError(
+            f"{path}: mu and sigma are {list(d)} and {list(found.cov.shape)}; wanted "
+            "[D] and [D, D]"
         )
+    return found
 
 
 def compare(name: str, found: dict[str, Any] | None, wanted: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 from experiments import config as configs
 from experiments import evaluate, facts, pictures, report
 from experiments.checkpoint import FULL, CheckpointError, Checkpoints
-from experiments.log import Log, replacing
+from experiments.log import Log, drop_lines, replacing
 from experiments.programs import Programs
 from experiments.signals import Interrupted, Signals
 from experiments.window import NotFinite, Window
@@ -169,6 +169,7 @@ class _Run:
         if not finished and self.compiling is None:
             self.compiling = programs.start_compiling()
         _drop_pictures(self.workdir, step)
+        drop_lines(self.workdir / "evaluations.jsonl", step if state else -1)
         log = Log(
             self.workdir,
             start=step,

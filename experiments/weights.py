@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import http.client
 import os
 import urllib.error
 import urllib.request
@@ -36,7 +37,7 @@ class Weights:
 
     @property
     def kept(self) -> Path:
-        """Where a download is kept."""
+        """Where a download is kept, or a copy may be put."""
         file = (self.url or self.name).rpartition("/")[2]
         return process.cache_folder() / "weights" / file
 
@@ -80,9 +81,8 @@ def find(weights: Weights, named: str | os.PathLike | None = None) -> Path:
         if problem:
             raise FileNotFoundError(
                 f"the weights of {weights.name} {problem}. Wanted: {weights.what}. "
-                f"Name a copy by {weights.flag}=PATH or ${weights.variable}"
-                + (f", or put it at {weights.kept}" if weights.url else "")
-                + "; `classifier` is an extractor that needs no file"
+                f"Name a copy by {weights.flag}=PATH or ${weights.variable}, or put it "
+                f"at {weights.kept}; `classifier` is an extractor that needs no file"
             )
     return weights.kept
 
@@ -95,22 +95,34 @@ def checksum(path: Path) -> str:
 
 def _download(weights: Weights) -> str | None:
     """Fetches the file; returns what went wrong, if anything did."""
-    weights.kept.parent.mkdir(parents=True, exist_ok=True)
     try:
+        weights.kept.parent.mkdir(parents=True, exist_ok=True)
         with (
             urllib.request.urlopen(weights.url, timeout=10) as answer,
             replacing(weights.kept) as temporary,
         ):
             size = int(answer.headers.get("Content-Length") or 0) or None
-            bar = tqdm(total=size, unit="B", unit_scale=True, desc=weights.kept.name)
-            with bar, open(temporary, "wb") as file:
+            came = 0
+            with (
+                tqdm(
+                    total=size,
+                    unit="B",
+                    unit_scale=True,
+                    desc=weights.kept.name,
+                    disable=None,
+                ) as bar,
+                open(temporary, "wb") as file,
+            ):
                 while chunk := answer.read(1 << 20):
                     file.write(chunk)
+                    came += len(chunk)
                     bar.update(len(chunk))
+            if size is not None and came != size:
+                raise ValueError(f"the connection broke after {came} of {size} bytes")
             found = checksum(Path(temporary))
             if not found.startswith(weights.sha256):
                 raise ValueError(f"sha256 {found}, not {weights.sha256}...")
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "reason", error)
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        reason = " ".join(str(getattr(error, "reason", error)).split())
         return f"could not be downloaded from {weights.url} ({reason})"
     return None

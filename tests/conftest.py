@@ -1,8 +1,11 @@
-"""Settings of the test process, and small versions of the real configs."""
+"""Settings of the test process, small versions of the real configs, and the peers."""
 
 import importlib
+import importlib.util
 import os
 import pathlib
+import sys
+from unittest import mock
 
 import jax
 import pytest
@@ -12,6 +15,16 @@ CACHE = pathlib.Path(__file__).parent.parent / "build" / "jax-cache"
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
 jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+
+TORCHVISION = (
+    "torchvision",
+    "torchvision.transforms",
+    "torchvision.transforms.functional",
+    "torchvision.datasets",
+    "torchvision.models",
+    "torchvision.models.inception",
+    "torchvision.utils",
+)
 
 
 def _tiny(variant, preset=None, **changes):
@@ -41,3 +54,27 @@ def _tiny(variant, preset=None, **changes):
 def tiny():
     """tiny(variant, preset, **changes) -> its config with 8 channels everywhere."""
     return _tiny
+
+
+@pytest.fixture(scope="session")
+def peer():
+    """peer("torch_fidelity.metric_fid") -> that module; skips where it is missing.
+
+    These are the published implementations that ours are compared with (extra `peers`).
+    Several import torchvision for what is of no use here, and it has no build for CPUs
+    everywhere: empty modules stand in for it.
+    """
+    missing = importlib.util.find_spec("torchvision") is None
+    stubs = {name: mock.MagicMock() for name in TORCHVISION if missing}
+
+    def load(name):
+        sys.modules.update(stubs)
+        try:
+            return importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            pytest.skip(f"{error.name} is not installed (extra peers)")
+        finally:
+            for stub in stubs:
+                del sys.modules[stub]
+
+    return load

@@ -208,10 +208,8 @@ def _unit_taps(net, variables, x):
 
 
 def _unit(h):
-    square = jnp.sum(h**2, axis=-1, keepdims=True)
-    # The root of 0 has no gradient; where the square is 0, so is h.
-    norm = jnp.sqrt(jnp.where(square > 0, square, 1.0))
-    return h / (norm + 1e-10)
+    # The root has no gradient at 0, but there no ReLU before it lets one pass.
+    return h / (jnp.sqrt(jnp.sum(h**2, axis=-1, keepdims=True)) + 1e-10)
 
 
 def make(net: str, variables: dict, *, sha256: dict[str, str]) -> Extractor:

@@ -98,10 +98,11 @@ class SqueezeNet(nn.Module):
 
 
 def from_npz(arrays: dict[str, np.ndarray]) -> dict:
-    """Returns the variables of `SqueezeNet` from arrays named as above, in float32.
+    """Returns the variables of `SqueezeNet`, in float32, from arrays named as above.
 
-    It has a head if there is a "conv10/kernel" [1, 1, 512, 1000]. Raises ValueError
-    with the first name that is missing or unknown, or whose shape is wrong.
+    arrays: kernels [H, W, I, O], biases [O]; with "conv10/kernel" there is a head.
+    Raises ValueError with the first name that is missing or unknown, or whose shape is
+    wrong.
     """
     module = SqueezeNet(head="conv10/kernel" in arrays)
     x = jax.ShapeDtypeStruct((1, SIZE, SIZE, 3), jnp.float32)

@@ -72,6 +72,16 @@ def test_keeps_the_newest(three):
     assert checkpoints.steps() == [3, 4]
 
 
+def test_keeps_the_best_however_old(three):
+    checkpoints = Checkpoints(three, keep=2)
+    checkpoints.best = 1
+    for step in (4, 5):
+        checkpoints.save(step, make_state(step), {})
+    checkpoints.close()
+    assert checkpoints.steps() == [1, 4, 5]
+    equal(checkpoints.restore(jax.eval_shape(make_state), 1)[0], make_state(1))
+
+
 def test_a_reader_leaves_all_as_it_is(three):
     unfinished = three / "checkpoints" / "9.orbax-checkpoint-tmp"
     unfinished.mkdir()

@@ -108,6 +108,34 @@ def test_a_finished_run_only_gets_its_report_again(whole, config, capfd):
     assert changed == {"report.html", "config.json"}
 
 
+def test_the_best_checkpoint_is_kept_beside_the_last(
+    tmp_path, config, monkeypatch, capfd
+):
+    """Also where the run was resumed, and where no checkpoint was due at that step."""
+    config.keep_checkpoints, config.checkpoint_every, config.evaluate_every = 1, 20, 10
+    quality = {10: 0.5, 20: 0.7, 30: 0.9, 40: 0.8}
+
+    def measure(samples, source):
+        return {"high_quality": quality[steps_seen.pop()]}
+
+    monkeypatch.setattr("gans.metrics.modes.measure", measure)
+    kept = Checkpoints(tmp_path, keep=None)
+
+    steps_seen, config.steps = [20, 10], 20
+    train(config, tmp_path)
+    assert kept.steps() == [20]
+    steps_seen, config.steps = [40, 30], 40
+    train(config, tmp_path, allow_config_change=True)
+    assert kept.steps() == [30, 40]
+    best = {"step": 30, "metric": "modes/high_quality", "value": 0.9}
+    assert json.loads((tmp_path / "run.json").read_text())["best"] == best
+    assert restore(tmp_path)[1]["best"] == best
+    records = (tmp_path / "evaluations.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in records] == [10, 20, 30, 40]
+    values = [x["eval/modes/high_quality"] for x in lines(tmp_path) if len(x) == 2]
+    assert values == [0.5, 0.7, 0.9, 0.8]
+
+
 def test_a_changed_config_is_refused_unless_asked_for(tmp_path, config):
     config.steps = 10
     train(config, tmp_path)

@@ -1,0 +1,261 @@
+"""Extractors by name: which network, with which weights, and what it is called."""
+
+import pathlib
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from experiments import extractors, scores
+from experiments.extractors import find, test_split
+from experiments.weights import INCEPTION, checksum
+from gans import data
+from gans.metrics import classifier, inception, pth
+
+test_split.__test__ = False  # it is not one
+ROOT = pathlib.Path(__file__).parents[2]
+WEIGHTS = ROOT.parent / "shared" / "data" / "weights"
+SQUEEZENET = WEIGHTS / "squeezenet_v1.1_full_fp16_ncnn.npz"
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for variable in ("GANS_INCEPTION", "GANS_SQUEEZENET"):
+        monkeypatch.delenv(variable, raising=False)
+    return tmp_path / "cache" / "jax-gans" / "classifiers"
+
+
+@pytest.mark.parametrize(
+    "name, message",
+    [
+        ("inceptoin", "extractor.*'inceptoin' is not one of .*; did you mean 'incept"),
+        ("vgg", "MODULE:FUNCTION.*'vgg' is not one of classifier, inception, squeeze"),
+        ("classifier", "needs labelled data to learn from: .*--classifier-data"),
+        ("no_such_module:f", "'no_such_module:f': No module named 'no_such_module'"),
+        ("math:sinn", "'math:sinn': module 'math' has no attribute 'sinn'"),
+        ("math:", "'math:'"),
+        (":f", "':f': Empty module name"),
+        (".math:f", "'.math:f'"),
+        ("math:pi", "'math:pi' is a float, no function"),
+    ],
+)
+def test_what_is_no_extractor_is_said_at_once(name, message):
+    with pytest.raises(ValueError, match=message):
+        find(name)
+
+
+@pytest.mark.parametrize("name", ["inception", "squeezenet"])
+def test_missing_weights_are_said_at_once(name):
+    message = f"--{name}-weights=/no/x: no such file"
+    with pytest.raises(FileNotFoundError, match=message):
+        find(name, weights={name: "/no/x"})
+
+
+# --- a user's own -------------------------------------------------------------------
+
+
+@pytest.fixture
+def mine(tmp_path, monkeypatch):
+    functions = ("mean_colour", "inception", "squeezenet_2", "classifier")
+    lines = [
+        f"def {f}(images): return {{'features': images.mean((1, 2))}}"
+        for f in functions
+    ]
+    (tmp_path / "my_networks.py").write_text("\n".join(lines))
+    monkeypatch.syspath_prepend(tmp_path)
+    yield
+    sys.modules.pop("my_networks", None)
+
+
+def test_a_function_of_the_users(mine):
+    found = find("my_networks:mean_colour")()
+    images = np.arange(2 * 3 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3, 3)
+    features = found.apply(found.variables, images)["features"]
+    np.testing.assert_allclose(features, images.mean((1, 2)))
+    assert found.name == "mean-colour"
+    # It says that nobody has a checksum of it.
+    assert found.protocol == {"function": "my_networks:mean_colour", "weights": None}
+
+
+@pytest.mark.parametrize("function", ["inception", "squeezenet_2", "classifier"])
+def test_a_function_is_not_taken_for_one_of_ours(mine, function):
+    name = find(f"my_networks:{function}")().name
+    assert name == f"user-{function}".replace("_", "-")
+    assert scores.named("fid", name) == f"fd_{name}"
+
+
+# --- networks with weights from elsewhere -------------------------------------------
+
+
+@pytest.fixture
+def stubbed(monkeypatch):
+    """Files of weights hold whatever they like, and none of it is a network."""
+    monkeypatch.setattr(pth, "read", lambda path: {"size": path.stat().st_size})
+    monkeypatch.setattr(inception, "from_pth", lambda arrays: arrays)
+
+
+def test_other_weights_of_inception_are_not_called_so(stubbed, tmp_path):
+    path = tmp_path / "random.pth"
+    path.write_bytes(b"random")
+    found = find("inception", weights={"inception": str(path)}, resize="clean")()
+    sha256 = checksum(path)
+    assert found.name == f"inception-{sha256[:8]}"
+    assert found.protocol["weights"] == sha256
+    assert found.protocol["resize"] == "299x299 clean"
+    assert found.variables == {"size": len(b"random")}
+    for quantity in ("fid", "fid_infinity", "kid", "intra_fid"):
+        assert scores.named(quantity, found.name) != quantity
+    assert scores.named("fid", found.name) == f"fd_inception-{sha256[:8]}"
+
+
+def test_its_own_are(stubbed, tmp_path, monkeypatch):
+    path = tmp_path / "genuine.pth"
+    path.write_bytes(b"genuine")
+    sha256 = INCEPTION.sha256 + "0" * 56
+    monkeypatch.setattr(extractors.files, "checksum", lambda path: sha256)
+    monkeypatch.setenv("GANS_INCEPTION", str(path))
+    found = find("inception")()
+    assert (found.name, found.protocol["weights"]) == ("inception", sha256)
+    assert scores.named("fid", found.name) == "fid"
+
+
+def test_weights_are_not_read_before_they_are_needed(tmp_path):
+    path = tmp_path / "damaged.pth"
+    path.write_bytes(b"damaged")
+    make = find("inception", weights={"inception": str(path)})
+    with pytest.raises(ValueError, match="damaged.pth: not a readable .pth"):
+        make()
+
+
+@pytest.mark.skipif(not SQUEEZENET.exists(), reason="no weights of SqueezeNet here")
+def test_squeezenet_with_real_weights():
+    found = find("squeezenet", weights={"squeezenet": str(SQUEEZENET)})()
+    assert found.name == "squeezenet"
+    assert found.protocol["weights"] == checksum(SQUEEZENET)
+    images = np.random.default_rng(0).integers(0, 256, (1, 8, 8, 3), np.uint8)
+    out = found.apply(found.variables, images)
+    assert out["features"].shape == (1, 512) and out["logits"].shape == (1, 1000)
+
+
+# --- the classifier -----------------------------------------------------------------
+
+
+@pytest.fixture
+def trainings(monkeypatch):
+    """What was trained: (images, labels, seed) each time."""
+    seen, train = [], classifier.train
+
+    def counted(images, labels, n_classes, *, seed, **options):
+        seen.append((images, labels, seed))
+        return train(images, labels, n_classes, seed=seed, **options)
+
+    monkeypatch.setattr(classifier, "train", counted)
+    monkeypatch.setattr(extractors, "CLASSIFIER_STEPS", 20)
+    return seen
+
+
+DIGITS = {"name": "digits", "resolution": 16}
+
+
+def test_a_classifier_is_trained_once(trainings, folder):
+    first = find("classifier", trained_on=DIGITS)
+    assert trainings == []
+    first, again = first(), find("classifier", trained_on=DIGITS)()
+    ((images, labels, seed),) = trainings
+    assert (len(images), len(labels), seed) == (1437, 1437, 0)
+    (file,) = folder.iterdir()
+    assert first.protocol == again.protocol
+    assert first.protocol["weights"] == checksum(file)
+    test = data.load(split="test", **DIGITS).arrays
+    for found in (first, again):
+        out = found.apply(found.variables, test["image"])
+        guesses = np.asarray(out["logits"]).argmax(axis=1)
+        accuracy = float(np.mean(guesses == test["label"]))
+        assert found.protocol["test_accuracy"] == accuracy > 0.3
+    expected = {
+        "trained_on": "digits",
+        "image_shape": [16, 16, 1],
+        "training_seed": 0,
+        "training_steps": 20,
+        "n_train": 1437,
+        "n_test": 360,
+        "resize": "none",
+    }
+    assert expected.items() <= first.protocol.items()
+    assert first.name == "classifier"
+
+
+def test_the_file_is_a_function_of_data_and_seed(trainings, folder, tmp_path):
+    def file(**more):
+        return find("classifier", trained_on=DIGITS | more)().protocol["weights"]
+
+    first, other = file(), file(seed=1)
+    assert first != other and len(list(folder.iterdir())) == 2
+    for path in folder.iterdir():
+        path.unlink()
+    assert file() == first
+    assert [seed for _, _, seed in trainings] == [0, 1, 0]
+    assert file(resolution=8) != first
+
+
+def test_other_steps_are_another_classifier(trainings, monkeypatch):
+    find("classifier", trained_on=DIGITS)()
+    monkeypatch.setattr(extractors, "CLASSIFIER_STEPS", 21)
+    assert find("classifier", trained_on=DIGITS)().protocol["training_steps"] == 21
+    assert len(trainings) == 2
+
+
+def squares(n, seed=0):
+    """Images of two classes, dark and bright, and their labels."""
+    labels = np.arange(n) % 2
+    noise = np.random.default_rng(seed).integers(0, 100, (n, 8, 8, 3))
+    return (noise + 155 * labels[:, None, None, None]).astype(np.uint8), labels
+
+
+def test_an_array_without_a_test_split(trainings, tmp_path):
+    images, labels = squares(50)
+    np.savez(tmp_path / "a.npz", image=images, label=labels)
+    name = f"array:{tmp_path}/a.npz"
+    protocol = find("classifier", trained_on={"name": name})().protocol
+    assert (protocol["n_train"], protocol["n_test"]) == (40, 10)
+    assert protocol["test_accuracy"] > 0.8 and protocol["trained_on"] == name
+    # What it is tested on it has not seen.
+    ((seen, _, _),) = trainings
+    assert len({x.tobytes() for x in seen}) == 40
+    # One pixel is another data set.
+    images[0, 0, 0] ^= 1
+    np.savez(tmp_path / "a.npz", image=images, label=labels)
+    find("classifier", trained_on={"name": name})()
+    assert len(trainings) == 2
+
+
+def test_a_folder_of_folders(trainings, tmp_path):
+    for i, (image, label) in enumerate(zip(*squares(20), strict=True)):
+        folder = tmp_path / "all" / "ab"[label]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(folder / f"{i}.png")
+    trained_on = {"name": f"folder:{tmp_path}/all", "resolution": 8, "channels": 3}
+    protocol = find("classifier", trained_on=trained_on)().protocol
+    assert (protocol["n_train"], protocol["n_test"]) == (16, 4)
+
+
+def test_what_a_classifier_cannot_learn(trainings, tmp_path):
+    images, labels = squares(4)
+    np.save(tmp_path / "a.npy", images)
+    np.savez(tmp_path / "b.npz", image=images, label=labels)
+    with pytest.raises(ValueError, match="a.npy has no labels to learn from"):
+        find("classifier", trained_on={"name": f"array:{tmp_path}/a.npy"})()
+    with pytest.raises(ValueError, match="b.npz has 4 images, fewer than 5"):
+        find("classifier", trained_on={"name": f"array:{tmp_path}/b.npz"})()
+    with pytest.raises(ValueError, match="did you mean digits"):
+        find("classifier", trained_on={"name": "digit"})()
+    assert trainings == []
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_training_is_shown_on_terminals(terminal, trainings, monkeypatch, capsys):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: terminal)
+    find("classifier", trained_on=DIGITS)()
+    assert ("classifier of digits" in capsys.readouterr().err) == terminal
