@@ -189,6 +189,8 @@ def better(report: Report, step: int, best: dict | None) -> dict | None:
     """Returns {"step", "metric", "value"} if the first result beats `best`."""
     metric, result = next(iter(report["results"].items()))
     value = result["value"]
+    if result["better"] is None or not np.isfinite(value):
+        return None
     if best is not None and best["metric"] == metric:
         sign = 1 if result["better"] == "higher" else -1
         if not sign * value > sign * best["value"]:

@@ -129,6 +129,8 @@ def test_better():
     assert evaluate.better(result(4.0), 20, first) is None
     assert evaluate.better(result(4.0, "higher"), 20, first)["step"] == 20
     assert evaluate.better(result(float("nan")), 20, first) is None
+    assert evaluate.better(result(1.0, None), 20, first) is None
+    assert evaluate.better(result(float("nan")), 20, None) is None
     other = first | {"metric": "kid_x"}
     assert evaluate.better(result(9.0), 20, other)["metric"] == "fd_x"
 

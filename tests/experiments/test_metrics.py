@@ -1,0 +1,105 @@
+"""`python -m experiments.metrics`: two sets of images in, scores and protocol out."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from experiments.metrics import measure
+
+ROOT = pathlib.Path(__file__).parents[2]
+MINE = """
+def quarters(images):
+    x = images.astype("float32") / 255
+    b, h, w, c = x.shape
+    x = x.reshape(b, 2, h // 2, 2, w // 2, c)
+    return {"features": x.mean((2, 4)).reshape(b, -1)}
+"""
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A folder with two sets of images and a user's extractor."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "mine.py").write_text(MINE)
+    rng = np.random.default_rng(0)
+    for name, high in (("real", 256), ("fake", 128)):
+        images = rng.integers(0, high, (60, 8, 8, 1), np.uint8)
+        np.save(tmp_path / f"{name}.npy", images)
+    yield tmp_path
+    sys.modules.pop("mine", None)
+
+
+def command(place, *arguments):
+    done = subprocess.run(
+        [sys.executable, "-m", "experiments.metrics", *arguments],
+        cwd=place,
+        env={**os.environ, "PYTHONPATH": f"{ROOT}:{place}", "JAX_PLATFORMS": "cpu"},
+        capture_output=True,
+        text=True,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_the_command_and_its_whole_protocol(place):
+    options = ["--metrics=fid,kid,pr", "--extractor=mine:quarters", "--n=50"]
+    code, out, err = command(place, "real.npy", "fake.npy", *options, "--out=r.json")
+    assert code == 0, err
+    assert out.splitlines()[1].startswith("fd_quarters") and "±" in out
+    assert "warning: real.npy: 50 images, fewer than 10000" in err
+    report = json.loads((place / "r.json").read_text())
+    names = [f"{x}_quarters" for x in ("fd", "kid", "precision", "recall")]
+    assert list(report["results"]) == names
+    assert report["results"]["fd_quarters"]["standard_error"] > 0
+    assert report["results"]["precision_quarters"]["k"] == 3
+    protocol = report["protocol"]
+    assert protocol["extractor"] == "quarters"
+    assert protocol["function"] == "mine:quarters"
+    assert (protocol["real"], protocol["fake"]) == ("real.npy", "fake.npy")
+    assert (protocol["n_real"], protocol["n_fake"], protocol["ddof"]) == (50, 50, 1)
+    assert protocol["seed"] == 0 and set(protocol["versions"]) >= {"jax", "numpy"}
+
+
+def test_bad_usage_is_one_line(place):
+    code, out, err = command(place, "real.npy")
+    assert code == 1 and out == ""
+    assert err == "error: wanted: REAL FAKE, or REAL --save-stats=FILE\n"
+
+
+def of_place(place, real, fake, wanted=("fid",), **options):
+    sides = [x and str(place / x) for x in (real, fake)]
+    return measure(*sides, wanted, extractor="mine:quarters", **options)
+
+
+def test_statistics_stand_in_for_images(place):
+    direct = of_place(place, "real.npy", "fake.npy")["results"]["fd_quarters"]["value"]
+    of_place(place, "real.npy", None, save_stats=place / "stats.npz")
+    of_place(place, "fake.npy", None, save_stats=place / "other.npz")
+    for fake in ("fake.npy", "other.npz"):
+        found = of_place(place, "stats.npz", fake)["results"]
+        assert found["fd_quarters"]["value"] == pytest.approx(direct, rel=1e-8)
+
+
+def test_a_set_against_itself(place):
+    found = of_place(place, "real.npy", "real.npy", ("fid", "pr"))["results"]
+    assert abs(found["fd_quarters"]["value"]) < 1e-12
+    assert found["precision_quarters"]["value"] == 1
+
+
+@pytest.mark.parametrize(
+    "real, wanted, options, message",
+    [
+        ("real.npy", ("fld",), {}, "--metrics: 'fld' is not one of"),
+        ("none.npy", ("fid",), {}, "none.npy"),
+        ("real.npy", ("fid",), {"n": 61}, "fewer than"),
+        ("real.npy", ("fid",), {"save_stats": "x.txt"}, "wanted a file called .*npz"),
+    ],
+)
+def test_what_cannot_be_measured(place, real, wanted, options, message):
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        of_place(place, real, "fake.npy", wanted, **options)

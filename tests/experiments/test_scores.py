@@ -1,0 +1,117 @@
+"""What scores are called, what they refuse, and what they warn of."""
+
+import numpy as np
+import pytest
+
+from experiments import scores
+from experiments.feature_pass import Features
+from experiments.statistics import Statistics
+from gans.metrics import frechet
+
+
+def features(n=400, d=6, seed=0, shift=0.0, **changes):
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, d, n).astype(np.int32)
+    kept = {
+        "features": (rng.normal(size=(n, d)) + shift).astype(np.float32),
+        "logits": (8 * np.eye(d)[labels]).astype(np.float32),
+        "shape": (96, 96, 3),
+        "n_repeated": 0,
+        "labels": labels,
+        "n_classes": d,
+    }
+    return Features(**kept | changes)
+
+
+def statistics(side, protocol=None):
+    x = side.features.astype(np.float64)
+    return Statistics(x.mean(0), np.cov(x, rowvar=False), len(x), protocol)
+
+
+def test_every_score_says_which_way_is_better():
+    real, fake = features(), features(seed=1, shift=0.1)
+    found = scores.compute(scores.SCORES, real, fake, "inception", seed=3)
+    assert {name: x["better"] for name, x in found.items()} == {
+        **dict.fromkeys(
+            "fid fid_infinity kid annd_rg pas kl intra_fid".split(), "lower"
+        ),
+        **dict.fromkeys("is precision recall density coverage".split(), "higher"),
+        "classes": "higher",
+        "classes_tenth": "higher",
+        "nearest": None,
+    }
+    assert all(np.isfinite(x["value"]) and x["seconds"] >= 0 for x in found.values())
+    with_error = {name for name, x in found.items() if "standard_error" in x}
+    assert with_error >= {"fid", "precision", "recall", "density", "coverage", "pas"}
+
+
+def test_worse_samples_score_worse():
+    real = features()
+    near, far = (
+        scores.compute(["fid", "kid", "pr", "nnfs"], real, fake, "inception")
+        for fake in (features(seed=1), features(seed=1, shift=2.0))
+    )
+    for name, value in near.items():
+        sign = 1 if value["better"] == "higher" else -1
+        assert sign * value["value"] > sign * far[name]["value"], name
+
+
+def test_only_inception_s_own_weights_give_a_fid():
+    found = scores.compute(["fid", "kid", "intra_fid"], features(), features(), "net")
+    assert list(found) == ["fd_net", "kid_net", "intra_fd_net"]
+
+
+def test_of_statistics_there_is_only_the_frechet_distance():
+    real, fake = features(), features(seed=1)
+    wanted = frechet.distance_of_features(real.features, fake.features)
+    for sides in ((statistics(real), fake), (statistics(real), statistics(fake))):
+        found = scores.compute(["fid"], *sides, "inception")
+        assert found["fid"]["value"] == pytest.approx(wanted, rel=1e-8)
+        with pytest.raises(ValueError, match="kid needs images; .* only fid"):
+            scores.compute(["kid"], *sides, "inception")
+
+
+@pytest.mark.parametrize(
+    "score, changes, message",
+    [
+        ("fld", {}, "'fld' is not one of .*did you mean"),
+        ("is", {"logits": None}, "is needs an extractor that classifies"),
+        ("classes", {"n_classes": None}, "classes needs labelled real images"),
+        ("intra_fid", {"labels": None}, "intra_fid needs labels of both"),
+    ],
+)
+def test_what_cannot_be_had(score, changes, message):
+    with pytest.raises(ValueError, match=message):
+        scores.compute([score], features(**changes), features(**changes), "x")
+
+
+@pytest.mark.parametrize(
+    "changes, said",
+    [
+        ({"n": 5}, "5 images give a singular covariance of 6 features"),
+        ({"n": 9_999, "d": 2}, "fewer than 10000"),
+        ({"n_repeated": 7}, "7 of 400 images repeat others"),
+        ({"shape": (96, 96, 1)}, "grey images were repeated to RGB"),
+        ({"shape": (32, 96, 3)}, "96x32 pixels, enlarged"),
+    ],
+)
+def test_doubts(changes, said):
+    found = scores.doubts("mine", features(**changes), "inception")
+    assert sum(said in doubt for doubt in found) == 1
+    assert all(doubt.startswith("mine") for doubt in found)
+
+
+def test_no_doubts_where_there_is_no_reason():
+    assert scores.doubts("mine", features(n=10_000, d=2), "inception") == []
+    grey = features(n=10_000, d=2, shape=(16, 16, 1))
+    assert scores.doubts("mine", grey, "classifier") == []
+
+
+def test_table():
+    a = {"fid": {"value": 1.23456, "standard_error": 0.1234}, "kid": {"value": 2.0}}
+    b = {"fid": {"value": 10.0}}
+    assert scores.table({"a": a, "b": b}).splitlines() == [
+        "                a   b",
+        "fid  1.235 ± 0.12  10",
+        "kid             2   -",
+    ]
