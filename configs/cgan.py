@@ -39,5 +39,5 @@ def get_config(preset: str = "digits"):
     config.n_evaluate = 1000
     for player in (config.generator, config.critic):
         player.condition = condition
-        player.optimizer = presets.adam(2e-4, 0.0, 0.9, schedule="linear")
-    return config
+    adam = presets.adam(2e-4, 0.0, 0.9, schedule="linear")
+    return presets.players(config, adam, adam)

@@ -48,6 +48,5 @@ def get_config(preset: str = "digits"):
         config.critic.layers = ((32, 3, 1), (64, 3, 2), (128, 3, 2))
         config.batch_size = 64
         config.steps = 3_000
-    for player in (config.generator, config.critic):
-        player.optimizer = presets.adam(2e-4, 0.5, 0.999)
-    return config
+    adam = presets.adam(2e-4, 0.5, 0.999)
+    return presets.players(config, adam, adam)

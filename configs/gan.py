@@ -31,6 +31,4 @@ def get_config(preset: str = "circle"):
         config.critic.slope = 0.2
         config.critic.dropout = 0.3
         adam = presets.adam(2e-4, 0.5, 0.999)
-    config.generator.optimizer = adam
-    config.critic.optimizer = adam
-    return config
+    return presets.players(config, adam, adam)

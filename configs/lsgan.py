@@ -18,5 +18,5 @@ def get_config(preset: str = "digits"):
     config.steps = 2_000 if preset == "digits" else 100_000
     for player in (config.generator, config.critic):
         player.kernel_init = "normal"
-        player.optimizer = presets.adam(2e-4, 0.5, 0.999)
-    return config
+    adam = presets.adam(2e-4, 0.5, 0.999)
+    return presets.players(config, adam, adam)

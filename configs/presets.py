@@ -61,10 +61,44 @@ def run(variant: str, preset: str, accepted: dict[str, dict]) -> ConfigDict:
             "loss": "non_saturating",
             "latent": 128,
             "n_critic": 1,  # real batches per move of the generator
+            "n_critic_changes": (),  # ((step, n), ...): from that step on
             "ema": 0.999,  # decay of the generator's average, per move of it
+            "ema_half_life": 0,  # its half-life in moves instead; 0: as `ema` says
+            "ema_ramp": 0.05,  # the half-life is at most this share of the moves so far
+            # What stabilises it, as "NAME(option=value, ...)" (README). Penalties are
+            # in config.critic.penalties and config.generator.penalties.
+            "augment": (),  # of the critic's inputs: instance_noise, diff_augment, ada
+            "label_flip": 0.0,  # share of examples with the wrong label, for the critic
+            "top_k": "",  # top_k(share=0.5): the generator learns from the best fakes
         }
     )
     config.update(accepted[preset])
+    return config
+
+
+# Options of networks, so that a flag can set them.
+_NORM = {"norm": config_dict.placeholder(str)}
+_MINIBATCH = {"minibatch": config_dict.placeholder(str)}
+_WEIGHTS = {"spectral": False, "equalised": False}
+OPTIONS = {
+    "generator": dict.fromkeys(("mlp", "dcgan", "resnet"), _NORM | _WEIGHTS),
+    "critic": {
+        "mlp": _NORM | _WEIGHTS | _MINIBATCH | {"dropout": 0.0},
+        "dcgan": _NORM | _WEIGHTS | _MINIBATCH | {"dropout": 0.0},
+        "resnet": _WEIGHTS | _MINIBATCH | {"dropout": 0.0},
+    },
+}
+
+
+def players(config: ConfigDict, generator: dict, critic: dict) -> ConfigDict:
+    """Returns the config with each player's optimiser, and with the options that its
+    network has and the config does not set."""
+    for name, optimizer in (("generator", generator), ("critic", critic)):
+        given = {k: v for k, v in config[name].to_dict().items() if v is not None}
+        known = {"penalties": ()} | OPTIONS[name][given["network"]]
+        if name == "generator" and given["network"] == "resnet":
+            known["norm"] = "batch"
+        config[name] = known | given | {"optimizer": optimizer}
     return config
 
 

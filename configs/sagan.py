@@ -31,6 +31,5 @@ def get_config(preset: str = "digits"):
     }
     config.steps = 2_000 if digits else 100_000
     # Two learning rates, slower for the generator (section 4.2).
-    config.generator.optimizer = presets.adam(1e-4, 0.0, 0.9)
-    config.critic.optimizer = presets.adam(4e-4, 0.0, 0.9)
-    return config
+    adam = presets.adam(1e-4, 0.0, 0.9), presets.adam(4e-4, 0.0, 0.9)
+    return presets.players(config, *adam)

@@ -63,6 +63,4 @@ def get_config(preset: str = "digits"):
             )
             config.n_critic = 1
             config.steps = 2_000
-    config.generator.optimizer = adam
-    config.critic.optimizer = adam
-    return config
+    return presets.players(config, adam, adam)

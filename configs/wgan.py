@@ -26,8 +26,6 @@ def get_config(preset: str = "digits"):
         "decay": 0.99,
         "schedule": "constant",
     }
-    config.generator.optimizer = rmsprop
-    config.critic.optimizer = {**rmsprop, "clip": 0.01}
     for player in (config.generator, config.critic):
         player.kernel_init = "normal"
-    return config
+    return presets.players(config, rmsprop, {**rmsprop, "clip": 0.01})

@@ -20,13 +20,13 @@ PRESETS |= {"cifar10_cnn": presets.IMAGES["cifar10"]}
 def get_config(preset: str = "digits"):
     config = presets.run("wgan_gp", preset, PRESETS)
     config.loss = "wasserstein"
-    config.gp_weight = 10.0
+    penalty = "gradient_penalty(weight=10)"
     config.n_critic = 5
     adam = presets.adam(1e-4, 0.0, 0.9)
     if preset in presets.POINTS:
         config.latent = 2
         config.batch_size = 256
-        config.gp_weight = 0.1
+        penalty = "gradient_penalty(weight=0.1)"
         config.generator = {"network": "mlp", "widths": (128, 128, 128)}
         config.critic = {"network": "mlp", "widths": (128, 128, 128)}
         config.steps = 80_000 if preset == "grid25" else 30_000
@@ -61,6 +61,5 @@ def get_config(preset: str = "digits"):
             config.n_critic = 1
             config.latent = 8  # fewer samples between classes than with 128
             adam = presets.adam(1e-3, 0.5, 0.9, schedule="linear")
-    config.generator.optimizer = adam
-    config.critic.optimizer = adam
-    return config
+    config.critic.penalties = (penalty,)
+    return presets.players(config, adam, adam)

@@ -17,9 +17,10 @@ from gans import data, names, variants
 # Keys that every config has.
 SHARED = (
     "variant data resolution channels n_classes flip data_dir skip_corrupt batch_size "
-    "steps seed dtype latent loss n_critic generator critic ema steps_per_call on_nan "
-    "log_every sample_every checkpoint_every keep_checkpoints evaluate_every "
-    "n_evaluate metrics extractor"
+    "steps seed dtype latent loss n_critic n_critic_changes generator critic ema "
+    "ema_half_life ema_ramp augment label_flip top_k steps_per_call on_nan log_every "
+    "sample_every checkpoint_every keep_checkpoints evaluate_every n_evaluate metrics "
+    "extractor"
 ).split()
 # Those that leave the training as it is, bit for bit. `steps` is not among them, as
 # schedules depend on it, nor `steps_per_call`, as each number is another program.

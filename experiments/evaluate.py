@@ -4,12 +4,15 @@
         [--n=10000] [--metrics=fid,kid,pr,classes] [--extractor=classifier]
 
 Samples of the averaged generator are compared with the training images and, to give
-the scores a scale, so are the data's own test images where there are any. The results,
-with all that they depend on, are printed and added to DIR/evaluations.jsonl; the bare
-values are added to metrics.jsonl too.
+the scores a scale, so are the data's own test images, if any. As most scores depend on
+the number of images, the larger of both sets is cut to the size of the other, and
+compared too. The results, with all that they depend on, are printed and added to
+DIR/evaluations.jsonl; the bare values are added to metrics.jsonl.
 
-Metrics are those of `experiments.scores`, from an extractor's features, and the files
-of gans/metrics that measure samples as they are: modes (2-D points), agreement.
+Metrics are those of `experiments.scores`, by an extractor's features; memorisation,
+with a picture of the samples closest to training images; ppl_z, the length of paths
+between latents; and files of gans/metrics that see samples as they are: modes (of 2-D
+points), agreement.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ import datetime
 import functools
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +35,21 @@ from gans import core, data, names
 from gans.data.pipeline import to_uint8
 
 BATCH = 500
-N_REAL = 50_000  # at most, of the training images
 OF_SAMPLES = ("modes", "agreement")
 Report = dict[str, Any]
+
+
+def check(metrics: Iterable[str]) -> None:
+    """Raises ValueError for a metric that is not known, or not to be had of any run."""
+    from experiments import scores
+
+    for name in metrics:
+        names.check(name, {*scores.SCORES, *scores.OF_RUNS}, "config.metrics")
+        if name == "ppl_w":
+            raise ValueError(
+                "config.metrics: ppl_w needs a mapping network, which no variant has "
+                "yet; ppl_z is the length of paths in z"
+            )
 
 
 def make_evaluate(
@@ -45,114 +60,190 @@ def make_evaluate(
     resize: str = "tf",
     weights: dict[str, str | None] | None = None,
     baseline: bool = False,
+    folder: Path | None = None,
 ) -> Callable[[core.State], Report]:
     """Returns evaluate(state) -> {"results", "protocol", "warnings"}, or {} of nothing.
 
     It draws config.n_evaluate samples (by the EMA) from latents that are always the
     same. Features of real images are computed once, and kept in the cache folder. With
-    `baseline` there is a "baseline" too: the results of the data's test images.
+    `baseline` there are "baseline", the results of the data's test images, and
+    "equal_n": {"column": its name, "results"}, see above. Pictures go to `folder`.
 
-    Raises ValueError for an unknown metric, FileNotFoundError for weights that are not
-    there.
+    Raises ValueError for a metric that is unknown, or that such data, model or
+    extractor cannot have; FileNotFoundError for weights that are not there.
     """
-    from experiments import scores
-
-    known = {*scores.SCORES, *OF_SAMPLES}
-    wanted = [names.check(name, known, "config.metrics") for name in config.metrics]
-    of_features = [name for name in wanted if name in scores.SCORES]
-    of_samples = {
-        name: names.module(name, "gans.metrics", "config.metrics")
-        for name in wanted
-        if name in OF_SAMPLES
-    }
-    draw = jax.jit(functools.partial(core.sample, gan))
-    latents = jax.jit(gan.latents, static_argnums=1)
-    samples = functools.partial(drawn, draw, latents, n=config.n_evaluate)
-    compare = _comparison(config, source, of_features, resize, weights, baseline)
-
-    def evaluate(state):
-        report = {"results": {}, "protocol": {}, "warnings": []}
-        if of_features:
-            report = compare(functools.partial(samples, state))
-        if of_samples:
-            arrays, found = collect(samples(state)), {}
-            for name, module in of_samples.items():
-                for quantity, value in module.measure(arrays, source).items():
-                    value = {"value": value, "better": "higher"}
-                    found[f"{name}/{quantity}"] = value
-            parts = [report["results"], found]
-            if wanted[0] in of_samples:  # the first result chooses the best checkpoint
-                parts.reverse()
-            report["results"] = parts[0] | parts[1]
-        return report
-
-    return evaluate if wanted else lambda state: {}
+    check(config.metrics)
+    if not config.metrics:
+        return lambda state: {}
+    return _Evaluation(gan, config, source, resize, weights, baseline, folder)
 
 
-def _comparison(config, source, wanted, resize, weights, baseline):
-    """Returns compare(samples) -> report; finds the weights now, loads them then."""
-    if not wanted:
-        return None
-    from experiments import extractors, scores
-    from experiments.feature_pass import extract, extract_once
-    from experiments.image_sets import ImageSet, of_source
+class _Evaluation:
+    def __init__(self, gan, config, source, resize, weights, baseline, folder):
+        from experiments import scores
 
-    if len(source.shape) != 3:
-        raise ValueError(f"config.metrics: {', '.join(wanted)} are for images")
-    square = source.shape[0] == source.shape[1]
-    load = {
-        "name": config.data,
-        "resolution": source.shape[0] if square else None,
-        "channels": source.shape[2],
-        "data_dir": config.data_dir,
-    }
-    find = extractors.find(
-        config.extractor, resize=resize, weights=weights, trained_on=load
-    )
+        self.gan, self.config, self.source = gan, config, source
+        self.baseline, self.folder = baseline, folder
+        self.wanted = tuple(config.metrics)
+        self.of_features = [name for name in self.wanted if name in scores.SCORES]
+        self.of_samples = [name for name in self.wanted if name in OF_SAMPLES]
+        self.draw = jax.jit(functools.partial(core.sample, gan))
+        self.latents = jax.jit(gan.latents, static_argnums=1)
+        if {*self.wanted} - {*OF_SAMPLES}:
+            # What is wrong is said before anything takes long.
+            inputs = jax.eval_shape(lambda x: gan.latents(x, 2), jax.random.key(0))
+            self._check(scores, inputs)
+            self.data = self._find(resize, weights)
 
-    @functools.cache
-    def prepare():
-        extractor = find()
-        n = N_REAL if len(source) > N_REAL else None
-        real = extract_once(extractor, of_source(source, config.data, n=n))
-        test = None
-        if baseline:
-            test = extractors.test_split(
-                functools.partial(
-                    data.load, load["name"], **{k: load[k] for k in list(load)[1:]}
-                )
-            )
-        if test is not None:
-            test = extract_once(extractor, of_source(test, f"{config.data}@test"))
-        return extractor, real, test
-
-    def compare(samples):
-        extractor, real, test = prepare()
-        labels = [x["label"] for x in samples(only_labels=True) if "label" in x]
-        fake = extract(
-            extractor,
-            ImageSet(
-                "samples",
-                config.n_evaluate,
-                lambda: (to_uint8(x["image"]) for x in samples()),
-                np.concatenate(labels) if labels else None,
-                config.n_classes if labels else None,
-            ),
+    def _check(self, scores, inputs):
+        config, place = self.config, "config.metrics"
+        if len(self.source.shape) != 3:
+            raise ValueError(f"{place}: {', '.join(self.wanted)} are for images")
+        scores.check(self.of_features, extractor=config.extractor, place=place)
+        self._check_images = functools.partial(
+            scores.check_images,
+            self.of_features,
+            n_real=len(self.source),
+            n_fake=config.n_evaluate,
+            n_classes=self.source.n_classes,
+            labelled="label" in inputs,
+            place=place,
         )
-        report = {
-            "results": scores.compute(wanted, real, fake, extractor.name),
-            "protocol": scores.describe(
-                extractor, real, fake, real=config.data, fake="samples of the EMA"
-            ),
-            "warnings": scores.doubts(config.data, real, extractor.name)
-            + scores.doubts("samples", fake, extractor.name),
+        self._check_images(n_logits=None)
+        if "ppl_z" in self.wanted:
+            is_flat = "z" in inputs and inputs["z"].ndim == 2
+            if not is_flat or config.dtype != "float32":
+                raise ValueError(
+                    f"{place}: ppl_z needs latents z [n, L] and config.dtype=float32, "
+                    f"to see steps so small; {config.variant} has {', '.join(inputs)} "
+                    f"and {config.dtype}"
+                )
+
+    def _find(self, resize, weights):
+        """Finds the weights; they are loaded when they are needed."""
+        from experiments import extractors, feature_pass
+
+        config, shape = self.config, self.source.shape
+        known = {
+            "name": config.data,
+            "resolution": shape[0] if shape[0] == shape[1] else None,
+            "channels": shape[2],
+            "data_dir": config.data_dir,
         }
-        if test is not None:
-            report["baseline"] = scores.compute(wanted, real, test, extractor.name)
-            report["protocol"]["n_test"] = len(test)
+        extractors.check(config.extractor, shape, floats="ppl_z" in self.wanted)
+        find = extractors.find(
+            config.extractor, resize=resize, weights=weights, trained_on=known
+        )
+
+        def load():
+            extractor = find()
+            if {"is", "classes"} & {*self.wanted}:
+                self._check_images(n_logits=feature_pass.n_logits(extractor, shape))
+            return extractor
+
+        load_test = functools.partial(data.load, **known)
+        test = functools.partial(extractors.test_split, load_test)
+        return feature_pass.Data(config.data, self.source, load, test)
+
+    def __call__(self, state):
+        report = {"results": {}, "protocol": {}, "warnings": []}
+        parts = []  # some of the metrics, and their results
+        if self.of_features or "memorisation" in self.wanted:
+            self._by_features(state, report, parts)
+        if "ppl_z" in self.wanted:
+            parts.append((["ppl_z"], self._path_length(state, report)))
+        if self.of_samples:
+            parts.append((self.of_samples, self._by_samples(state)))
+        # The first result chooses the best checkpoint: that of the first metric.
+        for _, results in sorted(parts, key=lambda part: self.wanted[0] not in part[0]):
+            report["results"] |= results
         return report
 
-    return compare
+    def samples(self, state, **options):
+        n = self.config.n_evaluate
+        return drawn(self.draw, self.latents, state, n=n, **options)
+
+    def _by_samples(self, state):
+        arrays, found = collect(self.samples(state)), {}
+        for name in self.of_samples:
+            module = names.module(name, "gans.metrics", "config.metrics")
+            for quantity, value in module.measure(arrays, self.source).items():
+                found[f"{name}/{quantity}"] = {"value": value, "better": "higher"}
+        return found
+
+    def _by_features(self, state, report, parts):
+        from experiments import scores
+        from experiments.feature_pass import extract
+        from experiments.image_sets import ImageSet
+
+        name, extractor, real = self.config.data, self.data.extractor, self.data.real
+        labels = [x["label"] for x in self.samples(state, only_labels=True) if x]
+        images = ImageSet(
+            "samples",
+            self.config.n_evaluate,
+            lambda: (to_uint8(x["image"]) for x in self.samples(state)),
+            np.concatenate(labels) if labels else None,
+            self.config.n_classes if labels else None,
+        )
+        fake = extract(extractor, images)
+        sides = {name: real, "samples": fake}
+
+        def compute(side):
+            return scores.compute(self.of_features, real, side, extractor.name)
+
+        parts.append((self.of_features, compute(fake)))
+        report["protocol"] = scores.describe(
+            extractor, real, fake, real=name, fake="samples of the EMA"
+        )
+        test = self.data.test if self.baseline and self.of_features else None
+        if test is not None:
+            sides[f"{name}@test"] = test
+            report["baseline"] = compute(test)
+            report["protocol"]["n_test"] = len(test)
+            n, larger, kind = len(test), fake, "samples"
+            if len(fake) < len(test):
+                n, larger, kind = len(fake), test, "real test images"
+            if n < len(larger):
+                results = compute(larger.some(n))
+                report["equal_n"] = {"column": f"{kind}, n={n}", "results": results}
+        if "memorisation" in self.wanted:
+            parts.append((["memorisation"], self._memorisation(state, fake)))
+        report["warnings"] = [
+            doubt
+            for name, side in sides.items()
+            for doubt in scores.doubts(name, side, extractor.name)
+        ]
+
+    def _memorisation(self, state, fake):
+        from experiments import memorisation
+
+        results, *pairs = memorisation.measure(self.data, fake)
+        if self.folder is not None:
+            path = self.folder / f"memorisation_{int(state.step):08d}.png"
+            samples = functools.partial(self._again, state)
+            memorisation.draw(path, *pairs, samples, self.data.images)
+            next(iter(results.values()))["picture"] = str(path)
+        return results
+
+    def _again(self, state, indices):
+        """Those of the samples [K, H, W, C]."""
+        batches = {
+            i: np.asarray(self.draw(state, self.latents(jax.random.key(i), BATCH)))
+            for i in {*(indices // BATCH).tolist()}
+        }
+        return np.stack([batches[i // BATCH][i % BATCH] for i in indices.tolist()])
+
+    def _path_length(self, state, report):
+        from experiments import extractors, scores
+
+        def generate(z, key):
+            return self.draw(state, self.latents(key, len(z)) | {"z": z})
+
+        n = self.config.n_evaluate
+        ends = (self.latents(jax.random.key(i), n)["z"] for i in (0, 1))
+        known = scores.describe(self.data.extractor, images="float32")
+        report["protocol"] = known | report["protocol"]
+        return extractors.ppl_z(self.data.extractor, generate, *ends)
 
 
 def drawn(
@@ -238,6 +329,7 @@ def evaluate_run(
         raise ValueError(
             "no metrics: the run's config has none; name some by --metrics"
         )
+    check(config.metrics)
     if checkpoint == "best":
         best = facts.read(folder).get("best")
         if best is None:
@@ -250,11 +342,16 @@ def evaluate_run(
     else:
         raise ValueError(f"--checkpoint={checkpoint}: wanted last, best or a step")
     gan = configs.build(config)
-    source = configs.load_data(config)
-    evaluate = make_evaluate(
-        gan, config, source, resize=resize, weights=weights, baseline=True
-    )
     state = sample.restore(gan, folder, step)
+    evaluate = make_evaluate(
+        gan,
+        config,
+        configs.load_data(config),
+        resize=resize,
+        weights=weights,
+        baseline=True,
+        folder=folder,
+    )
     report = evaluate(state)
     step = int(state.step)
     write(folder, step, report)
@@ -271,6 +368,8 @@ def main(_):
     process.compilation_cache()
     given = flags.FLAGS
     try:
+        if given.out:
+            metrics.check_file("--out", given.out)
         report = evaluate_run(
             given.workdir,
             checkpoint=given.checkpoint,
@@ -285,6 +384,8 @@ def main(_):
     except (ValueError, OSError, RuntimeError) as error:
         sys.exit(f"error: {error}")
     columns = {"samples": report["results"]}
+    if "equal_n" in report:
+        columns[report["equal_n"]["column"]] = report["equal_n"]["results"]
     if "baseline" in report:
         columns["real test images"] = report["baseline"]
     metrics.show(columns, report["warnings"])

@@ -6,10 +6,13 @@ import functools
 import hashlib
 import importlib
 import io
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 from tqdm import tqdm
@@ -19,9 +22,22 @@ from experiments import weights as files
 from experiments.log import replacing
 from gans import data, names
 from gans.metrics.extractor import Extractor
+from gans.metrics.path_length import Map, path_length
 
-NAMES = ("inception", "squeezenet", "classifier")
+LPIPS = ("lpips_vgg", "lpips_alex", "lpips_squeeze")
+NAMES = ("inception", "squeezenet", "classifier", *LPIPS)
+OURS = ("inception", "squeezenet", "classifier", "lpips")  # so our names begin
+FLOATS = ("squeezenet", "classifier", *LPIPS)  # those that see fractions of a level
 CLASSIFIER_STEPS = 1500
+EPSILON = 1e-4  # of a path, the step of ppl_z
+SMALLEST = {"vgg": 16, "alex": 31, "squeeze": 17}  # pixels, of which a tap is left
+# torchvision's files, whose names end in their checksums, and the LPIPS authors'.
+TRUNKS = {
+    "vgg": ("vgg16-397923af.pth", "528 MB"),
+    "alex": ("alexnet-owt-7be5be79.pth", "233 MB"),
+    "squeeze": ("squeezenet1_1-b8a52dc0.pth", "5 MB"),
+}
+HEADS = {"vgg": "a78928a0", "alex": "df73285e", "squeeze": "4a5350f2"}
 
 
 def find(
@@ -39,7 +55,8 @@ def find(
       name: one of NAMES, or MODULE:FUNCTION, of a pure JAX function of images uint8
         [B, H, W, C] that returns {"features": [B, D]}, and "logits" [B, K] if it likes.
       resize: of Inception: tf, pytorch or clean.
-      weights: {"inception": path, "squeezenet": path}.
+      weights: {"inception": path, "squeezenet": path, "lpips-trunk": path,
+        "lpips-heads": path}.
       trained_on: arguments of `gans.data.load`, of the labelled set that the classifier
         learns.
 
@@ -56,6 +73,9 @@ def find(
     if name == "squeezenet":
         path = files.find(files.SQUEEZENET, weights.get(name))
         return functools.partial(_squeezenet, path)
+    if name in LPIPS:
+        net = name.removeprefix("lpips_")
+        return functools.partial(_lpips, net, *_lpips_files(net, weights))
     if not trained_on:
         raise ValueError(
             "extractor 'classifier' needs labelled data to learn from: name a set by "
@@ -78,7 +98,7 @@ def _function(name):
 def _of_user(name, function):
     short = name.rpartition(":")[2].replace("_", "-")
     # What the user calls `inception` does not give a score called `fid`.
-    if short.startswith(NAMES):
+    if short.startswith(OURS):
         short = f"user-{short}"
     # Nobody knows what the function computes but by its name: there is no checksum.
     protocol = {"function": name, "weights": None}
@@ -108,6 +128,152 @@ def _squeezenet(path):
     with np.load(path) as arrays:
         variables = squeezenet.from_npz(dict(arrays))
     return squeezenet.make(variables, sha256=files.checksum(path))
+
+
+def _lpips_files(net, weights):
+    """The paths of trunk and heads."""
+    name, size = TRUNKS[net]
+    trunk = files.Weights(
+        f"the trunk of lpips_{net}",
+        flag="--lpips-trunk-weights",
+        variable="GANS_LPIPS_TRUNK",
+        what=f"torchvision's {name}, {size}",
+        sha256=name.removesuffix(".pth").rpartition("-")[2],
+        url=f"https://download.pytorch.org/models/{name}",
+    )
+    heads = files.Weights(
+        f"the heads of lpips_{net}",
+        flag="--lpips-heads-weights",
+        variable="GANS_LPIPS_HEADS",
+        what=f"lpips/weights/v0.1/{net}.pth of richzhang/PerceptualSimilarity",
+        sha256=HEADS[net],
+        url="https://raw.githubusercontent.com/richzhang/PerceptualSimilarity/master/"
+        f"lpips/weights/v0.1/{net}.pth",
+    )
+    try:  # the heads are small: they come first
+        path = files.find(heads, weights.get("lpips-heads"))
+    except FileNotFoundError as error:
+        raise FileNotFoundError(
+            f"{error}. lpips_{net} needs {trunk.what}, by {trunk.flag}, too"
+        ) from None
+    return (files.find(trunk, weights.get("lpips-trunk")), trunk), (path, heads)
+
+
+def _lpips(net, trunk, heads):
+    from gans.metrics import lpips, pth
+
+    given = {"trunk": trunk, "heads": heads}
+    sha256 = {part: files.checksum(path) for part, (path, _) in given.items()}
+    variables = lpips.from_pth(net, *(pth.read(path) for path, _ in given.values()))
+    made = lpips.make(net, variables, sha256=sha256)
+
+    def apply(variables, images):
+        check(f"lpips_{net}", images.shape[1:])
+        return made.apply(variables, images)
+
+    name = made.name
+    if not all(sha256[p].startswith(wanted.sha256) for p, (_, wanted) in given.items()):
+        # Heads on another trunk than theirs are no LPIPS.
+        name += f"-{sha256['trunk'][:8]}"
+    return Extractor(name, apply, made.variables, made.protocol)
+
+
+def check(name: str, shape: tuple[int, ...], *, floats: bool = False) -> None:
+    """Checks, before anything is loaded, that an extractor sees images [H, W, C].
+
+    floats: whether also between the levels of 8 bits: `apply` is to take floats in
+      0 .. 255 as it takes uint8.
+
+    Raises ValueError if it does not.
+    """
+    net = name.removeprefix("lpips_")
+    if name in LPIPS and min(shape[:2]) < SMALLEST[net]:
+        raise ValueError(
+            f"extractor {name!r} sees nothing of {shape[1]}x{shape[0]} pixels; wanted "
+            f"are at least {SMALLEST[net]}"
+        )
+    if not floats or name in FLOATS:
+        return
+    problem = "its input is uint8 alone"
+    if ":" in name:
+        problem = _float_problem(_function(name), shape)
+    if problem:
+        raise ValueError(
+            f"extractor {name!r} sees no steps smaller than a level of 8 bits: "
+            f"{problem}; those that do: {', '.join(FLOATS)}, and MODULE:FUNCTION whose "
+            "function takes floats in 0 .. 255 as it takes uint8"
+        )
+
+
+def _float_problem(function, shape):
+    levels = np.random.default_rng(0).integers(64, 192, (2, *shape), np.uint8)
+    floats = levels.astype(np.float32)
+    try:
+        of_levels, of_floats, between = (
+            np.asarray(function(jnp.asarray(x))["features"], np.float64)
+            for x in (levels, floats, floats + 0.25)
+        )
+    except Exception as error:  # a user's function may raise anything
+        return f"of floats it raises {type(error).__name__}: {error}"
+    if not np.allclose(of_levels, of_floats, rtol=1e-3, atol=1e-3 * of_levels.std()):
+        return "of floats it gives other features than of the same uint8"
+    return "it rounds floats" if np.array_equal(between, of_floats) else None
+
+
+def distance(
+    extractor: Extractor,
+) -> tuple[Callable[[jax.Array, jax.Array], jax.Array], str]:
+    """Returns d(x, y) of images, floats [B, H, W, C] in [-1, 1] -> [B], and what it is.
+
+    It is LPIPS of the extractors of that name, else what it says; both are quadratic in
+    small differences. The extractor is to take floats, see `check`.
+    """
+    is_lpips = extractor.name.startswith("lpips")
+
+    def features(variables, images):
+        h = extractor.apply(variables, (images + 1) * 127.5)["features"]
+        return h if is_lpips else h / jnp.linalg.norm(h, axis=-1, keepdims=True)
+
+    @jax.jit
+    def squared(variables, x, y):
+        return jnp.sum((features(variables, x) - features(variables, y)) ** 2, axis=-1)
+
+    said = "LPIPS" if is_lpips else "|f(x)/|f(x)| - f(y)/|f(y)||^2 of features f"
+    return functools.partial(squared, extractor.variables), said
+
+
+def ppl_z(extractor: Extractor, generate: Map, z0: np.ndarray, z1: np.ndarray) -> dict:
+    """Returns the mean length of the paths from z0 to z1 [N, L], as `compute` does.
+
+    generate: of `gans.metrics.path_length`; the distance is that of the extractor.
+    """
+    began = time.perf_counter()
+    d, said = distance(extractor)
+
+    def counted(x, y):
+        bar.update(len(x))
+        return d(x, y)
+
+    title = f"ppl_z by {extractor.name}"
+    key = jax.random.key(2)
+    with (
+        tqdm(desc=title, total=len(z0), disable=None, leave=False) as bar,
+        jax.default_matmul_precision("float32"),
+    ):
+        found = path_length(generate, counted, z0, z1, key=key, epsilon=EPSILON)
+    value = {
+        "value": found.mean,
+        "standard_error": found.standard_error,
+        "n_pairs": len(z0),
+        "n_kept": found.n,
+        "epsilon": EPSILON,
+        "path": "slerp of z, t uniform",
+        "distance": said,
+        "images": "float32",
+        "better": "lower",
+        "seconds": time.perf_counter() - began,
+    }
+    return {f"ppl_z_{extractor.name}": value}
 
 
 def classifier(

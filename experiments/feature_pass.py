@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import jax
 import numpy as np
@@ -14,14 +17,16 @@ from jax.sharding import PartitionSpec as P
 from tqdm import tqdm
 
 from experiments import process
-from experiments.image_sets import ImageSet
+from experiments.image_sets import ImageSet, of_source
 from experiments.log import replacing
+from gans.data.source import Streamed
 from gans.metrics.extractor import Extractor
 
 # Images per device and call. On CPU more would not fit its caches.
 PER_DEVICE = {"cpu": 16}
 PER_ACCELERATOR = 128
 OUTPUTS = ("features", "logits")
+N_REAL = 50_000  # at most, of a run's training images
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -33,26 +38,87 @@ class Features:
       logits: float32 [N, K], where the extractor classifies.
       labels: int32 [N], where there are classes; n_classes says how many.
       shape: (H, W, C) of the images.
-      n_repeated: how many are copies of earlier ones, bit for bit.
+      n_repeated: how many are copies of earlier ones, bit for bit; None: not counted.
     """
 
     features: np.ndarray
     logits: np.ndarray | None
     shape: tuple[int, int, int]
-    n_repeated: int
+    n_repeated: int | None
     labels: np.ndarray | None = None
     n_classes: int | None = None
 
     def __len__(self) -> int:
         return len(self.features)
 
+    def some(self, n: int, seed: int = 0) -> Features:
+        """Returns those of `n` images, drawn by `seed` without repetition."""
+        rows = np.sort(np.random.default_rng(seed).permutation(len(self))[:n])
+        parts = {
+            name: getattr(self, name)[rows]
+            for name in ("features", "logits", "labels")
+            if getattr(self, name) is not None
+        }
+        return dataclasses.replace(self, n_repeated=None, **parts)
+
+
+class Data:
+    """A run's data as the scores see it, made when it is first asked for.
+
+    Args:
+      name: of the data.
+      source: the training images.
+      load: () -> Extractor.
+      load_test: () -> source of the test images, or None.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        source: Any,
+        load: Callable[[], Extractor],
+        load_test: Callable[[], Any],
+    ):
+        self.name, self._source = name, source
+        self._load, self._load_test = load, load_test
+
+    @functools.cached_property
+    def extractor(self) -> Extractor:
+        return self._load()
+
+    @functools.cached_property
+    def images(self) -> Any:
+        """The source, or N_REAL of it."""
+        source = self._source
+        if len(source) <= N_REAL:
+            return source
+        rows = np.sort(np.random.default_rng(0).permutation(len(source))[:N_REAL])
+        return Streamed(
+            self.name,
+            lambda indices: source.take(rows[indices]),
+            N_REAL,
+            source.shape,
+            source.n_classes,
+        )
+
+    @functools.cached_property
+    def real(self) -> Features:
+        return extract_once(self.extractor, of_source(self.images, self.name))
+
+    @functools.cached_property
+    def test(self) -> Features | None:
+        test = self._load_test()
+        if test is None:
+            return None
+        return extract_once(self.extractor, of_source(test, f"{self.name}@test"))
+
 
 def extract(extractor: Extractor, images: ImageSet) -> Features:
     """Returns the features of all images, with a progress bar.
 
     The last batch is filled up, and what was added is dropped. Raises ValueError if
-    the features are not finite or no "features" [B, D], and for images of another
-    shape than the only one that the extractor takes.
+    the features are not finite, no "features" [B, D], or too large for the memory, and
+    for images of another shape than the only one that the extractor takes.
     """
     devices = jax.devices()
     mesh = Mesh(np.array(devices), ("batch",))
@@ -89,6 +155,7 @@ def extract(extractor: Extractor, images: ImageSet) -> Features:
                 found = apply(variables, jax.device_put(batch, split)), n
             if pending is None:
                 _check(found[0], extractor.name, size)
+                _check_memory(found[0], extractor.name, images)
             else:
                 parts.append(_fetch(*pending))
                 bar.update(pending[1])
@@ -151,6 +218,33 @@ def extract_once(extractor: Extractor, images: ImageSet) -> Features:
     with replacing(path) as temporary, open(temporary, "wb") as file:
         np.savez(file, **arrays)
     return found
+
+
+def n_logits(extractor: Extractor, shape: tuple[int, int, int]) -> int:
+    """Returns how many logits it gives of images [H, W, C]: 0 if it does not classify.
+
+    Nothing is computed. Raises ValueError if it is no extractor, as `extract` does.
+    """
+    images = jax.ShapeDtypeStruct((1, *shape), np.uint8)
+    outputs = jax.eval_shape(extractor.apply, extractor.variables, images)
+    _check(outputs, extractor.name, 1)
+    return outputs["logits"].shape[1] if "logits" in outputs else 0
+
+
+def _memory():
+    """Bytes of memory that the machine has."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def _check_memory(outputs, name, images):
+    d = outputs["features"].shape[1]
+    needed = 2 * 4 * d * images.n  # twice, as batches are put together in the end
+    if needed > _memory():
+        raise ValueError(
+            f"{name} gives {d} features; those of the {images.n} images of "
+            f"{images.name} need {needed / 2**30:.1f} GiB, and this machine has "
+            f"{_memory() / 2**30:.1f}"
+        )
 
 
 def _check(outputs, name, size):

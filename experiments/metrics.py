@@ -20,7 +20,7 @@ from typing import Any
 
 from absl import app, flags, logging
 
-WEIGHTS = ("inception", "squeezenet")
+WEIGHTS = ("inception", "squeezenet", "lpips-trunk", "lpips-heads")
 
 
 def measure(
@@ -43,7 +43,7 @@ def measure(
     ValueError and FileNotFoundError for what cannot be measured.
     """
     from experiments import extractors, scores, statistics
-    from experiments.feature_pass import extract_once
+    from experiments.feature_pass import extract_once, n_logits
     from experiments.image_sets import open_set
 
     # What is wrong is said before anything takes long.
@@ -51,9 +51,9 @@ def measure(
     for spec in sides:
         if statistics.holds(spec):
             sides[spec] = statistics.read(spec)
-    scores.check(wanted, *sides.values(), place="--metrics")
+    scores.check(wanted, *sides.values(), extractor=extractor, place="--metrics")
     if save_stats:
-        _check_file("--save-stats", save_stats, ".npz")
+        check_file("--save-stats", save_stats, ".npz")
         if sides[real] is not None:
             raise ValueError(f"--save-stats: {real} is a file of statistics already")
     if None in sides.values():
@@ -67,12 +67,16 @@ def measure(
             for spec, side in sides.items()
             if side is None
         }
+        shape = next(next(iter(images.values())).batches()).shape[1:]
+        extractors.check(extractor, shape)
+        check_images = functools.partial(_check_images, wanted, images, real, fake)
+        check_images(None)
         if trained_on:
-            first = next(iter(images.values()))
-            height, width, channels = next(first.batches()).shape[1:]
-            size = height if height == width else None
-            trained_on |= {"resolution": size, "channels": channels}
+            size = shape[0] if shape[0] == shape[1] else None
+            trained_on |= {"resolution": size, "channels": shape[2]}
         network = find(trained_on=trained_on)()
+        if {"is", "classes"} & {*wanted}:
+            check_images(n_logits(network, shape))
         known = statistics.protocol(network)
         for spec in sides.keys() - images:
             statistics.compare(spec, sides[spec].protocol, known)
@@ -100,6 +104,21 @@ def measure(
     return {"results": results, "protocol": known, "warnings": doubts}
 
 
+def _check_images(wanted, images, real, fake, n_logits):
+    from experiments import scores
+
+    if real in images and fake in images:
+        scores.check_images(
+            wanted,
+            n_real=images[real].n,
+            n_fake=images[fake].n,
+            n_classes=images[real].n_classes,
+            labelled=images[fake].labels is not None,
+            n_logits=n_logits,
+            place="--metrics",
+        )
+
+
 def _common(files):
     """The protocol of files of statistics, as one of them says it."""
     from experiments import statistics
@@ -110,8 +129,12 @@ def _common(files):
     return {"extractor": "unknown"} | next(iter(said.values()), {})
 
 
-def _check_file(flag, path, suffix=""):
-    """A file that could not be written later is refused now."""
+def check_file(flag: str, path: str | os.PathLike, suffix: str = "") -> None:
+    """Refuses now a file that could not be written later.
+
+    Raises ValueError for a folder and for another suffix, FileNotFoundError where there
+    is no folder for it.
+    """
     path = Path(path)
     if not path.name.endswith(suffix) or path.is_dir():
         raise ValueError(f"{flag}={path}: wanted a file called *{suffix}")
@@ -141,7 +164,10 @@ def define_flags() -> None:
     """Defines the flags that every command with scores has."""
     flags.DEFINE_list("metrics", None, "Scores, by commas: fid, kid, is, pr, dc, ...")
     flags.DEFINE_string(
-        "extractor", None, "inception, squeezenet, classifier or MODULE:FUNCTION."
+        "extractor",
+        None,
+        "inception, squeezenet, classifier, lpips_vgg, _alex, _squeeze, "
+        "or MODULE:FUNCTION.",
     )
     flags.DEFINE_enum(
         "preset", "tf", ["tf", "pytorch", "clean"], "How Inception's input is resized."
@@ -170,7 +196,7 @@ def main(argv):
         if not 1 <= len(sides) <= 2 or (len(sides) == 1 and not save_stats):
             raise ValueError("wanted: REAL FAKE, or REAL --save-stats=FILE")
         if values.out:
-            _check_file("--out", values.out)
+            check_file("--out", values.out)
         report = measure(
             sides[0],
             sides[1] if len(sides) > 1 else None,

@@ -30,6 +30,7 @@ _LAST_BYTES = 2_000_000
 _WIDTH, _HEIGHT = 400, 210
 _LEFT, _RIGHT, _TOP, _BOTTOM = 48, 10, 8, 24
 _N_COLOURS = 4
+_N_WARNINGS = 20
 _MANY = 60  # points; a curve of more is drawn smoothed as well
 
 
@@ -56,6 +57,7 @@ def write(workdir: str | os.PathLike) -> str:
     text = page.substitute(
         title=_escape(f"{config.get('variant', 'GAN')} on {config.get('data', '?')}"),
         subtitle=_escape(_subtitle(step, config, run)),
+        warnings=_warnings(run.get("warnings")),
         figures=_figures(step, config, run, records),
         samples=samples,
         frames=frames,
@@ -63,7 +65,7 @@ def write(workdir: str | os.PathLike) -> str:
         resume=_escape(resume),
         sample=_escape(f"python -m experiments.sample --workdir={where} --n=64"),
         config=_table(config),
-        facts=_table(run),
+        facts=_table({k: v for k, v in run.items() if k != "warnings"}),
     )
     path = folder / "report.html"
     with replacing(path) as temporary:
@@ -128,6 +130,23 @@ def _figures(step, config, run, records):
         f"<div><dt>{_escape(name)}</dt><dd>{_escape(value)}</dd></div>"
         for name, value in figures.items()
         if value is not None
+    )
+
+
+def _warnings(said):
+    """A box with what the alarm has said (see experiments/alarm.py), if anything."""
+    if not said:
+        return ""
+    items = [f"<li>{_escape(x['message'])}</li>" for x in said[-_N_WARNINGS:]]
+    if len(said) > _N_WARNINGS:
+        items.insert(0, f"<li>{len(said) - _N_WARNINGS} earlier ones, in run.json</li>")
+    return "\n".join(
+        [
+            '<section class="warnings card" aria-labelledby="warnings">',
+            '<h2 id="warnings">Warnings during training</h2>',
+            f"<ul>{''.join(items)}</ul>",
+            "</section>",
+        ]
     )
 
 

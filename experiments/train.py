@@ -11,8 +11,8 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
+from experiments import alarm, evaluate, facts, pictures, report
 from experiments import config as configs
-from experiments import evaluate, facts, pictures, report
 from experiments.checkpoint import FULL, CheckpointError, Checkpoints
 from experiments.log import Log, drop_lines, replacing
 from experiments.programs import Programs
@@ -177,6 +177,9 @@ class _Run:
             batch_size=config.batch_size,
             resume=state is not None,
         )
+        # Of the lines that are kept: what is trained again is judged again.
+        self.alarm = alarm.replay(self.workdir / "metrics.jsonl")
+        self.facts["warnings"] = self.alarm.said
         with contextlib.closing(log), contextlib.closing(self.checkpoints):
             if state is None:
                 state = programs.init(self.stream)
@@ -235,6 +238,7 @@ class _Run:
                     speed = facts.speed(n_steps, seconds, config.batch_size)
                     log.write(step, {**means, **speed, "seconds": self.seconds()})
                     log.progress(step, means)
+                    self.warn(step, means, log)
                     window.clear(step)
                 if "sample" in due:
                     self.show(programs.draw(state), step, log)
@@ -281,6 +285,14 @@ class _Run:
             modes = getattr(self.source, "modes", None)
             picture = pictures.scatter(path, real, samples, modes)
         log.image(step, "samples", picture)
+
+    def warn(self, step, means, log):
+        """Says, also in run.json, what these means show to be wrong, or over."""
+        messages = self.alarm(step, means)
+        for message in messages:
+            log.message(message)
+        if messages:
+            self.write_facts()
 
     def judge(self, state, step, log):
         """Logs the metrics; returns whether the first of them was never as good."""

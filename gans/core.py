@@ -146,7 +146,8 @@ class GAN:
       updates: the moves, in the order in which a step plays them.
       latents: (key, n) -> inputs of `sample`, a dict of arrays [n, ...].
       sample: (nets, inputs) -> generated data [n, ...], images in [-1, 1].
-      aux: first values of `state.aux`.
+      aux: first values of `state.aux`: arrays, or functions of the first parameters
+        {network: tree} to arrays or trees of them.
       after: (state, metrics) -> state; runs at the end of each step (a controller).
     """
 
@@ -154,7 +155,7 @@ class GAN:
     updates: tuple[Update, ...]
     latents: Callable[[Array, int], dict[str, Array]]
     sample: Callable[[dict[str, Bound], dict[str, Array]], Array]
-    aux: Mapping[str, Array] = dataclasses.field(default_factory=dict)
+    aux: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     after: Callable[[State, Metrics], State] | None = None
 
     def __post_init__(self):
@@ -196,7 +197,11 @@ def init(gan: GAN, key: Array) -> State:
             ema[name] = jax.tree.map(
                 jnp.copy, {"params": params[name], "stats": stats[name]}
             )
-    return State(jnp.int32(0), params, stats, opt, ema, dict(gan.aux))
+    aux = {
+        name: first(params) if callable(first) else first
+        for name, first in gan.aux.items()
+    }
+    return State(jnp.int32(0), params, stats, opt, ema, aux)
 
 
 def bind(gan: GAN, state: State, *, train: bool, ema: bool = False) -> dict[str, Bound]:
@@ -218,6 +223,46 @@ def bind(gan: GAN, state: State, *, train: bool, ema: bool = False) -> dict[str,
 def sample(gan: GAN, state: State, inputs: dict[str, Array]) -> Array:
     """Returns generated data [n, ...] for `inputs` (see `GAN.latents`), by the EMA."""
     return gan.sample(bind(gan, state, train=False, ema=True), inputs)
+
+
+def recalibrate(gan: GAN, state: State, key: Array, n: int, batch: int) -> State:
+    """The EMA with statistics of its own: those that its own parameters give.
+
+    Averages of parameters and of batch statistics fit each other but roughly. Here the
+    averaged networks make `n` passes over `batch` latents each, in training mode; what
+    their running statistics then are takes the place of the average of the others'.
+    """
+
+    def one_pass(averages, key):
+        here = state.replace(ema=averages)
+        changed = {name: {} for name in averages}
+        nets = {
+            name: _Recorder(net.module, net.params, net.stats, True, changed[name])
+            if name in averages
+            else dataclasses.replace(net, train=False)
+            for name, net in bind(gan, here, train=True, ema=True).items()
+        }
+        gan.sample(nets, gan.latents(key, batch))
+        new = {
+            name: {**average, "stats": {**average["stats"], **changed[name]}}
+            for name, average in averages.items()
+        }
+        return new, None
+
+    averages, _ = jax.lax.scan(one_pass, state.ema, jax.random.split(key, n))
+    return state.replace(ema=averages)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Recorder(Bound):
+    """Puts what a pass changes in the stats into `changed`."""
+
+    changed: dict[str, Tree]
+
+    def mutate(self, *args, key=None):
+        out, stats = super().mutate(*args, key=key)
+        self.changed.update(stats)
+        return out, stats
 
 
 def play(
@@ -242,9 +287,10 @@ def play(
         )
         params[name] = optax.apply_updates(state.params[name], delta)
     changes = {"params": params, "opt": opt, "stats": out.stats, "aux": out.aux}
+    found = {"loss": loss, "grad_norm": optax.tree.norm(grads), **out.metrics}
     metrics = {
         f"{update.name}/{name}": jnp.asarray(value, jnp.float32)
-        for name, value in {"loss": loss, **out.metrics}.items()
+        for name, value in found.items()
     }
     return changes, metrics
 

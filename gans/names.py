@@ -1,10 +1,12 @@
 """Things chosen by name, and the error for a name that is not known."""
 
+import ast
 import difflib
 import importlib
 import pkgutil
 from collections.abc import Iterable
 from types import ModuleType
+from typing import Any
 
 
 def check(name: str, accepted: Iterable[str], place: str) -> str:
@@ -13,7 +15,8 @@ def check(name: str, accepted: Iterable[str], place: str) -> str:
     if name not in accepted:
         near = difflib.get_close_matches(str(name), accepted, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"{place}: {name!r} is not one of {', '.join(accepted)}{hint}")
+        known = f" {', '.join(accepted)}" if accepted else ": none"
+        raise ValueError(f"{place}: {name!r} is not one of{known}{hint}")
     return name
 
 
@@ -22,3 +25,29 @@ def module(name: str, package: str, place: str) -> ModuleType:
     path = importlib.import_module(package).__path__
     check(name, [m.name for m in pkgutil.iter_modules(path)], place)
     return importlib.import_module(f"{package}.{name}")
+
+
+def parse(spec: str, place: str) -> tuple[str, dict[str, Any]]:
+    """Returns the name and the options of "NAME" or "NAME(option=value, ...)".
+
+    Values are Python literals. Raises ValueError, naming `place`, for anything else.
+    """
+    try:
+        node = ast.parse(spec.strip(), mode="eval").body
+        call = node if isinstance(node, ast.Call) else ast.Call(node, [], [])
+        if not isinstance(call.func, ast.Name) or call.args:
+            raise ValueError
+        options = {k.arg: ast.literal_eval(k.value) for k in call.keywords}
+        if None in options:
+            raise ValueError
+    except (ValueError, SyntaxError, AttributeError):
+        raise ValueError(
+            f"{place}: {spec!r} is neither NAME nor NAME(option=value, ...)"
+        ) from None
+    return call.func.id, options
+
+
+def options(accepted: Iterable[str], given: dict[str, Any], place: str) -> None:
+    """Raises ValueError, with the nearest one, for an option that is not accepted."""
+    for name in given:
+        check(name, accepted, f"option of {place}")

@@ -1,13 +1,17 @@
 """Optimisers by name, and the optax links that GANs need."""
 
+import inspect
+
 import jax
 import jax.numpy as jnp
 import optax
 
+from gans import names
 from gans.names import check
 
 NAMES = ("adam", "adamw", "rmsprop", "sgd", "lion", "adabelief")
 SCHEDULES = ("constant", "linear", "cosine")
+DECAYS = ("b1", "b2", "decay", "momentum")  # of running averages, per update
 
 
 def make(
@@ -18,6 +22,8 @@ def make(
     schedule: str = "constant",
     warmup: int = 0,
     clip: float | None = None,
+    clip_singular: float | None = None,
+    lazy: tuple[int, ...] = (),
     **options,
 ) -> optax.GradientTransformation:
     """Returns an optimiser of optax.
@@ -29,12 +35,26 @@ def make(
       schedule: "constant", or to 0 by "linear" or "cosine".
       warmup: updates over which the learning rate rises linearly from 0.
       clip: weights stay in [-clip, clip] after each update (see `clip_weights`).
+      clip_singular: singular values stay below it (see `clip_singular_values`).
+      lazy: intervals of the player's lazy moves. The optimiser sees them too, so its
+        time constants are set to be those of one move per step (StyleGAN2, arXiv
+        1912.04958, appendix B): with c = 1 / (1 + sum 1 / interval), the rate is c lr,
+        the decays b1, b2, decay and momentum are to the power c.
       **options: passed to optax (b1, b2, decay, momentum, weight_decay ...).
 
-    Raises ValueError for an unknown name or schedule.
+    Raises ValueError for an unknown name, schedule or option.
     """
     check(name, NAMES, "optimizer.name")
     check(schedule, SCHEDULES, "optimizer.schedule")
+    known = inspect.signature(getattr(optax, name)).parameters
+    names.options(known, options, f"optimizer {name}")
+    moves = 1 + sum(1 / interval for interval in lazy)
+    if lazy:
+        learning_rate /= moves
+        n_updates, warmup = (round(moves * n) for n in (n_updates, warmup))
+        given = {x: known[x].default for x in DECAYS if x in known} | options
+        slower = {x: given[x] ** (1 / moves) for x in DECAYS if given.get(x)}
+        options = options | slower
     n = max(n_updates - warmup, 1)
     rate = {
         "constant": optax.constant_schedule(learning_rate),
@@ -44,20 +64,12 @@ def make(
     if warmup:
         rise = optax.linear_schedule(0.0, learning_rate, warmup)
         rate = optax.join_schedules([rise, rate], [warmup])
-    tx = getattr(optax, name)(rate, **options)
-    return tx if clip is None else optax.chain(tx, clip_weights(clip))
-
-
-def lazy_adam(
-    learning_rate: float, b1: float, b2: float, every: int
-) -> optax.GradientTransformation:
-    """Adam for a player that also makes a lazy move each `every` steps.
-
-    Its time constants are those of one move per step (StyleGAN2, arXiv 1912.04958,
-    appendix B): with c = every / (every + 1), the rate is c lr, the betas b ** c.
-    """
-    c = every / (every + 1)
-    return optax.adam(c * learning_rate, b1=b1**c, b2=b2**c)
+    links = [getattr(optax, name)(rate, **options)]
+    if clip is not None:
+        links.append(clip_weights(clip))
+    if clip_singular is not None:
+        links.append(clip_singular_values(clip_singular))
+    return links[0] if len(links) == 1 else optax.chain(*links)
 
 
 def clip_weights(limit: float) -> optax.GradientTransformation:

@@ -45,6 +45,30 @@ def switch(boundary: int, before: When | None, then: When | None) -> When | None
     )
 
 
+def n_critic(n: int, changes: tuple[tuple[int, int], ...] = ()) -> When | None:
+    """`every(n)`; from each (step, n) of `changes` on every(that n), counted anew.
+
+    Raises ValueError unless each n >= 1 and the steps rise.
+    """
+    pieces = [(0, n), *changes]
+    steps = [step for step, _ in pieces]
+    if steps != sorted(set(steps)):
+        raise ValueError(f"n_critic: the steps of {changes} must rise from above 0")
+    when = every(pieces[-1][1])
+    for (start, m), (stop, _) in zip(pieces[-2::-1], pieces[:0:-1], strict=True):
+        when = switch(stop - start, every(m), when)
+    return when
+
+
+def n_moves(n: int, changes: tuple[tuple[int, int], ...], steps: int) -> int:
+    """How often `n_critic(n, changes)` is due in so many steps."""
+    pieces = [(0, n), *changes, (steps, 1)]
+    return sum(
+        max(min(stop, steps) - start, 0) // m
+        for (start, m), (stop, _) in zip(pieces, pieces[1:], strict=False)
+    )
+
+
 def linear_decay(value: float, stop: int, start: int = 0) -> Schedule:
     """`value` up to step `start`, then linear to 0 at step `stop`, then 0."""
     if stop <= start:
@@ -57,6 +81,16 @@ def fade_in(start: int, stop: int) -> Schedule:
     if stop <= start:
         raise ValueError(f"fade_in: stop={stop} must be after start={start}")
     return lambda step: jnp.clip((step - start) / (stop - start), 0.0, 1.0)
+
+
+def decay_to(least: float, rate: float, interval: int) -> Schedule:
+    """1, times `rate` after each `interval` steps, never below `least`.
+
+    The share of examples of top-k training (arXiv 2002.06224, section 3).
+    """
+    if interval < 1:
+        raise ValueError(f"decay_to: interval={interval} must be at least 1 step")
+    return lambda step: jnp.maximum(least, rate ** (step // interval))
 
 
 def ramp_up(decay: float) -> Schedule:

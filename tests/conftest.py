@@ -27,6 +27,10 @@ TORCHVISION = (
 )
 
 
+def pytest_addoption(parser):
+    parser.addoption("--all-pairs", action="store_true", help="each variant, each cure")
+
+
 def _tiny(variant, preset=None, **changes):
     module = importlib.import_module(f"configs.{variant}")
     config = module.get_config(preset) if preset else module.get_config()

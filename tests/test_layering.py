@@ -10,12 +10,15 @@ import pytest
 ROOT = pathlib.Path(__file__).parents[1]
 OURS = ("gans", "experiments", "configs")
 # What a part of gans/ may import of the others, beside itself and `names`.
-MAY = {part: set() for part in "names core schedules optim losses layers".split()}
+BASE = "names core schedules optim augment diagnostics losses layers"
+MAY = {part: set() for part in BASE.split()}
+MAY["stabilisers"] = {"core", "augment", "losses"}
 MAY |= {"networks": {"layers"}, "data": {"layers"}, "metrics": {"layers"}}
 MAY["variants"] = set(MAY) - {"names", "data", "metrics"}
 # Logs, checkpoints, pictures and the clock belong to experiments/.
 OUTSIDE = {"absl", "orbax", "tensorboardX", "matplotlib", "time", "datetime"}
 SHAPES = {"losses", "layers", "networks", "metrics", "data"}
+SHAPES |= {"augment.py", "diagnostics.py", "stabilisers.py"}
 VAGUE = {"util", "utils", "helper", "helpers", "common", "misc"}
 
 

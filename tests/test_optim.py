@@ -103,6 +103,12 @@ def test_clipped_weights_stay_inside_after_each_update():
     assert furthest(walk(None)[-1]) > 2 * LIMIT
 
 
+def test_the_singular_values_are_clipped_last():
+    tx = optim.make("sgd", learning_rate=1.0, n_updates=1, clip_singular=1.0)
+    (end,) = descend(tx, 0.5 * jnp.eye(2), [-jnp.diag(jnp.array([3.0, 0.1]))])
+    np.testing.assert_allclose(end, [[1, 0], [0, 0.6]], atol=1e-6)
+
+
 def test_clipping_leaves_the_weights_inside_alone():
     tx = optim.make("sgd", learning_rate=1.0, n_updates=1, clip=1.0)
     # 0.5 - 0.25 and -0.5 - 0.25 are inside; 0.5 + 3 and -0.5 - 3 end at the limit.
@@ -156,16 +162,41 @@ def adam(rate, b1, b2, gradients, eps=1e-8):
         yield -rate * (m / (1 - b1**t)) / (np.sqrt(v / (1 - b2**t)) + eps)
 
 
-@pytest.mark.parametrize("every", [1, 4, 16])
-def test_lazy_adam_shortens_its_memory(every):
+@pytest.mark.parametrize(
+    "lazy, c", [((1,), 1 / 2), ((4,), 4 / 5), ((16,), 16 / 17), ((4, 2), 4 / 7)]
+)
+def test_lazy_moves_shorten_the_memory(lazy, c):
+    """c = 1 / (1 + sum 1 / interval): of 1/4 and 1/2, 1 / 1.75."""
     gradients = [1.0, -2.0, 0.5, 3.0]
-    tx = optim.lazy_adam(0.1, 0.5, 0.9, every)
+    adam_of = {"b1": 0.5, "b2": 0.9, "learning_rate": 0.1, "n_updates": 9}
+    tx = optim.make("adam", lazy=lazy, **adam_of)
     path = descend(tx, jnp.float32(0), map(jnp.float32, gradients))
     moves = np.diff([0.0, *path])
-    # One move more per `every` moves: c = every / (every + 1) = 1/2, 4/5, 16/17.
-    c = {1: 1 / 2, 4: 4 / 5, 16: 16 / 17}[every]
     expected = list(adam(0.1 * c, 0.5**c, 0.9**c, gradients))
     np.testing.assert_allclose(moves, expected, rtol=1e-5)
     np.testing.assert_allclose(moves[0], -0.1 * c, rtol=1e-5)  # Adam's first is +- rate
     plain = list(adam(0.1, 0.5, 0.9, gradients))
     assert np.abs(moves - plain).max() > 1e-3
+
+
+def test_defaults_are_slowed_down_too_and_zero_stays_zero():
+    gradients = [jnp.float32(x) for x in (1.0, -2.0, 0.5)]
+    rate = {"learning_rate": 0.1, "n_updates": 9}
+    found = descend(
+        optim.make("adam", lazy=(4,), b1=0.0, **rate), jnp.float32(0), gradients
+    )
+    expected = list(adam(0.08, 0.0, 0.999**0.8, [1.0, -2.0, 0.5]))
+    np.testing.assert_allclose(np.diff([0.0, *found]), expected, rtol=1e-4)
+
+
+def test_a_schedule_ends_with_the_lazy_moves():
+    # 4 moves and 2 lazy ones: 2 * 2/3 (1 - k / 6).
+    moves = rates(7, n_updates=4, schedule="linear", lazy=(2,))
+    np.testing.assert_allclose(
+        moves, [4 / 3 * (1 - k / 6) for k in range(7)], atol=2e-6
+    )
+
+
+def test_an_unknown_option():
+    with pytest.raises(ValueError, match="option of optimizer sgd: 'b1'"):
+        optim.make("sgd", learning_rate=1.0, n_updates=1, b1=0.5)

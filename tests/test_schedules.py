@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from gans import schedules
 from gans.schedules import (
     after,
     between,
@@ -118,3 +119,32 @@ def test_half_life_ramp():
 def test_errors(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_n_critic_changes():
+    # Every 3rd of steps 0 .. 6, then from step 7 on every 2nd, then from 11 on each.
+    when = schedules.n_critic(3, ((7, 2), (11, 1)))
+    assert due(when, 14) == [2, 5, 8, 10, 11, 12, 13]
+    assert due(schedules.n_critic(3), 7) == due(every(3), 7) == [2, 5]
+
+
+@pytest.mark.parametrize("steps", [1, 5, 7, 8, 11, 14])
+@pytest.mark.parametrize("changes", [(), ((7, 2),), ((7, 2), (11, 1))])
+def test_moves_are_counted(changes, steps):
+    moves = due(schedules.n_critic(3, changes), steps)
+    assert schedules.n_moves(3, changes, steps) == len(moves)
+
+
+@pytest.mark.parametrize("changes", [((0, 2),), ((5, 2), (3, 1))])
+def test_changes_of_n_critic_must_rise(changes):
+    with pytest.raises(ValueError, match="must rise"):
+        schedules.n_critic(1, changes)
+
+
+def test_decay_to():
+    share = schedules.decay_to(0.5, 0.8, 10)
+    # 0.8^0, 0.8^1, 0.8^2, 0.8^3 = 0.512, then 0.5.
+    found = [float(share(jnp.int32(s))) for s in (0, 9, 10, 25, 39, 40, 1000)]
+    np.testing.assert_allclose(found, [1, 1, 0.8, 0.64, 0.512, 0.5, 0.5], rtol=1e-6)
+    with pytest.raises(ValueError, match="interval=0"):
+        schedules.decay_to(0.5, 0.9, 0)

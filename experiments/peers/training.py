@@ -5,7 +5,10 @@ import torch.nn.functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from experiments.peers import networks
+from gans import names
 
+_OURS = ("optimizer", "penalties", "kernel_init")
+_STABILISERS = ("norm", "spectral", "equalised", "minibatch", "dropout")
 # By config.loss: (critic(real, fake), generator(fake)) of logits [B].
 _LOSSES = {
     "minimax": (
@@ -50,6 +53,7 @@ class Training:
         dtype=torch.float32,
     ):
         self.config, self.device, self.dtype = config, torch.device(device), dtype
+        self.penalty = _penalty(config)  # the weight of WGAN-GP's, or None
         self.critic_objective, self.generator_objective = _losses(config)
         shared = {"shape": tuple(config.shape), "latent": config.latent}
         self.g, self.d = (
@@ -86,13 +90,13 @@ class Training:
         else:
             on_real, on_fake = self.d(real), self.d(fake)
         loss = self.critic_objective(on_real.float(), on_fake.float())
-        if "gp_weight" not in self.config:
+        if self.penalty is None:
             return loss
         alpha = alpha.view(-1, *[1] * (real.ndim - 1))
         mixed = (real + alpha * (fake - real)).requires_grad_()
         (slope,) = torch.autograd.grad(self.d(mixed).sum(), mixed, create_graph=True)
         norms = slope.float().flatten(1).norm(dim=1)
-        return loss + self.config.gp_weight * ((norms - 1) ** 2).mean()
+        return loss + self.penalty * ((norms - 1) ** 2).mean()
 
     def generator_loss(self, z):
         """[] of z [B, L]."""
@@ -101,7 +105,7 @@ class Training:
     def step(self, real):
         """One batch of real data [B, C, H, W] or [B, 2]: the moves that are due."""
         config, n = self.config, len(real)
-        alpha = torch.rand(n, device=self.device) if "gp_weight" in config else None
+        alpha = torch.rand(n, device=self.device) if self.penalty is not None else None
         with self._autocast():
             loss = self.critic_loss(real, self._latents(n), alpha)
         _move(loss, self.optimizer_d)
@@ -148,9 +152,25 @@ def _losses(config):
     return _LOSSES[config.loss]
 
 
+def _penalty(config):
+    others = [
+        *(config[name] for name in ("augment", "label_flip", "top_k")),
+        config.generator.penalties,
+        config.critic.penalties[1:],
+    ]
+    found = [names.parse(x, "penalties") for x in config.critic.penalties[:1]]
+    known = all(n == "gradient_penalty" and set(o) <= {"weight"} for n, o in found)
+    if any(others) or not known:
+        raise ValueError("the config's stabilisers have no peer in PyTorch")
+    return found[0][1].get("weight", 10.0) if found else None
+
+
 def _options(player):
-    names = ("optimizer", "kernel_init")
-    return {name: value for name, value in player.items() if name not in names}
+    given = {n: x for n, x in player.items() if n not in _OURS}
+    if given.get("equalised") or given.get("minibatch"):
+        raise ValueError("equalised and minibatch layers have no peer in PyTorch")
+    # Options that are off are none at all.
+    return {n: x for n, x in given.items() if x or n not in _STABILISERS}
 
 
 def _optimizer(module, options):

@@ -14,6 +14,7 @@ SETS = {
     "tfds:NAME": "tfds",
     "folder:PATH": "folder",
     "array:PATH": "array",
+    "stacked:NAME": "stacked",
 }
 
 
@@ -29,17 +30,17 @@ def load(
 ):
     """The data set called `name`, as random access to numpy arrays.
 
-    Names: "digits", "circle", "ring8", "grid25", "tfds:NAME", "folder:PATH" and
-    "array:PATH". `len(source)`; `source[i]` is `{"image": uint8 [H, W, C]}`, with
-    `"label": int32 []` where there are labels, or `{"point": float32 [2]}`;
-    `source.take(indices [B])` is many, stacked to [B, ...]. Besides: `source.name`,
-    `source.shape` (of one element) and `source.n_classes` (None without labels).
-    Points in the plane also have `modes`, `sigma` and `radius`.
+    Names: "digits", "circle", "ring8", "grid25", "tfds:NAME", "folder:PATH",
+    "array:PATH" and "stacked:NAME", of another set. `len(source)`; `source[i]` is
+    `{"image": uint8 [H, W, C]}`, with `"label": int32 []` where there are labels, or
+    `{"point": float32 [2]}`; `source.take(indices [B])` is many, stacked to [B, ...].
+    Besides: `source.name`, `source.shape` (of one element) and `source.n_classes` (None
+    without labels). Points in the plane also have `modes`, `sigma` and `radius`.
 
     `resolution` (side in pixels, after a centre crop) and `channels` (1 or 3) None
     mean the set's own. `data_dir` is where TFDS keeps its sets, `skip_corrupt` leaves
-    out files of a folder that cannot be read, `seed` draws points in the plane; each
-    concerns those sets alone.
+    out files of a folder that cannot be read, `seed` draws points in the plane and the
+    pictures to be stacked; each concerns those sets alone.
 
     Raises ValueError for an unknown name or split, or a size there cannot be.
     """

@@ -1,4 +1,4 @@
-"""Normalisation of activations (batch) and of weights (spectral)."""
+"""Normalisation of activations (batch, pixel) and of weights (spectral), by name."""
 
 import functools
 from collections.abc import Callable
@@ -8,6 +8,10 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
+
+from gans.layers.equalised import Equalised
+from gans.layers.virtual import VirtualBatchNorm
+from gans.names import check
 
 
 class BatchNorm(nn.Module):
@@ -52,6 +56,49 @@ class BatchNorm(nn.Module):
         return x * (1 + gamma) + beta
 
 
+class PixelNorm(nn.Module):
+    """x [B, ..., C] -> [B, ..., C]: x / sqrt(mean over channels of x^2 + 1e-8).
+
+    Section 4.2 of arXiv 1710.10196; no parameters.
+    """
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        h = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+        squares = jnp.mean(h**2, axis=-1, keepdims=True)
+        return (h * jax.lax.rsqrt(squares + 1e-8)).astype(x.dtype)
+
+
+def norm_maker(
+    module: nn.Module,
+    accepted: tuple[str, ...],
+    train: bool,
+    n_classes: int | None = None,
+    scale_init: nn.initializers.Initializer = nn.initializers.ones,
+) -> Callable[..., Array]:
+    """Returns normalise(x, name, label=None) -> y, both [B, ..., C], by module.norm.
+
+    "batch" (with a gain per class where `n_classes`), "pixel", "virtual" (x as
+    `with_reference` makes it), or None: y is x. Call it inside a compact module with
+    the fields norm and dtype, and n_reference if "virtual" is accepted.
+
+    Raises ValueError for a norm that is not accepted.
+    """
+    norm = module.norm
+    if norm is not None:
+        check(norm, accepted, "norm, if not None")
+    options = {"scale_init": scale_init, "dtype": module.dtype}
+
+    def normalise(x, name, label=None):
+        if norm == "batch":
+            return BatchNorm(n_classes, **options, name=name)(x, label, train=train)
+        if norm == "virtual":
+            return VirtualBatchNorm(module.n_reference, **options, name=name)(x)
+        return x if norm is None else PixelNorm(name=name)(x)
+
+    return normalise
+
+
 def power_iteration(w: Array, u: Array) -> tuple[Array, Array]:
     """One iteration of Algorithm 1 of arXiv 1802.05957.
 
@@ -69,18 +116,31 @@ def _unit(x):
     return x / (jnp.linalg.norm(x) + 1e-12)
 
 
-def spectral_layers(spectral: bool, train: bool) -> Callable[..., Callable]:
-    """Returns make(cls, *args, name, **kwargs) -> (x -> y): the layer cls(*args, ...).
+def layer_maker(
+    train: bool, *, spectral: bool = False, equalised: bool = False
+) -> Callable[..., Callable]:
+    """Returns make(cls, *args, name, gain, **kwargs) -> (x -> y): a layer cls(*args).
 
-    Its kernel is spectrally normalised where `spectral`. Call `make` inside a compact
-    module; x and y have the shapes that the layer gives them.
+    Its kernel is spectrally normalised where `spectral`; where `equalised`, it has an
+    equalised learning rate with that gain (see `Equalised`; sqrt(2) unless given), and
+    N(0, 1) instead of its initialiser. Call `make` inside a compact module; x and y
+    have the shapes that the layer gives them.
+
+    Raises ValueError for both at once.
     """
+    if spectral and equalised:
+        raise ValueError(
+            "spectral=True and equalised=True: spectral norm divides a kernel by its "
+            "own scale, equalised or not; accepted is one of the two"
+        )
 
-    def make(cls, *args, name, **kwargs):
-        if not spectral:
-            return cls(*args, name=name, **kwargs)
-        layer = SpectralNorm(cls(*args, parent=None, **kwargs), name=name)
-        return functools.partial(layer, train=train)
+    def make(cls, *args, name, gain=2**0.5, **kwargs):
+        if spectral:
+            layer = SpectralNorm(cls(*args, parent=None, **kwargs), name=name)
+            return functools.partial(layer, train=train)
+        if equalised:
+            return Equalised(cls(*args, parent=None, **kwargs), gain, name=name)
+        return cls(*args, name=name, **kwargs)
 
     return make
 

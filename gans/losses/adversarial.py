@@ -1,9 +1,14 @@
 """Adversarial losses: pairs of functions of the critic's logits.
 
-Every loss takes logits [B] (no sigmoid applied) and returns a [] float32 to minimise.
+Every loss takes logits [B] (no sigmoid applied) and returns a [] to minimise, in
+float32, or in float64 where the logits are float64. Beside them, two ways to change
+what a loss is given: `flip_labels` and `top_k_weights`.
 """
 
 import dataclasses
+import functools
+import inspect
+import math
 from collections.abc import Callable
 
 import jax
@@ -15,69 +20,231 @@ from gans.names import check
 
 @dataclasses.dataclass(frozen=True)
 class Adversarial:
-    """critic(real_logits [B], fake_logits [B]) and generator(fake_logits [B])."""
+    """The losses of the two players.
+
+    critic: (real_logits [B], fake_logits [B]) -> [].
+    generator: (fake_logits [B], real_logits [B] | None = None,
+      weights [B] | None = None) -> []. `weights`, of sum 1, are those of the fake
+      examples wherever the loss averages over them; None: 1 / B each.
+    relative: the generator's loss needs the logits of real examples.
+    boundary: the logit of the best critic where real and fake are equally likely: above
+      it, an example is judged real. None: a logit by itself says nothing of the kind.
+    """
 
     critic: Callable[[Array, Array], Array]
-    generator: Callable[[Array], Array]
+    generator: Callable[..., Array]
+    relative: bool = False
+    boundary: float | None = 0.0
 
 
-def _pair(critic, generator):
-    """The two losses, of logits taken to float32 first."""
-
-    def in_float32(loss):
-        return lambda *logits: loss(*(jnp.asarray(x, jnp.float32) for x in logits))
-
-    return Adversarial(in_float32(critic), in_float32(generator))
+def _wide(x):
+    x = jnp.asarray(x)
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
-def _log_loss(real, fake):
-    """-log D(x) - log(1 - D(G(z))), with D = sigmoid(logits)."""
-    return jnp.mean(jax.nn.softplus(-real)) + jnp.mean(jax.nn.softplus(fake))
+def _mean(x, weights=None):
+    return jnp.mean(x) if weights is None else jnp.sum(weights * x)
 
 
-def minimax() -> Adversarial:
-    """Equation 1 of arXiv 1406.2661: the generator minimises log(1 - D(G(z)))."""
-    return _pair(_log_loss, lambda fake: -jnp.mean(jax.nn.softplus(fake)))
+def _absolute(real, fake, fool, boundary=0.0):
+    """Losses of one example at a time: what `real` and `fake` cost the critic, and what
+    `fool` costs the generator, at a logit."""
+
+    def critic(real_logits, fake_logits):
+        return _mean(real(_wide(real_logits))) + _mean(fake(_wide(fake_logits)))
+
+    def generator(fake_logits, real_logits=None, weights=None):
+        return _mean(fool(_wide(fake_logits)), weights)
+
+    return Adversarial(critic, generator, boundary=boundary)
 
 
-def non_saturating() -> Adversarial:
-    """Section 3 of arXiv 1406.2661: the generator maximises log D(G(z))."""
-    return _pair(_log_loss, lambda fake: jnp.mean(jax.nn.softplus(-fake)))
+def _relative(contest):
+    """Losses of a contest, which real is to win for the critic, and fake for the
+    generator: contest(winner, loser, mean over winners, mean over losers)."""
+
+    def critic(real_logits, fake_logits):
+        return contest(_wide(real_logits), _wide(fake_logits), _mean, _mean)
+
+    def generator(fake_logits, real_logits=None, weights=None):
+        if real_logits is None:
+            raise ValueError("a relativistic loss: the generator's needs real_logits")
+        over_fake = functools.partial(_mean, weights=weights)
+        return contest(_wide(fake_logits), _wide(real_logits), over_fake, _mean)
+
+    return Adversarial(critic, generator, relative=True, boundary=None)
+
+
+# The cost of being on the right side by a margin (below 0: on the wrong one).
+def _logistic(margin):
+    return jax.nn.softplus(-margin)
+
+
+def _squares(margin):
+    return (margin - 1) ** 2
+
+
+def _hinge(margin):
+    return jax.nn.relu(1 - margin)
+
+
+BASES = {"logistic": _logistic, "least_squares": _squares, "hinge": _hinge}
+
+
+def _cross_entropy(fool, smooth_real, smooth_fake):
+    """Logistic losses with targets 1 - smooth_real and smooth_fake for the critic."""
+    for side, smooth in (("real", smooth_real), ("fake", smooth_fake)):
+        if not 0 <= smooth < 0.5:
+            raise ValueError(
+                f"label smoothing: smooth_{side}={smooth}, not in [0, 0.5)"
+            )
+    return _absolute(
+        lambda x: _logistic(x) + smooth_real * x,
+        lambda x: _logistic(-x) - smooth_fake * x,
+        fool,
+        # Where D is half the sum of the targets.
+        math.log(1 - smooth_real + smooth_fake)
+        - math.log(1 + smooth_real - smooth_fake),
+    )
+
+
+def minimax(smooth_real: float = 0.0, smooth_fake: float = 0.0) -> Adversarial:
+    """Equation 1 of arXiv 1406.2661: the generator minimises log(1 - D(G(z))).
+
+    With D = sigmoid(logits), the critic minimises -log D(x) - log(1 - D(G(z))). Label
+    smoothing (section 3.4 of arXiv 1606.03498, one-sided: smooth_fake = 0) moves its
+    targets from 1 and 0 to 1 - smooth_real and smooth_fake; the generator's loss stays.
+    Raises ValueError where one of the two is not in [0, 0.5).
+    """
+    return _cross_entropy(lambda x: -_logistic(-x), smooth_real, smooth_fake)
+
+
+def non_saturating(smooth_real: float = 0.0, smooth_fake: float = 0.0) -> Adversarial:
+    """Section 3 of arXiv 1406.2661: the generator maximises log D(G(z)).
+
+    The critic's loss and its label smoothing are those of `minimax`.
+    """
+    return _cross_entropy(_logistic, smooth_real, smooth_fake)
 
 
 def least_squares(a: float = 0.0, b: float = 1.0, c: float = 1.0) -> Adversarial:
     """Equation 2 of arXiv 1611.04076: targets a (fake), b (real), c (generator)."""
-    return _pair(
-        lambda real, fake: (
-            0.5 * jnp.mean((real - b) ** 2) + 0.5 * jnp.mean((fake - a) ** 2)
-        ),
-        lambda fake: 0.5 * jnp.mean((fake - c) ** 2),
-    )
+
+    def towards(target):
+        return lambda x: 0.5 * (x - target) ** 2
+
+    return _absolute(towards(b), towards(a), towards(c), boundary=0.5 * (a + b))
 
 
 def hinge() -> Adversarial:
     """Equations 16 and 17 of arXiv 1802.05957."""
-    return _pair(
-        lambda real, fake: (
-            jnp.mean(jax.nn.relu(1 - real)) + jnp.mean(jax.nn.relu(1 + fake))
-        ),
-        lambda fake: -jnp.mean(fake),
-    )
+    return _absolute(_hinge, lambda x: _hinge(-x), jnp.negative)
 
 
 def wasserstein() -> Adversarial:
     """Equation 2 of arXiv 1701.07875, for a critic kept 1-Lipschitz by other means."""
-    return _pair(
-        lambda real, fake: jnp.mean(fake) - jnp.mean(real),
-        lambda fake: -jnp.mean(fake),
-    )
+    return _absolute(jnp.negative, jnp.positive, jnp.negative, boundary=None)
+
+
+def relativistic_average(base: str = "logistic") -> Adversarial:
+    """RaGAN (arXiv 1807.00734): each logit is measured from the other side's mean.
+
+    The critic wants real examples above the mean of the fake, and the mean of the real
+    above fake examples; the generator wants both the other way about. Margins cost
+    log(1 + exp(-m)) ("logistic": RaSGAN), (m - 1)^2 ("least_squares": RaLSGAN) or
+    max(0, 1 - m) ("hinge": RaHingeGAN), and the two means of costs are added. Raises
+    ValueError for another `base`.
+    """
+    cost = BASES[check(base, BASES, "base of relativistic_average")]
+
+    def contest(winner, loser, over_winner, over_loser):
+        ahead = over_winner(cost(winner - over_loser(loser)))
+        return ahead + over_loser(cost(over_winner(winner) - loser))
+
+    return _relative(contest)
+
+
+def relativistic_pairing(base: str = "logistic") -> Adversarial:
+    """RpGAN: the i-th real logit is measured from the i-th fake one.
+
+    The relativistic GAN of arXiv 1807.00734 for costs with f2(-m) = f1(m), and equation
+    2 of arXiv 2501.05441 (R3GAN) for the "logistic" base; the bases are those of
+    `relativistic_average`. Raises ValueError for another `base`, and, when called, for
+    unequal numbers of real and fake logits.
+    """
+    cost = BASES[check(base, BASES, "base of relativistic_pairing")]
+
+    def contest(winner, loser, over_winner, over_loser):
+        _check_pairs(winner, loser)
+        return over_winner(cost(winner - loser))
+
+    return _relative(contest)
 
 
 LOSSES = {
-    f.__name__: f for f in (minimax, non_saturating, least_squares, hinge, wasserstein)
+    f.__name__: f
+    for f in (
+        minimax,
+        non_saturating,
+        least_squares,
+        hinge,
+        wasserstein,
+        relativistic_average,
+        relativistic_pairing,
+    )
 }
 
 
 def make(name: str, **options) -> Adversarial:
-    """Returns the loss of that name; raises ValueError for an unknown one."""
-    return LOSSES[check(name, LOSSES, "loss")](**options)
+    """Returns the loss of that name; raises ValueError for an unknown one or option."""
+    build = LOSSES[check(name, LOSSES, "loss")]
+    accepted = inspect.signature(build).parameters
+    for option in options:
+        if option not in accepted:
+            known = ", ".join(accepted) or "none"
+            raise ValueError(f"loss {name!r}: no option {option!r}; accepted: {known}")
+    return build(**options)
+
+
+def flip_labels(
+    real_logits: Array, fake_logits: Array, key: Array, probability: float | Array
+) -> tuple[Array, Array]:
+    """Noisy labels: some real and fake logits change places before the critic's loss.
+
+    The trick is from S. Chintala's "How to train a GAN" (github.com/soumith/ganhacks,
+    item 6). Deviation: pairs are flipped, so that as many examples are called real as
+    fake; each label is wrong with the same probability as if flipped alone.
+
+    Args:
+      real_logits, fake_logits: [B]; their shapes differ: ValueError.
+      key: draws which pairs.
+      probability: [] in [0, 1], that the i-th real and i-th fake one are exchanged.
+
+    Returns: the logits [B] to be taken for real, and those [B] to be taken for fake.
+    """
+    _check_pairs(real_logits, fake_logits)
+    flip = jax.random.bernoulli(key, probability, real_logits.shape)
+    return (
+        jnp.where(flip, fake_logits, real_logits),
+        jnp.where(flip, real_logits, fake_logits),
+    )
+
+
+def top_k_weights(fake_logits: Array, share: float | Array) -> Array:
+    """Weights [B] of the generator's loss: only the fakes that are judged best count.
+
+    Algorithm 1 of arXiv 2002.06224. Of fake_logits [B], the k highest (of equal ones
+    the first) get 1 / k each, the others 0; k = max(1, round(share B)), halves to even,
+    for a share [] in (0, 1], which may be traced. The choice passes no gradient on.
+
+    Returns: [B] float32, of sum 1.
+    """
+    best_first = jnp.argsort(fake_logits, descending=True, stable=True)
+    rank = jnp.argsort(best_first)
+    k = jnp.clip(jnp.round(jnp.float32(share) * len(fake_logits)), 1, len(fake_logits))
+    return jax.lax.stop_gradient(jnp.where(rank < k, 1 / k, 0))
+
+
+def _check_pairs(x, y):
+    if x.shape != y.shape:
+        raise ValueError(f"real and fake logits in pairs: shapes {x.shape}, {y.shape}")

@@ -2,7 +2,13 @@
 
 A generator is called as `module(z [B, L], label=None, train=bool)` and returns data
 [B, *shape], images in [-1, 1]; a critic as `module(x [B, *shape], label=None,
-train=bool)` and returns logits [B]; both in float32 whatever their `dtype`.
+train=bool)` and returns logits [B]; both in float32 whatever their `dtype`. A critic's
+`mixes_batch` says whether a logit depends on other examples of its batch, as it does
+with batch norm and with `minibatch`.
+
+The slots for a `norm` follow a hidden layer and come before its activation: "batch",
+"pixel" (arXiv 1710.10196, section 4.2), "virtual" (by `n_reference` examples of the
+network's own input, kept in the collection `reference`: see `gans.layers.virtual`).
 """
 
 import dataclasses
@@ -25,6 +31,5 @@ def make(role: str, network: str, **options) -> nn.Module:
     module = names.module(network, __name__, f"{role.lower()}.network")
     cls = getattr(module, role)
     fields = {f.name for f in dataclasses.fields(cls)} - {"parent", "name"}
-    for option in options:
-        names.check(option, fields, f"option of {network}.{role}")
+    names.options(fields, options, f"{network}.{role}, which has no such slot")
     return cls(**options)

@@ -11,7 +11,9 @@ from jax import Array
 from gans.layers.conditional import check_label, embed_label, label_map
 from gans.layers.conv import Conv, ConvTranspose
 from gans.layers.initial import initialiser
-from gans.layers.norm import BatchNorm, spectral_layers
+from gans.layers.minibatch import with_minibatch
+from gans.layers.norm import layer_maker, norm_maker
+from gans.layers.virtual import with_reference
 
 
 class Generator(nn.Module):
@@ -24,7 +26,11 @@ class Generator(nn.Module):
       shape: (H, W, C).
       widths: channels of the smallest map and after each transposed convolution.
       final: the layer to C channels, "transpose" (4x4, stride 2) or "conv" (3x3).
-      norm: "batch" or None. With condition="projection" its gain is per class.
+      norm: "batch", "pixel", "virtual" or None (see `networks`). The gain of "batch" is
+        per class with condition="projection".
+      spectral: spectral normalisation of every kernel (arXiv 1802.05957).
+      equalised: equalised learning rate of every kernel (arXiv 1710.10196), instead of
+        kernel_init.
       slope: of LeakyReLU; 0 is ReLU.
       condition: None, "concat" (arXiv 1411.1784) or "projection" (arXiv 1802.05637).
     """
@@ -33,6 +39,9 @@ class Generator(nn.Module):
     widths: tuple[int, ...] = (1024, 512, 256, 128)
     final: str = "transpose"
     norm: str | None = "batch"
+    n_reference: int = 64
+    spectral: bool = False
+    equalised: bool = False
     slope: float = 0.0
     kernel_init: str = "normal"
     condition: str | None = None
@@ -41,50 +50,42 @@ class Generator(nn.Module):
 
     @nn.compact
     def __call__(self, z: Array, label: Array | None = None, *, train: bool) -> Array:
-        init = initialiser(self.kernel_init)
-        deconv = functools.partial(
-            ConvTranspose,
-            kernel_size=(4, 4),
-            strides=(2, 2),
-            kernel_init=init,
+        z, n = with_reference(self, z, train)
+        normalise = norm_maker(
+            self,
+            ("batch", "pixel", "virtual"),
+            train,
+            self.n_classes if self.condition == "projection" else None,
+            _around_one,
+        )
+        make = functools.partial(
+            layer_maker(train, spectral=self.spectral, equalised=self.equalised),
+            kernel_init=initialiser(self.kernel_init),
             dtype=self.dtype,
         )
-        known = ("concat", "projection") if self.norm else ("concat",)
+        deconv = functools.partial(
+            make, ConvTranspose, kernel_size=(4, 4), strides=(2, 2)
+        )
+        known = ("concat", "projection") if self.norm == "batch" else ("concat",)
         height, width = self._smallest()
 
         def activate(h, name):
-            if self.norm is not None:
-                h = BatchNorm(
-                    self.n_classes if self.condition == "projection" else None,
-                    scale_init=_around_one,
-                    dtype=self.dtype,
-                    name=name,
-                )(h, label, train=train)
-            return jax.nn.leaky_relu(h, self.slope)
+            return jax.nn.leaky_relu(normalise(h, name, label), self.slope)
 
         h = embed_label(z, label, self.condition, self.n_classes, known)
-        h = nn.Dense(
-            height * width * self.widths[0],
-            kernel_init=init,
-            dtype=self.dtype,
-            name="dense",
-        )(h)
+        h = make(nn.Dense, height * width * self.widths[0], name="dense")(h)
         h = activate(h.reshape(-1, height, width, self.widths[0]), "norm0")
         for i, features in enumerate(self.widths[1:], 1):
             h = activate(deconv(features, name=f"deconv{i}")(h), f"norm{i}")
         if self.final == "transpose":
-            h = deconv(self.shape[-1], name="out")(h)
+            h = deconv(self.shape[-1], gain=1, name="out")(h)
         else:
-            h = Conv(
-                self.shape[-1], (3, 3), kernel_init=init, dtype=self.dtype, name="out"
-            )(h)
-        return jnp.tanh(h.astype(jnp.float32))
+            h = make(Conv, self.shape[-1], (3, 3), gain=1, name="out")(h)
+        return jnp.tanh(h[n:].astype(jnp.float32))
 
     def _smallest(self):
         if self.final not in ("transpose", "conv"):
             raise ValueError(f"final={self.final!r} is neither 'transpose' nor 'conv'")
-        if self.norm not in ("batch", None):
-            raise ValueError(f"norm={self.norm!r} is neither 'batch' nor None")
         scale = 2 ** (len(self.widths) - (self.final == "conv"))
         height, width = self.shape[:2]
         if height % scale or width % scale:
@@ -103,9 +104,10 @@ class Critic(nn.Module):
 
     Attributes:
       layers: (features, kernel size, stride) of each convolution.
-      norm: "batch" or None; the first convolution is never normalised.
-      spectral: spectral normalisation of every kernel (arXiv 1802.05957).
-      dropout: share of the flattened map dropped in training; then pass `key`.
+      norm: "batch", "virtual" or None; the first convolution is never normalised.
+      spectral, equalised: as in the generator.
+      minibatch: None, "stddev" or "discrimination": joins the flattened map.
+      dropout: share of all these dropped in training; then pass `key`.
       condition: None, "concat" (the label as one more channel) or "projection".
     """
 
@@ -116,7 +118,10 @@ class Critic(nn.Module):
         (1024, 4, 2),
     )
     norm: str | None = None
+    n_reference: int = 64
     spectral: bool = False
+    equalised: bool = False
+    minibatch: str | None = None
     slope: float = 0.2
     dropout: float = 0.0
     kernel_init: str = "normal"
@@ -124,16 +129,23 @@ class Critic(nn.Module):
     n_classes: int | None = None
     dtype: Any = jnp.float32
 
+    @property
+    def mixes_batch(self) -> bool:
+        """Whether a logit depends on other examples of its batch."""
+        return self.norm == "batch" or self.minibatch is not None
+
     @nn.compact
     def __call__(self, x: Array, label: Array | None = None, *, train: bool) -> Array:
+        x, n = with_reference(self, x, train)
+        normalise = norm_maker(
+            self, ("batch", "virtual"), train, scale_init=_around_one
+        )
         known = ("concat", "projection")
         check_label(label, self.condition, self.n_classes, known)
-        if self.norm not in ("batch", None):
-            raise ValueError(f"norm={self.norm!r} is neither 'batch' nor None")
         init = initialiser(self.kernel_init)
-
         make = functools.partial(
-            spectral_layers(self.spectral, train), dtype=self.dtype
+            layer_maker(train, spectral=self.spectral, equalised=self.equalised),
+            dtype=self.dtype,
         )
         h = x.astype(self.dtype)
         if self.condition == "concat":
@@ -143,16 +155,14 @@ class Critic(nn.Module):
             h = make(
                 Conv, features, kernel, strides, kernel_init=init, name=f"conv{i}"
             )(h)
-            if self.norm is not None and i > 0:
-                h = BatchNorm(
-                    scale_init=_around_one, dtype=self.dtype, name=f"norm{i}"
-                )(h, train=train)
+            h = normalise(h, f"norm{i}") if i > 0 else h
             h = jax.nn.leaky_relu(h, self.slope)
-            self.sow("features", f"hidden{i}", h)
-        h = nn.Dropout(self.dropout, deterministic=not train)(h.reshape(len(h), -1))
-        logits = make(nn.Dense, 1, kernel_init=init, name="out")(h)[:, 0]
+            self.sow("features", f"hidden{i}", h[n:])
+        h = with_minibatch(h[n:].reshape(len(h) - n, -1), self.minibatch)
+        h = nn.Dropout(self.dropout, deterministic=not train)(h)
+        logits = make(nn.Dense, 1, gain=1, kernel_init=init, name="out")(h)[:, 0]
         if self.condition == "projection":
-            v = make(nn.Embed, self.n_classes, h.shape[-1], name="label")(label)
+            v = make(nn.Embed, self.n_classes, h.shape[-1], gain=1, name="label")(label)
             logits = logits + jnp.sum(v * h, axis=-1)
         return logits.astype(jnp.float32)
 

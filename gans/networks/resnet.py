@@ -16,28 +16,36 @@ from gans.layers.attention import SelfAttention
 from gans.layers.conditional import check_label, embed_label, label_map
 from gans.layers.conv import Conv
 from gans.layers.initial import initialiser
-from gans.layers.norm import BatchNorm, spectral_layers
+from gans.layers.minibatch import with_minibatch
+from gans.layers.norm import layer_maker, norm_maker
 from gans.layers.resample import ConvDownsample, UpsampleConv
+from gans.layers.virtual import with_reference
 
 
 class Generator(nn.Module):
     """z [B, L] -> images [B, *shape] float32 in [-1, 1].
 
-    A dense layer to the smallest map, blocks that double it, batch norm, ReLU, a 3x3
+    A dense layer to the smallest map, blocks that double it, norm, ReLU, a 3x3
     convolution, tanh.
 
     Attributes:
       shape: (H, W, C).
       widths: channels of the smallest map and of each block.
+      norm: "batch", "pixel", "virtual" or None (see `networks`).
       spectral: spectral normalisation of every kernel (SAGAN).
+      equalised: equalised learning rate of every kernel (arXiv 1710.10196), instead of
+        kernel_init.
       attention: side of the map at which self-attention is inserted, or None.
-      condition: None, "concat" (arXiv 1411.1784) or "projection" (conditional batch
-        norm, arXiv 1802.05637).
+      condition: None, "concat" (arXiv 1411.1784) or, with batch norm, "projection" (it
+        is conditional then, arXiv 1802.05637).
     """
 
     shape: tuple[int, int, int]
     widths: tuple[int, ...] = (256, 256, 256, 256)
+    norm: str | None = "batch"
+    n_reference: int = 64
     spectral: bool = False
+    equalised: bool = False
     attention: int | None = None
     kernel_init: str = "glorot"
     condition: str | None = None
@@ -46,14 +54,16 @@ class Generator(nn.Module):
 
     @nn.compact
     def __call__(self, z: Array, label: Array | None = None, *, train: bool) -> Array:
+        z, n = with_reference(self, z, train)
+        n_classes = self.n_classes if self.condition == "projection" else None
+        normalise = norm_maker(self, ("batch", "pixel", "virtual"), train, n_classes)
         make = _maker(self, train)
-        known = ("concat", "projection")
+        linear = functools.partial(make, gain=1)
+        known = ("concat", "projection") if self.norm == "batch" else ("concat",)
         h = embed_label(z, label, self.condition, self.n_classes, known)
 
         def activate(h, name):
-            n_classes = self.n_classes if self.condition == "projection" else None
-            norm = BatchNorm(n_classes, dtype=self.dtype, name=name)
-            return jax.nn.relu(norm(h, label, train=train))
+            return jax.nn.relu(normalise(h, name, label))
 
         height, width = _smallest(self.shape, len(self.widths) - 1)
         h = make(nn.Dense, height * width * self.widths[0], name="dense")(h)
@@ -61,16 +71,16 @@ class Generator(nn.Module):
         sides = {i: height * 2**i for i in range(1, len(self.widths))}
         attended = _first(self.attention, sides)
         for i, features in enumerate(self.widths[1:], 1):
-            skip = make(UpsampleConv, features, (1, 1), name=f"block{i}_skip")(h)
+            skip = linear(UpsampleConv, features, (1, 1), name=f"block{i}_skip")(h)
             h = activate(h, f"block{i}_norm1")
             h = make(UpsampleConv, features, (3, 3), name=f"block{i}_conv1")(h)
             h = activate(h, f"block{i}_norm2")
             h = make(Conv, features, (3, 3), name=f"block{i}_conv2")(h) + skip
             if i == attended:
-                h = SelfAttention(functools.partial(make, nn.Dense))(h)
+                h = SelfAttention(functools.partial(linear, nn.Dense))(h)
         h = activate(h, "norm")
-        h = make(Conv, self.shape[-1], (3, 3), name="out")(h)
-        return jnp.tanh(h.astype(jnp.float32))
+        h = linear(Conv, self.shape[-1], (3, 3), name="out")(h)
+        return jnp.tanh(h[n:].astype(jnp.float32))
 
 
 class Critic(nn.Module):
@@ -83,6 +93,9 @@ class Critic(nn.Module):
       widths: channels of each block.
       n_down: the first so many blocks halve the map.
       spectral: spectral normalisation of every kernel (SNGAN).
+      equalised: as in the generator.
+      minibatch: None, "stddev" or "discrimination": joins the pooled features.
+      dropout: share of all these dropped in training; then pass `key`.
       pool: over positions, "sum" (SNGAN) or "mean" (WGAN-GP).
       attention: side of the map at which self-attention is inserted, or None.
       condition: None, "concat" (the label as one more channel) or "projection".
@@ -91,6 +104,9 @@ class Critic(nn.Module):
     widths: tuple[int, ...] = (128, 128, 128, 128)
     n_down: int = 2
     spectral: bool = False
+    equalised: bool = False
+    minibatch: str | None = None
+    dropout: float = 0.0
     pool: str = "sum"
     attention: int | None = None
     kernel_init: str = "glorot"
@@ -98,11 +114,17 @@ class Critic(nn.Module):
     n_classes: int | None = None
     dtype: Any = jnp.float32
 
+    @property
+    def mixes_batch(self) -> bool:
+        """Whether a logit depends on other examples of its batch."""
+        return self.minibatch is not None
+
     @nn.compact
     def __call__(self, x: Array, label: Array | None = None, *, train: bool) -> Array:
         if self.pool not in ("sum", "mean"):
             raise ValueError(f"pool={self.pool!r} is neither 'sum' nor 'mean'")
         make = _maker(self, train)
+        linear = functools.partial(make, gain=1)
         known = ("concat", "projection")
         check_label(label, self.condition, self.n_classes, known)
         h = x.astype(self.dtype)
@@ -115,21 +137,22 @@ class Critic(nn.Module):
             conv = ConvDownsample if i < self.n_down else Conv
             skip = h
             if i < self.n_down or h.shape[-1] != features:
-                skip = make(conv, features, (1, 1), name=f"block{i}_skip")(h)
+                skip = linear(conv, features, (1, 1), name=f"block{i}_skip")(h)
             # The first block sees the image itself: no activation before it.
             h = h if i == 0 else jax.nn.relu(h)
             h = make(Conv, features, (3, 3), name=f"block{i}_conv1")(h)
             h = jax.nn.relu(h)
             h = make(conv, features, (3, 3), name=f"block{i}_conv2")(h) + skip
             if i == attended:
-                h = SelfAttention(functools.partial(make, nn.Dense))(h)
+                h = SelfAttention(functools.partial(linear, nn.Dense))(h)
             self.sow("features", f"hidden{i}", h)
         h = getattr(jnp, self.pool)(jax.nn.relu(h), axis=(1, 2))
-        logits = make(nn.Dense, 1, name="out")(h)[:, 0]
+        h = with_minibatch(h, self.minibatch)
+        h = nn.Dropout(self.dropout, deterministic=not train)(h)
+        logits = linear(nn.Dense, 1, name="out")(h)[:, 0]
         if self.condition == "projection":
-            v = spectral_layers(self.spectral, train)(
-                nn.Embed, self.n_classes, h.shape[-1], name="label"
-            )(label)
+            embed = functools.partial(_weights(self, train), nn.Embed, gain=1)
+            v = embed(self.n_classes, h.shape[-1], name="label")(label)
             logits = logits + jnp.sum(v.astype(h.dtype) * h, axis=-1)
         return logits.astype(jnp.float32)
 
@@ -146,9 +169,13 @@ def _first(side, sides):
     )
 
 
+def _weights(module, train):
+    return layer_maker(train, spectral=module.spectral, equalised=module.equalised)
+
+
 def _maker(module, train):
     return functools.partial(
-        spectral_layers(module.spectral, train),
+        _weights(module, train),
         kernel_init=initialiser(module.kernel_init),
         dtype=module.dtype,
     )

@@ -4,9 +4,11 @@ Deviations from the paper: Adam for momentum SGD, ReLU for maxout. The generator
 is a choice: minimax (equation 1) or non-saturating (section 3).
 
 The batch's labels, where it has any, go to both networks in both moves; networks that
-are not conditional ignore them.
+are not conditional ignore them. What stabilises a game (`gans.stabilisers`,
+`gans.augment`, smoothed and flipped labels, top-k) is added by the config.
 """
 
+import dataclasses
 import functools
 from typing import Any
 
@@ -14,31 +16,132 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from gans import networks, optim
-from gans.core import GAN, Bound, Net, Out, Update
+from gans import augment, diagnostics, names, networks, optim, schedules, stabilisers
+from gans.core import GAN, Bound, Net, Out, State, Update
 from gans.losses import adversarial
-from gans.schedules import every, ramp_up
+from gans.stabilisers import Move, Term
 
 
-def discriminator_loss(nets, batch, key, state, *, loss, latent):
+@dataclasses.dataclass(frozen=True)
+class Game:
+    """What the moves are made of.
+
+    Attributes:
+      loss: the adversarial pair.
+      latent: dimensions of z.
+      augments: what the critic's inputs go through, real and fake, in both moves.
+      label_flip: share of examples whose labels are exchanged in the critic's move.
+      top_k: step -> share of the fakes that the generator learns from, the critic's
+        favourites; None: all (arXiv 2002.06224).
+      terms: of each player, "g" and "d".
+    """
+
+    loss: adversarial.Adversarial
+    latent: int
+    augments: tuple[augment.Augment, ...] = ()
+    label_flip: float = 0.0
+    top_k: schedules.Schedule | None = None
+    terms: dict[str, list[Term]] = dataclasses.field(
+        default_factory=lambda: {"g": [], "d": []}
+    )
+
+
+def discriminator_loss(nets, batch, key, state, *, game: Game):
     """Algorithm 1, the inner loop: one batch of noise against one of data.
 
     The generator is bound, not trained, in this move: no gradient flows through it.
     """
-    real, label = data(batch)
-    key_g, key_d = jax.random.split(key)
-    fake = generate(nets["g"], len(real), label, key_g, latent)[0]
-    on_real, on_fake, stats = judge(nets["d"], real, fake, label, key_d)
-    metrics = {"real": on_real.mean(), "fake": on_fake.mean()}
-    return loss.critic(on_real, on_fake), Out(metrics, stats={"d": stats})
+    terms = [term for term in game.terms["d"] if term.every == 1]
+    move, stats, key, keys = critic_move(nets, batch, key, state, terms, game=game)
+    logits = move.on_real, move.on_fake
+    if game.label_flip:
+        logits = adversarial.flip_labels(*logits, key, game.label_flip)
+    value, found, aux = stabilisers.add(game.loss.critic(*logits), terms, move, keys)
+
+    metrics = diagnostics.judgement(move.on_real, move.on_fake, game.loss.boundary)
+    metrics["gap"] = metrics["real"] - metrics["fake"]
+    metrics["diversity"] = diagnostics.diversity(move.real, move.fake)
+    if move.fake.ndim == 4:
+        metrics["saturated"] = diagnostics.saturated(move.fake)
+    for p, kind in _adaptive(game):
+        above = move.on_real - game.loss.boundary
+        aux[p] = kind.next_p(state.aux[p], above, state.step, len(move.real))
+        metrics[p] = aux[p]
+    metrics, aux = jax.lax.stop_gradient((metrics | found, aux))
+    return value, Out(metrics, stats={"d": stats}, aux=aux)
 
 
-def generator_loss(nets, batch, key, state, *, loss, latent):
+def generator_loss(nets, batch, key, state, *, game: Game):
     """Algorithm 1, the outer loop: one batch of noise."""
+    terms = [term for term in game.terms["g"] if term.every == 1]
+    move, stats, keys = generator_move(nets, batch, key, state, terms, game=game)
+    value = jnp.zeros(())
+    if not any(term.replaces for term in game.terms["g"]):
+        weights = None
+        if game.top_k is not None:
+            weights = adversarial.top_k_weights(move.on_fake, game.top_k(state.step))
+        value = game.loss.generator(move.on_fake, move.on_real, weights)
+    value, found, aux = stabilisers.add(value, terms, move, keys)
+    found, aux = jax.lax.stop_gradient((found, aux))
+    return value, Out(found, stats={"g": stats}, aux=aux)
+
+
+def lazy_loss(nets, batch, key, state, *, game: Game, term: Term, player: str):
+    """One term as a move of its own, with `every` times its weight."""
+    made = {"d": critic_move, "g": generator_move}[player]
+    move, *_, keys = made(nets, batch, key, state, [term], game=game)
+    value, found, aux = stabilisers.add(jnp.zeros(()), [term], move, keys)
+    found, aux = jax.lax.stop_gradient((found, aux))
+    return term.every * value, Out({"value": found[term.name]}, aux=aux)
+
+
+def critic_move(nets, batch, key, state, terms, *, game: Game):
+    """Returns (Move of "d", the critic's new stats, a key, keys of the terms)."""
     real, label = data(batch)
-    key_g, key_d = jax.random.split(key)
-    fake, stats = generate(nets["g"], len(real), label, key_g, latent)
-    return loss.generator(nets["d"](fake, label, key=key_d)), Out(stats={"g": stats})
+    key_g, key_d, *keys, key_in, key = jax.random.split(key, 4 + len(terms))
+    fake, _, z = generate(nets["g"], len(real), label, key_g, game.latent)
+    see = functools.partial(inputs, game, state)
+    on_real, on_fake, stats = judge(
+        nets["d"], real, fake, label, key_d, lambda x: see(x, key_in)
+    )
+
+    def critic(x):
+        return nets["d"](see(x, key_in), label, key=key_d)
+
+    move = Move("d", nets, state, critic, real, fake, z, label, on_real, on_fake, key)
+    return move, stats, key, keys
+
+
+def generator_move(nets, batch, key, state, terms, *, game: Game):
+    """Returns (Move of "g", the generator's new stats, keys of the terms)."""
+    real, label = data(batch)
+    key_g, key_d, *keys, key_in = jax.random.split(key, 3 + len(terms))
+    fake, stats, z = generate(nets["g"], len(real), label, key_g, game.latent)
+    see = functools.partial(inputs, game, state, key=key_in)
+
+    def critic(x):
+        return nets["d"](see(x), label, key=key_d)
+
+    if game.loss.relative:
+        on_real, on_fake, _ = judge(nets["d"], real, fake, label, key_d, see)
+    else:
+        on_real, on_fake = None, critic(fake)
+    move = Move("g", nets, state, critic, real, fake, z, label, on_real, on_fake, key)
+    return move, stats, keys
+
+
+def inputs(game: Game, state: State, x: Array, key: Array) -> Array:
+    """x [B, ...] as the critic is to see it."""
+    probabilities = {kind.name: state.aux[p] for p, kind in _adaptive(game)}
+    for i, kind in enumerate(game.augments):
+        key_i = jax.random.fold_in(key, i)
+        x = kind.apply(x, key_i, state.step, probabilities.get(kind.name))
+    return x
+
+
+def _adaptive(game):
+    """(name of its p in `state.aux`, augmentation) of the adaptive ones."""
+    return [(f"{kind.name}_p", kind) for kind in game.augments if kind.adaptive]
 
 
 def data(batch: dict[str, Array]) -> tuple[Array, Array | None]:
@@ -48,34 +151,46 @@ def data(batch: dict[str, Array]) -> tuple[Array, Array | None]:
 
 def generate(
     g: Bound, n: int, label: Array | None, key: Array, latent: int
-) -> tuple[Array, Any]:
-    """Returns n samples [n, ...] from z [n, latent] of N(0, 1), and g's new stats."""
+) -> tuple[Array, Any, Array]:
+    """Returns n samples [n, ...], g's new stats, and the z [n, latent] of N(0, 1)."""
     key_z, key_dropout = jax.random.split(key)
-    return g.mutate(jax.random.normal(key_z, (n, latent)), label, key=key_dropout)
+    z = jax.random.normal(key_z, (n, latent))
+    return *g.mutate(z, label, key=key_dropout), z
 
 
 def judge(
-    d: Bound, real: Array, fake: Array, label: Array | None, key: Array
+    d: Bound,
+    real: Array,
+    fake: Array,
+    label: Array | None,
+    key: Array,
+    see=lambda x: x,
 ) -> tuple[Array, Array, Any]:
     """Returns logits [B] of real and of fake [B, ...], and the critic's new stats.
 
-    Both go through the critic together, which saves half the passes, unless it has
-    batch statistics: then each is a batch of its own (arXiv 1511.06434), and the
-    running statistics are those of real data.
+    Both go through `see` and the critic together, which saves half the passes, unless
+    its logits depend on their batch (batch norm, minibatch layers): then each is a
+    batch of its own (arXiv 1511.06434), and the statistics are those of real data.
     """
-    if "batch_stats" in d.stats:
+    both = see(jnp.concatenate([real, fake]))
+    if d.module.mixes_batch:
+        real, fake = jnp.split(both, [len(real)])
         key_real, key_fake = jax.random.split(key)
         on_real, stats = d.mutate(real, label, key=key_real)
         return on_real, d(fake, label, key=key_fake), stats
-    both = jnp.concatenate([real, fake])
     labels = None if label is None else jnp.concatenate([label, label])
     logits, stats = d.mutate(both, labels, key=key)
     return *jnp.split(logits, [len(real)]), stats
 
 
 def build(config, stage: int | None = None) -> GAN:
-    """Returns the GAN that `config` describes (see configs/gan.py for its keys)."""
-    return assemble(config, adversarial.make(config.loss))
+    """Returns the GAN that `config` describes (see configs/gan.py for its keys).
+
+    Raises ValueError for a name or an option that is not known, and for what does not
+    go together.
+    """
+    name, options = names.parse(config.loss, "config.loss")
+    return assemble(config, adversarial.make(name, **options))
 
 
 def assemble(config, loss: adversarial.Adversarial, when=None) -> GAN:
@@ -83,21 +198,96 @@ def assemble(config, loss: adversarial.Adversarial, when=None) -> GAN:
 
     `when` says at which steps the generator moves; None: every config.n_critic.
     """
-    moves = {"loss": loss, "latent": config.latent}
+    shape = tuple(config.shape)
+    terms = {
+        player[0]: stabilisers.make(config[part].get("penalties", ()), part, shape)
+        for player, part in (("d", "critic"), ("g", "generator"))
+    }
+    augments = tuple(
+        augment.make(name, **options)
+        for name, options in (names.parse(x, "config.augment") for x in config.augment)
+    )
+    game = Game(loss, config.latent, augments, config.label_flip, _top_k(config), terms)
+    nets = players(config, terms)
+    _check(config, game, nets)
+    if when is None:
+        when = schedules.n_critic(config.n_critic, config.n_critic_changes)
+    updates = [
+        Update("d", ("d",), functools.partial(discriminator_loss, game=game)),
+        Update("g", ("g",), functools.partial(generator_loss, game=game), when),
+    ]
+    aux = {p: jnp.zeros(()) for p, _ in _adaptive(game)}
+    for player, of_player in terms.items():
+        for term in of_player:
+            name = stabilisers.slot(term.name, player)
+            if term.first is not None:
+                aux[name] = lambda params, f=term.first, p=player: f(params[p])
+            if term.every > 1:
+                move = {"game": game, "term": term, "player": player}
+                loss = functools.partial(lazy_loss, **move)
+                due = schedules.every(term.every)
+                updates.append(Update(name, (player,), loss, due))
     return GAN(
-        nets=players(config),
-        updates=(
-            Update("d", ("d",), functools.partial(discriminator_loss, **moves)),
-            Update(
-                "g",
-                ("g",),
-                functools.partial(generator_loss, **moves),
-                when=when or every(config.n_critic),
-            ),
-        ),
+        nets=nets,
+        updates=tuple(updates),
         latents=functools.partial(latents, latent=config.latent),
         sample=sample,
+        aux=aux,
     )
+
+
+def _top_k(config):
+    if not config.top_k:
+        return None
+    name, given = names.parse(config.top_k, "config.top_k")
+    names.check(name, ("top_k",), "config.top_k")
+    options = {"share": 0.5, "gamma": 0.99, "interval": 781}
+    names.options(options, given, "top_k")
+    share, gamma, interval = (options | given).values()
+    if not (0 < share <= 1 and 0 < gamma <= 1):
+        raise ValueError(
+            f"config.top_k={config.top_k!r}: share, gamma must be in (0, 1]"
+        )
+    return schedules.decay_to(share, gamma, interval)
+
+
+def _check(config, game, nets):
+    """Raises ValueError, with the reason, for what does not go together."""
+    d = nets["d"].module
+    for term in game.terms["d"]:
+        if term.per_example and d.mixes_batch:
+            raise ValueError(
+                f"config.critic.penalties: {term.name} is per example, which "
+                f"norm={getattr(d, 'norm', None)!r} and minibatch={d.minibatch!r} in "
+                "the critic make meaningless; accepted is None of both"
+            )
+    if not 0 <= config.label_flip <= 1:
+        raise ValueError(f"config.label_flip={config.label_flip} must be in [0, 1]")
+    if game.top_k and game.loss.relative:
+        raise ValueError(f"config.top_k ranks fakes alone; config.loss={config.loss!r}")
+    for kind in game.augments:
+        kind.check(tuple(config.shape))
+        if kind.adaptive and game.loss.boundary is None:
+            raise ValueError(
+                f"config.augment: {kind.name} goes by the sign of the critic's logits, "
+                f"which has no meaning with config.loss={config.loss!r}"
+            )
+    kinds = [kind.name for kind in game.augments]
+    if len(set(kinds)) < len(kinds):
+        raise ValueError(f"config.augment: each at most once, got {', '.join(kinds)}")
+    for part, net in (("critic", nets["d"]), ("generator", nets["g"])):
+        module, optimizer = net.module, config[part].optimizer
+        virtual = getattr(module, "norm", None) == "virtual"
+        if virtual and module.n_reference > config.batch_size:
+            raise ValueError(
+                f"config.{part}: virtual batch norm needs a batch of at least "
+                f"n_reference={module.n_reference}, got batch_size={config.batch_size}"
+            )
+        if module.equalised and "clip" in optimizer:
+            raise ValueError(
+                f"config.{part}: equalised kernels are of size 1, and optimizer.clip="
+                f"{optimizer.clip} would make them all the same"
+            )
 
 
 def latents(key: Array, n: int, *, latent: int) -> dict[str, Array]:
@@ -110,7 +300,7 @@ def sample(nets: dict[str, Bound], inputs: dict[str, Array]) -> Array:
     return nets["g"](inputs["z"], inputs.get("label"))
 
 
-def players(config) -> dict[str, Net]:
+def players(config, terms: dict[str, list[Term]]) -> dict[str, Net]:
     """Returns the networks `g` (with its average) and `d` of a config."""
     shape, dtype = tuple(config.shape), jnp.dtype(config.dtype)
     z = jax.ShapeDtypeStruct((1, config.latent), jnp.float32)
@@ -119,12 +309,13 @@ def players(config) -> dict[str, Net]:
     shared = {"n_classes": config.n_classes, "dtype": dtype}
     g = networks.make("Generator", shape=shape, **shared, **options(config.generator))
     d = networks.make("Critic", **shared, **options(config.critic))
-    tx_g = optimiser(config.generator, config.steps // config.n_critic)
-    tx_d = optimiser(config.critic, config.steps)
-    return {
-        "g": Net(g, (z, label), tx_g, ema=ramp_up(config.ema)),
-        "d": Net(d, (x, label), tx_d),
-    }
+    moves = schedules.n_moves(config.n_critic, config.n_critic_changes, config.steps)
+    tx_g = optimiser(config.generator, moves, terms["g"])
+    tx_d = optimiser(config.critic, config.steps, terms["d"])
+    ema = schedules.ramp_up(config.ema)
+    if config.ema_half_life:
+        ema = schedules.half_life(config.ema_half_life, config.ema_ramp)
+    return {"g": Net(g, (z, label), tx_g, ema), "d": Net(d, (x, label), tx_d)}
 
 
 def options(player) -> dict[str, Any]:
@@ -132,10 +323,14 @@ def options(player) -> dict[str, Any]:
     return {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in player.items()
-        if name != "optimizer"
+        if name not in ("optimizer", "penalties")
     }
 
 
-def optimiser(player, n_updates: int):
-    """Returns the optax optimiser of a player that will move `n_updates` times."""
-    return optim.make(n_updates=max(n_updates, 1), **player.optimizer)
+def optimiser(player, n_updates: int, terms: list[Term]):
+    """Returns the optax optimiser of a player that will move `n_updates` times.
+
+    Its lazy terms come on top of these (see `optim.make`).
+    """
+    lazy = tuple(term.every for term in terms if term.every > 1)
+    return optim.make(n_updates=max(n_updates, 1), lazy=lazy, **player.optimizer)

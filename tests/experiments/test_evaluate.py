@@ -3,6 +3,8 @@
 import functools
 import importlib
 import json
+import subprocess
+import sys
 
 import jax
 import numpy as np
@@ -11,6 +13,7 @@ import pytest
 from experiments import evaluate, process
 from experiments.evaluate import evaluate_run, make_evaluate
 from gans import core, data
+from gans.data.pipeline import to_uint8
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +100,7 @@ def test_features_of_samples_against_training_and_test_images(
     config.metrics = ("fid", "agreement", "intra_fid")
     config.extractor = f"{__name__}:mean_colour"
     monkeypatch.setattr("gans.metrics.agreement.measure", lambda *_: {"agreement": 0.1})
-    monkeypatch.setitem(__import__("sys").modules, __name__, _this())
+    monkeypatch.setitem(sys.modules, __name__, _this())
     gan, state = built(config)
     source = data.load("digits", resolution=16)
     report = make_evaluate(gan, config, source, baseline=True)(state)
@@ -115,6 +118,128 @@ def test_features_of_samples_against_training_and_test_images(
 
 def _this():
     return importlib.import_module("types").SimpleNamespace(mean_colour=mean_colour)
+
+
+@pytest.fixture
+def digits(tiny, tmp_path, monkeypatch):
+    """(config, the rest of what `make_evaluate` takes) of digits, and `mean_colour`."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setitem(sys.modules, __name__, _this())
+    config = tiny("cgan", "digits", n_evaluate=600, n_classes=10)
+    config.extractor = f"{__name__}:mean_colour"
+    source = data.load("digits", resolution=16)
+
+    def make(*metrics, **changes):
+        options = {k: changes.pop(k) for k in ("baseline", "folder") if k in changes}
+        here = config.copy_and_resolve_references()
+        here.update({"metrics": metrics, **changes})
+        gan, state = built(here)
+        return make_evaluate(gan, here, source, **options), state
+
+    return make
+
+
+@pytest.mark.parametrize(
+    "n, column", [(600, "samples, n=360"), (200, "real test images, n=200")]
+)
+def test_both_sides_at_equal_numbers(n, column, digits):
+    evaluate, state = digits("pr", "fid", baseline=True, n_evaluate=n)
+    report = evaluate(state)
+    assert report["equal_n"]["column"] == column
+    names = list(report["results"])
+    assert names[0] == "precision_mean-colour" and len(names) == 3
+    assert list(report["equal_n"]["results"]) == list(report["baseline"]) == names
+    whole = report["results" if n == 600 else "baseline"]
+    for name, value in report["equal_n"]["results"].items():
+        if "recall" in name:  # it grows with the number of samples, and is tiny here
+            continue
+        assert value["value"] == pytest.approx(whole[name]["value"], rel=0.3)
+        assert value != whole[name]
+    said = " ".join(report["warnings"])
+    assert all(f"{name}: " in said for name in ("digits", "samples", "digits@test"))
+
+
+def test_equal_numbers_need_no_third_column(digits):
+    evaluate, state = digits("fid", baseline=True, n_evaluate=360)
+    assert "equal_n" not in evaluate(state)
+
+
+def test_the_samples_of_the_picture_are_those_that_were_measured(
+    digits, tmp_path, monkeypatch
+):
+    seen = []
+
+    def draw(path, distances, nearest, samples, training):
+        indices = np.array([3, 599, 0, 501])
+        originals = training.take(nearest[indices])["image"]
+        seen.extend([path, distances[indices], samples(indices), originals])
+
+    monkeypatch.setattr("experiments.memorisation.draw", draw)
+    evaluate, state = digits("fid", "memorisation", folder=tmp_path, baseline=True)
+    report = evaluate(state)
+    path, distances, samples, originals = seen
+    x, y = (
+        np.asarray(mean_colour(images)["features"], np.float64)
+        for images in (to_uint8(samples), originals)
+    )
+    np.testing.assert_allclose(np.linalg.norm(x - y, axis=1), distances, rtol=1e-5)
+    assert len({*distances}) == 4
+    assert path == tmp_path / "memorisation_00000000.png"
+    kinds = ("distance", "ratio", "share")
+    names = [f"memorisation_{kind}_mean-colour" for kind in kinds]
+    assert list(report["results"]) == ["fd_mean-colour", *names]
+    assert report["results"][names[0]]["picture"] == str(path)
+    assert report["results"][names[0]]["reference"] == "test images"
+    assert list(report["baseline"]) == ["fd_mean-colour"]
+    # Without a folder, as in training, there is no picture.
+    seen.clear()
+    evaluate, state = digits("memorisation")
+    (first, *_) = evaluate(state)["results"].values()
+    assert not seen and "picture" not in first
+
+
+def test_path_lengths_of_a_model(digits):
+    evaluate, state = digits("ppl_z", "fid", baseline=True)
+    report = evaluate(state)
+    names = ["ppl_z_mean-colour", "fd_mean-colour"]
+    assert list(report["results"]) == names
+    length = report["results"][names[0]]
+    assert length["value"] > 10 * length["standard_error"] > 0
+    assert length["n_pairs"] == 600
+    assert list(report["baseline"]) == names[1:]
+    evaluate, state = digits("ppl_z")
+    alone = evaluate(state)
+    assert alone["results"][names[0]]["value"] == length["value"]
+    assert (
+        alone["protocol"]["images"] == "float32" and "n_fake" not in alone["protocol"]
+    )
+    assert alone["protocol"]["extractor"] == "mean-colour"
+    # Larger latents move less on their way: of a generator that sees z / 2 a quarter.
+    halved, state = digits("ppl_z")
+    latents = halved.latents
+    halved.latents = lambda key, n: latents(key, n) | {"z": latents(key, n)["z"] / 2}
+    assert halved(state)["results"][names[0]]["value"] < 0.5 * length["value"]
+
+
+@pytest.mark.parametrize(
+    "metric, changes, message",
+    [
+        ("ppl_w", {}, "ppl_w needs a mapping network, which no variant has yet"),
+        ("ppl_z", {"dtype": "bfloat16"}, "config.dtype=float32.*cgan has .*bfloat16"),
+        ("ppl_z", {"extractor": "inception"}, "'inception' sees no steps smaller"),
+        ("ppl_z", {"extractor": "lpips_vgg"}, "lpips_vgg needs torchvision's vgg16-39"),
+        ("memorisation", {"extractor": "lpips_alex"}, "sees nothing of 16x16 pixels"),
+        ("fid", {"extractor": "lpips_vgg"}, "lpips_vgg gives distances alone"),
+        ("pr", {"n_evaluate": 3}, "pr of 3 generated images, fewer than 4"),
+        ("intra_fid", {"variant": "gan"}, "intra_fid needs labels of both sides"),
+    ],
+)
+def test_what_this_run_cannot_have_is_said_at_once(
+    metric, changes, message, digits, monkeypatch
+):
+    monkeypatch.setenv("GANS_LPIPS_HEADS", "/no/heads")
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        digits(metric, **changes)
 
 
 def result(value, better="lower"):
@@ -176,11 +301,25 @@ def test_a_run_is_evaluated_afterwards(run, monkeypatch):
         ({"checkpoint": "15"}, "no checkpoint of step 15"),
         ({"metrics": ("modez",)}, "did you mean 'modes'"),
         ({"metrics": ()}, "no metrics"),
+        ({"metrics": ("ppl_z",)}, "ppl_z are for images"),
     ],
 )
 def test_what_cannot_be_evaluated(run, options, message):
     with pytest.raises(ValueError, match=message):
         evaluate_run(run, **options)
+
+
+def test_a_file_that_cannot_be_written_is_refused_first(run):
+    arguments = [f"--workdir={run}", "--out=/no/folder/x.json"]
+    done = subprocess.run(
+        [sys.executable, "-m", "experiments.evaluate", *arguments],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert (
+        done.stderr == "error: --out=/no/folder/x.json: there is no folder /no/folder\n"
+    )
 
 
 def test_no_run(tmp_path):

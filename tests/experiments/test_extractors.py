@@ -3,6 +3,8 @@
 import pathlib
 import sys
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
@@ -11,7 +13,8 @@ from experiments import extractors, scores
 from experiments.extractors import find, test_split
 from experiments.weights import INCEPTION, checksum
 from gans import data
-from gans.metrics import classifier, inception, pth
+from gans.metrics import classifier, inception, lpips, pth
+from gans.metrics.extractor import Extractor
 
 test_split.__test__ = False  # it is not one
 ROOT = pathlib.Path(__file__).parents[2]
@@ -22,8 +25,8 @@ SQUEEZENET = WEIGHTS / "squeezenet_v1.1_full_fp16_ncnn.npz"
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    for variable in ("GANS_INCEPTION", "GANS_SQUEEZENET"):
-        monkeypatch.delenv(variable, raising=False)
+    for name in ("INCEPTION", "SQUEEZENET", "LPIPS_TRUNK", "LPIPS_HEADS"):
+        monkeypatch.delenv(f"GANS_{name}", raising=False)
     return tmp_path / "cache" / "jax-gans" / "classifiers"
 
 
@@ -31,7 +34,7 @@ def folder(tmp_path, monkeypatch):
     "name, message",
     [
         ("inceptoin", "extractor.*'inceptoin' is not one of .*; did you mean 'incept"),
-        ("vgg", "MODULE:FUNCTION.*'vgg' is not one of classifier, inception, squeeze"),
+        ("vgg", "MODULE:FUNCTION.*'vgg' is not one of classifier, inception, lpips_al"),
         ("classifier", "needs labelled data to learn from: .*--classifier-data"),
         ("no_such_module:f", "'no_such_module:f': No module named 'no_such_module'"),
         ("math:sinn", "'math:sinn': module 'math' has no attribute 'sinn'"),
@@ -58,7 +61,7 @@ def test_missing_weights_are_said_at_once(name):
 
 @pytest.fixture
 def mine(tmp_path, monkeypatch):
-    functions = ("mean_colour", "inception", "squeezenet_2", "classifier")
+    functions = ("mean_colour", "inception", "squeezenet_2", "classifier", "lpips_vgg")
     lines = [
         f"def {f}(images): return {{'features': images.mean((1, 2))}}"
         for f in functions
@@ -79,7 +82,9 @@ def test_a_function_of_the_users(mine):
     assert found.protocol == {"function": "my_networks:mean_colour", "weights": None}
 
 
-@pytest.mark.parametrize("function", ["inception", "squeezenet_2", "classifier"])
+@pytest.mark.parametrize(
+    "function", ["inception", "squeezenet_2", "classifier", "lpips_vgg"]
+)
 def test_a_function_is_not_taken_for_one_of_ours(mine, function):
     name = find(f"my_networks:{function}")().name
     assert name == f"user-{function}".replace("_", "-")
@@ -137,6 +142,197 @@ def test_squeezenet_with_real_weights():
     images = np.random.default_rng(0).integers(0, 256, (1, 8, 8, 3), np.uint8)
     out = found.apply(found.variables, images)
     assert out["features"].shape == (1, 512) and out["logits"].shape == (1, 1000)
+
+
+# --- LPIPS, and distances along a path ----------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def trunk(tmp_path_factory):
+    """A file of SqueezeNet as torchvision's, with random weights."""
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(0)
+    x = jax.ShapeDtypeStruct((1, 64, 64, 3), np.float32)
+    module = lpips.Trunk(lpips.NETS["squeeze"])
+    tree = jax.eval_shape(module.init, jax.random.key(0), x)["params"]
+    arrays = {}
+    for name, layer in jax.tree_util.tree_flatten_with_path(tree)[0]:
+        name = lpips._torch_name("/".join(part.key for part in name))
+        shape = lpips._channels_first(layer).shape
+        fan_in = np.prod(shape[1:])
+        arrays[name] = torch.tensor(rng.normal(0, (2 / fan_in) ** 0.5, shape)).float()
+    path = tmp_path_factory.mktemp("lpips") / "trunk.pth"
+    torch.save(arrays, path)
+    return path
+
+
+def heads(net):
+    path = WEIGHTS / f"lpips_v0.1_{net}.pth"
+    if not path.exists():
+        pytest.skip("no heads of LPIPS here")
+    return path
+
+
+def test_lpips_is_the_distance_and_its_name_is_of_its_own_trunk_alone(
+    trunk, monkeypatch
+):
+    files = {"lpips-trunk": str(trunk), "lpips-heads": str(heads("squeeze"))}
+    found = find("lpips_squeeze", weights=files)()
+    sha256 = {"trunk": checksum(trunk), "heads": checksum(heads("squeeze"))}
+    assert found.name == f"lpips_squeeze-{sha256['trunk'][:8]}"
+    assert found.protocol["weights"] == sha256
+    images = np.random.default_rng(1).integers(0, 256, (2, 3, 32, 24, 3), np.uint8)
+    x, y = (jnp.asarray(side / 127.5 - 1, jnp.float32) for side in images)
+    wanted = lpips.distance("squeeze", found.variables, x, y)
+    distance, said = extractors.distance(found)
+    assert said == "LPIPS"
+    np.testing.assert_allclose(distance(x, y), wanted, rtol=1e-5)
+    features = [found.apply(found.variables, side)["features"] for side in images]
+    squares = jnp.sum((features[0] - features[1]) ** 2, axis=1)
+    np.testing.assert_allclose(squares, wanted, rtol=1e-5)
+    with pytest.raises(ValueError, match="sees nothing of 24x16 pixels.*at least 17"):
+        found.apply(found.variables, images[0][:, :16])
+    # The genuine files have the plain name.
+    genuine = {trunk: "b8a52dc0", heads("squeeze"): sha256["heads"]}
+    monkeypatch.setattr(extractors.files, "checksum", lambda path: genuine[path])
+    assert find("lpips_squeeze", weights=files)().name == "lpips_squeeze"
+
+
+def test_the_heads_that_are_known_are_the_genuine_ones():
+    for net, sha256 in extractors.HEADS.items():
+        assert checksum(heads(net)).startswith(sha256)
+
+
+def test_the_smallest_images_of_lpips():
+    for net, least in extractors.SMALLEST.items():
+        module = lpips.Trunk(lpips.NETS[net])
+
+        def taps(side, module=module):
+            x = jnp.zeros((1, side, 64, 3))
+            run = lambda key: module.init_with_output(key, x)[0]  # noqa: E731
+            return [tap.shape[1] for tap in jax.eval_shape(run, jax.random.key(0))]
+
+        assert min(taps(least)) >= 1
+        try:
+            assert min(taps(least - 1)) == 0
+        except (ValueError, ZeroDivisionError):
+            pass  # nothing comes out at all
+
+
+def test_what_lpips_lacks_is_said_at_once(tmp_path, monkeypatch):
+    with pytest.raises(FileNotFoundError) as error:
+        find("lpips_alex", weights={"lpips-heads": "/no/x"})
+    said = str(error.value)
+    assert said.startswith("--lpips-heads-weights=/no/x: no such file; wanted lpips/")
+    assert "lpips/weights/v0.1/alex.pth" in said
+    assert "torchvision's alexnet-owt-7be5be79.pth, 233 MB, by --lpips-trunk-we" in said
+    (tmp_path / "heads.pth").write_bytes(b"heads")
+    monkeypatch.setenv("GANS_LPIPS_HEADS", str(tmp_path / "heads.pth"))
+    monkeypatch.setenv("GANS_LPIPS_TRUNK", "/no/y")
+    message = "GANS_LPIPS_TRUNK=/no/y: no such file; wanted torchvision's vgg16-39"
+    with pytest.raises(FileNotFoundError, match=message):
+        find("lpips_vgg")
+
+
+def test_images_that_an_extractor_cannot_see():
+    extractors.check("lpips_vgg", (16, 16, 3))
+    extractors.check("inception", (8, 8, 1))
+    message = "extractor 'lpips_alex' sees nothing of 64x30 pixels; wanted .* least 31"
+    with pytest.raises(ValueError, match=message):
+        extractors.check("lpips_alex", (30, 64, 3))
+
+
+STEPS = """
+import jax.numpy as jnp
+def good(images): return {"features": (images / 255).mean((1, 2))}
+def levels(images): return {"features": jnp.floor(images / 1.0)[:, 0, 0]}
+def table(images): return {"features": jnp.arange(256.0)[images][:, 0, 0]}
+def other(images):
+    scale = 255 if images.dtype == jnp.uint8 else 1
+    return {"features": (images / scale).mean((1, 2))}
+"""
+
+
+@pytest.fixture
+def steps(tmp_path, monkeypatch):
+    (tmp_path / "my_steps.py").write_text(STEPS)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield
+    sys.modules.pop("my_steps", None)
+
+
+@pytest.mark.parametrize(
+    "name, problem",
+    [
+        ("inception", "its input is uint8 alone"),
+        ("my_steps:levels", "it rounds floats"),
+        ("my_steps:table", "of floats it raises TypeError: Indexer must have integer"),
+        ("my_steps:other", "other features than of the same uint8"),
+    ],
+)
+def test_steps_below_a_level_need_an_extractor_that_sees_them(name, problem, steps):
+    message = f"'{name}' sees no steps smaller than a level.*{problem}.*those that do"
+    with pytest.raises(ValueError, match=message):
+        extractors.check(name, (4, 4, 3), floats=True)
+    extractors.check(name, (4, 4, 3))
+    extractors.check("my_steps:good", (4, 4, 3), floats=True)
+
+
+@pytest.mark.parametrize("name", ["squeezenet", "classifier", "lpips_squeeze"])
+def test_ours_see_them(name, trainings, request):
+    extractors.check(name, (32, 32, 3), floats=True)
+    weights = {"squeezenet": str(SQUEEZENET)}
+    if name == "squeezenet" and not SQUEEZENET.exists():
+        pytest.skip("no weights of SqueezeNet here")
+    if name == "lpips_squeeze":
+        trunk = request.getfixturevalue("trunk")
+        weights = {"lpips-trunk": str(trunk), "lpips-heads": str(heads("squeeze"))}
+    found = find(name, weights=weights, trained_on=DIGITS)()
+    shape = (16, 16, 1) if name == "classifier" else (32, 32, 3)
+    apply = jax.jit(lambda images: found.apply(found.variables, images))
+    assert extractors._float_problem(apply, shape) is None
+
+
+def flat(name):
+    """An extractor whose features are the images in [-1, 1] themselves."""
+
+    def apply(_, images):
+        return {"features": (images / 127.5 - 1).reshape(len(images), -1)}
+
+    return Extractor(name, apply, {}, {})
+
+
+def circle(radius):
+    """Images of two pixels, on a circle as the latents are."""
+    return lambda z, key: radius * z.reshape(-1, 1, 2, 1)
+
+
+def test_a_path_on_a_circle():
+    # Ends at an angle of 0.8: the length of an arc's image is (0.8 t)^2 on the unit
+    # circle, and as much times the radius squared without the scaling to unit length.
+    start = np.random.default_rng(0).uniform(0, 6, 70)
+    z0, z1 = (np.stack([np.cos(a), np.sin(a)], 1) for a in (start, start + 0.8))
+    (value,) = extractors.ppl_z(flat("flat"), circle(0.5), z0, z1).values()
+    assert value["value"] == pytest.approx(0.64, rel=2e-3)
+    assert value["standard_error"] < 1e-3 and value["better"] == "lower"
+    assert (value["n_pairs"], value["n_kept"], value["epsilon"]) == (70, 70, 1e-4)
+    assert value["distance"].startswith("|f(x)/|f(x)|")
+    assert (value["images"], value["path"][:5]) == ("float32", "slerp")
+    found = extractors.ppl_z(flat("lpips_vgg"), circle(0.5), z0, z1)
+    assert found["ppl_z_lpips_vgg"]["value"] == pytest.approx(0.16, rel=2e-3)
+    assert found["ppl_z_lpips_vgg"]["distance"] == "LPIPS"
+    # Images of whole levels show nothing of it.
+    whole = lambda z, key: jnp.round(circle(0.5)(z, key) * 127.5) / 127.5  # noqa: E731
+    (rounded,) = extractors.ppl_z(flat("flat"), whole, z0, z1).values()
+    assert not 0.3 < rounded["value"] < 1.3
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_path_lengths_are_named_on_terminals(terminal, monkeypatch, capsys):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: terminal)
+    z = np.random.default_rng(0).normal(size=(2, 5, 2))
+    extractors.ppl_z(flat("flat"), circle(0.5), *z)
+    assert ("ppl_z by flat" in capsys.readouterr().err) == terminal
 
 
 # --- the classifier -----------------------------------------------------------------

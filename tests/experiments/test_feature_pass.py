@@ -238,6 +238,59 @@ def test_it_is_compiled_once():
     assert traced == [(SIZE, 4, 4, 3)]
 
 
+def test_some_of_the_images():
+    labels = np.arange(40, dtype=np.int32)
+    whole = extract(extractor(), in_pieces(noise(40), 9, labels=labels, n_classes=40))
+    some = whole.some(7)
+    assert len(some) == 7 and some.n_repeated is None and some.shape == whole.shape
+    assert len({*some.labels}) == 7 and some.labels.tolist() != list(range(7))
+    np.testing.assert_array_equal(some.features, whole.features[some.labels])
+    np.testing.assert_array_equal(some.logits, whole.logits[some.labels])
+    assert whole.some(7, seed=1).labels.tolist() != some.labels.tolist()
+    bare = extract(
+        extractor(apply=lambda _, x: {"features": x.mean((1, 2))}),
+        in_pieces(noise(9), 3),
+    )
+    assert bare.some(2).logits is None and bare.some(2).labels is None
+
+
+def test_the_number_of_logits_is_known_before_the_pass():
+    assert feature_pass.n_logits(extractor(), (4, 4, 3)) == 48
+    silent = extractor(apply=lambda _, x: {"features": x.mean((1, 2))})
+    assert feature_pass.n_logits(silent, (4, 4, 3)) == 0
+    with pytest.raises(ValueError, match="sums gave .* for 1 images"):
+        feature_pass.n_logits(extractor(apply=lambda _, x: x), (4, 4, 3))
+
+
+def test_features_that_no_memory_holds(monkeypatch):
+    # 7 features of 4 bytes, of 1000 images, twice.
+    monkeypatch.setattr(feature_pass, "_memory", lambda: 2 * 4 * 7 * 1000)
+    images = in_pieces(noise(1000), 500)
+    assert len(extract(extractor(), images)) == 1000
+    monkeypatch.setattr(feature_pass, "_memory", lambda: 2 * 4 * 7 * 1000 - 1)
+    with pytest.raises(ValueError, match="sums gives 7 features; those of the 1000"):
+        extract(extractor(), images)
+
+
+def test_the_data_of_a_run(passes, monkeypatch):
+    images = noise(50)
+    source = InMemory("a", {"image": images})
+    test = InMemory("t", {"image": noise(5, seed=1)})
+    made = feature_pass.Data("a", source, extractor, lambda: test)
+    np.testing.assert_array_equal(made.real.features, expected(images)[0])
+    np.testing.assert_array_equal(made.test.features, expected(noise(5, seed=1))[0])
+    assert made.images is source and made.real is made.real
+    assert passes == ["a", "a@test"]
+    assert feature_pass.Data("a", source, extractor, lambda: None).test is None
+    # Of many images, some: those that are taken are those whose features there are.
+    monkeypatch.setattr(feature_pass, "N_REAL", 20)
+    made = feature_pass.Data("a", source, extractor, lambda: None)
+    again = made.images.take(np.array([3, 17]))["image"]
+    np.testing.assert_array_equal(made.real.features[[3, 17]], expected(again)[0])
+    assert len(made.real) == len(made.images) == 20
+    assert len({x.tobytes() for x in made.images.take(np.arange(20))["image"]}) == 20
+
+
 @pytest.mark.parametrize("terminal", [True, False])
 def test_the_progress_bar_is_for_terminals(terminal, monkeypatch, capsys):
     monkeypatch.setattr("sys.stderr.isatty", lambda: terminal)

@@ -98,8 +98,14 @@ def test_a_set_against_itself(place):
         ("none.npy", ("fid",), {}, "none.npy"),
         ("real.npy", ("fid",), {"n": 61}, "fewer than"),
         ("real.npy", ("fid",), {"save_stats": "x.txt"}, "wanted a file called .*npz"),
+        ("real.npy", ("fid", "is"), {}, "--metrics: is needs an extractor that"),
+        ("real.npy", ("pr", "classes"), {}, "--metrics: classes needs labelled real"),
+        ("real.npy", ("dc",), {"n": 5}, "--metrics: dc of 5 real images, fewer than 6"),
+        ("real.npy", ("memorisation",), {}, "memorisation is of a model"),
     ],
 )
 def test_what_cannot_be_measured(place, real, wanted, options, message):
     with pytest.raises((ValueError, FileNotFoundError), match=message):
         of_place(place, real, "fake.npy", wanted, **options)
+    # It was said before the features were made, which takes long.
+    assert not (place / "cache" / "jax-gans" / "features").exists()

@@ -9,7 +9,7 @@ import pytest
 from flax import linen as nn
 
 from gans.layers.attention import SelfAttention
-from gans.layers.norm import spectral_layers
+from gans.layers.norm import layer_maker
 
 X = np.random.default_rng(0).normal(size=(2, 3, 4, 16)).astype(np.float32)
 LAYER = SelfAttention(dense=nn.Dense)
@@ -93,7 +93,7 @@ def test_spectrally_normalised_maps():
     class Layer(nn.Module):
         @nn.compact
         def __call__(self, x, *, train):
-            make = functools.partial(spectral_layers(True, train), nn.Dense)
+            make = functools.partial(layer_maker(train, spectral=True), nn.Dense)
             return SelfAttention(make, name="attention")(x)
 
     init = functools.partial(Layer().init, train=True)

@@ -1,4 +1,4 @@
-"""Batch norm, its gain per class, spectral norm: against numpy, torch and Flax."""
+"""Batch, pixel and spectral norm, and layers by name: numpy, torch and Flax."""
 
 import functools
 
@@ -11,9 +11,11 @@ from flax import linen as nn
 from gans.layers.conv import Conv
 from gans.layers.norm import (
     BatchNorm,
+    PixelNorm,
     SpectralNorm,
+    layer_maker,
+    norm_maker,
     power_iteration,
-    spectral_layers,
 )
 
 KEY = jax.random.key(3)
@@ -433,22 +435,101 @@ def test_frozen_layer_passes_gradients_to_its_input():
     np.testing.assert_allclose(grads, [expected, expected], rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("spectral", [False, True])
-def test_spectral_layers(spectral):
-    class Two(nn.Module):
-        @nn.compact
-        def __call__(self, x, *, train):
-            make = spectral_layers(spectral, train)
-            h = make(nn.Dense, 4, name="a")(x)
-            return make(nn.Dense, 3, use_bias=False, name="b")(h)
+class Two(nn.Module):
+    spectral: bool = False
+    equalised: bool = False
 
-    variables = drawn(Two(), jnp.ones((2, 6)))
+    @nn.compact
+    def __call__(self, x, *, train):
+        make = layer_maker(train, spectral=self.spectral, equalised=self.equalised)
+        h = make(nn.Dense, 4, name="a")(x)
+        return make(nn.Dense, 3, gain=1, use_bias=False, name="b")(h)
+
+
+@pytest.mark.parametrize("option", [None, "spectral", "equalised"])
+def test_layer_maker(option):
+    module, x = Two(**({option: True} if option else {})), images(2, 6)
+    variables = drawn(module, x)
     shapes = jax.tree.map(jnp.shape, variables)
     a, b = {"kernel": (6, 4), "bias": (4,)}, {"kernel": (4, 3)}
-    if spectral:
-        assert shapes["params"] == {"a": {"layer": a}, "b": {"layer": b}}
-        assert shapes["spectral"] == {"a": {"kernel/u": (4,)}, "b": {"kernel/u": (3,)}}
-    else:
+    if option is None:
         assert shapes == {"params": {"a": a, "b": b}}
-    again = Two().apply(variables, jnp.ones((2, 6)), train=False)
-    assert again.shape == (2, 3)
+    else:
+        assert shapes["params"] == {"a": {"layer": a}, "b": {"layer": b}}
+        u = {"a": {"kernel/u": (4,)}, "b": {"kernel/u": (3,)}}
+        assert shapes.get("spectral") == (u if option == "spectral" else None)
+    y = module.apply(variables, x, train=False)
+    plain = x
+    for name in "ab":
+        (w,) = (p for p in jax.tree.leaves(variables["params"][name]) if p.ndim > 1)
+        if option == "spectral":
+            w = w / iterate(w, variables["spectral"][name]["kernel/u"])[0]
+        elif option == "equalised":
+            w = w * np.sqrt({"a": 2 / 6, "b": 1 / 4}[name])
+        plain = plain @ w
+    np.testing.assert_allclose(y, plain, rtol=1e-4, atol=1e-5)
+
+
+def test_spectral_and_equalised_exclude_each_other():
+    with pytest.raises(
+        ValueError, match="spectral=True and equalised=True: .*own scal"
+    ):
+        Two(True, True).init(KEY, images(2, 6), train=True)
+
+
+def test_pixel_norm_by_hand_and_at_zero():
+    # (3, 4): mean square 12.5. The 1e-8 keeps black pixels black.
+    x = jnp.array([[[[3.0, 4.0], [0.0, 0.0]]]])
+    y, grads = jax.value_and_grad(lambda x: PixelNorm().apply({}, x)[0, 0, 1, 0])(x)
+    assert y == 0 and np.isfinite(grads).all()
+    y = PixelNorm().apply({}, x)
+    np.testing.assert_allclose(
+        y[0, 0], [[3 / np.sqrt(12.5), 4 / np.sqrt(12.5)], [0, 0]], rtol=1e-6
+    )
+    # Of a few channels, the mean and not the sum: unit mean square, not unit length.
+    h = images(4, 3, 3, 5)
+    np.testing.assert_allclose((PixelNorm().apply({}, h) ** 2).mean(-1), 1, rtol=1e-5)
+    half = PixelNorm().apply({}, jnp.asarray(h, jnp.bfloat16))
+    assert half.dtype == jnp.bfloat16
+    np.testing.assert_allclose(
+        np.float32(half), PixelNorm().apply({}, h), rtol=2**-6, atol=1e-3
+    )
+
+
+class Normed(nn.Module):
+    norm: str | None
+    n_reference: int = 2
+    dtype: type = jnp.float32
+
+    @nn.compact
+    def __call__(self, x, label, *, train):
+        known = ("batch", "pixel", "virtual")
+        constant = nn.initializers.constant(3.0)
+        make = norm_maker(self, known, train, scale_init=constant)
+        return make(x, "norm0")
+
+
+@pytest.mark.parametrize("norm", [None, "batch", "pixel", "virtual"])
+def test_norm_maker(norm):
+    x = images(6, 5)
+    y, variables = Normed(norm).init_with_output(KEY, x, LABEL, train=True)
+    expected = {
+        None: x,
+        "batch": 3 * normalised(x),
+        "pixel": x / np.sqrt((x**2).mean(-1, keepdims=True)),
+        "virtual": 3 * normalised(x[:2]),  # the reference examples among them
+    }[norm]
+    np.testing.assert_allclose(y[: len(expected)], expected, rtol=1e-4, atol=1e-4)
+    half = Normed(norm, dtype=jnp.bfloat16)
+    apply = functools.partial(half.apply, train=True, mutable=list(variables))
+    z, _ = jax.eval_shape(apply, variables, jnp.asarray(x, jnp.bfloat16), LABEL)
+    assert z.dtype == jnp.bfloat16
+    gains = [p for p in jax.tree.leaves(variables.get("params", {})) if np.any(p == 3)]
+    assert len(gains) == (norm in ("batch", "virtual"))
+
+
+def test_unknown_norms():
+    with pytest.raises(
+        ValueError, match="norm, if not None: 'pixle' is not one of batch, pixel, virt"
+    ):
+        Normed("pixle").init(KEY, images(6, 5), LABEL, train=True)

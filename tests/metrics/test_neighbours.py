@@ -144,6 +144,72 @@ def test_nnfs_and_thresholds_pair_by_pair():
     np.testing.assert_array_equal(indices, between.argmin(axis=0))
 
 
+TOGETHER = {
+    "precision_recall": {"k": 3},
+    "nearest": {},
+    "nnfs": {},
+    "threshold_precision_recall": {},
+    "density_coverage": {"k": 5},
+}
+
+
+def one_by_one(real, fake):
+    found = neighbours.threshold_precision_recall(
+        real, fake, np.percentile(neighbours.radii(real, 5), 90)
+    )
+    return {
+        "precision_recall": neighbours.precision_recall(real, fake, k=3),
+        "density_coverage": neighbours.density_coverage(real, fake, k=5),
+        "threshold_precision_recall": found,
+        "nnfs": neighbours.nnfs(real, fake),
+        "nearest": neighbours.nearest(fake, real),
+    }
+
+
+@pytest.mark.parametrize("kind", ["apart", "tied", "copies"])
+def test_together_they_are_exactly_what_they_are_alone(kind, monkeypatch):
+    real, fake = features(300, 1), features(200, 2, scale=1.1)
+    if kind == "tied":
+        real, fake = np.round(real), np.round(fake)
+    if kind == "copies":
+        fake = np.concatenate([real[40:0:-1], fake, real[:9]])
+    monkeypatch.setattr(neighbours, "ROWS", 64)
+    alone = one_by_one(real, fake)
+    found = neighbours.together(real, fake, **TOGETHER)
+    assert list(found) == list(TOGETHER)
+    tau = found["threshold_precision_recall"].pop("delta")
+    within = np.sort(np.linalg.norm(real[:, None] - real, axis=-1), axis=1)[:, 5]
+    assert tau == pytest.approx(np.percentile(within, 90), rel=1e-12)
+    for x, y in zip(found.pop("nearest"), alone.pop("nearest"), strict=True):
+        np.testing.assert_array_equal(x, y)
+    assert found == alone
+    # Another k or delta is seen.
+    other = TOGETHER | {"precision_recall": {"k": 4}}
+    other |= {"threshold_precision_recall": {"delta": 0.9 * tau}}
+    other = neighbours.together(real, fake, **other)
+    for name in ("precision_recall", "threshold_precision_recall"):
+        assert other[name] != found[name]
+
+
+def test_together_each_distance_is_computed_once(monkeypatch):
+    real, fake = features(300, 1), features(200, 2)
+    made, blocks = [], neighbours._blocks
+
+    def counted(x, y):
+        made.append((len(x), len(y)))
+        return blocks(x, y)
+
+    monkeypatch.setattr(neighbours, "_blocks", counted)
+    neighbours.together(real, fake, **TOGETHER)
+    assert sorted(made) == [(200, 200), (200, 300), (300, 300)]
+    made.clear()
+    neighbours.nearest(fake, real)
+    assert made == [(200, 300)]
+    made.clear()
+    one_by_one(real, fake)
+    assert len(made) == 10
+
+
 def test_copies_and_ties(monkeypatch):
     # A copy of the real features: every closed ball holds its centre, and is reached
     # by its k-th neighbour; of the open balls of radius r_k, each holds its centre and
@@ -248,6 +314,8 @@ def test_what_is_refused():
     for delta in (-1, np.nan):
         with pytest.raises(ValueError, match="must not be negative"):
             neighbours.threshold_precision_recall(real, fake, delta)
+    with pytest.raises(ValueError, match="'nnfz' is not one of .* did you mean 'nnfs'"):
+        neighbours.together(real, fake, nnfz={})
     fake[2, 3] = np.nan
     with pytest.raises(ValueError, match="generated features: 1 of 4 rows"):
         neighbours.density_coverage(real, fake)

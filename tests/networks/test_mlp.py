@@ -66,6 +66,52 @@ def test_equations_and_features(bound, run):
     np.testing.assert_allclose(run(g, X), points, rtol=1e-4, atol=1e-6)
 
 
+def virtual(h, n):
+    """Virtual batch norm of [reference, x], by mean and mean of squares."""
+    mean, squares = h[:n].mean(0), (h[:n] ** 2).mean(0)
+    share = np.where(np.arange(len(h)) < n, 0, 1 / (n + 1))[:, None]
+    m, s = mean + share * (h - mean), squares + share * (h**2 - squares)
+    return (h - m) / np.sqrt(s - m**2 + 1e-5)
+
+
+def test_virtual_norm_and_minibatch_features_in_their_places(bound, run):
+    network = mlp.Critic((8, 6), norm="virtual", n_reference=3, minibatch="stddev")
+    d = bound(network, X, train=True)
+    p = jax.tree.map(np.float64, d.params)
+    assert set(p) == {"dense0", "dense1", "norm1", "out"}
+
+    def dense(x, name):
+        return x @ p[name]["kernel"] + p[name]["bias"]
+
+    def reference(first_too=False, with_own=False):
+        h = dense(np.concatenate([X[:3], X]), "dense0")
+        h = np.maximum(virtual(h, 3) if first_too else h, 0)
+        h = virtual(dense(h, "dense1"), 3) * p["norm1"]["scale"] + p["norm1"]["bias"]
+        h = np.maximum(h, 0)
+        deviation = np.sqrt(h[0 if with_own else 3 :].var(0) + 1e-8).mean()
+        h = np.append(h[3:], np.full((4, 1), deviation), axis=1)
+        return h[:, :-1], dense(h, "out")[:, 0]
+
+    hidden, logits = reference()
+    np.testing.assert_allclose(run(d, X), logits, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(d.features(X)["hidden1"], hidden, rtol=1e-4, atol=1e-5)
+    # The first layer normalised, or the reference part of the batch: other networks.
+    for wrong in ({"first_too": True}, {"with_own": True}):
+        assert np.abs(logits - reference(**wrong)[1]).max() > 1e-3
+
+
+def test_pixel_norm_and_equalised_kernels_in_their_places(bound, run):
+    g = bound(mlp.Generator((2,), (8, 6), norm="pixel", equalised=True), X)
+    h = X
+    for i in range(2):
+        p = g.params[f"dense{i}"]["layer"]
+        h = h @ np.asarray(p["kernel"]) * np.sqrt(2 / h.shape[1]) + p["bias"]
+        h = np.maximum(h / np.sqrt((h**2).mean(1, keepdims=True) + 1e-8), 0)
+    p = g.params["out"]["layer"]
+    y = h @ np.asarray(p["kernel"]) / np.sqrt(6) + p["bias"]
+    np.testing.assert_allclose(run(g, X), y, rtol=1e-4, atol=1e-5)
+
+
 def test_dropout_in_training_only(bound, run):
     network = mlp.Critic(widths=(64,), dropout=0.5)
     d = bound(network, X, train=True)

@@ -247,6 +247,11 @@ def test_half_precision_networks_give_float32(bound, run, network):
     [
         (SMALL_G.copy(shape=(8, 6, 3)), "2 doubling blocks .*resolution 8x6"),
         (SMALL_D.copy(pool="max"), "pool='max' is neither 'sum' nor 'mean'"),
+        (SMALL_G.copy(norm="layer"), "norm, if not None: 'layer' is not one of batch"),
+        (
+            SMALL_G.copy(condition="projection", n_classes=3, norm="pixel"),
+            "condition='projection': this network knows .'concat'",
+        ),
         (SMALL_D.copy(kernel_init="xavier"), "kernel_init: 'xavier' is not one of"),
         (SMALL_G.copy(condition="concat"), "'concat' needs data with labels"),
         (SMALL_D.copy(condition="projection", n_classes=3), "needs data with labels"),

@@ -37,7 +37,7 @@ def test_the_losses_are_those_of_the_logits(tiny, name):
     loss = adversarial.make(name)
 
     key_g, key_d = jax.random.split(KEY)
-    fake, _ = gan.generate(nets["g"], 8, None, key_g, config.latent)
+    fake, *_ = gan.generate(nets["g"], 8, None, key_g, config.latent)
     on_real, on_fake = nets["d"](batch["point"], None), nets["d"](fake, None)
 
     found, _ = game.updates[0].loss(nets, batch, KEY, state)

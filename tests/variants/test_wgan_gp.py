@@ -14,7 +14,8 @@ KEY = jax.random.key(0)
 
 
 def test_the_critic_s_loss_is_algorithm_1(tiny):
-    config = tiny("wgan_gp", "ring8", gp_weight=10.0)
+    config = tiny("wgan_gp", "ring8")
+    config.critic.penalties = ("gradient_penalty(weight=10)",)
     game = wgan_gp.build(config)
     state = jax.jit(functools.partial(core.init, game))(KEY)
     nets = core.bind(game, state, train=True)
@@ -22,7 +23,7 @@ def test_the_critic_s_loss_is_algorithm_1(tiny):
     value, out = game.updates[0].loss(nets, {"point": real}, KEY, state)
 
     key_g, _, key_gp = jax.random.split(KEY, 3)
-    fake, _ = gan.generate(nets["g"], 6, None, key_g, config.latent)
+    fake, *_ = gan.generate(nets["g"], 6, None, key_g, config.latent)
     distance = jnp.mean(nets["d"](real)) - jnp.mean(nets["d"](fake))
     terms = []
     for i, a in enumerate(jax.random.uniform(key_gp, (6, 1))):
@@ -30,8 +31,8 @@ def test_the_critic_s_loss_is_algorithm_1(tiny):
         slope = jax.grad(lambda x: nets["d"](x[None])[0])(x)
         terms.append((jnp.sqrt(jnp.sum(slope**2)) - 1) ** 2)
     penalty = jnp.mean(jnp.array(terms))
-    np.testing.assert_allclose(out.metrics["wasserstein"], distance, rtol=1e-4)
-    np.testing.assert_allclose(out.metrics["gp"], penalty, rtol=1e-4)
+    np.testing.assert_allclose(out.metrics["gap"], distance, rtol=1e-4)
+    np.testing.assert_allclose(out.metrics["gradient_penalty"], penalty, rtol=1e-4)
     np.testing.assert_allclose(value, 10 * penalty - distance, rtol=1e-4)
     assert penalty > 1e-3, "nothing is tested"
 
@@ -39,13 +40,23 @@ def test_the_critic_s_loss_is_algorithm_1(tiny):
 def test_batch_norm_in_the_critic_is_refused(tiny):
     config = tiny("wgan_gp")
     config.critic.norm = "batch"
-    with pytest.raises(ValueError, match="config.critic.norm='batch'"):
+    with pytest.raises(
+        ValueError, match="gradient_penalty is per example.*norm='batch'"
+    ):
+        wgan_gp.build(config)
+
+
+def test_it_needs_its_penalty(tiny):
+    config = tiny("wgan_gp")
+    config.critic.penalties = ("r1",)
+    with pytest.raises(ValueError, match="needs gradient_penalty"):
         wgan_gp.build(config)
 
 
 def test_the_defaults_are_the_paper_s(tiny):
     config = tiny("wgan_gp", "mnist")
-    assert (config.gp_weight, config.n_critic) == (10, 5)
+    assert config.critic.penalties == ("gradient_penalty(weight=10)",)
+    assert config.n_critic == 5
     for player in (config.generator, config.critic):
         adam = player.optimizer
         assert (adam.learning_rate, adam.b1, adam.b2) == (1e-4, 0, 0.9)

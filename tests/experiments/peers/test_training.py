@@ -108,8 +108,7 @@ def noise(game, move):
     """(z, alpha) that our move draws from KEY: see `gan.generate`, `critic_loss`."""
     gan, _, batch, peer = game
     n = len(next(iter(batch.values())))
-    penalised = move == "d" and "gp_weight" in peer.config
-    keys = jax.random.split(KEY, 3 if penalised else 2)
+    keys = jax.random.split(KEY, 3)
     z = jax.random.normal(jax.random.split(keys[0])[0], (n, peer.config.latent))
     alpha = jax.random.uniform(keys[-1], (n, 1, 1, 1)).ravel()
     return torch.tensor(np.asarray(z)), torch.tensor(np.asarray(alpha))

@@ -1,0 +1,205 @@
+"""What is compared in the laboratory of mode collapse: a base config, and its cures.
+
+A cure changes keys of the base config, named with dots. Values are those of the papers;
+where a paper says nothing of such small networks, the value is a round one that was not
+searched for. Nothing is tuned to make a cure look well.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from gans import names
+
+Cure = dict[str, Any]
+
+POINTS = ("ring8", "grid25")
+STACKED = ("stacked:digits", "stacked:tfds:mnist")
+
+# Hours on two cores: they are not of `all`, and are run if they are named.
+SLOW = ("minibatch_discrimination",)
+
+# --- the base: a plain GAN in a setting in which it loses modes ----------------------
+
+
+def base(data: str) -> ConfigDict:
+    """Returns the config of the plain GAN for `data`; raises ValueError if unknown.
+
+    It has no average of the generator: samples are those of its last weights.
+    """
+    names.check(data, (*POINTS, *STACKED), "--data")
+    from configs import dcgan, gan, presets
+
+    if data in POINTS:
+        config = gan.get_config(data)
+        config.latent = 2
+        config.batch_size = 128
+        config.steps = 5_000
+        config.steps_per_call = 500
+        adam = presets.adam(1e-3, 0.5, 0.999)
+    else:
+        config = dcgan.get_config("digits").copy_and_resolve_references()
+        config.data, config.channels = data, 3
+        config.generator.widths = (64, 32, 16)
+        config.generator.norm = "batch"
+        config.critic.layers = ((16, 4, 2), (32, 4, 2), (64, 3, 1))
+        config.critic.dropout = 0.0
+        config.batch_size = 64
+        config.steps = 2_000
+        config.steps_per_call = 50
+        adam = presets.adam(2e-4, 0.5, 0.999)
+    config.ema = 0.0
+    for player in (config.generator, config.critic):
+        player.optimizer = adam
+    return config
+
+
+# --- the cures -----------------------------------------------------------------------
+
+
+def table(config: ConfigDict) -> dict[str, Cure]:
+    """Returns the cures of a base config, by name; "base" is none.
+
+    Weights that are not named are the papers' (see gans/stabilisers.py). What papers
+    count in epochs is a share of the run here: of config.steps. A step is one real
+    batch: with n_critic 5 the generator moves a fifth as often as in the base.
+    """
+    points, steps = config.data in POINTS, config.steps
+    rate = config.generator.optimizer.learning_rate
+    # In the plane 0.1, as in WGAN-GP's own code, for distances of several units.
+    weight = 0.1 if points else 10
+    cures = {
+        "base": {},
+        # Losses.
+        "minimax": {"loss": "minimax"},  # 1406.2661, equation 1
+        "least_squares": {"loss": "least_squares"},  # 1611.04076
+        "hinge": {"loss": "hinge"},  # 1705.02894
+        "relativistic_average": {"loss": "relativistic_average"},  # 1807.00734
+        "relativistic_pairing": {"loss": "relativistic_pairing"},
+        "label_smoothing": {"loss": "non_saturating(smooth_real=0.1)"},  # 1606.03498
+        "label_flip": {"label_flip": 0.05},
+        # 2002.06224: down to half of the batch, which takes 69 intervals.
+        "top_k": {
+            "top_k": f"top_k(share=0.5, gamma=0.99, interval={max(steps // 100, 1)})"
+        },
+        # Wasserstein distances, with their papers' optimisers.
+        "wgan": {  # 1701.07875
+            "loss": "wasserstein",
+            "n_critic": 5,
+            "generator.optimizer": rmsprop(5e-5),
+            "critic.optimizer": rmsprop(5e-5, clip=0.01),
+        },
+        "wgan_gp": {  # 1704.00028
+            "loss": "wasserstein",
+            "n_critic": 5,
+            "critic.penalties": (f"gradient_penalty(weight={weight})",),
+            **adam(1e-4, 0.0, 0.9),
+        },
+        "clip_singular": {  # 1611.06624
+            "loss": "wasserstein",
+            "generator.optimizer": rmsprop(5e-5),
+            "critic.optimizer": rmsprop(5e-5, clip_singular=1.0),
+        },
+        # Penalties of the critic, of the generator, or of both.
+        "gradient_penalty": {
+            "critic.penalties": (f"gradient_penalty(weight={weight})",)
+        },
+        "gradient_penalty_one_sided": {
+            "critic.penalties": (f"gradient_penalty(weight={weight}, one_sided=True)",)
+        },
+        "dragan": {"critic.penalties": ("dragan",)},  # 1705.07215
+        "r1": {"critic.penalties": ("r1",)},  # 1801.04406
+        "r2": {"critic.penalties": ("r2",)},
+        "zero_centred": {"critic.penalties": ("zero_centred",)},  # 1902.03984
+        "r3gan": {  # 2501.05441: its loss and its penalties
+            "loss": "relativistic_pairing",
+            "critic.penalties": ("r1(weight=1)", "r2(weight=1)"),
+        },
+        "lecam": {"critic.penalties": ("lecam",)},  # 2104.03310
+        "latent_consistency": {  # 2002.04724
+            "critic.penalties": ("latent_consistency",),
+            "generator.penalties": ("latent_diversity",),
+        },
+        "orthogonal": {  # 1809.11096
+            "critic.penalties": ("orthogonal",),
+            "generator.penalties": ("orthogonal",),
+        },
+        "historical": {  # 1606.03498
+            "critic.penalties": ("historical",),
+            "generator.penalties": ("historical",),
+        },
+        # In place of the generator's loss: 1606.03498, 1904.02762.
+        "feature_matching": {"generator.penalties": ("feature_matching",)},
+        "moment_matching": {"generator.penalties": ("feature_matching(moments=2)",)},
+        # Networks.
+        "minibatch_stddev": {"critic.minibatch": "stddev"},  # 1710.10196
+        "minibatch_discrimination": {
+            "critic.minibatch": "discrimination"
+        },  # 1606.03498
+        "critic_batch_norm": {"critic.norm": "batch"},  # 1511.06434
+        "virtual_batch_norm": {"generator.norm": "virtual"},  # 1606.03498
+        "pixel_norm": {"generator.norm": "pixel"},  # 1710.10196
+        "spectral": {"critic.spectral": True},  # 1802.05957
+        "equalised": {"critic.equalised": True, "generator.equalised": True},
+        "dropout": {"critic.dropout": 0.3},
+        # Inputs of the critic: noise that is gone after half of the run, 1701.04862.
+        "instance_noise": {
+            "augment": (f"instance_noise(sigma=0.1, stop={max(steps // 2, 1)})",)
+        },
+        # Optimisers.
+        "ttur": {
+            "generator.optimizer.learning_rate": rate / 4
+        },  # 1:4, as in 1805.08318
+        "n_critic": {"n_critic": 5},
+        "b1_zero": {"generator.optimizer.b1": 0.0, "critic.optimizer.b1": 0.0},
+        "linear_decay": {
+            "generator.optimizer.schedule": "linear",
+            "critic.optimizer.schedule": "linear",
+        },
+        "ema": {"ema": 0.999},
+    }
+    if points:
+        return cures | {"generator_batch_norm": {"generator.norm": "batch"}}
+    return cures | {
+        "no_batch_norm": {"generator.norm": None},
+        "consistency": {"critic.penalties": ("consistency",)},  # 1910.12027
+        "balanced_consistency": {"critic.penalties": ("balanced_consistency",)},
+        "diff_augment": {"augment": ("diff_augment(policy='translation')",)},
+    }
+
+
+def adam(learning_rate: float, b1: float, b2: float) -> Cure:
+    """Other values for both players' Adam."""
+    values = {"learning_rate": learning_rate, "b1": b1, "b2": b2}
+    return {
+        f"{player}.optimizer.{key}": value
+        for player in ("generator", "critic")
+        for key, value in values.items()
+    }
+
+
+def rmsprop(learning_rate: float, **options) -> dict[str, Any]:
+    """Another optimiser for one player."""
+    return {"name": "rmsprop", "learning_rate": learning_rate, "decay": 0.99, **options}
+
+
+def apply(config: ConfigDict, cure: Cure) -> ConfigDict:
+    """Returns a copy of `config` with a cure.
+
+    A network's options may be new to it; other keys must be there. Raises ValueError,
+    with the nearest key, if they are not.
+    """
+    config = config.copy_and_resolve_references()
+    for key, value in cure.items():
+        *path, last = key.split(".")
+        place = config
+        for name in path:
+            names.check(name, place, f"cure {key}")
+            place = place[name]
+        if path != ["generator"] and path != ["critic"] and path[1:] != ["optimizer"]:
+            names.check(last, place, f"cure {key}")
+        with place.unlocked(), place.ignore_type():
+            place[last] = value
+    return config

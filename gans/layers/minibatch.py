@@ -1,0 +1,85 @@
+"""Features of a whole batch, by which a critic sees that its examples are alike."""
+
+import jax.numpy as jnp
+from flax import linen as nn
+from jax import Array
+
+from gans.names import check
+
+
+class MinibatchStdDev(nn.Module):
+    """x [B, N] -> [B, N + 1], or [B, H, W, C] -> [B, H, W, C + 1]: one constant more.
+
+    Section 3 of arXiv 1710.10196: the standard deviation over the batch of each feature
+    at each position, averaged over features and positions. 1e-8 is added to the
+    variances, as in the authors' code, so that equal examples have derivatives.
+
+    `group`: None takes the whole batch, as the paper says. In the authors' code it is
+    4: then B / group groups, of every (B / group)-th example each, have a constant of
+    their own; a smaller batch is one group.
+
+    Raises ValueError if `group` does not divide a larger B.
+    """
+
+    group: int | None = None
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        b = len(x)
+        group = min(self.group or b, b)
+        if b % group:
+            raise ValueError(f"MinibatchStdDev: group={group} does not divide {b}")
+        h = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+        variance = h.reshape(group, b // group, -1).var(axis=0)
+        constants = jnp.sqrt(variance + 1e-8).mean(axis=1)  # [B / group]
+        constants = jnp.tile(constants, group).reshape(b, *(1,) * (x.ndim - 1))
+        more = jnp.broadcast_to(constants, (*x.shape[:-1], 1))
+        return jnp.concatenate([x, more.astype(x.dtype)], axis=-1)
+
+
+class MinibatchDiscrimination(nn.Module):
+    """x [B, N] -> [B, N + n_kernels], how close the other examples are to each.
+
+    Section 3.2 of arXiv 1606.03498: a tensor T [N, n_kernels, n_dims] makes of each
+    example n_kernels rows; for each of them the sum over the other examples j of
+    exp(-|row_i - row_j|_1). The paper's sum has j = i in it, a constant 1, which the
+    authors' code leaves out, as here. Deviation: their code normalises the columns of T
+    and adds a bias; here T starts with columns of norm about 1.
+    """
+
+    n_kernels: int = 100
+    n_dims: int = 5
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        init = nn.initializers.variance_scaling(
+            1.0, "fan_in", "normal", in_axis=0, out_axis=(1, 2)
+        )
+        shape = (x.shape[-1], self.n_kernels, self.n_dims)
+        t = self.param("tensor", init, shape).astype(x.dtype)
+        rows = jnp.einsum("bn,nkd->bkd", x, t)
+        rows = rows.astype(jnp.promote_types(x.dtype, jnp.float32))
+        apart = rows[:, None] - rows[None]
+        # |apart| with derivative 0 at 0: that of jnp.abs is 1, which would push equal
+        # examples by their place in the batch.
+        distance = (apart * jnp.sign(apart)).sum(axis=-1)  # [B, B, n_kernels]
+        near = jnp.exp(-distance)
+        others = 1 - jnp.eye(len(x), dtype=near.dtype)
+        closeness = jnp.einsum("ij,ijk->ik", others, near)
+        return jnp.concatenate([x, closeness.astype(x.dtype)], axis=-1)
+
+
+MINIBATCH = {"stddev": MinibatchStdDev, "discrimination": MinibatchDiscrimination}
+
+
+def with_minibatch(x: Array, minibatch: str | None) -> Array:
+    """x [B, N] -> [B, N + M], the features of the layer of that name appended.
+
+    x itself for None. Call it inside a compact module: it makes the layer of that name.
+
+    Raises ValueError for an unknown name.
+    """
+    if minibatch is None:
+        return x
+    check(minibatch, MINIBATCH, "minibatch, if not None")
+    return MINIBATCH[minibatch](name=minibatch)(x)

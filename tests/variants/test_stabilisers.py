@@ -1,0 +1,150 @@
+"""Every variant with every cure: it steps, and goes on from a checkpoint to the bit.
+
+    python -m pytest tests/variants/test_stabilisers.py --all-pairs
+
+tries all pairs; without the flag each cure meets one variant.
+"""
+
+import functools
+import importlib
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from experiments import cures
+from experiments.checkpoint import Checkpoints
+from gans import core
+
+ROOT = pathlib.Path(__file__).parent.parent.parent
+VARIANTS = sorted(
+    p.stem for p in (ROOT / "gans" / "variants").glob("*.py") if p.stem != "__init__"
+)
+KEY = jax.random.key(3)
+# Beside those of the laboratory: lazy terms, and what is made for images.
+MORE = {
+    "lazy_r1": {"critic.penalties": ("gradient_penalty", "r1(weight=1, every=2)")},
+    "lazy_generator": {"generator.penalties": ("orthogonal(every=2)",)},
+    "ada": {"augment": ("ada(kimg=0.01, interval=1)",)},
+    "two_augments": {"augment": ("diff_augment", "instance_noise(sigma=0.1)")},
+    "latent_diversity": {"generator.penalties": ("latent_diversity",)},
+    "moment_matching": {
+        "generator.penalties": ("feature_matching(moments=2, alone=False)",)
+    },
+    "half_life": {"ema_half_life": 10},
+    "n_critic_changes": {"n_critic_changes": ((1, 2), (3, 1))},
+    "adamw": {
+        "critic.optimizer": {"name": "adamw", "learning_rate": 1e-4, "warmup": 2}
+    },
+    "both_labels_smooth": {"loss": "minimax(smooth_real=0.1, smooth_fake=0.1)"},
+    "plain_orthogonal": {"critic.penalties": ("orthogonal(off_diagonal=False)",)},
+}
+
+
+def with_cure(tiny, variant, cure):
+    config = tiny(variant, "digits")
+    changes = dict((cures.table(config) | MORE)[cure])
+    if variant == "wgan_gp" and "critic.penalties" in changes:
+        own = ("gradient_penalty", *changes["critic.penalties"])
+        others = [x for x in own[1:] if not x.startswith("gradient_penalty")]
+        changes["critic.penalties"] = tuple(own[:1] + tuple(others))
+    config = cures.apply(config, changes)
+    for player in (config.generator, config.critic):
+        if player.get("norm") == "virtual":
+            player.n_reference = 4
+    return config
+
+
+def refusal(config):
+    """Why the pair cannot be, in the words of the error; None where it can."""
+    critic, generator = config.critic, config.generator
+    if config.variant in ("sngan", "sagan") and not critic.spectral:
+        return "spectral"
+    for player in (critic, generator):
+        if player.optimizer.name == "rmsprop" and "b1" in player.optimizer:
+            return "option of optimizer rmsprop: 'b1'"
+        if player.spectral and player.equalised:
+            return "equalised"
+        if player.equalised and "clip" in player.optimizer:
+            return "equalised kernels"
+        conditional = player.get("condition") == "projection"
+        if (
+            conditional
+            and player.get("norm", "batch") != "batch"
+            and player is generator
+        ):
+            return "condition|norm"
+        if player.get("condition") and player.get("norm") == "virtual":
+            return "condition"
+    if critic.network == "resnet" and "norm" in critic:
+        return "has no such slot: 'norm'"
+    mixes = critic.get("norm") == "batch" or critic.minibatch
+    slopes = ("gradient_penalty", "dragan", "r1", "r2", "zero_centred")
+    if mixes and any(spec.startswith(slopes) for spec in critic.penalties):
+        return "per example"
+    return None
+
+
+def pairs(sampled):
+    """(variant, cure): all; or each cure once, every other time with the quickest."""
+    config = importlib.import_module("configs.dcgan").get_config("digits")
+    known = [*cures.table(config), *MORE]
+    if not sampled:
+        return [(variant, cure) for variant in VARIANTS for cure in known]
+    others = [v for v in VARIANTS if v != "gan"]
+    return [
+        ("gan" if i % 2 else others[i // 2 % len(others)], cure)
+        for i, cure in enumerate(known)
+    ]
+
+
+def pytest_generate_tests(metafunc):
+    if "cure" in metafunc.fixturenames:
+        chosen = pairs(sampled=not metafunc.config.getoption("--all-pairs"))
+        metafunc.parametrize("variant, cure", chosen, ids=map("-".join, chosen))
+
+
+def batch_of(config, i):
+    key = jax.random.key(i)
+    x = jnp.tanh(jax.random.normal(key, (config.batch_size, *config.shape)))
+    label = jax.random.randint(key, (config.batch_size,), 0, config.n_classes)
+    return {"image": x, "label": label}
+
+
+def equal(a, b):
+    assert jax.tree.structure(a) == jax.tree.structure(b)
+    pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+    return all(  # metrics of moves that were not due are NaN
+        x.dtype == y.dtype and np.array_equal(x, y, equal_nan=True) for x, y in pairs
+    )
+
+
+def test_a_pair_steps_and_resumes(tiny, variant, cure, tmp_path):
+    config = with_cure(tiny, variant, cure)
+    reason = refusal(config)
+    build = importlib.import_module(f"gans.variants.{variant}").build
+    if reason is not None:
+        with pytest.raises(ValueError, match=reason):
+            gan = build(config)
+            jax.eval_shape(functools.partial(core.init, gan), KEY)
+        return
+    gan = build(config)
+    state = jax.jit(functools.partial(core.init, gan))(KEY)
+    step = jax.jit(core.make_step(gan))
+    for i in range(2):
+        state, metrics = step(state, batch_of(config, i), KEY)
+    assert np.isfinite(metrics["d/loss"]), metrics
+    for leaf in jax.tree.leaves(state):
+        assert np.isfinite(leaf).all()
+
+    checkpoints = Checkpoints(tmp_path, keep=1)
+    checkpoints.save(2, state, {"stream": 0})
+    checkpoints.close()
+    template = jax.eval_shape(functools.partial(core.init, gan), KEY)
+    restored, _ = Checkpoints(tmp_path, keep=1).restore(template)
+    found = [step(x, batch_of(config, 2), KEY) for x in (state, restored)]
+    assert equal(*found)
+    assert not equal(found[0][0].params, state.params)
+    assert step._cache_size() <= 2, "compiled again for each step"
