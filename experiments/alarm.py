@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 PATIENCE = 3  # lines of the log in a row that must agree
-GRACE = 100  # steps: an untrained generator's samples may all be nearly the same
+GRACE = 100  # steps before anything is judged
+YOUTH = 1000  # steps in which the samples may have begun nearly all the same
 
 LEAST_DIVERSITY = 0.1  # of that of real data
 DEAD = 1e-8  # a gradient norm
@@ -50,7 +51,9 @@ class Alarm:
     time after PATIENCE lines that agree, so that a figure which wavers about its
     threshold says nothing. Figures that a line does not have are passed over.
 
-    Nothing is judged, nor counted among the usual norms, before step GRACE.
+    Nothing is judged, nor counted among the usual norms, before step GRACE; and samples
+    that have not been diverse yet have until step YOUTH, as many a generator begins
+    with them nearly all the same.
 
     Attributes:
       said: all that was said, [{"step": int, "message": str}].
@@ -60,6 +63,7 @@ class Alarm:
         self.said: list[dict[str, Any]] = []
         self._wrong = dict.fromkeys(HINTS, False)
         self._against = dict.fromkeys(HINTS, 0)  # lines in a row that disagree
+        self._diverse = False  # the samples, ever
         self._alive = {"d/grad_norm": [], "g/grad_norm": []}  # norms, sorted
 
     def __call__(self, step: int, means: dict[str, float | None]) -> list[str]:
@@ -69,7 +73,7 @@ class Alarm:
         figures = {
             name: x for name, x in means.items() if x is not None and math.isfinite(x)
         }
-        found = self._judge(figures)
+        found = self._judge(step, figures)
         self._remember(figures, found)
         messages = []
         for what, (wrong, shown) in found.items():
@@ -85,13 +89,14 @@ class Alarm:
         self.said += [{"step": step, "message": message} for message in messages]
         return messages
 
-    def _judge(self, figures):
+    def _judge(self, step, figures):
         """{what: (whether it is wrong, the figures)}, where all figures are known."""
         found = {}
         if "d/diversity" in figures:
             x, least = figures["d/diversity"], LEAST_DIVERSITY
             shown = f"d/diversity is {x:.3g} of the real data's (threshold {least})"
-            found[COLLAPSE] = x < least, shown
+            self._diverse |= x >= least
+            found[COLLAPSE] = x < least and (self._diverse or step >= YOUTH), shown
         for what, name in ((CRITIC, "d/grad_norm"), (GENERATOR, "g/grad_norm")):
             if name in figures:
                 x, floor = figures[name], self._floor(name, DYING)

@@ -1,14 +1,16 @@
 """How fast: training steps of configs, or the convolutions in them, against PyTorch.
 
     python -m experiments.benchmark [--config=configs/NAME.py[:PRESET] ...]
-        [--against=torch] [--layers] [--batch_size=N] [--rounds=9] [--out=FILE]
+        [--against=torch] [--layers] [--cures] [--batch_size=N] [--rounds=9]
+        [--out=FILE]
 
 Times the compiled step of each config (by default the five of README's table) on data
 that is in memory already, one row a contestant: compile seconds, ms per step (median,
 and quartiles), images/s, peak memory. With `--against=torch` (extra `peers`) the same
 GAN in PyTorch takes turns with it, each in its own process: in both memory formats,
 with the C allocator as it is and with that of `experiments/process.py`, and compiled.
-On a GPU also in bfloat16. `--layers` times each convolution of the step on its own.
+On a GPU also in bfloat16. `--layers` times each convolution of the step on its own,
+`--cures` the step with each stabiliser.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from pathlib import Path
 from absl import app, flags
 
 from experiments import config as configs
-from experiments import layer_race
+from experiments import cure_race, layer_race
 from experiments.race import Contestant, Result, Runner, race
 
 CONFIGS = (
@@ -317,22 +319,29 @@ def main(argv):
     show = _tell if sys.stderr.isatty() else (lambda line: None)
     report = {"hardware": hardware(), "configs": []}
     try:
-        for spec in values.config or CONFIGS:
+        for spec in values.config or ([cure_race.SPEC] if values.cures else CONFIGS):
             options = {
                 "against": values.against,
                 "batch_size": values.batch_size,
                 "rounds": values.rounds,
                 "tell": lambda line, spec=spec: show(f"{spec}: {line}"),
             }
-            if values.layers:
+            if values.layers or values.cures:
                 del options["batch_size"]
                 config = prepare(spec, values.batch_size)
-                found = layer_race.benchmark(config, turn=0.1, **options)
+                if values.cures:
+                    del options["against"]
+                    found = cure_race.benchmark(config, turn=0.5, **options)
+                else:
+                    found = layer_race.benchmark(config, turn=0.1, **options)
                 found = {"config": spec, "batch_size": config.batch_size, **found}
             else:
                 found = benchmark(spec, **options)
             show("")
-            print((layer_race.table if values.layers else table)(found), flush=True)
+            text = table
+            if values.layers or values.cures:
+                text = cure_race.shown if values.cures else layer_race.table
+            print(text(found), flush=True)
             report["configs"].append(found)
             if values.out:
                 Path(values.out).write_text(json.dumps(report, indent=1) + "\n")
@@ -349,6 +358,7 @@ if __name__ == "__main__":
     flags.DEFINE_multi_string("config", [], "PATH.py[:PRESET]; may be repeated.")
     flags.DEFINE_enum("against", None, ["torch"], "What to compare with.")
     flags.DEFINE_boolean("layers", False, "Each convolution of the step on its own.")
+    flags.DEFINE_boolean("cures", False, "The step with each stabiliser.")
     flags.DEFINE_integer("batch_size", None, "Instead of the configs'.")
     flags.DEFINE_integer("rounds", 9, "Turns of each contestant.", lower_bound=1)
     flags.DEFINE_string("out", None, "A JSON file with every sample.")

@@ -33,6 +33,7 @@ def write(
     checkpoint: int | None = None,
     interpolate: int | None = None,
     batch_size: int = 64,
+    recalibrate: bool = False,
 ) -> str:
     """Draws samples by the averaged weights of a checkpoint; returns where they are.
 
@@ -45,6 +46,7 @@ def write(
       checkpoint: its step; by default the last one.
       interpolate: images in a row, on the great circle between two latents.
       batch_size: how many are made at once.
+      recalibrate: see `restore`.
 
     Raises FileNotFoundError if there is no such run or no checkpoint, CheckpointError
     if there is none of that step, FileExistsError if `out` is a folder with PNGs,
@@ -77,7 +79,7 @@ def write(
         )
     gan = configs.build(config)
     inputs = _inputs(gan, config, jax.random.key(seed), n, label, interpolate)
-    state = restore(gan, folder, checkpoint)
+    state = restore(gan, folder, checkpoint, recalibrate=recalibrate)
     if out is None:
         out = folder / "samples" / f"drawn_{int(state.step):08d}.png"
     out = pathlib.Path(out)
@@ -168,8 +170,11 @@ def config_of(folder: pathlib.Path):
     return configs.from_json((folder / "config.json").read_text())
 
 
-def restore(gan, folder: pathlib.Path, step: int | None):
+def restore(gan, folder: pathlib.Path, step: int | None, *, recalibrate: bool = False):
     """Returns the state of a run's checkpoint, on the device; by default the last.
+
+    With `recalibrate` the averaged generator gets batch statistics of its own, from 100
+    passes of 256 samples (see `core.recalibrate`).
 
     Raises FileNotFoundError if there is none, CheckpointError if it cannot be read.
     """
@@ -182,7 +187,11 @@ def restore(gan, folder: pathlib.Path, step: int | None):
     restored = Checkpoints(folder, keep=None).restore(template, step)
     if restored is None:
         raise FileNotFoundError(f"--workdir={folder}: no checkpoint there yet")
-    return jax.device_put(restored[0])
+    state = jax.device_put(restored[0])
+    if not recalibrate:
+        return state
+    afresh = jax.jit(functools.partial(core.recalibrate, gan, n=100, batch=256))
+    return afresh(state, jax.random.key(0))
 
 
 def _batches(sample, state, inputs, batch_size) -> Iterator[np.ndarray]:
@@ -243,6 +252,7 @@ def main(_):
             checkpoint=values.checkpoint,
             interpolate=values.interpolate,
             batch_size=values.batch_size,
+            recalibrate=values.recalibrate,
         )
     except (ValueError, OSError, CheckpointError) as error:
         sys.exit(f"error: {error}")
@@ -260,4 +270,5 @@ if __name__ == "__main__":
     flags.DEFINE_integer("checkpoint", None, "Step of the checkpoint; the last one.")
     flags.DEFINE_integer("interpolate", None, "Images in a row between two latents.")
     flags.DEFINE_integer("batch_size", 64, "Samples made at once.")
+    flags.DEFINE_boolean("recalibrate", False, "Batch statistics of the average's own.")
     app.run(main)

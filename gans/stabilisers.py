@@ -15,7 +15,7 @@ from jax import Array
 
 from gans import augment, names
 from gans.core import Bound, State
-from gans.losses import matching, penalties
+from gans.losses import matching, penalties, regularisers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -168,7 +168,7 @@ def lecam(weight: float = 0.3, decay: float = 0.99) -> Term:
 
     def value(m):
         means = _kept(m, "lecam")
-        return penalties.lecam(m.on_real, m.on_fake, means["real"], means["fake"])
+        return regularisers.lecam(m.on_real, m.on_fake, means["real"], means["fake"])
 
     def remember(m):
         new = {"real": jnp.mean(m.on_real), "fake": jnp.mean(m.on_fake)}
@@ -191,7 +191,7 @@ def consistency(weight: float = 10.0, policy: str = "translation") -> Term:
 
     def value(m):
         moved = transform.apply(m.real, m.key, m.state.step)
-        return penalties.consistency(m.critic, m.real, moved)
+        return regularisers.consistency(m.critic, m.real, moved)
 
     return Term("", value, weight)
 
@@ -204,7 +204,7 @@ def balanced_consistency(weight: float = 10.0, policy: str = "translation") -> T
         keys = jax.random.split(m.key)
         pairs = zip((m.real, m.fake), keys, strict=True)
         return sum(
-            penalties.consistency(m.critic, x, transform.apply(x, key, m.state.step))
+            regularisers.consistency(m.critic, x, transform.apply(x, key, m.state.step))
             for x, key in pairs
         )
 
@@ -215,7 +215,7 @@ def latent_consistency(weight: float = 5.0, sigma: float = 0.07) -> Term:
     """zCR's critic, arXiv 2002.04724, algorithm 2: of G(z) and G(z + noise)."""
 
     def value(m):
-        return penalties.consistency(m.critic, m.fake, _neighbours(m, sigma))
+        return regularisers.consistency(m.critic, m.fake, _neighbours(m, sigma))
 
     return Term("", value, weight)
 
@@ -224,7 +224,7 @@ def latent_diversity(weight: float = 0.5, sigma: float = 0.07) -> Term:
     """zCR's generator, arXiv 2002.04724, algorithm 2: G(z) and G(z + noise) apart."""
 
     def value(m):
-        return penalties.latent_diversity(m.fake, _neighbours(m, sigma))
+        return regularisers.latent_diversity(m.fake, _neighbours(m, sigma))
 
     return Term("", value, weight)
 
@@ -241,7 +241,7 @@ def orthogonal(weight: float = 1e-4, off_diagonal: bool = True) -> Term:
     """BigGAN's, arXiv 1809.11096, equation 4; or all of W^T W - I, arXiv 1609.07093."""
     return Term(
         "",
-        lambda m: penalties.orthogonal(
+        lambda m: regularisers.orthogonal(
             m.nets[m.player].params, off_diagonal=off_diagonal
         ),
         weight,
@@ -256,11 +256,11 @@ def historical(weight: float = 1.0) -> Term:
 
     def value(m):
         mean = _kept(m, "historical")["mean"]
-        return penalties.historical(m.nets[m.player].params, mean)
+        return regularisers.historical(m.nets[m.player].params, mean)
 
     def remember(m):
         kept, now = _kept(m, "historical"), m.nets[m.player].params
-        mean = penalties.running_mean(kept["mean"], now, kept["n"])
+        mean = regularisers.running_mean(kept["mean"], now, kept["n"])
         return {"mean": mean, "n": kept["n"] + 1}
 
     def first(params):

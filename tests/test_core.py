@@ -217,6 +217,28 @@ def test_a_frozen_network_stays_and_is_no_constant_of_the_program():
         dataclasses.replace(gan, updates=(Update("f", ("f",), loss),))
 
 
+def test_aux_may_be_made_of_the_first_parameters():
+    first = {"twice": lambda params: jax.tree.map(lambda x: 2 * x, params["d"])}
+    state = jax.jit(functools.partial(core.init, game(aux=first)))(KEY)
+    kernel = state.params["d"]["Dense_0"]["kernel"]
+    np.testing.assert_array_equal(state.aux["twice"]["Dense_0"]["kernel"], 2 * kernel)
+
+
+def test_the_norm_of_the_gradient_is_logged():
+    """Of w in the mean of w x: the mean of x, here 2; of a move of nothing, 0."""
+    loss = lambda nets, batch, key, state: (nets["s"](batch["x"]).mean(), Out())  # noqa: E731
+    none = lambda nets, batch, key, state: (jnp.zeros(()), Out())  # noqa: E731
+    gan = game(
+        nets={"s": net(Scale())},
+        updates=(Update("s", ("s",), loss), Update("look", (), none)),
+    )
+    state = core.init(gan, KEY)
+    batch = {"x": jnp.array([[1.0], [3.0]])}
+    _, metrics = core.make_step(gan)(state, batch, KEY)
+    np.testing.assert_allclose(metrics["s/grad_norm"], 2.0, rtol=1e-6)
+    assert metrics["look/grad_norm"] == 0
+
+
 def test_an_image_pool_in_aux():
     """The critic sees fakes of the step before, which the pool hands on."""
 
@@ -404,6 +426,30 @@ def test_the_average_takes_parameters_and_batch_statistics(n_critic):
         gan.nets["g"].module, average["params"], state.stats["g"], train=False
     )(inputs["z"])
     assert not np.allclose(drawn, wrong, rtol=1e-4, atol=1e-5)
+
+
+def test_recalibrated_statistics_are_those_of_the_averaged_weights():
+    gan = game(norm=True, ema=0.9)
+    state = core.init(gan, KEY)
+    moved = jax.tree.map(lambda x: x + 3, state.params["g"])
+    average = {**state.ema["g"], "params": moved}
+    state = state.replace(ema={"g": average})
+    again = jax.jit(functools.partial(core.recalibrate, gan, n=200, batch=512))
+    found = again(state, KEY)
+    assert found.params is not None and "d" not in found.ema
+    # The hidden layer of z ~ N(0, 1) has mean b and variance w^2.
+    dense = moved["Dense_0"]
+    stats = found.ema["g"]["stats"]["batch_stats"]["BatchNorm_0"]
+    np.testing.assert_allclose(stats["mean"], dense["bias"], atol=0.15)
+    np.testing.assert_allclose(stats["var"], dense["kernel"][0] ** 2, rtol=0.05)
+    for name in ("params", "opt", "stats"):
+        for a, b in zip(
+            jax.tree.leaves(getattr(found, name)),
+            jax.tree.leaves(getattr(state, name)),
+            strict=True,
+        ):
+            np.testing.assert_array_equal(a, b)
+    assert np.abs(average["stats"]["batch_stats"]["BatchNorm_0"]["mean"]).max() == 0
 
 
 def test_the_decay_may_be_a_schedule():

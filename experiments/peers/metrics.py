@@ -24,7 +24,6 @@ NEEDS = {
     "pytorch-fid": ("pytorch_fid", "torch"),
     "prdc": ("prdc",),
 }
-INCEPTIONS = ("torch-fidelity", "pytorch-fid")
 N_SUBSETS, SUBSET = 100, 1000  # of the kernel distance
 TORCHVISION = (
     "torchvision",

@@ -8,7 +8,7 @@ from experiments.peers import networks
 from gans import names
 
 _OURS = ("optimizer", "penalties", "kernel_init")
-_STABILISERS = ("norm", "spectral", "equalised", "minibatch", "dropout")
+_STABILISERS = ("spectral", "equalised", "minibatch", "dropout")
 # By config.loss: (critic(real, fake), generator(fake)) of logits [B].
 _LOSSES = {
     "minimax": (

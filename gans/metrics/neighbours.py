@@ -36,7 +36,7 @@ def together(
 ) -> dict[str, Any]:
     """Several figures of real [N, D] and fake [M, D], each as its function gives it.
 
-    wanted: names of functions below, each with its arguments but the features:
+    wanted: names of functions below, each with all its arguments but the features:
       `together(real, fake, nnfs={}, precision_recall={"k": 3})`. "nearest" is that of
       each generated feature among the real ones. "threshold_precision_recall" without a
       delta takes tau of `nnfs`, and says it: {..., "delta"}.

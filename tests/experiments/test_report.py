@@ -148,6 +148,28 @@ def test_values_are_escaped(tmp_path):
     assert labels == [f"{nasty} over the steps"]
 
 
+def test_warnings_are_in_a_box(tmp_path):
+    nasty = "warning at step 7: <b>\"$title\" & 'co'"
+    said = [{"step": 7, "message": nasty}, {"step": 9, "message": "over at step 9: x"}]
+    page = make(tmp_path, run={**RUN, "warnings": said})
+    assert "Warnings during training" in page.text
+    # There, and not once more in the table of the run.
+    assert page.text.count(nasty) == page.text.count("over at step 9: x") == 1
+    assert len(page.all("li")) == 2
+    assert page.all("b") == []
+    for run in (RUN, {**RUN, "warnings": []}):
+        assert "Warnings during training" not in make(tmp_path, run=run).text
+
+
+def test_of_many_warnings_the_last_are_shown(tmp_path):
+    said = [{"step": i, "message": f"message {i:03d}"} for i in range(100)]
+    page = make(tmp_path, run={**RUN, "warnings": said})
+    shown = [text for text in page.text if text.startswith("message")]
+    assert shown == [f"message {i:03d}" for i in range(80, 100)]
+    assert "80 earlier ones, in run.json" in page.text
+    assert len(page.all("li")) == 21
+
+
 @pytest.mark.parametrize("config, run", [(None, None), ({}, {}), (CONFIG, {})])
 def test_an_empty_run(tmp_path, config, run):
     page = make(tmp_path, config=config, run=run)

@@ -1,0 +1,81 @@
+"""Terms on a critic's logits and on parameters, without their weights."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+
+def lecam(on_real: Array, on_fake: Array, mean_real: Array, mean_fake: Array) -> Array:
+    """Mean squared distance of each side's logits from the other side's running mean.
+
+    Equation 3 of arXiv 2104.03310 (weight 0.3 for BigGAN on CIFAR, decay 0.99 of the
+    means). Deviation from the authors' code, which lets distances count only where a
+    logit is on its own side of the other's mean: here, as in the paper, all do.
+
+    Args: on_real [B], on_fake [B]; mean_real [], mean_fake [], constants.
+    Returns: [] float32.
+    """
+    on_real, on_fake = _wide(on_real), _wide(on_fake)
+    return jnp.mean((on_real - mean_fake) ** 2) + jnp.mean((on_fake - mean_real) ** 2)
+
+
+def consistency(critic: Callable[[Array], Array], x: Array, augmented: Array) -> Array:
+    """Mean squared difference of the logits of x [B, ...] and of `augmented` [B, ...].
+
+    CR-GAN, arXiv 1910.12027, equation 3 (weight 10): real images, and the same flipped
+    and moved. Of generated ones too: bCR, arXiv 2002.04724, algorithm 1 (weights 10).
+    Of generated ones of nearby latents: zCR, algorithm 2 there (weight 5).
+    Returns: [] float32.
+    """
+    return jnp.mean((_wide(critic(x)) - _wide(critic(augmented))) ** 2)
+
+
+def latent_diversity(fake: Array, neighbours: Array) -> Array:
+    """Minus the mean squared distance of G(z) and G(z + noise), both [B, ...].
+
+    The generator's side of zCR, arXiv 2002.04724, algorithm 2 (weight 0.5, noise 0.07):
+    nearby latents are not to give the same image. The distance is the Euclidean one,
+    over all axes of an example. Returns: [] float32.
+    """
+    squares = jnp.square(_wide(fake) - _wide(neighbours))
+    return -jnp.mean(jnp.sum(squares.reshape(len(fake), -1), axis=1))
+
+
+def orthogonal(params: Any, *, off_diagonal: bool = True) -> Array:
+    """Sum over kernels of |W^T W - I|^2 (Frobenius), diagonals left out by default.
+
+    Without the diagonal: equation 4 of arXiv 1809.11096 (weight 1e-4), which leaves
+    the columns' lengths alone; with it: arXiv 1609.07093, equation 1 there in squares.
+    A kernel [..., O] counts as the matrix W [everything else, O]; arrays of fewer than
+    two axes do not. Returns: [] float32.
+    """
+    total = jnp.zeros(())
+    for kernel in jax.tree.leaves(params):
+        if kernel.ndim < 2:
+            continue
+        w = _wide(kernel.reshape(-1, kernel.shape[-1]))
+        eye = jnp.eye(w.shape[-1], dtype=w.dtype)
+        gram = w.T @ w
+        total += jnp.sum(jnp.square(gram * (1 - eye) if off_diagonal else gram - eye))
+    return total
+
+
+def historical(params: Any, average: Any) -> Array:
+    """Squared distance of all parameters from `average`, the same tree: [] float32.
+
+    Section 3.3 of arXiv 1606.03498: the average of their past values, held constant.
+    """
+    squares = jax.tree.map(lambda p, a: jnp.sum(jnp.square(p - a)), params, average)
+    return sum(jax.tree.leaves(squares), jnp.zeros(()))
+
+
+def running_mean(average: Any, params: Any, n: Array) -> Any:
+    """The mean of n + 1 values: `average` of n of them, and `params`; n [] int32."""
+    return jax.tree.map(lambda a, p: a + (p - a) / (n + 1), average, params)
+
+
+def _wide(x):
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
