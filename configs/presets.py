@@ -50,6 +50,7 @@ def run(variant: str, preset: str, accepted: dict[str, dict]) -> ConfigDict:
             "on_nan": "stop",  # or rollback: to the last checkpoint, new random stream
             # The run.
             "log_every": 100,
+            "diagnose_every": 1000,  # singular values of all kernels; 0: never
             "sample_every": 1000,
             "checkpoint_every": 1000,
             "keep_checkpoints": 3,

@@ -19,13 +19,14 @@ SHARED = (
     "variant data resolution channels n_classes flip data_dir skip_corrupt batch_size "
     "steps seed dtype latent loss n_critic n_critic_changes generator critic ema "
     "ema_half_life ema_ramp augment label_flip top_k steps_per_call on_nan log_every "
-    "sample_every checkpoint_every keep_checkpoints evaluate_every n_evaluate metrics "
-    "extractor"
+    "diagnose_every sample_every checkpoint_every keep_checkpoints evaluate_every "
+    "n_evaluate metrics extractor"
 ).split()
 # Those that leave the training as it is, bit for bit. `steps` is not among them, as
 # schedules depend on it, nor `steps_per_call`, as each number is another program.
 FREE = {
     "log_every",
+    "diagnose_every",
     "sample_every",
     "checkpoint_every",
     "keep_checkpoints",
@@ -41,7 +42,9 @@ _POSITIVE = (
     "batch_size steps steps_per_call log_every sample_every checkpoint_every "
     "keep_checkpoints n_evaluate"
 ).split()
-_WHOLE_CALLS = "steps log_every sample_every checkpoint_every evaluate_every".split()
+_WHOLE_CALLS = (
+    "steps log_every diagnose_every sample_every checkpoint_every evaluate_every"
+).split()
 
 
 class ConfigError(ValueError):

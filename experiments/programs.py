@@ -13,7 +13,7 @@ from jax import Array
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from gans import core
+from gans import core, diagnostics
 
 _LATENTS = 2**31  # folded into the seed's key; the streams are 0, 1, ...
 
@@ -63,6 +63,7 @@ class Programs:
         )
         self._finite = once(_finite)
         self.draw = replicated(draw)
+        self.singular_values = once(functools.partial(_singular_values, gan))
 
     @property
     def template(self) -> core.State:
@@ -135,6 +136,16 @@ def make_call(gan: core.GAN, per_call: int):
         return jax.lax.scan(lambda s, batch: step(s, batch, key), state, batches)
 
     return call
+
+
+def _singular_values(gan, state):
+    """{"sigma/d/conv0": [] largest one, ...} of the networks that are trained."""
+    return {
+        f"sigma/{name}/{layer}": value
+        for name, net in gan.nets.items()
+        if net.tx is not None
+        for layer, value in diagnostics.singular_values(state.params[name]).items()
+    }
 
 
 def _finite(state):

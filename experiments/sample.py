@@ -167,7 +167,9 @@ def config_of(folder: pathlib.Path):
 
     if not (folder / "config.json").is_file():
         raise FileNotFoundError(f"--workdir={folder}: no run there (no config.json)")
-    return configs.from_json((folder / "config.json").read_text())
+    config = configs.from_json((folder / "config.json").read_text())
+    configs.check(config)
+    return config
 
 
 def restore(gan, folder: pathlib.Path, step: int | None, *, recalibrate: bool = False):

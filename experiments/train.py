@@ -198,7 +198,7 @@ class _Run:
         per_call, steps = config.steps_per_call, config.steps
         every = {
             event: config[f"{event}_every"]
-            for event in ("log", "sample", "evaluate", "checkpoint")
+            for event in ("log", "diagnose", "sample", "evaluate", "checkpoint")
         }
         key = programs.key(self.stream)
         batches = pipeline.iterate(self.batches(self.stream), step, per_call=per_call)
@@ -240,6 +240,9 @@ class _Run:
                     log.progress(step, means)
                     self.warn(step, means, log)
                     window.clear(step)
+                if "diagnose" in due:
+                    values = jax.device_get(programs.singular_values(state))
+                    log.write(step, {name: float(x) for name, x in values.items()})
                 if "sample" in due:
                     self.show(programs.draw(state), step, log)
                 if "evaluate" in due and self.judge(state, step, log):

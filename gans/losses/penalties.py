@@ -38,13 +38,14 @@ def gradient_penalty(
 def dragan(critic: Critic, real: Array, key: Array, *, scale: float = 0.5) -> Array:
     """Mean squared distance of the gradient norm from 1 around the real data.
 
-    Section 2.3 of arXiv 1705.07215 (weight 10). The points are those of its code, not
-    the paper's Gaussian ones: real [B, ...] plus a share U(0, 1) of noise
-    `scale` * std(real) * U(0, 1), the deviation being that of the whole batch.
+    Section 2.3 of arXiv 1705.07215 (weight 10, the norm's target k = 1). The points
+    are those of its authors' code, not the paper's Gaussian ones: real [B, ...] plus a
+    share U(0, 1) per example of noise `scale` * std(real) * U(0, 1) per number, which
+    is never negative; the deviation is that of all numbers of the batch.
     Returns: [] float32.
     """
     key_noise, key = jax.random.split(key)
-    noise = scale * jnp.std(real) * jax.random.uniform(key_noise, real.shape)
+    noise = scale * jnp.std(_wide(real)) * jax.random.uniform(key_noise, real.shape)
     return jnp.mean(
         (gradient_norms(critic, _between(real, real + noise, key)) - 1) ** 2
     )

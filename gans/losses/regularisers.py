@@ -25,10 +25,10 @@ def lecam(on_real: Array, on_fake: Array, mean_real: Array, mean_fake: Array) ->
 def consistency(critic: Callable[[Array], Array], x: Array, augmented: Array) -> Array:
     """Mean squared difference of the logits of x [B, ...] and of `augmented` [B, ...].
 
-    CR-GAN, arXiv 1910.12027, equation 3 (weight 10): real images, and the same flipped
-    and moved. Of generated ones too: bCR, arXiv 2002.04724, algorithm 1 (weights 10).
-    Of generated ones of nearby latents: zCR, algorithm 2 there (weight 5).
-    Returns: [] float32.
+    CR-GAN, arXiv 1910.12027 (weight 10; its experiments too regularise the last layer
+    alone): real images, and the same flipped and moved. Of generated ones too: bCR,
+    arXiv 2002.04724, algorithm 1 (weights 10). Of generated ones of nearby latents:
+    zCR, algorithm 2 there (weight 5). Gradients flow through both. Returns: [] float32.
     """
     return jnp.mean((_wide(critic(x)) - _wide(critic(augmented))) ** 2)
 
@@ -36,9 +36,9 @@ def consistency(critic: Callable[[Array], Array], x: Array, augmented: Array) ->
 def latent_diversity(fake: Array, neighbours: Array) -> Array:
     """Minus the mean squared distance of G(z) and G(z + noise), both [B, ...].
 
-    The generator's side of zCR, arXiv 2002.04724, algorithm 2 (weight 0.5, noise 0.07):
-    nearby latents are not to give the same image. The distance is the Euclidean one,
-    over all axes of an example. Returns: [] float32.
+    The generator's side of zCR, arXiv 2002.04724, algorithm 2 (weight 0.5): nearby
+    latents are not to give the same image. The distance is the Euclidean one, over all
+    axes of an example, so it has no bound. Returns: [] float32.
     """
     squares = jnp.square(_wide(fake) - _wide(neighbours))
     return -jnp.mean(jnp.sum(squares.reshape(len(fake), -1), axis=1))
@@ -47,10 +47,11 @@ def latent_diversity(fake: Array, neighbours: Array) -> Array:
 def orthogonal(params: Any, *, off_diagonal: bool = True) -> Array:
     """Sum over kernels of |W^T W - I|^2 (Frobenius), diagonals left out by default.
 
-    Without the diagonal: equation 4 of arXiv 1809.11096 (weight 1e-4), which leaves
-    the columns' lengths alone; with it: arXiv 1609.07093, equation 1 there in squares.
-    A kernel [..., O] counts as the matrix W [everything else, O]; arrays of fewer than
-    two axes do not. Returns: [] float32.
+    Without the diagonal: section 3.1 of arXiv 1809.11096 (weight 1e-4), which leaves
+    the columns' lengths alone; with it: what that section makes of arXiv 1609.07093,
+    where absolute values are summed. A kernel [..., O] counts as the matrix
+    W [everything else, O], and so does every other array of two axes or more, tables
+    of embeddings too; arrays of fewer do not. Returns: [] float32.
     """
     total = jnp.zeros(())
     for kernel in jax.tree.leaves(params):
@@ -66,9 +67,12 @@ def orthogonal(params: Any, *, off_diagonal: bool = True) -> Array:
 def historical(params: Any, average: Any) -> Array:
     """Squared distance of all parameters from `average`, the same tree: [] float32.
 
-    Section 3.3 of arXiv 1606.03498: the average of their past values, held constant.
+    Section 3.3 of arXiv 1606.03498, which names no weight: the average is that of
+    their past values, a constant.
     """
-    squares = jax.tree.map(lambda p, a: jnp.sum(jnp.square(p - a)), params, average)
+    squares = jax.tree.map(
+        lambda p, a: jnp.sum(jnp.square(_wide(p) - _wide(a))), params, average
+    )
     return sum(jax.tree.leaves(squares), jnp.zeros(()))
 
 

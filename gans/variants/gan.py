@@ -189,8 +189,13 @@ def build(config, stage: int | None = None) -> GAN:
     Raises ValueError for a name or an option that is not known, and for what does not
     go together.
     """
+    return assemble(config, loss_of(config))
+
+
+def loss_of(config) -> adversarial.Adversarial:
+    """Returns the loss that config.loss names, "NAME" or "NAME(option=value)"."""
     name, options = names.parse(config.loss, "config.loss")
-    return assemble(config, adversarial.make(name, **options))
+    return adversarial.make(name, **options)
 
 
 def assemble(config, loss: adversarial.Adversarial, when=None) -> GAN:

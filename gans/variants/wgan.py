@@ -7,7 +7,6 @@ Deviation: the code's repetition of those 100 moves at each 500th generator move
 """
 
 from gans.core import GAN
-from gans.losses import adversarial
 from gans.schedules import every, switch
 from gans.variants import gan
 
@@ -16,6 +15,6 @@ def build(config, stage: int | None = None) -> GAN:
     """Returns the GAN that `config` describes (see configs/wgan.py)."""
     return gan.assemble(
         config,
-        adversarial.make(config.loss),
+        gan.loss_of(config),
         when=switch(config.warmup, every(100), every(config.n_critic)),
     )

@@ -1,10 +1,15 @@
+import html
 import json
+import shutil
 
 import numpy as np
 import pytest
 
 from experiments import alarm
+from experiments import train as train_module
 from experiments.alarm import HINTS, Alarm
+from experiments.checkpoint import Checkpoints
+from experiments.train import train
 
 HEALTHY = {
     "d/diversity": 0.9,
@@ -200,3 +205,83 @@ def test_replay_hears_what_was_heard(tmp_path):
     watch = alarm.replay(path)
     heard = [bool(watch(*line)) for line in lines(4, 4000, d__diversity=0.01)]
     assert heard == [False, False, True, False]
+
+
+# --- in a run -------------------------------------------------------------------------
+
+
+def warnings(workdir):
+    return json.loads((workdir / "run.json").read_text())["warnings"]
+
+
+def numbers(workdir):
+    found = (workdir / "metrics.jsonl").read_text().splitlines()
+    clock = ("steps_per_s", "images_per_s", "seconds")
+    return [{k: v for k, v in json.loads(x).items() if k not in clock} for x in found]
+
+
+@pytest.fixture
+def collapsed(tiny):
+    """All samples are the same: the generator's weights are next to nothing."""
+    config = tiny(
+        "gan",
+        "circle",
+        steps=1400,
+        steps_per_call=100,
+        log_every=100,
+        sample_every=1400,
+        checkpoint_every=100,
+        keep_checkpoints=10,
+        n_evaluate=100,
+    )
+    config.generator.optimizer.clip = 1e-3
+    return config
+
+
+def test_a_collapse_is_told_and_kept(tmp_path, collapsed, capfd):
+    """Whatever is trained again: nothing is told twice, and nothing lost."""
+    train(collapsed, tmp_path)
+    (told,) = [x for x in capfd.readouterr().err.splitlines() if "warning" in x]
+    # By three lines of the log, of which those before step 1000 are not judged.
+    assert told.startswith("warning at step 1200: mode collapse")
+    assert warnings(tmp_path) == [{"step": 1200, "message": told}]
+    page = (tmp_path / "report.html").read_text()
+    assert "Warnings during training" in page and html.escape(told) in page
+    before = numbers(tmp_path)
+    assert all(isinstance(x, int | float | None) for r in before for x in r.values())
+
+    # From after the warning, from between the lines that led to it, from before.
+    for step, again in ((1300, False), (1100, True), (800, True)):
+        for later in Checkpoints(tmp_path, keep=None).steps():
+            if later > step:
+                shutil.rmtree(tmp_path / "checkpoints" / str(later))
+        train(collapsed, tmp_path)
+        err = capfd.readouterr().err
+        assert f"continuing after step {step}" in err
+        assert ("warning at step 1200" in err) == again
+        assert warnings(tmp_path) == [{"step": 1200, "message": told}]
+        assert numbers(tmp_path) == before
+
+
+def test_a_healthy_run_has_no_warnings(tmp_path, collapsed, capfd):
+    """The same game, but for what makes it collapse."""
+    collapsed.generator.optimizer.clip = None
+    train(collapsed, tmp_path)
+    assert "warning" not in capfd.readouterr().err
+    assert warnings(tmp_path) == []
+    assert "Warnings" not in (tmp_path / "report.html").read_text()
+
+
+def test_a_warning_is_on_disk_before_a_run_is_killed(tmp_path, collapsed, monkeypatch):
+    class Killed(BaseException):
+        pass
+
+    def kill(*args):
+        raise Killed
+
+    monkeypatch.setattr(train_module._Run, "save", kill)
+    collapsed.checkpoint_every = 1300
+    with pytest.raises(Killed):
+        train(collapsed, tmp_path)
+    assert [x["step"] for x in warnings(tmp_path)] == [1200]
+    assert json.loads((tmp_path / "run.json").read_text())["status"] == "running"

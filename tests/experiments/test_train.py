@@ -1,6 +1,5 @@
 import dataclasses
 import functools
-import html
 import json
 import os
 import resource
@@ -199,68 +198,6 @@ def spoil(monkeypatch):
         monkeypatch.setattr(configs, "build", spoiled)
 
     return install
-
-
-def warnings(workdir):
-    return json.loads((workdir / "run.json").read_text())["warnings"]
-
-
-@pytest.fixture
-def collapsed(config):
-    """All samples are the same: the generator's weights are next to nothing."""
-    config.steps, config.steps_per_call, config.log_every = 1400, 100, 100
-    config.sample_every, config.checkpoint_every = 1400, 100
-    config.generator.optimizer.clip = 1e-3
-    return config
-
-
-def test_a_collapse_is_told_and_kept(tmp_path, collapsed, capfd):
-    """Whatever is trained again: nothing is told twice, and nothing lost."""
-    train(collapsed, tmp_path)
-    (told,) = [x for x in capfd.readouterr().err.splitlines() if "warning" in x]
-    # By three lines of the log, of which those before step 1000 are not judged.
-    assert told.startswith("warning at step 1200: mode collapse")
-    assert warnings(tmp_path) == [{"step": 1200, "message": told}]
-    page = (tmp_path / "report.html").read_text()
-    assert "Warnings during training" in page and html.escape(told) in page
-    before = lines(tmp_path)
-    assert all(isinstance(x, int | float | None) for r in before for x in r.values())
-
-    # From after the warning, from between the lines that led to it, from before.
-    for step, again in ((1300, False), (1100, True), (800, True)):
-        for later in Checkpoints(tmp_path, keep=None).steps():
-            if later > step:
-                shutil.rmtree(tmp_path / "checkpoints" / str(later))
-        train(collapsed, tmp_path)
-        err = capfd.readouterr().err
-        assert f"continuing after step {step}" in err
-        assert ("warning at step 1200" in err) == again
-        assert warnings(tmp_path) == [{"step": 1200, "message": told}]
-        assert lines(tmp_path) == before
-
-
-def test_a_healthy_run_has_no_warnings(tmp_path, collapsed, capfd):
-    """The same game, but for what makes it collapse."""
-    collapsed.generator.optimizer.clip = None
-    train(collapsed, tmp_path)
-    assert "warning" not in capfd.readouterr().err
-    assert warnings(tmp_path) == []
-    assert "Warnings" not in (tmp_path / "report.html").read_text()
-
-
-def test_a_warning_is_on_disk_before_a_run_is_killed(tmp_path, collapsed, monkeypatch):
-    class Killed(BaseException):
-        pass
-
-    def kill(*args):
-        raise Killed
-
-    monkeypatch.setattr(train_module._Run, "save", kill)
-    collapsed.checkpoint_every = 1300
-    with pytest.raises(Killed):
-        train(collapsed, tmp_path)
-    assert [x["step"] for x in warnings(tmp_path)] == [1200]
-    assert json.loads((tmp_path / "run.json").read_text())["status"] == "running"
 
 
 def nan_at(step):

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from gans.losses import penalties
 from gans.losses.penalties import gradient_norms, gradient_penalty
 
 KEY = jax.random.key(7)
@@ -73,13 +74,13 @@ def mixing_weights(penalty, real, fake):
     return alpha.mean(1)
 
 
-def mixed(shape_of_alpha, norm):
+def mixed(shape_of_alpha, norm, centre=1):
     """A gradient penalty with the parts that are mistaken so easily left open."""
 
     def penalty(critic, real, fake, key):
         alpha = jax.random.uniform(key, shape_of_alpha(real.shape))
         grads = jax.grad(lambda x: critic(x).sum())(real + alpha * (fake - real))
-        return jnp.mean((norm(grads) - 1) ** 2)
+        return jnp.mean((norm(grads) - centre) ** 2)
 
     return penalty
 
@@ -135,8 +136,8 @@ def numpy_penalty(p, x):
     return ((np.sqrt((grads**2).sum(1)) - 1) ** 2).mean()
 
 
-def numpy_slopes(p, x, h=1e-6):
-    """Central differences of `numpy_penalty` along each weight."""
+def numpy_slopes(p, x, penalty=numpy_penalty, h=1e-6):
+    """Central differences of `penalty` along each weight."""
     slopes = {}
     for name, value in p.items():
         slopes[name] = np.empty_like(value)
@@ -144,13 +145,15 @@ def numpy_slopes(p, x, h=1e-6):
             step = np.zeros_like(value)
             step[index] = h
             up, down = ({**p, name: value + s} for s in (step, -step))
-            slopes[name][index] = (
-                (numpy_penalty(up, x) - numpy_penalty(down, x)) / 2 / h
-            )
+            slopes[name][index] = (penalty(up, x) - penalty(down, x)) / 2 / h
     return slopes
 
 
-def torch_value_and_slopes(p, x):
+def from_one(norms):
+    return ((norms - 1) ** 2).mean()
+
+
+def torch_value_and_slopes(p, x, of_norms=from_one):
     torch = pytest.importorskip("torch")
     p = {
         k: torch.tensor(a, dtype=torch.float64, requires_grad=True)
@@ -159,7 +162,7 @@ def torch_value_and_slopes(p, x):
     x = torch.tensor(x, dtype=torch.float64, requires_grad=True)
     logits = torch.tanh(x.flatten(1) @ p["w"]) @ p["v"]
     (grads,) = torch.autograd.grad(logits.sum(), x, create_graph=True)
-    penalty = ((grads.flatten(1).norm(2, dim=1) - 1) ** 2).mean()
+    penalty = of_norms(grads.flatten(1).norm(2, dim=1))
     penalty.backward()
     return penalty.item(), {k: a.grad.numpy() for k, a in p.items()}
 
@@ -233,3 +236,207 @@ def test_key_decides():
     )
     np.testing.assert_array_equal(first, again)
     assert np.abs(first - other).max() > 0.1
+
+
+# --- the others, by the points at which they ask and what they do with the slopes -----
+
+
+OTHERS = {
+    "one_sided": (
+        functools.partial(gradient_penalty, one_sided=True),
+        lambda n: ((n - 1).clip(0) ** 2).mean(),
+    ),
+    "dragan": (
+        lambda critic, real, fake, key: penalties.dragan(critic, real, key),
+        from_one,
+    ),
+    "r1": (
+        lambda critic, real, fake, key: penalties.r1(critic, real),
+        lambda n: (n**2).mean() / 2,
+    ),
+    "r2": (
+        lambda critic, real, fake, key: penalties.r2(critic, fake),
+        lambda n: (n**2).mean() / 2,
+    ),
+    "zero_centred": (penalties.zero_centred, lambda n: (n**2).mean()),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_values_and_second_derivatives_agree_with_pytorch(name):
+    penalty, of_norms = OTHERS[name]
+    real, fake = pair()
+    p = {k: x / 2 for k, x in network().items()}  # norms on both sides of 1
+    x = points(penalty, real, fake)
+    value, slopes = quick(
+        jax.value_and_grad(lambda p: penalty(critic_of(p), real, fake, KEY))
+    )(jax.tree.map(jnp.float32, p))
+    expected, expected_slopes = torch_value_and_slopes(p, x, of_norms)
+    np.testing.assert_allclose(value, expected, rtol=1e-5)
+    for k in p:
+        np.testing.assert_allclose(slopes[k], expected_slopes[k], rtol=1e-4, atol=1e-5)
+    # Twice or half of it would be found: they are not 0.
+    assert abs(expected) > 1e-3
+
+
+def test_where_the_slopes_are_taken():
+    real, fake = pair()
+    np.testing.assert_array_equal(points(OTHERS["r1"][0], real, fake), real)
+    np.testing.assert_array_equal(points(OTHERS["r2"][0], real, fake), fake)
+    for name in ("one_sided", "zero_centred"):
+        alpha = mixing_weights(OTHERS[name][0], real, fake)
+        assert np.ptp(alpha) > 0.1 and alpha.min() >= 0 and alpha.max() <= 1
+    # DRAGAN: within half a deviation of the batch above each number.
+    real = np.random.default_rng(0).normal(size=(4000, 2)).astype(np.float32)
+    noise = points(OTHERS["dragan"][0], real, real) - real
+    most = 0.5 * real.std()
+    assert -1e-6 <= noise.min() and noise.max() <= most + 1e-6
+    # A product of two uniform numbers: mean 1/4 of `most`, within 5 deviations.
+    np.testing.assert_allclose(noise.mean() / most, 0.25, atol=0.02)
+
+
+def test_linear_critics_of_norm_5_and_one_half():
+    real, fake = pair((6, 2))
+    w = jnp.array([3.0, 4.0])
+
+    def of(name, w):
+        penalty = quick(OTHERS[name][0], static_argnums=0)
+        return float(penalty(lambda x: x @ w, real, fake, KEY))
+
+    # (5 - 1)^2; 25 / 2; 25; and of norm 1/2: 0 on one side, 1/4 on both.
+    np.testing.assert_allclose(of("one_sided", w), 16, rtol=1e-6)
+    np.testing.assert_allclose(of("dragan", w), 16, rtol=1e-6)
+    np.testing.assert_allclose([of("r1", w), of("r2", w)], 12.5, rtol=1e-6)
+    np.testing.assert_allclose(of("zero_centred", w), 25, rtol=1e-6)
+    assert of("one_sided", w / 10) == 0
+    np.testing.assert_allclose(of("dragan", w / 10), 0.25, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_flat_critic_gives_no_nan(name):
+    real, fake = pair((4, 3))
+    critic = lambda w: lambda x: jnp.sum(w * x, axis=1)  # noqa: E731
+    value, slope = jax.value_and_grad(
+        lambda w: OTHERS[name][0](critic(w), real, fake, KEY)
+    )(jnp.zeros(3))
+    assert np.isfinite(value) and np.isfinite(slope).all()
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
+@pytest.mark.parametrize("name", OTHERS)
+def test_half_precision_critics_and_data_give_float32(name, dtype):
+    penalty = OTHERS[name][0]
+    real, fake = pair((4, 3))
+    full = penalty(lambda x: 3 * x.sum(1), real, fake, KEY)  # a gradient of threes
+    half = penalty(lambda x: 3 * x.astype(dtype).sum(1), real, fake, KEY)
+    data = penalty(lambda x: 3 * x.sum(1), real.astype(dtype), fake.astype(dtype), KEY)
+    assert half.dtype == data.dtype == jnp.float32
+    np.testing.assert_allclose([half, data], full, rtol=1e-6)
+
+
+def test_quadratic_critic_by_hand():
+    # c |x|^2 / 2 has the gradient c x: norms 2 * 5 and 2 * 1 at c = 2.
+    x = jnp.array([[3.0, 4.0], [0.0, 1.0]])
+
+    def of(penalty, **options):
+        f = lambda c: penalty(lambda x: c * (x**2).sum(1) / 2, **options)  # noqa: E731
+        return jax.value_and_grad(f)(jnp.float32(2))
+
+    pair = {"real": x, "fake": x, "key": KEY}
+    # c^2 (25 + 1) / 2, with slope 26 c, and half of both.
+    np.testing.assert_allclose(of(penalties.zero_centred, **pair), [52, 52])
+    np.testing.assert_allclose(of(penalties.r1, real=x), [26, 26])
+    np.testing.assert_allclose(of(penalties.r2, fake=x), [26, 26])
+    # (9^2 + 1^2) / 2, with slope 9 * 5 + 1 * 1.
+    for options in ({}, {"one_sided": True}):
+        np.testing.assert_allclose(of(gradient_penalty, **pair, **options), [41, 46])
+    still = of(penalties.dragan, real=x, key=KEY, scale=0.0)
+    np.testing.assert_allclose(still, [41, 46])
+
+
+# Of an activation: itself, and its derivative in numpy.
+ACTIVATIONS = {
+    "tanh": (jnp.tanh, lambda h: 1 - np.tanh(h) ** 2),
+    "leaky": (lambda h: jnp.maximum(h, h / 5), lambda h: np.where(h > 0, 1, 0.2)),
+}
+
+
+def points_by_definition(name, real, fake):
+    if name in ("r1", "r2"):
+        return {"r1": real, "r2": fake}[name]
+    key_noise, key = jax.random.split(KEY)
+    if name == "dragan":
+        noise = np.asarray(jax.random.uniform(key_noise, real.shape))
+        share = np.asarray(jax.random.uniform(key, (len(real), 1, 1, 1)))
+        return real + share * noise * real.std() / 2
+    alpha = np.asarray(jax.random.uniform(KEY, (len(real), 1, 1, 1)))
+    return real + alpha * (fake - real)
+
+
+def error(penalty, name, activation):
+    """Of its value and its slopes, in float64 and in units of what is allowed."""
+    f, derivative = ACTIVATIONS[activation]
+    real, fake = pair()
+    p = {k: x / 2 for k, x in network().items()}
+
+    def exact(p, x):
+        grads = (derivative(x.reshape(len(x), -1) @ p["w"]) * p["v"]) @ p["w"].T
+        return OTHERS[name][1](np.sqrt((grads**2).sum(1)))
+
+    def mine(p):
+        critic = lambda x: f(x.reshape(len(x), -1) @ p["w"]) @ p["v"]  # noqa: E731
+        return penalty(critic, real, fake, KEY)
+
+    x = points_by_definition(name, real, fake).astype(np.float64)
+    value, slopes = jax.value_and_grad(mine)(jax.tree.map(jnp.float32, p))
+    expected = numpy_slopes(p, x, exact)
+    found = [abs(value / exact(p, x) - 1) / 1e-5]
+    for k, slope in expected.items():
+        found.append(np.abs(slopes[k] - slope).max() / np.abs(slope).max() / 1e-4)
+    return max(found)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("name", OTHERS)
+def test_values_and_second_derivatives_in_float64(name, activation):
+    assert error(OTHERS[name][0], name, activation) < 1
+
+
+WRONG = [
+    ("one_sided", gradient_penalty),
+    ("dragan", lambda c, r, f, key: penalties.dragan(c, r, key, scale=1.0)),
+    ("dragan", lambda c, r, f, key: jnp.mean((gradient_norms(c, r) - 1) ** 2)),
+    ("r1", lambda c, r, f, key: 2 * penalties.r1(c, r)),  # without its half
+    ("r1", lambda c, r, f, key: len(r) * penalties.r1(c, r)),  # summed over the batch
+    ("r1", lambda c, r, f, key: penalties.r1(c, f)),
+    ("r1", lambda c, r, f, key: jnp.mean(gradient_norms(c, r)) / 2),  # not squared
+    ("r2", lambda c, r, f, key: penalties.r2(c, r)),
+    ("zero_centred", gradient_penalty),
+    ("zero_centred", mixed(lambda s: (1,) * len(s), over_all, centre=0)),
+    ("zero_centred", mixed(lambda s: (*s[:-1], 1), over_all, centre=0)),
+    ("zero_centred", lambda *x: penalties.zero_centred(*x) / 2),
+]
+
+
+@pytest.mark.parametrize("name, wrong", WRONG)
+def test_wrong_ones_are_ten_times_too_far(name, wrong):
+    assert error(wrong, name, "tanh") > 10
+
+
+def test_second_derivatives_under_cond_are_those_outside():
+    real, fake = pair()
+    p = jax.tree.map(lambda x: jnp.float32(x / 2), network())
+
+    def slopes(p, due):
+        def of(penalty):
+            slope = jax.grad(lambda p: penalty(critic_of(p), real, fake, KEY))
+            nought = lambda p: jax.tree.map(jnp.zeros_like, p)  # noqa: E731
+            return slope(p), jax.lax.cond(due, slope, nought, p)
+
+        return {name: of(penalty) for name, (penalty, _) in OTHERS.items()}
+
+    slopes = quick(slopes)
+    for outside, inside in slopes(p, True).values():
+        for k in p:
+            np.testing.assert_allclose(inside[k], outside[k], rtol=1e-5, atol=1e-6)
+    assert not any(np.any(x) for _, i in slopes(p, False).values() for x in i.values())

@@ -97,7 +97,163 @@ def test_derivatives_of_orthogonal_agree_with_pytorch(off_diagonal):
     np.testing.assert_allclose(curve, h, rtol=1e-11, atol=1e-11)
 
 
+# --- derivatives, and wrong variants that miss them by ten tolerances -----------------
+
+
+def error(found, exact, p):
+    """Of found(p), in float32, and of its slopes, in units of what is allowed.
+
+    exact(p) is in float64, and its slopes are central differences.
+    """
+    value, slopes = jax.value_and_grad(found)(jax.tree.map(jnp.float32, p))
+    off = [abs(value / exact(p) - 1) / 1e-5]
+    for k, x in p.items():
+        expected = np.empty_like(x)
+        for i in np.ndindex(x.shape):
+            h = np.zeros_like(x)
+            h[i] = 1e-6
+            expected[i] = (exact({**p, k: x + h}) - exact({**p, k: x - h})) / 2e-6
+        off.append(np.abs(slopes[k] - expected).max() / np.abs(expected).max() / 1e-4)
+    return max(off)
+
+
+def numbers(seed, **shapes):
+    rng = np.random.default_rng(seed)
+    return {k: rng.normal(size=shape) for k, shape in shapes.items()}
+
+
+def lecam_of(p, on_real, on_fake):
+    return on_real(p["real"] - 0.2) + on_fake(p["fake"] + 0.3)
+
+
+def squared(x):
+    return (x**2).mean()
+
+
+WRONG_LECAM = {
+    "swapped means": lambda p: regularisers.lecam(p["real"], p["fake"], 0.2, -0.3),
+    "summed": lambda p: 6 * lecam_of(p, squared, squared),
+    "half": lambda p: lecam_of(p, squared, squared) / 2,
+    "one side alone": lambda p: lecam_of(p, squared, lambda x: 0 * x.sum()),
+    "the authors' code": lambda p: lecam_of(
+        p, lambda x: squared(jax.nn.relu(x)), lambda x: squared(jax.nn.relu(-x))
+    ),
+}
+
+
+def test_derivatives_of_lecam():
+    p = numbers(0, real=6, fake=6)
+    exact = lambda p: lecam_of(p, squared, squared)  # noqa: E731
+    right = lambda p: regularisers.lecam(  # noqa: E731
+        p["real"], p["fake"], jnp.float32(-0.3), jnp.float32(0.2)
+    )
+    assert error(right, exact, p) < 1
+    for name, wrong in WRONG_LECAM.items():
+        assert error(wrong, exact, p) > 10, name
+
+
+@pytest.mark.parametrize("leaky", [False, True])
+def test_derivatives_of_consistency(leaky):
+    x, moved = numbers(1, x=(5, 3), moved=(5, 3)).values()
+    p = numbers(2, w=(3, 4), v=4)
+
+    def critic(p, np=np):
+        f = (lambda h: np.maximum(h, h / 5)) if leaky else np.tanh
+        return lambda x: f(x @ p["w"]) @ p["v"]
+
+    def of(p, fixed=lambda x: x, of=lambda d: (d**2).mean()):
+        d = critic(p, jnp)
+        return of(d(jnp.float32(x)) - fixed(d(jnp.float32(moved))))
+
+    exact = lambda p: ((critic(p)(x) - critic(p)(moved)) ** 2).mean()  # noqa: E731
+    right = lambda p: regularisers.consistency(  # noqa: E731
+        critic(p, jnp), jnp.float32(x), jnp.float32(moved)
+    )
+    assert error(right, exact, p) < 1
+    assert error(lambda p: of(p, jax.lax.stop_gradient), exact, p) > 10
+    for wrong in (lambda d: (d**2).sum(), lambda d: abs(d).mean()):
+        assert error(lambda p, wrong=wrong: of(p, of=wrong), exact, p) > 10
+
+
+def test_derivatives_of_latent_diversity():
+    # Both images move.
+    p = numbers(3, fake=(3, 2, 2, 1), near=(3, 2, 2, 1))
+    exact = lambda p: -((p["fake"] - p["near"]) ** 2).sum() / 3  # noqa: E731
+    right = lambda p: regularisers.latent_diversity(p["fake"], p["near"])  # noqa: E731
+    assert error(right, exact, p) < 1
+    per_number = lambda p: right(p) / 4  # noqa: E731
+    summed = lambda p: right(p) * 3  # noqa: E731
+    for wrong in (per_number, summed, lambda p: -right(p)):
+        assert error(wrong, exact, p) > 10
+
+
+def gram_of(p, f, columns=True):
+    """The sum over kernels of f(W^T W), or of f(W W^T)."""
+    grams = []
+    for w in (p["conv"].reshape(-1, 3), p["dense"]):
+        grams.append(w.T @ w if columns else w @ w.T)
+    return sum(f(gram, np.eye(len(gram))) for gram in grams)
+
+
+@pytest.mark.parametrize("off_diagonal", [True, False])
+def test_derivatives_of_orthogonal_over_several_kernels(off_diagonal):
+    p = numbers(4, conv=(2, 2, 2, 3), dense=(4, 2))
+    right = lambda p: regularisers.orthogonal(  # noqa: E731
+        {**p, "bias": jnp.ones(3), "scale": jnp.float32(2)}, off_diagonal=off_diagonal
+    )
+    ways = [
+        lambda gram, eye: ((gram * (1 - eye)) ** 2).sum(),
+        lambda gram, eye: ((gram - eye) ** 2).sum(),
+    ]
+    exact, other = ways if off_diagonal else ways[::-1]
+    assert error(right, lambda p: gram_of(p, exact), p) < 1
+    for wrong in (
+        lambda p: gram_of(p, other),
+        lambda p: gram_of(p, exact, columns=False),
+        lambda p: gram_of(p, lambda g, e: exact(g, e) / g.size),
+        lambda p: gram_of(p, lambda g, e: exact(g, e) ** 0.5),
+    ):
+        assert error(wrong, lambda p: gram_of(p, exact), p) > 10
+
+
+def test_derivatives_of_historical_at_and_off_the_mean():
+    p, mean = numbers(5, w=(3, 2), b=2), numbers(6, w=(3, 2), b=2)
+    exact = lambda p: sum(((p[k] - mean[k]) ** 2).sum() for k in p)  # noqa: E731
+    right = lambda p: regularisers.historical(  # noqa: E731
+        p, jax.tree.map(jnp.float32, mean)
+    )
+    assert error(right, exact, p) < 1
+    averaged = lambda p: right(p) / 8  # noqa: E731
+    rooted = lambda p: jnp.sqrt(right(p))  # noqa: E731
+    for wrong in (averaged, rooted):
+        assert error(wrong, exact, p) > 10
+    # Nothing pulls where nothing has moved.
+    still = jax.tree.map(jnp.float32, mean)
+    value, slopes = jax.value_and_grad(right)(still)
+    assert value == 0 and not any(np.any(x) for x in slopes.values())
+
+
+def test_running_mean_is_that_of_all_values_and_no_decay():
+    path = np.random.default_rng(7).normal(3, 1, size=(300, 2))
+    mean, decayed = (jnp.float32(path[0]),) * 2
+    step = jax.jit(regularisers.running_mean)
+    for n, x in enumerate(path[1:], 1):
+        mean = step(mean, jnp.float32(x), jnp.int32(n))
+        decayed = 0.99 * decayed + 0.01 * x
+    tolerance = 1e-5
+    assert np.abs(mean - path.mean(0)).max() < tolerance
+    assert np.abs(decayed - path.mean(0)).max() > 10 * tolerance
+
+
 def test_half_precision_gives_float32():
     x = jnp.ones(4, jnp.bfloat16)
+    kernel = jnp.full((64, 2), 3, jnp.bfloat16)
+    # 2 (64 * 9)^2 is no number of bfloat16, nor is 128 * 3^2 + 1.
+    assert regularisers.orthogonal({"k": kernel}) == 2 * 576**2
+    far = {"k": kernel, "b": jnp.ones((), jnp.bfloat16)}
+    found = regularisers.historical(far, jax.tree.map(jnp.zeros_like, far))
+    assert found == 1153 and found.dtype == jnp.float32
+    diversity = regularisers.latent_diversity(kernel[:2], 0 * kernel[:2])
+    assert diversity == -18 and diversity.dtype == jnp.float32
     assert regularisers.lecam(x, x, jnp.float32(0), jnp.float32(0)).dtype == jnp.float32
     assert regularisers.consistency(lambda x: x, x, x).dtype == jnp.float32

@@ -23,6 +23,10 @@ VARIANTS = sorted(
     p.stem for p in (ROOT / "gans" / "variants").glob("*.py") if p.stem != "__init__"
 )
 KEY = jax.random.key(3)
+# Little effort goes into compiling what runs thrice.
+quick = functools.partial(
+    jax.jit, compiler_options={"xla_backend_optimization_level": 0}
+)
 # Beside those of the laboratory: lazy terms, and what is made for images.
 MORE = {
     "lazy_r1": {"critic.penalties": ("gradient_penalty", "r1(weight=1, every=2)")},
@@ -131,8 +135,8 @@ def test_a_pair_steps_and_resumes(tiny, variant, cure, tmp_path):
             jax.eval_shape(functools.partial(core.init, gan), KEY)
         return
     gan = build(config)
-    state = jax.jit(functools.partial(core.init, gan))(KEY)
-    step = jax.jit(core.make_step(gan))
+    state = quick(functools.partial(core.init, gan))(KEY)
+    step = quick(core.make_step(gan))
     for i in range(2):
         state, metrics = step(state, batch_of(config, i), KEY)
     assert np.isfinite(metrics["d/loss"]), metrics
