@@ -8,7 +8,8 @@ An arm is the base config of `experiments.cures` with one cure. Its seeds are tr
 at once, in one compiled program, each on batches of its own: seed s is what
 `experiments.run` would make of the arm's config with seed=s, up to rounding. Then
 samples of each are judged: modes recovered, share of high quality, and the divergence
-of the modes' shares from uniform (see gans/metrics/modes.py).
+of the modes' shares from uniform (see gans/metrics/modes.py). In the plane the last is
+of the high-quality samples alone, and says little where these are few.
 
 OUT.json has the values of each seed, and all they depend on; it is written after every
 arm, and arms found in it are not run again. OUT_DATA.png shows them, with samples of

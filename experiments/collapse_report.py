@@ -145,8 +145,8 @@ def draw(path: Path, report: Report, samples: dict[str, np.ndarray], modes) -> N
         _bars(upper, report)
         axes = lower.subplots(rows, COLUMNS, squeeze=False).ravel()
         for name, place in zip(pictured, axes, strict=False):
-            _panel(place, samples[name], modes)
-            place.set_title(name, fontsize=7)
+            note = _panel(place, samples[name], modes)
+            place.set_title(f"{name}{note}", fontsize=7)
         for place in axes:
             place.set(xticks=[], yticks=[])
         for place in axes[len(pictured) :]:
@@ -179,10 +179,13 @@ def _bars(figure, report):
 
 
 def _panel(axes, samples, modes):
+    """Draws samples; returns what does not show, for the title."""
     if samples.ndim == 4:
         axes.imshow(pictures.grid(samples.astype(np.float32) / 127.5 - 1))
-        return
+        return ""
     reach = 1.3 * np.abs(modes).max()
     axes.scatter(*modes.T, s=25, c="0.6", marker="+", lw=0.6)
     axes.scatter(*samples.T, s=2, c="tab:red", alpha=0.4, lw=0)
     axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal")
+    outside = np.mean(~(np.abs(samples) <= reach).all(axis=1))
+    return f" ({outside:.0%} outside)" if outside >= 0.05 else ""

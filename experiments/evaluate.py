@@ -308,6 +308,7 @@ def evaluate_run(
     extractor: str | None = None,
     resize: str = "tf",
     weights: dict[str, str | None] | None = None,
+    recalibrate: bool = False,
 ) -> Report:
     """Evaluates a checkpoint of a run; returns the report, and adds it to the run's.
 
@@ -315,7 +316,7 @@ def evaluate_run(
     FileNotFoundError without a run, checkpoint or weights; ValueError for the rest.
     """
     from experiments import config as configs
-    from experiments import facts, sample
+    from experiments import sample
 
     folder = Path(workdir)
     config = sample.config_of(folder)
@@ -330,19 +331,9 @@ def evaluate_run(
             "no metrics: the run's config has none; name some by --metrics"
         )
     check(config.metrics)
-    if checkpoint == "best":
-        best = facts.read(folder).get("best")
-        if best is None:
-            raise ValueError(
-                f"--checkpoint=best: {folder} was not evaluated while it was trained"
-            )
-        step = best["step"]
-    elif checkpoint == "last" or checkpoint.isdigit():
-        step = int(checkpoint) if checkpoint != "last" else None
-    else:
-        raise ValueError(f"--checkpoint={checkpoint}: wanted last, best or a step")
+    step = sample.step_of(folder, checkpoint)
     gan = configs.build(config)
-    state = sample.restore(gan, folder, step)
+    state = sample.restore(gan, folder, step, recalibrate=recalibrate)
     evaluate = make_evaluate(
         gan,
         config,
@@ -353,6 +344,7 @@ def evaluate_run(
         folder=folder,
     )
     report = evaluate(state)
+    report["protocol"]["recalibrated"] = recalibrate
     step = int(state.step)
     write(folder, step, report)
     with contextlib.closing(Lines(folder / "metrics.jsonl")) as lines:
@@ -378,6 +370,7 @@ def main(_):
             extractor=given.extractor,
             resize=given.preset,
             weights=metrics.named_weights(),
+            recalibrate=given.recalibrate,
         )
         if given.out:
             metrics.write(given.out, report)
@@ -397,4 +390,5 @@ if __name__ == "__main__":
     command.define_flags()
     flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
     flags.DEFINE_string("checkpoint", "last", "last, best, or a step.")
+    flags.DEFINE_boolean("recalibrate", False, "See experiments.sample.")
     app.run(main)

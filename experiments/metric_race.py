@@ -215,8 +215,8 @@ def our_score(name: str, n: int, features: str) -> Runner:
         return distance, frechet.standard_error(fake, Moments.of(real))
 
     def prdc():
-        of_balls = neighbours.precision_recall(real, fake, k=5)
-        return of_balls | neighbours.density_coverage(real, fake, k=5)
+        wanted = dict.fromkeys(("precision_recall", "density_coverage"), {"k": 5})
+        return neighbours.together(real, fake, **wanted)
 
     cases = {
         "fid": lambda: frechet.distance_of_features(real, fake),

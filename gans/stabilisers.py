@@ -211,7 +211,7 @@ def balanced_consistency(weight: float = 10.0, policy: str = "translation") -> T
     return Term("", value, weight)
 
 
-def latent_consistency(weight: float = 5.0, sigma: float = 0.07) -> Term:
+def latent_consistency(weight: float = 5.0, sigma: float = 0.03) -> Term:
     """zCR's critic, arXiv 2002.04724, algorithm 2: of G(z) and G(z + noise)."""
 
     def value(m):
@@ -220,7 +220,7 @@ def latent_consistency(weight: float = 5.0, sigma: float = 0.07) -> Term:
     return Term("", value, weight)
 
 
-def latent_diversity(weight: float = 0.5, sigma: float = 0.07) -> Term:
+def latent_diversity(weight: float = 0.5, sigma: float = 0.03) -> Term:
     """zCR's generator, arXiv 2002.04724, algorithm 2: G(z) and G(z + noise) apart."""
 
     def value(m):
@@ -238,7 +238,7 @@ def _neighbours(m, sigma):
 
 
 def orthogonal(weight: float = 1e-4, off_diagonal: bool = True) -> Term:
-    """BigGAN's, arXiv 1809.11096, equation 4; or all of W^T W - I, arXiv 1609.07093."""
+    """arXiv 1809.11096, section 3.1; with the diagonal that of arXiv 1609.07093."""
     return Term(
         "",
         lambda m: regularisers.orthogonal(

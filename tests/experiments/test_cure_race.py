@@ -3,9 +3,10 @@
 import pytest
 
 from experiments import benchmark, cure_race
+from experiments.race import Result
 
 
-def test_the_plain_step_and_some_cures(monkeypatch):
+def test_the_plain_step_and_some_cures():
     config = benchmark.prepare("configs/gan.py:circle", batch_size=8)
     config.steps_per_call = 1
     found = cure_race.benchmark(
@@ -27,9 +28,19 @@ def test_a_cure_that_cannot_be_is_said_to_be_refused(monkeypatch):
     config = benchmark.prepare("configs/gan.py:circle", batch_size=8)
     known = {"base": {}, "bad": {"critic.penalties": ("r3",)}}
     monkeypatch.setattr(cure_race.cures, "table", lambda config: known)
-    runner = cure_race.steps(cure_race.configs.to_json(config), ["base", "bad"])
-    assert set(runner.cases) == {"base"}
-    assert "'r3' is not one of" in runner.facts["refused"]["bad"]
+    raced = []
+
+    def race(contestants, names, **_):
+        raced.extend(names)
+        facts = {"compile_seconds": {"base": 1.0}, "steps": {"base": 1}}
+        return {"jax": Result({"base": [0.5]}, facts)}
+
+    monkeypatch.setattr(cure_race, "race", race)
+    found = cure_race.benchmark(config, rounds=1, turn=0.0)
+    assert raced == ["base"]
+    assert found["cures"]["base"]["ms_per_step"] == 500
+    assert "'r3' is not one of" in found["refused"]["bad"]
+    assert "r3" in cure_race.shown({"config": "c", "batch_size": 8, **found})
 
 
 def test_every_cure_that_costs_is_raced():

@@ -247,13 +247,16 @@ def test_running_mean_is_that_of_all_values_and_no_decay():
 
 def test_half_precision_gives_float32():
     x = jnp.ones(4, jnp.bfloat16)
-    kernel = jnp.full((64, 2), 3, jnp.bfloat16)
-    # 2 (64 * 9)^2 is no number of bfloat16, nor is 128 * 3^2 + 1.
-    assert regularisers.orthogonal({"k": kernel}) == 2 * 576**2
-    far = {"k": kernel, "b": jnp.ones((), jnp.bfloat16)}
-    found = regularisers.historical(far, jax.tree.map(jnp.zeros_like, far))
-    assert found == 1153 and found.dtype == jnp.float32
-    diversity = regularisers.latent_diversity(kernel[:2], 0 * kernel[:2])
-    assert diversity == -18 and diversity.dtype == jnp.float32
+    # 141 / 128 is a number of bfloat16, but its square is none: 1.2109 for 1.2134.
+    square = (141 / 128) ** 2
+    kernel = jnp.full((64, 2), 141 / 128, jnp.bfloat16)
+    found = {
+        2 * (64 * square) ** 2: regularisers.orthogonal({"k": kernel}),
+        128 * square: regularisers.historical([kernel], [0 * kernel]),
+        -2 * square: regularisers.latent_diversity(kernel[:3], 0 * kernel[:3]),
+    }
+    for expected, value in found.items():
+        assert value.dtype == jnp.float32
+        np.testing.assert_allclose(value, expected, rtol=1e-6)
     assert regularisers.lecam(x, x, jnp.float32(0), jnp.float32(0)).dtype == jnp.float32
     assert regularisers.consistency(lambda x: x, x, x).dtype == jnp.float32

@@ -1,6 +1,6 @@
 """Every variant with every cure: it steps, and goes on from a checkpoint to the bit.
 
-    python -m pytest tests/variants/test_stabilisers.py --all-pairs
+    python -m pytest tests/variants/test_crossing.py --all-pairs
 
 tries all pairs; without the flag each cure meets one variant.
 """
