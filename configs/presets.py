@@ -33,7 +33,8 @@ def run(variant: str, preset: str, accepted: dict[str, dict]) -> ConfigDict:
     config = ConfigDict(
         {
             "variant": variant,
-            # Data: digits, circle, ring8, grid25, tfds:NAME, folder:PATH, array:PATH.
+            # Data: digits, circle, ring8, grid25, tfds:NAME, folder:PATH, array:PATH,
+            # stacked:digits, stacked:tfds:NAME.
             "data": "",
             "data_dir": config_dict.placeholder(str),  # of prepared TFDS sets
             "resolution": config_dict.placeholder(int),
@@ -77,18 +78,19 @@ def run(variant: str, preset: str, accepted: dict[str, dict]) -> ConfigDict:
     return config
 
 
-# Options of networks, so that a flag can set them.
-_NORM = {"norm": config_dict.placeholder(str)}
-_MINIBATCH = {"minibatch": config_dict.placeholder(str)}
-_WEIGHTS = {"spectral": False, "equalised": False}
-OPTIONS = {
-    "generator": dict.fromkeys(("mlp", "dcgan", "resnet"), _NORM | _WEIGHTS),
-    "critic": {
-        "mlp": _NORM | _WEIGHTS | _MINIBATCH | {"dropout": 0.0},
-        "dcgan": _NORM | _WEIGHTS | _MINIBATCH | {"dropout": 0.0},
-        "resnet": _WEIGHTS | _MINIBATCH | {"dropout": 0.0},
-    },
-}
+def _options(player: str, network: str) -> dict:
+    """Returns the options that stabilise a network, off, so that a flag can set them.
+
+    Placeholders are made anew: one that is shared is the same key in two places.
+    """
+    options = {"penalties": (), "spectral": False, "equalised": False}
+    if player == "critic":
+        options |= {"minibatch": config_dict.placeholder(str), "dropout": 0.0}
+    if (player, network) == ("generator", "resnet"):
+        return options | {"norm": "batch"}
+    if network != "resnet":  # whose critic has no slots for it
+        options["norm"] = config_dict.placeholder(str)
+    return options
 
 
 def players(config: ConfigDict, generator: dict, critic: dict) -> ConfigDict:
@@ -96,9 +98,7 @@ def players(config: ConfigDict, generator: dict, critic: dict) -> ConfigDict:
     network has and the config does not set."""
     for name, optimizer in (("generator", generator), ("critic", critic)):
         given = {k: v for k, v in config[name].to_dict().items() if v is not None}
-        known = {"penalties": ()} | OPTIONS[name][given["network"]]
-        if name == "generator" and given["network"] == "resnet":
-            known["norm"] = "batch"
+        known = _options(name, given["network"])
         config[name] = known | given | {"optimizer": optimizer}
     return config
 

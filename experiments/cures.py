@@ -40,7 +40,7 @@ def base(data: str) -> ConfigDict:
         config.steps_per_call = 500
         adam = presets.adam(1e-3, 0.5, 0.999)
     else:
-        config = dcgan.get_config("digits").copy_and_resolve_references()
+        config = dcgan.get_config("digits")
         config.data, config.channels = data, 3
         config.generator.widths = (64, 32, 16)
         config.generator.norm = "batch"

@@ -168,7 +168,8 @@ class _Evaluation:
         for name in self.of_samples:
             module = names.module(name, "gans.metrics", "config.metrics")
             for quantity, value in module.measure(arrays, self.source).items():
-                found[f"{name}/{quantity}"] = {"value": value, "better": "higher"}
+                better = "lower" if quantity == "kl" else "higher"
+                found[f"{name}/{quantity}"] = {"value": value, "better": better}
         return found
 
     def _by_features(self, state, report, parts):

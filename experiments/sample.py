@@ -172,6 +172,22 @@ def config_of(folder: pathlib.Path):
     return config
 
 
+def step_of(folder: pathlib.Path, checkpoint: str) -> int | None:
+    """Returns the step of "best", "last" (None) or "STEP"; ValueError for the rest."""
+    from experiments import facts
+
+    if checkpoint == "best":
+        best = facts.read(folder).get("best")
+        if best is None:
+            raise ValueError(
+                f"--checkpoint=best: {folder} was not evaluated while it was trained"
+            )
+        return best["step"]
+    if checkpoint != "last" and not checkpoint.isdigit():
+        raise ValueError(f"--checkpoint={checkpoint}: wanted last, best or a step")
+    return None if checkpoint == "last" else int(checkpoint)
+
+
 def restore(gan, folder: pathlib.Path, step: int | None, *, recalibrate: bool = False):
     """Returns the state of a run's checkpoint, on the device; by default the last.
 

@@ -120,3 +120,17 @@ def test_names_of_flags(flag, said):
     configs.check_flag(config, "--config.widths[0]=4")
     with pytest.raises(ValueError, match=said):
         configs.check_flag(config, flag)
+
+
+def test_options_that_stabilise_are_each_player_s_own():
+    """Flags can set them, and set them once."""
+    from configs import gan
+
+    one, other = gan.get_config("ring8"), gan.get_config("ring8")
+    one.generator.norm = "batch"
+    one.critic.minibatch = "stddev"
+    one.critic.penalties = ("r1",)
+    assert one.critic.norm is None and other.generator.norm is None
+    assert other.critic.minibatch is None and other.critic.penalties == ()
+    with pytest.raises(TypeError):
+        one.generator.norm = 3

@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
@@ -225,3 +226,30 @@ def test_nothing_heavy_is_imported_at_first(module):
     )
     heavy = {"jax", "flax", "grain", "matplotlib", "tensorboardX", "torch", "orbax"}
     assert not heavy & set(done.stdout.split())
+
+
+def test_statistics_are_recalibrated(tmp_path, tiny):
+    """Of an average whose statistics are far off, samples change; without norm, not."""
+    config = tiny("wgan_gp", ema=0.5)
+    gan = configs.build(config)
+    state = jax.jit(functools.partial(core.init, gan))(jax.random.key(0))
+    wrong = jax.tree.map(lambda x: x + 5, state.ema["g"]["stats"])
+    state = state.replace(ema={"g": {**state.ema["g"], "stats": wrong}})
+    checkpoints = Checkpoints(tmp_path, keep=1)
+    checkpoints.save(1, state, {"stream": 0})
+    checkpoints.close()
+    plain, afresh = (
+        sample.restore(gan, tmp_path, None, recalibrate=x) for x in (False, True)
+    )
+    inputs = gan.latents(jax.random.key(1), 64)
+    spread = [
+        float(jnp.std(core.sample(gan, s, inputs), axis=0).mean())
+        for s in (plain, afresh)
+    ]
+    assert spread[1] > 2 * spread[0]
+    for a, b in zip(
+        jax.tree.leaves(plain.ema["g"]["params"]),
+        jax.tree.leaves(afresh.ema["g"]["params"]),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(a, b)
