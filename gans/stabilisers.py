@@ -191,7 +191,7 @@ def consistency(weight: float = 10.0, policy: str = "translation") -> Term:
 
     def value(m):
         moved = transform.apply(m.real, m.key, m.state.step)
-        return regularisers.consistency(m.critic, m.real, moved)
+        return regularisers.consistency(m.on_real, m.critic(moved))
 
     return Term("", value, weight)
 
@@ -202,10 +202,12 @@ def balanced_consistency(weight: float = 10.0, policy: str = "translation") -> T
 
     def value(m):
         keys = jax.random.split(m.key)
-        pairs = zip((m.real, m.fake), keys, strict=True)
+        sides = ((m.real, m.on_real), (m.fake, m.on_fake))
         return sum(
-            regularisers.consistency(m.critic, x, transform.apply(x, key, m.state.step))
-            for x, key in pairs
+            regularisers.consistency(
+                logits, m.critic(transform.apply(x, key, m.state.step))
+            )
+            for (x, logits), key in zip(sides, keys, strict=True)
         )
 
     return Term("", value, weight)
@@ -215,7 +217,7 @@ def latent_consistency(weight: float = 5.0, sigma: float = 0.03) -> Term:
     """zCR's critic, arXiv 2002.04724, algorithm 2: of G(z) and G(z + noise)."""
 
     def value(m):
-        return regularisers.consistency(m.critic, m.fake, _neighbours(m, sigma))
+        return regularisers.consistency(m.on_fake, m.critic(_neighbours(m, sigma)))
 
     return Term("", value, weight)
 

@@ -153,7 +153,7 @@ def test_nearby_latents(tiny):
     nets, fake, z, (key, *_) = fake_of(config, state, game, 5)
     other = nets["g"](z + 0.5 * jax.random.normal(key, z.shape))
     _, out = loss_of(game, state, "d")
-    expected = regularisers.consistency(nets["d"], fake, other)
+    expected = regularisers.consistency(nets["d"](fake), nets["d"](other))
     np.testing.assert_allclose(out.metrics["latent_consistency"], expected, rtol=1e-4)
     nets, fake, z, (key, *_) = fake_of(config, state, game, 4)
     other = nets["g"](z + 0.5 * jax.random.normal(key, z.shape))

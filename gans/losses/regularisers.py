@@ -1,6 +1,5 @@
 """Terms on a critic's logits and on parameters, without their weights."""
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -22,15 +21,15 @@ def lecam(on_real: Array, on_fake: Array, mean_real: Array, mean_fake: Array) ->
     return jnp.mean((on_real - mean_fake) ** 2) + jnp.mean((on_fake - mean_real) ** 2)
 
 
-def consistency(critic: Callable[[Array], Array], x: Array, augmented: Array) -> Array:
-    """Mean squared difference of the logits of x [B, ...] and of `augmented` [B, ...].
+def consistency(logits: Array, augmented: Array) -> Array:
+    """Mean squared difference of logits [B], of examples and of the same, augmented.
 
     CR-GAN, arXiv 1910.12027 (weight 10; its experiments too regularise the last layer
     alone): real images, and the same flipped and moved. Of generated ones too: bCR,
     arXiv 2002.04724, algorithm 1 (weights 10). Of generated ones of nearby latents:
     zCR, algorithm 2 there (weight 5). Gradients flow through both. Returns: [] float32.
     """
-    return jnp.mean((_wide(critic(x)) - _wide(critic(augmented))) ** 2)
+    return jnp.mean((_wide(logits) - _wide(augmented)) ** 2)
 
 
 def latent_diversity(fake: Array, neighbours: Array) -> Array:
@@ -58,7 +57,14 @@ def orthogonal(params: Any, *, off_diagonal: bool = True) -> Array:
         if kernel.ndim < 2:
             continue
         w = _wide(kernel.reshape(-1, kernel.shape[-1]))
-        eye = jnp.eye(w.shape[-1], dtype=w.dtype)
+        n_rows, n_columns = w.shape
+        if n_rows < n_columns:
+            # |W^T W| = |W W^T|, the smaller one; the rest is the columns' lengths.
+            lengths = jnp.sum(jnp.square(w), axis=0)
+            spared = jnp.square(lengths) if off_diagonal else 2 * lengths - 1
+            total += jnp.sum(jnp.square(w @ w.T)) - jnp.sum(spared)
+            continue
+        eye = jnp.eye(n_columns, dtype=w.dtype)
         gram = w.T @ w
         total += jnp.sum(jnp.square(gram * (1 - eye) if off_diagonal else gram - eye))
     return total

@@ -31,8 +31,8 @@ def test_consistency_by_hand():
     x = jnp.array([[1.0, 0.0], [0.0, 1.0]])
     # Logits 3 and 4 against 6 and 4: (9 + 0) / 2.
     moved = x.at[0, 0].set(2.0)
-    np.testing.assert_allclose(regularisers.consistency(linear, x, moved), 4.5)
-    assert regularisers.consistency(linear, x, x) == 0
+    np.testing.assert_allclose(regularisers.consistency(linear(x), linear(moved)), 4.5)
+    assert regularisers.consistency(linear(x), linear(x)) == 0
 
 
 def test_latent_diversity_by_hand():
@@ -167,7 +167,7 @@ def test_derivatives_of_consistency(leaky):
 
     exact = lambda p: ((critic(p)(x) - critic(p)(moved)) ** 2).mean()  # noqa: E731
     right = lambda p: regularisers.consistency(  # noqa: E731
-        critic(p, jnp), jnp.float32(x), jnp.float32(moved)
+        critic(p, jnp)(jnp.float32(x)), critic(p, jnp)(jnp.float32(moved))
     )
     assert error(right, exact, p) < 1
     assert error(lambda p: of(p, jax.lax.stop_gradient), exact, p) > 10
@@ -259,4 +259,25 @@ def test_half_precision_gives_float32():
         assert value.dtype == jnp.float32
         np.testing.assert_allclose(value, expected, rtol=1e-6)
     assert regularisers.lecam(x, x, jnp.float32(0), jnp.float32(0)).dtype == jnp.float32
-    assert regularisers.consistency(lambda x: x, x, x).dtype == jnp.float32
+    assert regularisers.consistency(x, x).dtype == jnp.float32
+
+
+@pytest.mark.parametrize("off_diagonal", [True, False])
+def test_wide_kernels_by_the_smaller_product(off_diagonal):
+    """The same sum and derivatives, without a matrix of columns by columns."""
+    w = jnp.float32(np.random.default_rng(0).normal(size=(3, 11)))
+    mask = 1 - jnp.eye(11)
+
+    def exact(w):
+        gram = w.T @ w
+        return jnp.sum((gram * mask if off_diagonal else gram - jnp.eye(11)) ** 2)
+
+    found = lambda w: regularisers.orthogonal([w], off_diagonal=off_diagonal)  # noqa: E731
+    np.testing.assert_allclose(found(w), exact(w), rtol=1e-5)
+    np.testing.assert_allclose(
+        jax.grad(found)(w), jax.grad(exact)(w), rtol=1e-4, atol=1e-3
+    )
+    largest = max(
+        x.aval.size for eqn in jax.make_jaxpr(found)(w).eqns for x in eqn.outvars
+    )
+    assert largest < 11 * 11
