@@ -66,7 +66,7 @@ def run(variant: str, preset: str, accepted: dict[str, dict]) -> ConfigDict:
             "n_critic_changes": (),  # ((step, n), ...): from that step on
             "ema": 0.999,  # decay of the generator's average, per move of it
             "ema_half_life": 0,  # its half-life in moves instead; 0: as `ema` says
-            "ema_ramp": 0.05,  # the half-life is at most this share of the moves so far
+            "ema_ramp": 0.05,  # the half-life is at most this share of the steps so far
             # What stabilises it, as "NAME(option=value, ...)" (README). Penalties are
             # in config.critic.penalties and config.generator.penalties.
             "augment": (),  # of the critic's inputs: instance_noise, diff_augment, ada
@@ -97,7 +97,10 @@ def players(config: ConfigDict, generator: dict, critic: dict) -> ConfigDict:
     """Returns the config with each player's optimiser, and with the options that its
     network has and the config does not set."""
     for name, optimizer in (("generator", generator), ("critic", critic)):
-        given = {k: v for k, v in config[name].to_dict().items() if v is not None}
+        given = {
+            option: config_dict.placeholder(str) if value is None else value
+            for option, value in config[name].to_dict().items()
+        }
         known = _options(name, given["network"])
         config[name] = known | given | {"optimizer": optimizer}
     return config

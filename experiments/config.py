@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
 import json
@@ -98,9 +99,16 @@ def build(config: ConfigDict, stage: int | None = None):
 
     Raises ValueError for a value that its variant does not accept.
     """
-    return importlib.import_module(f"gans.variants.{config.variant}").build(
+    import jax
+
+    from gans import core
+
+    gan = importlib.import_module(f"gans.variants.{config.variant}").build(
         config, stage
     )
+    # What its networks refuse is said now.
+    jax.eval_shape(functools.partial(core.init, gan), jax.random.key(0))
+    return gan
 
 
 def to_json(config: ConfigDict) -> str:

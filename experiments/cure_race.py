@@ -33,8 +33,8 @@ LAZY = {"r1, every 16": {"critic.penalties": ("r1(every=16)",)}}
 def benchmark(config, *, rounds: int, turn: float, only=None, tell=print) -> dict:
     """Returns {"cures": {name: {"ms_per_step", "percent", "compile_seconds"}}}.
 
-    `config` is resolved; percent is the time beyond the plain step's, of its time,
-    round by round, the median. Raises RuntimeError if the plain step fails.
+    `config` is resolved; percent is by how much the median exceeds the plain step's,
+    which has a turn before each of the others. Raises RuntimeError if a step fails.
     """
     config = configs.from_json(configs.to_json(config))
     config.variant, config.loss, config.n_critic = "gan", "non_saturating", 1

@@ -208,7 +208,9 @@ def restore(gan, folder: pathlib.Path, step: int | None, *, recalibrate: bool = 
     state = jax.device_put(restored[0])
     if not recalibrate:
         return state
-    afresh = jax.jit(functools.partial(core.recalibrate, gan, n=100, batch=256))
+    least = [getattr(net.module, "n_reference", 0) for net in gan.nets.values()]
+    batch = max(256, *least)
+    afresh = jax.jit(functools.partial(core.recalibrate, gan, n=100, batch=batch))
     return afresh(state, jax.random.key(0))
 
 

@@ -34,7 +34,7 @@ class State:
       stats: Flax collections that no gradient trains: batch statistics, spectral u.
       opt: optax states; of the networks that have an optimiser.
       ema: {"params", "stats"} averaged over steps; of the networks that ask for it.
-      aux: the variant's own arrays: an image pool, ADA's p, a path-length mean.
+      aux: the variant's own arrays, or trees: an image pool, ADA's p, running means.
     """
 
     step: Array
@@ -42,7 +42,7 @@ class State:
     stats: dict[str, Tree]
     opt: dict[str, Tree]
     ema: dict[str, Tree]
-    aux: dict[str, Array]
+    aux: dict[str, Tree]
 
 
 # The axes of a state under `vmap` over seeds. The step is not batched: under a batched

@@ -11,7 +11,7 @@ from gans.names import check
 
 NAMES = ("adam", "adamw", "rmsprop", "sgd", "lion", "adabelief")
 SCHEDULES = ("constant", "linear", "cosine")
-DECAYS = ("b1", "b2", "decay", "momentum")  # of running averages, per update
+DECAYS = ("b1", "b2", "decay")  # of running averages, per update
 
 
 def make(
@@ -39,7 +39,8 @@ def make(
       lazy: intervals of the player's lazy moves. The optimiser sees them too, so its
         time constants are set to be those of one move per step (StyleGAN2, arXiv
         1912.04958, appendix B): with c = 1 / (1 + sum 1 / interval), the rate is c lr,
-        the decays b1, b2, decay and momentum are to the power c.
+        the decays b1, b2 and decay are to the power c. SGD, whose moves are as large
+        as the gradients, keeps its rate and momentum.
       **options: passed to optax (b1, b2, decay, momentum, weight_decay ...).
 
     Raises ValueError for an unknown name, schedule or option.
@@ -50,8 +51,9 @@ def make(
     names.options(known, options, f"optimizer {name}")
     moves = 1 + sum(1 / interval for interval in lazy)
     if lazy:
-        learning_rate /= moves
         n_updates, warmup = (round(moves * n) for n in (n_updates, warmup))
+    if lazy and name != "sgd":
+        learning_rate /= moves
         given = {x: known[x].default for x in DECAYS if x in known} | options
         slower = {x: given[x] ** (1 / moves) for x in DECAYS if given.get(x)}
         options = options | slower

@@ -24,6 +24,7 @@ class Move:
 
     Attributes:
       critic: inputs [B, ...] -> logits [B]; it augments them first, as the loss does.
+      features: the same inputs -> the critic's hidden layers {name: [B, ...]}.
       real, fake: [B, ...], as they come from the data and from the generator.
       z, label: of the fake examples; the label of the real ones is the same.
       on_real, on_fake: logits [B], of the loss.
@@ -34,6 +35,7 @@ class Move:
     nets: dict[str, Bound]
     state: State
     critic: Callable[[Array], Array]
+    features: Callable[[Array], dict[str, Array]]
     real: Array
     fake: Array
     z: Array
@@ -87,7 +89,16 @@ def make(specs: tuple[str, ...], player: str, shape: tuple[int, ...]) -> list[Te
         every = given.pop("every", 1)
         if not (isinstance(every, int) and every >= 1):
             raise ValueError(f"{place}: {name} every={every!r} must be at least 1")
-        terms.append(dataclasses.replace(factory(**given), name=name, every=every))
+        weight = given.get("weight", 0)
+        if not isinstance(weight, int | float):
+            raise ValueError(f"{place}: {name} weight={weight!r} must be a number")
+        term = dataclasses.replace(factory(**given), name=name, every=every)
+        if every > 1 and (term.remember is not None or term.replaces):
+            raise ValueError(
+                f"{place}: {name} every={every}, but it must be in every move: it "
+                + ("replaces the loss" if term.replaces else "keeps a running mean")
+            )
+        terms.append(term)
     found = [term.name for term in terms]
     if len(set(found)) < len(found):
         raise ValueError(f"{place}: each at most once, got {', '.join(found)}")
@@ -232,8 +243,9 @@ def latent_diversity(weight: float = 0.5, sigma: float = 0.03) -> Term:
 
 
 def _neighbours(m, sigma):
-    z = m.z + sigma * jax.random.normal(m.key, m.z.shape)
-    return m.nets["g"](z, m.label, key=m.key)
+    key_noise, key_dropout = jax.random.split(m.key)
+    z = m.z + sigma * jax.random.normal(key_noise, m.z.shape)
+    return m.nets["g"](z, m.label, key=key_dropout)
 
 
 # --- on parameters and features ------------------------------------------------------
@@ -282,9 +294,8 @@ def feature_matching(weight: float = 1.0, moments: int = 1, alone: bool = True) 
     distance = (matching.feature_matching, matching.moment_matching)[moments - 1]
 
     def value(m):
-        d = m.nets["d"]
-        real = jax.lax.stop_gradient(d.features(m.real, m.label, key=m.key))
-        return distance(real, d.features(m.fake, m.label, key=m.key))
+        real = jax.lax.stop_gradient(m.features(m.real))
+        return distance(real, m.features(m.fake))
 
     return Term("", value, weight, replaces=alone)
 

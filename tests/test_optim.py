@@ -190,11 +190,9 @@ def test_defaults_are_slowed_down_too_and_zero_stays_zero():
 
 
 def test_a_schedule_ends_with_the_lazy_moves():
-    # 4 moves and 2 lazy ones: 2 * 2/3 (1 - k / 6).
+    # 4 moves and 2 lazy ones, at SGD's own rate: 2 (1 - k / 6).
     moves = rates(7, n_updates=4, schedule="linear", lazy=(2,))
-    np.testing.assert_allclose(
-        moves, [4 / 3 * (1 - k / 6) for k in range(7)], atol=2e-6
-    )
+    np.testing.assert_allclose(moves, [2 * (1 - k / 6) for k in range(7)], atol=2e-6)
 
 
 def test_an_unknown_option():

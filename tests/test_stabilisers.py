@@ -83,6 +83,17 @@ def test_a_lazy_term_is_a_move_of_its_own(tiny):
         np.testing.assert_allclose(moves, rate, rtol=1e-3)
 
 
+def test_lazy_terms_of_the_generator_go_by_its_own_moves(tiny):
+    """Every second of its moves, which are every third step."""
+    specs = ("orthogonal(weight=1, every=2)",)
+    _, game, _ = ready(tiny, players={"generator.penalties": specs}, n_critic=3)
+    due = {
+        u.name: [i for i in range(12) if bool(u.when(jnp.int32(i)))]
+        for u in game.updates[1:]
+    }
+    assert due == {"g": [2, 5, 8, 11], "g_orthogonal": [5, 11]}
+
+
 def test_lecam_remembers_the_logits(tiny):
     specs = ("lecam(weight=1, decay=0.75)",)
     config, game, state = ready(tiny, players={"critic.penalties": specs})
@@ -151,11 +162,13 @@ def test_nearby_latents(tiny):
     }
     config, game, state = ready(tiny, players=specs)
     nets, fake, z, (key, *_) = fake_of(config, state, game, 5)
+    key = jax.random.split(key)[0]
     other = nets["g"](z + 0.5 * jax.random.normal(key, z.shape))
     _, out = loss_of(game, state, "d")
     expected = regularisers.consistency(nets["d"](fake), nets["d"](other))
     np.testing.assert_allclose(out.metrics["latent_consistency"], expected, rtol=1e-4)
-    nets, fake, z, (key, *_) = fake_of(config, state, game, 4)
+    nets, fake, z, (key, *_) = fake_of(config, state, game, 5)
+    key = jax.random.split(key)[0]
     other = nets["g"](z + 0.5 * jax.random.normal(key, z.shape))
     _, out = loss_of(game, state, "g")
     expected = regularisers.latent_diversity(fake, other)
@@ -209,6 +222,15 @@ def test_noise_on_the_inputs_of_both_sides_decays(tiny):
         np.testing.assert_allclose(loss_of(game, late, update)[0], without, rtol=1e-5)
 
 
+def test_feature_matching_goes_through_the_augmentation(tiny):
+    specs = {"generator.penalties": ("feature_matching",)}
+    noise = ("instance_noise(sigma=100.0)",)
+    _, game, state = ready(tiny, players=specs, augment=noise)
+    noisy, _ = loss_of(game, state, "g")
+    plain, _ = loss_of(ready(tiny, players=specs)[1], state, "g")
+    assert noisy > 2 * plain
+
+
 def test_a_penalty_goes_through_the_augmentation(tiny):
     """Its critic is the one that the loss has: noise first, then the network."""
     specs = {"critic.penalties": ("r1(weight=1)",)}
@@ -254,6 +276,29 @@ def test_the_adaptive_probability_follows_the_critic(tiny):
         ({}, {"critic.penalties": ("r1(1)",)}, "neither NAME nor"),
         ({}, {"critic.penalties": ("r1", "r1(every=2)")}, "each at most once"),
         ({}, {"critic.penalties": ("r1(every=0)",)}, "every=0 must be at least 1"),
+        ({}, {"critic.penalties": ("lecam(every=2)",)}, "keeps a running mean"),
+        ({}, {"critic.penalties": ("r1(weight='a')",)}, "weight='a' must be a number"),
+        (
+            {},
+            {"generator.penalties": ("feature_matching(every=2)",)},
+            "replaces the loss",
+        ),
+        (
+            {"n_critic_changes": ((5, 2),)},
+            {"generator.penalties": ("orthogonal(every=2)",)},
+            "change their pace",
+        ),
+        (
+            {"top_k": "top_k"},
+            {"generator.penalties": ("feature_matching",)},
+            "that feature_matching replaces",
+        ),
+        (
+            {},
+            {"critic.equalised": True, "critic.penalties": ("orthogonal",)},
+            "config.critic: orthogonal is about the size",
+        ),
+        ({"n_critic": 0}, {}, "n must be at least 1"),
         ({}, {"critic.penalties": "r1"}, "must be a tuple of strings"),
         ({}, {"generator.penalties": ("r1",)}, "config.generator.penalties: 'r1'"),
         ({}, {"critic.penalties": ("consistency",)}, "for images"),

@@ -9,6 +9,8 @@ with batch norm and with `minibatch`.
 The slots for a `norm` follow a hidden layer and come before its activation: "batch",
 "pixel" (arXiv 1710.10196, section 4.2), "virtual" (by `n_reference` examples of the
 network's own input, kept in the collection `reference`: see `gans.layers.virtual`).
+`spectral` and `equalised` are of the kernels of layers; the embeddings of
+condition="concat" and the tensor of minibatch discrimination stay as they are.
 """
 
 import dataclasses
@@ -31,5 +33,7 @@ def make(role: str, network: str, **options) -> nn.Module:
     module = names.module(network, __name__, f"{role.lower()}.network")
     cls = getattr(module, role)
     fields = {f.name for f in dataclasses.fields(cls)} - {"parent", "name"}
+    if options.get("norm") is None and "norm" not in fields:
+        options.pop("norm", None)
     names.options(fields, options, f"{network}.{role}, which has no such slot")
     return cls(**options)

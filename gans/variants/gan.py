@@ -105,29 +105,37 @@ def critic_move(nets, batch, key, state, terms, *, game: Game):
         nets["d"], real, fake, label, key_d, lambda x: see(x, key_in)
     )
 
-    def critic(x):
-        return nets["d"](see(x, key_in), label, key=key_d)
-
-    move = Move("d", nets, state, critic, real, fake, z, label, on_real, on_fake, key)
+    critic, features = _looks(nets["d"], lambda x: see(x, key_in), label, key_d)
+    move = Move(
+        "d", nets, state, critic, features, real, fake, z, label, on_real, on_fake, key
+    )
     return move, stats, key, keys
 
 
 def generator_move(nets, batch, key, state, terms, *, game: Game):
     """Returns (Move of "g", the generator's new stats, keys of the terms)."""
     real, label = data(batch)
-    key_g, key_d, *keys, key_in = jax.random.split(key, 3 + len(terms))
+    key_g, key_d, *keys, key_in, key = jax.random.split(key, 4 + len(terms))
     fake, stats, z = generate(nets["g"], len(real), label, key_g, game.latent)
     see = functools.partial(inputs, game, state, key=key_in)
 
-    def critic(x):
-        return nets["d"](see(x), label, key=key_d)
-
+    critic, features = _looks(nets["d"], see, label, key_d)
     if game.loss.relative:
         on_real, on_fake, _ = judge(nets["d"], real, fake, label, key_d, see)
     else:
         on_real, on_fake = None, critic(fake)
-    move = Move("g", nets, state, critic, real, fake, z, label, on_real, on_fake, key)
+    move = Move(
+        "g", nets, state, critic, features, real, fake, z, label, on_real, on_fake, key
+    )
     return move, stats, keys
+
+
+def _looks(d, see, label, key):
+    """The critic, and what it sows, as functions of the inputs before `see`."""
+    return (
+        lambda x: d(see(x), label, key=key),
+        lambda x: d.features(see(x), label, key=key),
+    )
 
 
 def inputs(game: Game, state: State, x: Array, key: Array) -> Array:
@@ -198,11 +206,14 @@ def loss_of(config) -> adversarial.Adversarial:
     return adversarial.make(name, **options)
 
 
-def assemble(config, loss: adversarial.Adversarial, when=None) -> GAN:
+def assemble(config, loss: adversarial.Adversarial, pace=None) -> GAN:
     """Returns the game of `g` against `d` under `loss`.
 
-    `when` says at which steps the generator moves; None: every config.n_critic.
+    `pace`, the arguments of `schedules.n_critic`, says at which steps the generator
+    moves; None: config.n_critic and config.n_critic_changes.
     """
+    n_critic, changes = pace or (config.n_critic, config.n_critic_changes)
+    when = schedules.n_critic(n_critic, changes)
     shape = tuple(config.shape)
     terms = {
         player[0]: stabilisers.make(config[part].get("penalties", ()), part, shape)
@@ -213,10 +224,8 @@ def assemble(config, loss: adversarial.Adversarial, when=None) -> GAN:
         for name, options in (names.parse(x, "config.augment") for x in config.augment)
     )
     game = Game(loss, config.latent, augments, config.label_flip, _top_k(config), terms)
-    nets = players(config, terms)
+    nets = players(config, terms, schedules.n_moves(n_critic, changes, config.steps))
     _check(config, game, nets)
-    if when is None:
-        when = schedules.n_critic(config.n_critic, config.n_critic_changes)
     updates = [
         Update("d", ("d",), functools.partial(discriminator_loss, game=game)),
         Update("g", ("g",), functools.partial(generator_loss, game=game), when),
@@ -228,9 +237,14 @@ def assemble(config, loss: adversarial.Adversarial, when=None) -> GAN:
             if term.first is not None:
                 aux[name] = lambda params, f=term.first, p=player: f(params[p])
             if term.every > 1:
+                if player == "g" and changes:
+                    raise ValueError(
+                        f"config.generator.penalties: {term.name} every={term.every} "
+                        "of its moves, which change their pace; accepted is every=1"
+                    )
+                due = schedules.every(term.every * (n_critic if player == "g" else 1))
                 move = {"game": game, "term": term, "player": player}
                 loss = functools.partial(lazy_loss, **move)
-                due = schedules.every(term.every)
                 updates.append(Update(name, (player,), loss, due))
     return GAN(
         nets=nets,
@@ -268,6 +282,8 @@ def _check(config, game, nets):
             )
     if not 0 <= config.label_flip <= 1:
         raise ValueError(f"config.label_flip={config.label_flip} must be in [0, 1]")
+    if game.top_k and any(term.replaces for term in game.terms["g"]):
+        raise ValueError("config.top_k is of the loss that feature_matching replaces")
     if game.top_k and game.loss.relative:
         raise ValueError(f"config.top_k ranks fakes alone; config.loss={config.loss!r}")
     for kind in game.augments:
@@ -288,10 +304,13 @@ def _check(config, game, nets):
                 f"config.{part}: virtual batch norm needs a batch of at least "
                 f"n_reference={module.n_reference}, got batch_size={config.batch_size}"
             )
-        if module.equalised and "clip" in optimizer:
+        terms = [term.name for term in game.terms[part[0].replace("c", "d")]]
+        of_size = [x for x in ("clip", "clip_singular") if optimizer.get(x)]
+        of_size += [x for x in terms if x == "orthogonal"]
+        if module.equalised and of_size:
             raise ValueError(
-                f"config.{part}: equalised kernels are of size 1, and optimizer.clip="
-                f"{optimizer.clip} would make them all the same"
+                f"config.{part}: {of_size[0]} is about the size of kernels as they are "
+                "used, and equalised ones are kept at another, about 1"
             )
 
 
@@ -305,8 +324,11 @@ def sample(nets: dict[str, Bound], inputs: dict[str, Array]) -> Array:
     return nets["g"](inputs["z"], inputs.get("label"))
 
 
-def players(config, terms: dict[str, list[Term]]) -> dict[str, Net]:
-    """Returns the networks `g` (with its average) and `d` of a config."""
+def players(config, terms: dict[str, list[Term]], n_moves: int) -> dict[str, Net]:
+    """Returns the networks `g` (with its average) and `d` of a config.
+
+    The generator will make `n_moves`, the critic config.steps of them.
+    """
     shape, dtype = tuple(config.shape), jnp.dtype(config.dtype)
     z = jax.ShapeDtypeStruct((1, config.latent), jnp.float32)
     x = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
@@ -314,8 +336,7 @@ def players(config, terms: dict[str, list[Term]]) -> dict[str, Net]:
     shared = {"n_classes": config.n_classes, "dtype": dtype}
     g = networks.make("Generator", shape=shape, **shared, **options(config.generator))
     d = networks.make("Critic", **shared, **options(config.critic))
-    moves = schedules.n_moves(config.n_critic, config.n_critic_changes, config.steps)
-    tx_g = optimiser(config.generator, moves, terms["g"])
+    tx_g = optimiser(config.generator, n_moves, terms["g"])
     tx_d = optimiser(config.critic, config.steps, terms["d"])
     ema = schedules.ramp_up(config.ema)
     if config.ema_half_life:

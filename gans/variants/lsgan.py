@@ -13,8 +13,13 @@ from gans.variants import gan
 def build(config, stage: int | None = None) -> GAN:
     """Returns the GAN that `config` describes (see configs/lsgan.py).
 
-    Raises ValueError unless `config.targets` are three numbers.
+    Raises ValueError unless `config.targets` are three numbers, and for another loss.
     """
+    if config.loss != "least_squares":
+        raise ValueError(
+            f"config.loss={config.loss!r}: LSGAN's is least_squares, with "
+            "config.targets; the other variants take any"
+        )
     if len(config.targets) != 3:
         raise ValueError(f"config.targets={config.targets!r}: three numbers a, b, c")
     a, b, c = config.targets

@@ -7,14 +7,12 @@ Deviation: the code's repetition of those 100 moves at each 500th generator move
 """
 
 from gans.core import GAN
-from gans.schedules import every, switch
 from gans.variants import gan
 
 
 def build(config, stage: int | None = None) -> GAN:
     """Returns the GAN that `config` describes (see configs/wgan.py)."""
-    return gan.assemble(
-        config,
-        gan.loss_of(config),
-        when=switch(config.warmup, every(100), every(config.n_critic)),
-    )
+    pace = config.n_critic, config.n_critic_changes
+    if config.warmup:
+        pace = 100, ((config.warmup, config.n_critic), *config.n_critic_changes)
+    return gan.assemble(config, gan.loss_of(config), pace)

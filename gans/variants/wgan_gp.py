@@ -6,6 +6,7 @@ log "d/gap" is the estimate of the distance. Deviation: none. The penalty asks f
 critic that sees one example at a time, so batch norm in it is refused (section 4).
 """
 
+from gans import names
 from gans.core import GAN
 from gans.variants import gan
 
@@ -16,7 +17,8 @@ def build(config, stage: int | None = None) -> GAN:
     Raises ValueError without the penalty, or if the critic's logits depend on a batch.
     """
     penalties = config.critic.penalties
-    if not any(spec.startswith("gradient_penalty") for spec in penalties):
+    given = [names.parse(spec, "config.critic.penalties")[0] for spec in penalties]
+    if "gradient_penalty" not in given:
         raise ValueError(
             f"config.critic.penalties={penalties!r}: WGAN-GP needs gradient_penalty"
         )

@@ -64,6 +64,8 @@ def with_cure(tiny, variant, cure):
 def refusal(config):
     """Why the pair cannot be, in the words of the error; None where it can."""
     critic, generator = config.critic, config.generator
+    if config.variant == "lsgan" and config.loss != "least_squares":
+        return "LSGAN's is least_squares"
     if config.variant in ("sngan", "sagan") and not critic.spectral:
         return "spectral"
     for player in (critic, generator):

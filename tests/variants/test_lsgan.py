@@ -12,7 +12,7 @@ from gans.variants import lsgan
 def test_the_targets_reach_the_losses(tiny):
     config = tiny("lsgan", targets=(-1.0, 1.0, 0.0))
     game = lsgan.build(config)
-    loss = game.updates[0].loss.keywords["loss"]
+    loss = game.updates[0].loss.keywords["game"].loss
     # 0.5 (2 - 1)^2 + 0.5 (3 + 1)^2 = 8.5; the generator: 0.5 (3 - 0)^2 = 4.5.
     assert float(loss.critic(jnp.array([2.0]), jnp.array([3.0]))) == 8.5
     assert float(loss.generator(jnp.array([3.0]))) == 4.5
@@ -25,3 +25,8 @@ def test_the_targets_reach_the_losses(tiny):
 def test_three_targets(tiny):
     with pytest.raises(ValueError, match="three numbers a, b, c"):
         lsgan.build(tiny("lsgan", targets=(0.0, 1.0)))
+
+
+def test_another_loss_is_another_variant(tiny):
+    with pytest.raises(ValueError, match="config.loss='hinge': LSGAN's is least_sq"):
+        lsgan.build(tiny("lsgan", loss="hinge"))

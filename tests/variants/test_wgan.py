@@ -17,6 +17,12 @@ def test_the_generator_moves_each_100th_then_each_5th_step(tiny):
     assert due == [99, 199, 204, 209, 214, 219]
 
 
+def test_changes_of_n_critic_come_after_the_warm_up(tiny):
+    game = wgan.build(tiny("wgan", warmup=100, n_critic_changes=((110, 2),)))
+    due = [i for i in range(116) if game.updates[1].when(np.int32(i))]
+    assert due == [99, 104, 109, 111, 113, 115]
+
+
 def test_without_warm_up_it_is_each_5th(tiny):
     game = wgan.build(tiny("wgan", warmup=0))
     due = [i for i in range(20) if game.updates[1].when(np.int32(i))]
