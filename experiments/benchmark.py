@@ -23,7 +23,7 @@ import sys
 from importlib import metadata, util
 from pathlib import Path
 
-from absl import app, flags
+from absl import app, flags, logging
 
 from experiments import config as configs
 from experiments import cure_race, layer_race
@@ -312,6 +312,7 @@ def table(found: dict) -> str:
 def main(argv):
     """Prints tables, writes JSON; returns the exit code."""
     del argv
+    logging.set_verbosity(logging.WARNING)
     values = flags.FLAGS
     if values.against == "torch" and util.find_spec("torch") is None:
         print('error: --against=torch needs pip install ".[peers]"', file=sys.stderr)
