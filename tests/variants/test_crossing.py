@@ -74,7 +74,7 @@ def refusal(config):
         if player.spectral and player.equalised:
             return "equalised"
         if player.equalised and "clip" in player.optimizer:
-            return "equalised kernels"
+            return "equalised ones"
         conditional = player.get("condition") == "projection"
         if (
             conditional
@@ -86,6 +86,8 @@ def refusal(config):
             return "condition"
     if critic.network == "resnet" and "norm" in critic:
         return "has no such slot: 'norm'"
+    if config.loss == "wasserstein" and any("ada" in x for x in config.augment):
+        return "has no meaning with config.loss='wasserstein'"
     mixes = critic.get("norm") == "batch" or critic.minibatch
     slopes = ("gradient_penalty", "dragan", "r1", "r2", "zero_centred")
     if mixes and any(spec.startswith(slopes) for spec in critic.penalties):
@@ -96,7 +98,7 @@ def refusal(config):
 def pairs(sampled):
     """(variant, cure): all; or each cure once, most of them with the quickest."""
     config = importlib.import_module("configs.dcgan").get_config("digits")
-    known = [*cures.table(config), *MORE]
+    known = list(cures.table(config) | MORE)
     if not sampled:
         return [(variant, cure) for variant in VARIANTS for cure in known]
     others = [v for v in VARIANTS if v != "gan"]
