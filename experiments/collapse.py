@@ -22,6 +22,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import shlex
 import sys
 import time
 from collections.abc import Callable
@@ -297,7 +298,7 @@ def main(_):
             n_seeds=given.seeds,
             steps=given.steps,
             out=Path(given.out),
-            command=" ".join(sys.argv),
+            command=shlex.join(["python", "-m", "experiments.collapse", *sys.argv[1:]]),
         )
     except (ValueError, OSError, RuntimeError) as error:
         sys.exit(f"error: {error}")
