@@ -118,6 +118,45 @@ def adam(learning_rate: float, b1: float, b2: float, **options) -> dict:
     }
 
 
+def ablation(
+    base: ConfigDict,
+    arms: dict[str, dict],
+    *,
+    baseline: str,
+    seeds: int = 5,
+    steps: int = 0,
+    images: int = 0,
+    evaluations: int = 5,
+    lanes: int = 64,
+) -> ConfigDict:
+    """Returns the config of `python -m experiments.ablate`.
+
+    Args:
+      base: what all arms have in common.
+      arms: by name, what each changes: {"critic.optimizer.b1": 0.5}. A value takes the
+        place of what was there, a dict too.
+      baseline: the arm that the others are compared with.
+      seeds: runs of each arm, with seeds 0, 1, ...
+      steps, images: the budget of each run, in real batches or in real images; of both
+        0, the base's or the arm's own config.steps.
+      evaluations: of base.metrics, evenly spaced, the last at the end.
+      lanes: at most so many runs in one program.
+    """
+    return ConfigDict(
+        {
+            "base": base,
+            "arms": ConfigDict(arms, allow_dotted_keys=True),
+            "order": tuple(arms),  # a ConfigDict sorts its keys
+            "baseline": baseline,
+            "seeds": seeds,
+            "steps": steps,
+            "images": images,
+            "evaluations": evaluations,
+            "lanes": lanes,
+        }
+    )
+
+
 def convolutional(config: ConfigDict, width: int, **critic) -> None:
     """Gives both players WGAN-GP's convolutional networks (see configs/wgan_gp.py).
 

@@ -30,16 +30,15 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from absl import app, flags, logging
-from jax import Array
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
 from experiments import collapse_report, cures, facts
 from experiments import config as configs
 from experiments.collapse_report import Results
+from experiments.fleet import Fleet
 from gans import core, names
 from gans.data import pipeline
 from gans.metrics import modes
@@ -147,7 +146,7 @@ def arm(lab: Laboratory, cure: cures.Cure) -> tuple[dict[str, Any], np.ndarray |
     seed that has not diverged, if there is any.
     """
     began = time.perf_counter()
-    config = cures.apply(lab.config, cure)
+    config = configs.override(lab.config, cure)
     gan = configs.build(config)
     state, diverged = train(gan, config, lab.sources)
     records, shown = [], None
@@ -171,24 +170,23 @@ def train(
     Returns the states, stacked but for the step (see `gans.core.SEEDS`), and for each
     the number of steps after which it was first seen not to be finite, or None.
     """
-    # As `experiments.programs` has them, so that a seed here is a run's seed there.
-    keys = jax.vmap(
-        lambda seed: jax.random.split(jax.random.fold_in(jax.random.key(seed), 0))
-    )(jnp.arange(len(sources)))
-    init = jax.vmap(functools.partial(core.init, gan), out_axes=core.SEEDS)
-    state = jax.jit(init)(keys[:, 0])
-    batches = [
-        pipeline.batches(source, config.batch_size, seed=seed, flip=config.flip)
-        for seed, source in enumerate(sources)
-    ]
-    call = jax.jit(make_call(gan), donate_argnums=0)
-    finite = []
-    k = config.steps_per_call
+    k, finite = config.steps_per_call, []
+    fleet = Fleet(
+        lambda values: gan,
+        values={},
+        seeds=range(len(sources)),
+        batches={
+            seed: pipeline.batches(
+                source, config.batch_size, seed=seed, flip=config.flip
+            )
+            for seed, source in enumerate(sources)
+        },
+        per_call=k,
+    )
+    state = fleet.init()
     with tqdm(total=config.steps, unit=" steps", disable=None, leave=False) as bar:
         for start in range(0, config.steps, k):
-            windows = [b.window(start, k) for b in batches]
-            batch = jax.tree.map(lambda *x: np.stack(x, axis=1), *windows)
-            state, ok = call(state, batch, keys[:, 1])
+            state, _, ok = fleet.call(state, start)
             finite.append(ok)
             if len(finite) > 1:  # the host is one call ahead of the device, not more
                 finite[-2].block_until_ready()
@@ -196,30 +194,6 @@ def train(
     finite = np.stack(finite)  # [calls, seeds]
     first = np.where(finite.all(0), -1, (~finite).argmax(0))
     return state, [None if i < 0 else int(i + 1) * k for i in first]
-
-
-def make_call(gan: core.GAN) -> Callable[..., tuple[core.State, Array]]:
-    """Returns call(states, batches, keys) -> (states, finite), of several steps.
-
-    batches [k, S, B, ...] and keys [S] of S seeds; finite [S] says of which states
-    every number is finite.
-    """
-    step = jax.vmap(
-        core.make_step(gan), in_axes=(core.SEEDS, 0, 0), out_axes=(core.SEEDS, 0)
-    )
-
-    def call(state, batches, keys):
-        state = jax.lax.scan(
-            lambda s, batch: (step(s, batch, keys)[0], None), state, batches
-        )[0]
-        checks = [
-            jnp.isfinite(x).reshape(len(x), -1).all(axis=1)
-            for x in jax.tree.leaves(state.replace(step=None))
-            if jnp.issubdtype(x.dtype, jnp.inexact)
-        ]
-        return state, jnp.stack(checks).all(axis=0)
-
-    return call
 
 
 def draw(gan: core.GAN, state: core.State, n: int) -> np.ndarray:
@@ -266,7 +240,7 @@ def run(
     results = Results(out, data, lab.protocol, lab.n_modes)
     for name in chosen:  # a word that cannot be run is said before any arm is
         try:
-            configs.build(cures.apply(lab.config, known[name]))
+            configs.build(configs.override(lab.config, known[name]))
         except ValueError as error:
             raise ValueError(f"arm {name}: {error}") from None
     begun = facts.begin(command)

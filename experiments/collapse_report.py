@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from flax.traverse_util import flatten_dict
 
+from experiments import config as configs
 from experiments import pictures
 from experiments.log import replacing
 
@@ -42,19 +42,11 @@ class Results:
                 self.samples = dict(kept)
 
     def _compare(self, data, protocol):
-        old, new = (
-            flatten_dict(x, sep=".") for x in (self.report["protocol"], protocol)
-        )
-        absent = "(absent)"
-        changed = [
-            f"  {key}: {old.get(key, absent)} there, {new.get(key, absent)} here"
-            for key in sorted({*old, *new})
-            if old.get(key, absent) != new.get(key, absent)
-        ]
+        changed = configs.differences(self.report["protocol"], protocol)
         if changed:
-            lines = "\n".join(changed)
+            lines = "\n  ".join(changed)
             raise ValueError(
-                f"{self.json} holds arms of another protocol for {data}:\n{lines}\n"
+                f"{self.json} holds arms of another protocol for {data}:\n  {lines}\n"
                 "name another --out, or move the file away"
             )
 

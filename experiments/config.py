@@ -7,6 +7,7 @@ import importlib
 import inspect
 import json
 import pkgutil
+from collections.abc import Collection, Mapping
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
@@ -111,6 +112,31 @@ def build(config: ConfigDict, stage: int | None = None):
     return gan
 
 
+def override(
+    config: ConfigDict, changes: Mapping[str, Any], place: str = "override"
+) -> ConfigDict:
+    """Returns a copy of `config` with values changed: {"critic.optimizer.b1": 0.5}.
+
+    A value takes the place of what was there, a dict too. A network's options may be
+    new to it; other keys must be there. Raises ValueError, with the nearest key, if
+    they are not.
+    """
+    config = config.copy_and_resolve_references()
+    for key, value in changes.items():
+        *path, last = key.split(".")
+        where = config
+        for name in path:
+            known = where if isinstance(where, ConfigDict) else ()
+            names.check(name, known, f"{place}: {key}")
+            where = where[name]
+        if path not in (["generator"], ["critic"]) and path[1:] != ["optimizer"]:
+            known = where if isinstance(where, ConfigDict) else ()
+            names.check(last, known, f"{place}: {key}")
+        with where.unlocked(), where.ignore_type():
+            where[last] = value
+    return config
+
+
 def to_json(config: ConfigDict) -> str:
     return json.dumps(config.to_dict(), indent=2, sort_keys=True) + "\n"
 
@@ -126,32 +152,41 @@ def from_json(text: str) -> ConfigDict:
     return ConfigDict(tuples(json.loads(text)))
 
 
+def differences(
+    old: Mapping[str, Any], new: Mapping[str, Any], free: Collection[str] = ()
+) -> list[str]:
+    """Returns "key: old -> new" of each key that differs, dotted where it is nested.
+
+    free: first parts of keys that may differ.
+    """
+    old, new = _flat(old), _flat(new)
+    absent = "(absent)"
+    return [
+        f"{key}: {old.get(key, absent)} -> {new.get(key, absent)}"
+        for key in sorted({*old, *new})
+        if key.partition(".")[0] not in free
+        and old.get(key, absent) != new.get(key, absent)
+    ]
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat = {}
+    for key, value in values.items():
+        nested = isinstance(value, Mapping)
+        flat |= _flat(value, f"{prefix}{key}.") if nested else {prefix + key: value}
+    return flat
+
+
 def compare(path: Path, config: ConfigDict) -> None:
     """Raises ValueError if the config kept in the file `path` would train otherwise."""
     advice = "--allow-config-change goes on nevertheless; another --workdir begins anew"
     if not path.exists():
         raise ValueError(f"{path} is missing, but there are checkpoints; {advice}")
-    old, new = _flat(from_json(path.read_text())), _flat(config)
-    absent = "(absent)"
-    changed = [
-        f"  {key}: {old.get(key, absent)} -> {new.get(key, absent)}"
-        for key in sorted({*old, *new})
-        if key.partition(".")[0] not in FREE
-        and old.get(key, absent) != new.get(key, absent)
-    ]
+    old = from_json(path.read_text()).to_dict()
+    changed = differences(old, config.to_dict(), FREE)
     if changed:
-        lines = "\n".join(changed)
-        raise ValueError(f"{path} is another config:\n{lines}\n{advice}")
-
-
-def _flat(config: ConfigDict, prefix: str = "") -> dict[str, Any]:
-    flat = {}
-    for key, value in config.items():
-        if isinstance(value, ConfigDict):
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[prefix + key] = value
-    return flat
+        lines = "\n  ".join(changed)
+        raise ValueError(f"{path} is another config:\n  {lines}\n{advice}")
 
 
 def load_file(spec: str) -> tuple[ConfigDict, str]:

@@ -43,7 +43,7 @@ def benchmark(config, *, rounds: int, turn: float, only=None, tell=print) -> dic
     names = [name for name in known if only is None or name in {PLAIN, *only}]
     for name in list(names):
         try:
-            configs.build(cures.apply(config, known[name]))
+            configs.build(configs.override(config, known[name]))
         except ValueError as error:
             refused[name] = str(error)
             names.remove(name)
@@ -100,7 +100,7 @@ def steps(config: str, names: list[str]) -> Runner:
     known = table(base)
     cases, seconds, n_steps = {}, {}, {}
     for name in names:
-        cured = cures.apply(base, known[name])
+        cured = configs.override(base, known[name])
         n_steps[name] = 16 if name in LAZY else 1
         gan = configs.build(cured)
         batch = example(cured)

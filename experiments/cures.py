@@ -183,23 +183,3 @@ def adam(learning_rate: float, b1: float, b2: float) -> Cure:
 def rmsprop(learning_rate: float, **options) -> dict[str, Any]:
     """Another optimiser for one player."""
     return {"name": "rmsprop", "learning_rate": learning_rate, "decay": 0.99, **options}
-
-
-def apply(config: ConfigDict, cure: Cure) -> ConfigDict:
-    """Returns a copy of `config` with a cure.
-
-    A network's options may be new to it; other keys must be there. Raises ValueError,
-    with the nearest key, if they are not.
-    """
-    config = config.copy_and_resolve_references()
-    for key, value in cure.items():
-        *path, last = key.split(".")
-        place = config
-        for name in path:
-            names.check(name, place, f"cure {key}")
-            place = place[name]
-        if path != ["generator"] and path != ["critic"] and path[1:] != ["optimizer"]:
-            names.check(last, place, f"cure {key}")
-        with place.unlocked(), place.ignore_type():
-            place[last] = value
-    return config

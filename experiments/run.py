@@ -27,7 +27,7 @@ def main(argv):
     try:
         return _train(command)
     except KeyboardInterrupt:
-        return _stopped("interrupted", command, signal.SIGINT)
+        return stopped("interrupted", command, signal.SIGINT)
 
 
 def _train(command):
@@ -43,25 +43,25 @@ def _train(command):
     try:
         train.train(
             values.config,
-            values.workdir or default_workdir(_value_of("--config", sys.argv)),
+            values.workdir or default_workdir(value_of("--config", sys.argv)),
             command=command,
             started=STARTED,
             allow_config_change=values["allow-config-change"].value,
         )
     except Interrupted as error:
-        return _stopped(error, command, error.number)
+        return stopped(error, command, error.number)
     except train.ERRORS as error:
-        return _failed(error)
+        return failed(error)
 
 
-def parse(argv):
+def parse(argv, check=configs.check):
     """Returns the arguments that are no flags; ends the process if one is wrong.
 
     Names are checked before the flags are parsed: ml_collections answers an unknown one
     with a traceback.
     """
     try:
-        spec = _value_of("--config", argv)
+        spec = value_of("--config", argv)
         if spec:
             config, _ = configs.load_file(spec)
             for flag in argv:
@@ -72,9 +72,9 @@ def parse(argv):
             raise ValueError(f"{rest[1]!r} is not a flag")
         if not spec:
             raise ValueError("which? --config=configs/NAME.py[:PRESET]")
-        configs.check(flags.FLAGS.config)
+        check(flags.FLAGS.config)
     except (flags.Error, ValueError, IndexError) as error:
-        sys.exit(_failed(error))
+        sys.exit(failed(error))
     return rest
 
 
@@ -84,18 +84,21 @@ def default_workdir(spec):
     return Path("runs") / f"{name}-{configs.load_file(spec)[1]}".strip("-")
 
 
-def _value_of(name, argv):
+def value_of(name, argv):
+    """Returns what the command line says of a flag, if it does."""
     for flag, following in zip(argv, [*argv[1:], None], strict=True):
         if flag.partition("=")[0] == name:
             return flag.partition("=")[2] or following
 
 
-def _failed(error):
+def failed(error):
+    """Says an error in a line; returns the exit code."""
     print(f"error: {error}", file=sys.stderr)
     return 1
 
 
-def _stopped(what, command, number):
+def stopped(what, command, number):
+    """Says how to go on after a signal; returns the exit code."""
     print(f"{what}. To continue:\n{command}", file=sys.stderr)
     return 128 + number
 

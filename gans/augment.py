@@ -185,7 +185,7 @@ class InstanceNoise(Augment):
     stop: int | None = None
 
     def __post_init__(self):
-        self._require(self.sigma >= 0, "sigma", "at least 0")
+        self._require(names.holds(self.sigma >= 0), "sigma", "at least 0")
         self._require(self.stop is None or self.stop >= 1, "stop", "at least 1 step")
 
     def apply(self, x: Array, key: Array, step: Array, p: Array | None = None) -> Array:
@@ -245,8 +245,9 @@ class Adaptive(DiffAugment):
 
     def __post_init__(self):
         super().__post_init__()
-        self._require(-1 < self.target < 1, "target", "in (-1, 1)")
-        self._require(self.kimg > 0, "kimg", "above 0")
+        inside = names.holds((-1 < self.target) & (self.target < 1))
+        self._require(inside, "target", "in (-1, 1)")
+        self._require(names.holds(self.kimg > 0), "kimg", "above 0")
         self._require(self.interval >= 1, "interval", "at least 1 step")
 
     def apply(self, x: Array, key: Array, step: Array, p: Array | None = None) -> Array:

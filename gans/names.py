@@ -27,11 +27,16 @@ def module(name: str, package: str, place: str) -> ModuleType:
     return importlib.import_module(f"{package}.{name}")
 
 
-def parse(spec: str, place: str) -> tuple[str, dict[str, Any]]:
+def parse(
+    spec: str | tuple[str, dict[str, Any]], place: str
+) -> tuple[str, dict[str, Any]]:
     """Returns the name and the options of "NAME" or "NAME(option=value, ...)".
 
-    Values are Python literals. Raises ValueError, naming `place`, for anything else.
+    Values are Python literals. A pair (name, options) is what was parsed before, with
+    values that may be traced. Raises ValueError, naming `place`, for anything else.
     """
+    if isinstance(spec, tuple) and len(spec) == 2 and isinstance(spec[1], dict):
+        return spec[0], dict(spec[1])
     try:
         node = ast.parse(spec.strip(), mode="eval").body
         call = node if isinstance(node, ast.Call) else ast.Call(node, [], [])
@@ -45,6 +50,16 @@ def parse(spec: str, place: str) -> tuple[str, dict[str, Any]]:
             f"{place}: {spec!r} is neither NAME nor NAME(option=value, ...)"
         ) from None
     return call.func.id, options
+
+
+def holds(condition: Any) -> bool:
+    """Whether a condition on numbers is true, or not to be known: one is traced.
+
+    Many values of a number may be trained in one program, each of them checked before.
+    """
+    import jax  # takes a second, and names are checked before that
+
+    return isinstance(condition, jax.core.Tracer) or bool(condition)
 
 
 def options(accepted: Iterable[str], given: dict[str, Any], place: str) -> None:

@@ -55,7 +55,9 @@ def make(
     if lazy and name != "sgd":
         learning_rate /= moves
         given = {x: known[x].default for x in DECAYS if x in known} | options
-        slower = {x: given[x] ** (1 / moves) for x in DECAYS if given.get(x)}
+        slower = {
+            x: given[x] ** (1 / moves) for x in DECAYS if given.get(x) is not None
+        }
         options = options | slower
     n = max(n_updates - warmup, 1)
     rate = {

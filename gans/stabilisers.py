@@ -90,7 +90,7 @@ def make(specs: tuple[str, ...], player: str, shape: tuple[int, ...]) -> list[Te
         if not (isinstance(every, int) and every >= 1):
             raise ValueError(f"{place}: {name} every={every!r} must be at least 1")
         weight = given.get("weight", 0)
-        if not isinstance(weight, int | float):
+        if not isinstance(weight, int | float | Array):
             raise ValueError(f"{place}: {name} weight={weight!r} must be a number")
         term = dataclasses.replace(factory(**given), name=name, every=every)
         if every > 1 and (term.remember is not None or term.replaces):

@@ -41,7 +41,8 @@ def import_faults(path, tree):
         if top == "":
             yield f"relative import {name}"
         elif package == "configs":
-            known = top == "ml_collections" or name.startswith("configs.presets")
+            ours = "configs" if part == "ablations" else "configs.presets"
+            known = top == "ml_collections" or name.startswith(ours)
             if not known and top not in sys.stdlib_module_names:
                 yield f"a config imports {name}"
         elif package == "gans" and top in ("experiments", "configs"):

@@ -18,6 +18,9 @@ SETS = {
 }
 
 
+SEEDED = ("toy", "stacked")  # whose data `seed` draws
+
+
 def load(
     name: str,
     *,

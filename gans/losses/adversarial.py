@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from gans.names import check
+from gans.names import check, holds
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Adversarial:
     critic: Callable[[Array, Array], Array]
     generator: Callable[..., Array]
     relative: bool = False
-    boundary: float | None = 0.0
+    boundary: float | Array | None = 0.0
 
 
 def _wide(x):
@@ -94,7 +94,7 @@ BASES = {"logistic": _logistic, "least_squares": _squares, "hinge": _hinge}
 def _cross_entropy(fool, smooth_real, smooth_fake):
     """Logistic losses with targets 1 - smooth_real and smooth_fake for the critic."""
     for side, smooth in (("real", smooth_real), ("fake", smooth_fake)):
-        if not 0 <= smooth < 0.5:
+        if not holds((0 <= smooth) & (smooth < 0.5)):
             raise ValueError(
                 f"label smoothing: smooth_{side}={smooth}, not in [0, 0.5)"
             )
@@ -103,9 +103,12 @@ def _cross_entropy(fool, smooth_real, smooth_fake):
         lambda x: _logistic(-x) - smooth_fake * x,
         fool,
         # Where D is half the sum of the targets.
-        math.log(1 - smooth_real + smooth_fake)
-        - math.log(1 + smooth_real - smooth_fake),
+        _log(1 - smooth_real + smooth_fake) - _log(1 + smooth_real - smooth_fake),
     )
+
+
+def _log(x):
+    return jnp.log(x) if isinstance(x, Array) else math.log(x)
 
 
 def minimax(smooth_real: float = 0.0, smooth_fake: float = 0.0) -> Adversarial:

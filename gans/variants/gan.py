@@ -263,7 +263,7 @@ def _top_k(config):
     options = {"share": 0.5, "gamma": 0.99, "interval": 781}
     names.options(options, given, "top_k")
     share, gamma, interval = (options | given).values()
-    if not (0 < share <= 1 and 0 < gamma <= 1):
+    if not all(names.holds((0 < x) & (x <= 1)) for x in (share, gamma)):
         raise ValueError(
             f"config.top_k={config.top_k!r}: share, gamma must be in (0, 1]"
         )
@@ -280,7 +280,7 @@ def _check(config, game, nets):
                 f"norm={getattr(d, 'norm', None)!r} and minibatch={d.minibatch!r} in "
                 "the critic make meaningless; accepted is None of both"
             )
-    if not 0 <= config.label_flip <= 1:
+    if not names.holds((0 <= config.label_flip) & (config.label_flip <= 1)):
         raise ValueError(f"config.label_flip={config.label_flip} must be in [0, 1]")
     if game.top_k and any(term.replaces for term in game.terms["g"]):
         raise ValueError("config.top_k is of the loss that feature_matching replaces")
@@ -305,7 +305,7 @@ def _check(config, game, nets):
                 f"n_reference={module.n_reference}, got batch_size={config.batch_size}"
             )
         terms = [term.name for term in game.terms[part[0].replace("c", "d")]]
-        of_size = [x for x in ("clip", "clip_singular") if optimizer.get(x)]
+        of_size = [x for x in ("clip", "clip_singular") if optimizer.get(x) is not None]
         of_size += [x for x in terms if x == "orthogonal"]
         if module.equalised and of_size:
             raise ValueError(

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from experiments import config as configs
 from experiments import cures
 from experiments.checkpoint import Checkpoints
 from gans import core
@@ -54,7 +55,7 @@ def with_cure(tiny, variant, cure):
         own = ("gradient_penalty", *changes["critic.penalties"])
         others = [x for x in own[1:] if not x.startswith("gradient_penalty")]
         changes["critic.penalties"] = tuple(own[:1] + tuple(others))
-    config = cures.apply(config, changes)
+    config = configs.override(config, changes)
     for player in (config.generator, config.critic):
         if player.get("norm") == "virtual":
             player.n_reference = 4

@@ -1,0 +1,298 @@
+"""Trains every arm of an ablation with several seeds, and reports what differs.
+
+    python -m experiments.ablate --config=configs/ablations/NAME.py[:PRESET]
+        [--workdir=DIR] [--dry-run] [--config.seeds=8] [--config.any.value=...]
+
+Seeds, and arms that differ in numbers alone, are trained at once: see
+experiments/arms.py. The workdir (by default runs/ablation-NAME-PRESET) receives
+results.json, results.csv, report.html, report.md and pictures. The same command again
+goes on where it was stopped, to the same tables; arms and seeds that are new are added,
+and what has failed is tried again. --dry-run prints the programs and what they will
+take, by two calls of each.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import shlex
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from absl import app, flags, logging
+from ml_collections import ConfigDict, config_flags
+
+from experiments import config as configs
+from experiments import run as single
+
+
+def run(
+    config: ConfigDict, workdir: Path, *, name: str, preset: str = "", command: str = ""
+) -> dict[str, Any]:
+    """Runs what is missing of an ablation, and writes its report; returns the results.
+
+    Args:
+      config: of presets.ablation.
+      workdir: where everything goes.
+      name, preset: of the config, for the report.
+      command: the command line, likewise.
+
+    Raises ValueError for what cannot be run, Interrupted after a signal.
+    """
+    from tqdm import tqdm
+
+    from experiments import ablate_report
+    from experiments.cohort import Cohort
+    from experiments.signals import Interrupted, Signals
+
+    ablation = Ablation(config, workdir, name, preset, command)
+    programs = ablation.missing()
+    total = sum(arm.config.steps for arm in ablation.arms) * config.seeds
+    left = sum(p.config.steps * len(p.lanes) for p in programs)
+    with (
+        Signals() as signals,
+        tqdm(
+            total=total,
+            initial=total - left,
+            unit=" steps",
+            unit_scale=True,
+            disable=None,
+        ) as bar,
+    ):
+        for program in programs:
+            bar.set_description(_title(program))
+            folder = ablation.folder / program.digest
+            try:
+                cohort = Cohort(program, ablation.data, folder)
+                part = cohort.run(
+                    bar.update, lambda: signals.number is not None, workdir / "samples"
+                )
+            except OSError:  # a full disk is no property of an arm
+                raise
+            except Exception as error:
+                ablation.fail(program, error)
+                continue
+            if part is None:
+                break
+            ablation.add(program, part)
+            cohort.forget()
+            ablation.write()
+    results = ablation.write()
+    ablate_report.write(workdir)
+    if signals.number is not None:
+        raise Interrupted(signals.number, 0)
+    return results
+
+
+def plan(config: ConfigDict, workdir: Path) -> str:
+    """Returns the programs that are to be run, and what they will take, as text."""
+    from experiments.cohort import Cohort
+
+    ablation = Ablation(config, workdir)
+    n_done = len(ablation.done)
+    lines = [f"{len(ablation.arms)} arms x {config.seeds} seeds, {n_done} done"]
+    total = 0.0
+    for i, program in enumerate(ablation.missing(), 1):
+        cohort = Cohort(program, ablation.data, ablation.folder / program.digest)
+        compiling, step = cohort.timed()
+        steps = program.config.steps
+        seconds = compiling + step * steps
+        total += seconds
+        differ = ", ".join(program.values) or "seeds alone"
+        lines.append(
+            f"program {i}: {len(program.lanes)} runs of {_title(program)}\n"
+            f"    that differ in {differ}: {compiling:.0f} s of compilation, "
+            f"{steps:,} steps of {1000 * step:.1f} ms, {seconds / 60:.1f} min"
+        )
+    lines.append(f"together {total / 60:.1f} min, and what the evaluations take")
+    return "\n".join(lines)
+
+
+def _title(program):
+    return ", ".join(dict.fromkeys(name for name, _ in program.names))
+
+
+class Ablation:
+    """An ablation in its folder: what is done, and what is missing.
+
+    Attributes:
+      arms: resolved, the baseline first.
+      done: {(arm, seed): record}, of those that have finished or diverged.
+      folder: of what programs leave behind.
+
+    Raises ValueError for what cannot be run, and for a folder with results of another
+    base.
+    """
+
+    def __init__(self, config, workdir, name="", preset="", command=""):
+        from experiments import arms, facts
+
+        self.config, self.workdir = config, workdir
+        self.folder = workdir / "programs"
+        self._sources = {}
+        self.arms = arms.resolve(config, self.data)
+        kept = _read(workdir / "results.json")
+        base = json.loads(configs.to_json(config.base))
+        _compare(workdir, kept.get("protocol", {}).get("base", base), base)
+        known = facts.begin(command)
+        shown = ("command", "start", "hardware", "versions")
+        self._began, self._run = time.monotonic(), {key: known[key] for key in shown}
+        self._runs = kept.get("runs", [])
+        self._head = {
+            "name": name,
+            "preset": preset,
+            "baseline": config.baseline,
+            "n_seeds": config.seeds,
+            "evaluations": config.evaluations,
+            "protocol": {"base": base},
+        }
+        self.done, self._failed, self._parts = {}, {}, {}
+        for path in sorted(self.folder.glob("*.json")):
+            self._take(path.stem, _read(path))
+
+    def _take(self, digest, part):
+        known = {arm.name: arm.digest for arm in self.arms}
+        self._parts[digest] = part
+        for record in part["lanes"]:
+            name, seed = record["arm"], record["seed"]
+            if record["digest"] == known.get(name) and seed < self.config.seeds:
+                self.done[name, seed] = record | {"part": digest}
+
+    def data(self, config: ConfigDict) -> Any:
+        """The data of a config and of its seed, loaded once."""
+        from gans import data
+
+        keys = "data resolution channels data_dir skip_corrupt".split()
+        known = tuple(config[key] for key in keys)
+        kind = [
+            m for x, m in data.SETS.items() if x.split(":")[0] == known[0].split(":")[0]
+        ]
+        known += (config.seed if {*kind} & {*data.SEEDED} else 0,)
+        if known not in self._sources:
+            self._sources[known] = configs.load_data(config)
+        return self._sources[known]
+
+    def missing(self) -> list:
+        """The programs that are still to be run."""
+        from experiments import arms
+
+        wanted = {(a.name, s) for a in self.arms for s in range(self.config.seeds)}
+        return arms.programs(self.arms, wanted - set(self.done), self.config.lanes)
+
+    def add(self, program, part: dict[str, Any]) -> None:
+        """Keeps what a program has found."""
+        from experiments.log import replacing
+
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with replacing(self.folder / f"{program.digest}.json") as path:
+            Path(path).write_text(json.dumps(part))
+        self._take(program.digest, part)
+
+    def fail(self, program, error: Exception) -> None:
+        """Takes note of a program that has raised; the next call tries it again."""
+        text = f"{type(error).__name__}: {error}".splitlines()[0]
+        logging.error("%s failed: %s", _title(program), text)
+        for name, seed in program.names:
+            self._failed[name, seed] = {"seed": seed, "status": "failed", "curve": []}
+            self._failed[name, seed] |= {"error": text, "samples": None}
+
+    def write(self) -> dict[str, Any]:
+        """Writes results.json, as experiments/ablate_report.py reads it."""
+        from experiments.log import replacing
+
+        self._run["seconds"] = round(time.monotonic() - self._began, 1)
+        used = list(dict.fromkeys(r["part"] for r in self.done.values()))
+        metrics, found = {}, {}
+        for part in used:
+            metrics |= self._parts[part]["metrics"]
+        for arm in self.arms:
+            every = {s: r for (name, s), r in self.done.items() if name == arm.name}
+            failed = {s: r for (name, s), r in self._failed.items() if name == arm.name}
+            if not every and not failed:
+                continue
+            shares = [
+                self._parts[r["part"]]["seconds"] / len(self._parts[r["part"]]["lanes"])
+                for r in every.values()
+            ]
+            hidden = ("arm", "digest", "part")
+            seeds = failed | {
+                s: {k: v for k, v in r.items() if k not in hidden}
+                for s, r in every.items()
+            }
+            found[arm.name] = {
+                "overrides": arm.overrides,
+                "steps": arm.config.steps,
+                "batch_size": arm.config.batch_size,
+                "seconds": round(sum(shares), 1),
+                "program": min(
+                    (used.index(r["part"]) for r in every.values()), default=None
+                ),
+                "seeds": [seeds[s] for s in sorted(seeds)],
+            }
+        results = self._head | {"metrics": metrics, "runs": [*self._runs, self._run]}
+        results["arms"] = found
+        self.workdir.mkdir(parents=True, exist_ok=True)
+        with replacing(self.workdir / "results.json") as path:
+            Path(path).write_text(json.dumps(results, indent=1) + "\n")
+        return results
+
+
+def _read(path):
+    return json.loads(path.read_text()) if path.is_file() else {}
+
+
+def _compare(workdir, old, new):
+    changed = configs.differences(old, new, {"data_dir"})
+    if changed:
+        lines = "\n  ".join(changed)
+        raise ValueError(
+            f"{workdir} holds an ablation of another base:\n  {lines}\n"
+            "name another --workdir"
+        )
+
+
+# --- command -------------------------------------------------------------------------
+
+
+def main(argv):
+    """Returns the exit code."""
+    line = shlex.join(["python", "-m", "experiments.ablate", *sys.argv[1:]])
+    logging.set_verbosity(logging.WARNING)
+    from experiments import process
+
+    process.configure()
+    process.compilation_cache()
+    from experiments.signals import Interrupted
+
+    spec = single.value_of("--config", sys.argv)
+    path, _, preset = spec.partition(":")
+    preset = preset or configs.load_file(spec)[1]
+    name = Path(path).stem
+    workdir = flags.FLAGS.workdir or Path("runs") / f"ablation-{name}-{preset}"
+    config, workdir = flags.FLAGS.config, Path(workdir)
+    try:
+        if flags.FLAGS["dry-run"].value:
+            print(plan(config, workdir))
+            return 0
+        run(config, workdir, name=name, preset=preset, command=line)
+    except Interrupted as error:
+        return single.stopped("interrupted", line, error.number)
+    except (ValueError, OSError) as error:
+        return single.failed(error)
+    print(workdir / "report.html")
+    return 0
+
+
+def _check(config):
+    from experiments import arms
+
+    arms.check(config)
+
+
+if __name__ == "__main__":
+    config_flags.DEFINE_config_file("config", help_string="Config file, and preset.")
+    flags.DEFINE_string("workdir", None, "By default runs/ablation-NAME-PRESET.")
+    flags.DEFINE_boolean("dry-run", False, "Print the plan, and what it will take.")
+    app.run(main, flags_parser=functools.partial(single.parse, check=_check))

@@ -1,0 +1,155 @@
+"""Many runs of a GAN in one compiled program: of several seeds, of several numbers.
+
+A pure step is mapped over states, keys and numbers alike. Each run of a fleet, a lane,
+is what `experiments.run` makes of its config, up to rounding: the same first state, the
+same batches, the same random numbers. Where there are several devices, each has some of
+the lanes to itself.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Mapping
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from gans import core
+from gans.data.pipeline import Batches
+
+Values = Mapping[str, Array]
+
+_LANES = core.SEEDS.replace(
+    **{f: P("lane") for f in ("params", "stats", "opt", "ema", "aux")}, step=P()
+)
+
+
+class Fleet:
+    """Runs that differ in their seeds, and in numbers that their program can take.
+
+    Args:
+      build: {name: [] float32} -> the game with these numbers; traced.
+      values: {name: [L]}, the numbers of each lane; may be empty.
+      seeds: [L], of each lane.
+      batches: {seed: the batches of one run}.
+      per_call: steps in one call.
+    """
+
+    def __init__(
+        self,
+        build: Callable[[Values], core.GAN],
+        *,
+        values: Mapping[str, Iterable[float]],
+        seeds: Iterable[int],
+        batches: Mapping[int, Batches],
+        per_call: int,
+    ):
+        self.seeds, self.per_call = np.array([*seeds], np.int32), per_call
+        n = self.n_lanes = len(self.seeds)
+        order = list(batches)
+        self._batches = [batches[seed] for seed in order]
+        devices = np.array(jax.devices())
+        while n % len(devices):  # the most that can have equally many lanes
+            devices = devices[:-1]
+        mesh = Mesh(devices, ("lane",))
+        self._split = NamedSharding(mesh, P("lane"))
+        self._whole = NamedSharding(mesh, P())
+        self._placed = jax.tree.map(lambda p: NamedSharding(mesh, p), _LANES)
+        rows = [order.index(seed) for seed in self.seeds.tolist()]
+        lanes = {
+            "seed": self.seeds,
+            "row": np.array(rows, np.int32),
+            "values": {k: np.array([*x], np.float32) for k, x in values.items()},
+        }
+        self._lanes = jax.device_put(lanes, self._split)
+        over_lanes = functools.partial(
+            jax.shard_map, mesh=mesh, check_vma=False, out_specs=_LANES
+        )
+
+        def init(lanes):
+            def one(lane):
+                return core.init(build(lane["values"]), _keys(lane["seed"])[0])
+
+            return jax.vmap(one, out_axes=core.SEEDS)(lanes)
+
+        def call(state, batches, lanes):
+            def one(state, batches, lane):
+                step, key = core.make_step(build(lane["values"])), _keys(lane["seed"])
+                return step(state, batches, key[1])
+
+            steps = jax.vmap(one, in_axes=(core.SEEDS, 0, 0), out_axes=(core.SEEDS, 0))
+
+            def body(state, batches):
+                own = jax.tree.map(lambda x: x[lanes["row"]], batches)
+                return steps(state, own, lanes)
+
+            state, metrics = jax.lax.scan(body, state, batches)
+            means = {name: jnp.nanmean(x, axis=0) for name, x in metrics.items()}
+            return state, means, _finite(state)
+
+        self._init = jax.jit(over_lanes(init, in_specs=(P("lane"),)))
+        self._call = jax.jit(
+            over_lanes(
+                call,
+                in_specs=(_LANES, P(), P("lane")),
+                out_specs=(_LANES, P("lane"), P("lane")),
+            ),
+            donate_argnums=0,
+        )
+
+    @property
+    def template(self) -> core.State:
+        """The shapes and types of the lanes' states."""
+        return jax.eval_shape(self._init, self._lanes)
+
+    def init(self) -> core.State:
+        """The first states, stacked but for the step (see `gans.core.SEEDS`)."""
+        return self._init(self._lanes)
+
+    def put(self, state: core.State) -> core.State:
+        """States of numpy arrays, on the devices of their lanes."""
+        return jax.device_put(
+            state,
+            core.State(
+                **{
+                    field: jax.tree.map(lambda _, s=s: s, getattr(state, field))
+                    for field, s in vars(self._placed).items()
+                }
+            ),
+        )
+
+    def call(self, state: core.State, start: int) -> tuple[core.State, dict, Array]:
+        """The steps from `start` on; donates the states.
+
+        Returns (states, {metric: [L] mean over the steps that have it}, finite [L]:
+        whether all numbers of a lane are).
+        """
+        windows = [b.window(start, self.per_call) for b in self._batches]
+        batches = {
+            name: np.stack([w[name] for w in windows], axis=1) for name in windows[0]
+        }
+        return self._call(state, jax.device_put(batches, self._whole), self._lanes)
+
+
+def lane(state: core.State, i: int) -> core.State:
+    """One run's state, of the states of a fleet."""
+    step = state.step
+    return jax.tree.map(lambda x: x[i], state.replace(step=None)).replace(step=step)
+
+
+def _keys(seed):
+    """(of the first state, of the steps), as `experiments.programs` has them."""
+    return jax.random.split(jax.random.fold_in(jax.random.key(seed), 0))
+
+
+def _finite(state):
+    checks = [
+        jnp.isfinite(x).reshape(len(x), -1).all(axis=1)
+        for x in jax.tree.leaves(state.replace(step=None))
+        if jnp.issubdtype(x.dtype, jnp.inexact)
+    ]
+    return jnp.stack(checks).all(axis=0)
