@@ -128,11 +128,15 @@ class Fleet:
         Returns (states, {metric: [L] mean over the steps that have it}, finite [L]:
         whether all numbers of a lane are).
         """
+        return self._call(state, self._window(start), self._lanes)
+
+    def _window(self, start):
+        """{name: [k, seeds, B, ...]}, on every device."""
         windows = [b.window(start, self.per_call) for b in self._batches]
         batches = {
             name: np.stack([w[name] for w in windows], axis=1) for name in windows[0]
         }
-        return self._call(state, jax.device_put(batches, self._whole), self._lanes)
+        return jax.device_put(batches, self._whole)
 
 
 def lane(state: core.State, i: int) -> core.State:
