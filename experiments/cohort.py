@@ -94,7 +94,7 @@ class Cohort:
         advance(step * n)
 
         def save():
-            self._note(story, pending, step)
+            self._note(story, pending)
             story["seconds"] = before + time.monotonic() - began
             if checkpoints.latest() != step:
                 checkpoints.save(step, state, story)
@@ -106,18 +106,16 @@ class Cohort:
             if len(pending) > 1:  # the host is one call ahead of the device, not more
                 pending[-2][2].block_until_ready()
             advance(config.steps_per_call * n)
-            if stopped():
+            judged = step % self.program.arms[0].interval == 0
+            if judged:
+                self._note(story, pending)
+                self._judge(judge, state, story, step)
+            if judged or stopped() or time.monotonic() - saved > SAVE_EVERY:
                 save()
+                saved = time.monotonic()
+            if stopped():
                 checkpoints.close()
                 return None
-            if step % self.program.arms[0].interval == 0:
-                self._note(story, pending, step)
-                self._judge(judge, state, story, step)
-                save()
-                saved = time.monotonic()
-            elif time.monotonic() - saved > SAVE_EVERY:
-                save()
-                saved = time.monotonic()
         advance((config.steps - step) * n)
         checkpoints.close()
         records = self._records(state, story, samples)
@@ -128,7 +126,7 @@ class Cohort:
         """Removes the checkpoints."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _note(self, story, pending, step):
+    def _note(self, story, pending):
         """Puts what the calls have said into the story: on the host, as JSON."""
         for last, means, finite in jax.device_get(pending):
             story["window"].append({name: x.tolist() for name, x in means.items()})
