@@ -1,10 +1,12 @@
 """Features of a whole batch, by which a critic sees that its examples are alike."""
 
+import dataclasses
+
 import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
 
-from gans.names import check
+from gans import names
 
 
 class MinibatchStdDev(nn.Module):
@@ -75,11 +77,15 @@ MINIBATCH = {"stddev": MinibatchStdDev, "discrimination": MinibatchDiscriminatio
 def with_minibatch(x: Array, minibatch: str | None) -> Array:
     """x [B, N] -> [B, N + M], the features of the layer of that name appended.
 
-    x itself for None. Call it inside a compact module: it makes the layer of that name.
+    x itself for None. Call it inside a compact module: it makes the layer of that name,
+    with its options: "stddev(group=4)", "discrimination(n_kernels=16, n_dims=8)".
 
-    Raises ValueError for an unknown name.
+    Raises ValueError for an unknown name or option.
     """
     if minibatch is None:
         return x
-    check(minibatch, MINIBATCH, "minibatch, if not None")
-    return MINIBATCH[minibatch](name=minibatch)(x)
+    name, options = names.parse(minibatch, "minibatch")
+    layer = MINIBATCH[names.check(name, MINIBATCH, "minibatch, if not None")]
+    known = [f.name for f in dataclasses.fields(layer)]
+    names.options([x for x in known if x not in ("name", "parent")], options, name)
+    return layer(name=name, **options)(x)
