@@ -11,7 +11,7 @@ setup(
     packages=find_packages(
         include=["gans", "gans.*", "experiments", "experiments.*", "configs"]
     ),
-    package_data={"experiments": ["report.html"]},
+    package_data={"experiments": ["*.html"]},
     install_requires=[
         "jax",
         "jaxlib",
@@ -25,6 +25,7 @@ setup(
         "absl-py",
         "grain",
         "numpy",
+        "scipy",
         "pillow",
         "matplotlib",
         "scikit-learn",
@@ -35,7 +36,9 @@ setup(
         "cuda": ["jax[cuda13]"],
         "tpu": ["jax[tpu]"],
         "tfds": ["tensorflow"],  # only to prepare a TFDS set, never to read one
+        "sweep": ["optuna"],
+        "ray": ["optuna", "ray[tune]"],  # sweeps on a cluster
         "test": ["pytest", "pytest-xdist", "hypothesis", "ruff"],
-        "peers": ["torch==2.13.0", "scipy"],
+        "peers": ["torch==2.13.0"],
     },
 )

@@ -146,6 +146,7 @@ class Ablation:
             "baseline": config.baseline,
             "n_seeds": config.seeds,
             "evaluations": config.evaluations,
+            "planned": [arm.name for arm in self.arms],
             "protocol": {"base": base},
         }
         self.done, self._failed, self._parts = {}, {}, {}
