@@ -8,12 +8,19 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
 
+from gans import names
 from gans.layers.conditional import check_label, embed_label, label_map
 from gans.layers.conv import Conv, ConvTranspose
 from gans.layers.initial import initialiser
 from gans.layers.minibatch import with_minibatch
 from gans.layers.norm import layer_maker, norm_maker
 from gans.layers.virtual import with_reference
+
+# Of hidden layers, by name: (h, slope) -> h.
+ACTIVATIONS = {
+    "leaky_relu": jax.nn.leaky_relu,
+    "tanh": lambda h, slope: jnp.tanh(h),
+}
 
 
 class Generator(nn.Module):
@@ -31,6 +38,7 @@ class Generator(nn.Module):
       spectral: spectral normalisation of every kernel (arXiv 1802.05957).
       equalised: equalised learning rate of every kernel (arXiv 1710.10196), instead of
         kernel_init.
+      activation: of hidden layers, "leaky_relu" or "tanh".
       slope: of LeakyReLU; 0 is ReLU.
       condition: None, "concat" (arXiv 1411.1784) or "projection" (arXiv 1802.05637).
     """
@@ -42,6 +50,7 @@ class Generator(nn.Module):
     n_reference: int = 64
     spectral: bool = False
     equalised: bool = False
+    activation: str = "leaky_relu"
     slope: float = 0.0
     kernel_init: str = "normal"
     condition: str | None = None
@@ -66,11 +75,12 @@ class Generator(nn.Module):
         deconv = functools.partial(
             make, ConvTranspose, kernel_size=(4, 4), strides=(2, 2)
         )
+        act = ACTIVATIONS[names.check(self.activation, ACTIVATIONS, "activation")]
         known = ("concat", "projection") if self.norm == "batch" else ("concat",)
         height, width = self._smallest()
 
         def activate(h, name):
-            return jax.nn.leaky_relu(normalise(h, name, label), self.slope)
+            return act(normalise(h, name, label), self.slope)
 
         h = embed_label(z, label, self.condition, self.n_classes, known)
         h = make(nn.Dense, height * width * self.widths[0], name="dense")(h)
@@ -99,13 +109,13 @@ class Generator(nn.Module):
 class Critic(nn.Module):
     """Images [B, H, W, C] in [-1, 1] -> logits [B] float32.
 
-    Convolutions with LeakyReLU, then a dense layer on the flattened map. The activated
+    Convolutions with activation, then a dense layer on the flattened map. The activated
     outputs of the convolutions are sown in `features` as hidden0, hidden1 ...
 
     Attributes:
       layers: (features, kernel size, stride) of each convolution.
       norm: "batch", "virtual" or None; the first convolution is never normalised.
-      spectral, equalised: as in the generator.
+      spectral, equalised, activation, slope: as in the generator.
       minibatch: None, "stddev" or "discrimination": joins the flattened map.
       dropout: share of all these dropped in training; then pass `key`.
       condition: None, "concat" (the label as one more channel) or "projection".
@@ -122,6 +132,7 @@ class Critic(nn.Module):
     spectral: bool = False
     equalised: bool = False
     minibatch: str | None = None
+    activation: str = "leaky_relu"
     slope: float = 0.2
     dropout: float = 0.0
     kernel_init: str = "normal"
@@ -142,6 +153,7 @@ class Critic(nn.Module):
         )
         known = ("concat", "projection")
         check_label(label, self.condition, self.n_classes, known)
+        act = ACTIVATIONS[names.check(self.activation, ACTIVATIONS, "activation")]
         init = initialiser(self.kernel_init)
         make = functools.partial(
             layer_maker(train, spectral=self.spectral, equalised=self.equalised),
@@ -156,7 +168,7 @@ class Critic(nn.Module):
                 Conv, features, kernel, strides, kernel_init=init, name=f"conv{i}"
             )(h)
             h = normalise(h, f"norm{i}") if i > 0 else h
-            h = jax.nn.leaky_relu(h, self.slope)
+            h = act(h, self.slope)
             self.sow("features", f"hidden{i}", h[n:])
         h = with_minibatch(h[n:].reshape(len(h) - n, -1), self.minibatch)
         h = nn.Dropout(self.dropout, deterministic=not train)(h)

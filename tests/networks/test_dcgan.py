@@ -196,6 +196,40 @@ def test_critic_against_torch(bound, run):
     assert np.abs(y - reference(0.0)).max() > 0.1
 
 
+def test_tanh_in_place_of_leaky_relu(bound, run):
+    d = bound(SMALL_D.copy(activation="tanh", slope=0.5), X)
+    h = jax.jit(d.features)(X)["hidden1"]
+    relu = jax.jit(Bound(SMALL_D, d.params, {}, False).features)(X)["hidden1"]
+    # The second layer by hand, from the first: tanh of a convolution, whatever `slope`.
+    np.testing.assert_allclose(h, tanh_layers(d.params), rtol=1e-4, atol=1e-6)
+    assert np.abs(relu - tanh_layers(d.params)).max() > 1e-3
+
+    # Only tanh is odd: without biases, so is all of the generator.
+    network = SMALL_G.copy(activation="tanh", slope=0.5, norm=None)
+    g = bound(network, Z)
+    params = jax.tree.map(lambda p: p if p.ndim > 1 else 0 * p, g.params)
+    odd = Bound(network, params, {}, False)
+    np.testing.assert_allclose(run(odd, -Z), -run(odd, Z), rtol=1e-4, atol=1e-6)
+    not_odd = Bound(network.copy(activation="leaky_relu"), params, {}, False)
+    assert np.abs(run(not_odd, -Z) + run(not_odd, Z)).max() > 1e-3
+
+
+def tanh_layers(p):
+    """SMALL_D's second hidden layer [3, 2, 2, 6] with tanh, in float64, by loops."""
+    h = np.asarray(X, np.float64)
+    for name in ("conv0", "conv1"):
+        w, b = (np.asarray(p[name][k], np.float64) for k in ("kernel", "bias"))
+        n = h.shape[1] // 2
+        h = np.pad(h, ((0, 0), (1, 1), (1, 1), (0, 0)))
+        out = np.zeros((3, n, n, w.shape[-1]))
+        for i in range(n):
+            for j in range(n):
+                patch = h[:, 2 * i : 2 * i + 4, 2 * j : 2 * j + 4]
+                out[:, i, j] = np.tensordot(patch, w, 3) + b
+        h = np.tanh(out)
+    return h
+
+
 def test_spectral_norm_of_every_kernel(bound, run):
     network = SMALL_D.copy(spectral=True, condition="projection", n_classes=3)
     d = bound(network, X, LABEL, train=True)
@@ -278,6 +312,8 @@ def test_half_precision_networks_give_float32(bound, run, network):
         ),
         (SMALL_G.copy(norm="layer"), "norm, if not None: 'layer' is not one of batch"),
         (SMALL_D.copy(norm="pixel"), "norm, .*'pixel' is not one of batch, virtual"),
+        (SMALL_G.copy(activation="gelu"), "activation: 'gelu' is not one of leaky_"),
+        (SMALL_D.copy(activation="gelu"), "activation: 'gelu' is not one of leaky_"),
         (SMALL_D.copy(kernel_init="xavier"), "kernel_init: 'xavier' is not one of"),
         (SMALL_G.copy(condition="concat"), "'concat' needs data with labels"),
         (SMALL_D.copy(condition="projection", n_classes=3), "needs data with labels"),

@@ -1,0 +1,1 @@
+"""Ablations: one file each, run by `python -m experiments.ablate --config=FILE`."""

@@ -1,0 +1,35 @@
+"""Normalisation: of the generator, of the critic, of both, or of neither.
+
+    python -m experiments.ablate --config=configs/ablations/batch_norm_where.py
+    python -m experiments.ablate --config=configs/ablations/batch_norm_where.py:ring8
+    python -m experiments.ablate --config=configs/ablations/batch_norm_where.py:cifar10
+
+Radford et al. 2015 (arXiv 1511.06434), section 3: batch norm in both players, but for
+the generator's last layer and the critic's first. Salimans et al. 2016 (arXiv
+1606.03498), section 3.5: virtual batch norm in its place in the generator. Karras et
+al. 2018 (arXiv 1710.10196), section 4.2: pixel norm in the generator, of maps, so not
+in the plane. Deviation: the references of virtual batch norm are a batch of the
+network's own input.
+"""
+
+from configs import presets
+from configs.ablations import bases
+
+
+def get_config(preset: str = "digits"):
+    base = bases.base(preset, "digits", "ring8", "cifar10")
+    base.generator.norm = None
+    virtual = {
+        "generator.norm": "virtual",
+        "generator.n_reference": min(64, base.batch_size),
+    }
+    arms = {
+        "none": {},
+        "generator": {"generator.norm": "batch"},
+        "critic": {"critic.norm": "batch"},
+        "both": bases.both("norm", "batch"),
+        "generator_virtual": virtual,
+    }
+    if preset != "ring8":
+        arms["generator_pixel"] = {"generator.norm": "pixel"}
+    return presets.ablation(base, arms, baseline="none")

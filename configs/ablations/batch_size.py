@@ -1,0 +1,30 @@
+"""Batches of 16 to 256: with equally many real images, or equally many steps.
+
+    python -m experiments.ablate --config=configs/ablations/batch_size.py  # images
+    python -m experiments.ablate --config=configs/ablations/batch_size.py:digits_steps
+    python -m experiments.ablate --config=configs/ablations/batch_size.py:ring8
+    python -m experiments.ablate --config=configs/ablations/batch_size.py:cifar10
+
+After Brock et al. 2019 (arXiv 1809.11096), table 1 and section 3, where larger
+batches do better in fewer steps, and are less stable; those are of 256 to 2,048 images
+of ImageNet. With equally many images, a batch of 256 makes a sixteenth of
+the moves of one of 16, and learning rates are the same for all: read small batches'
+gains accordingly. digits_steps gives all the same number of moves.
+"""
+
+from configs import presets
+from configs.ablations import bases
+
+SIZES = (16, 32, 64, 128, 256)
+IMAGES = {"digits": 64_000, "ring8": 1_280_000, "cifar10": 6_400_000}
+
+
+def get_config(preset: str = "digits"):
+    accepted = ("digits", "digits_steps", "ring8", "cifar10")
+    name = preset.removesuffix("_steps") if preset in accepted else preset
+    base = bases.base(name, "digits", "ring8", "cifar10")
+    base.steps_per_call = min(base.steps_per_call, 50)
+    arms = {f"batch{n}": {"batch_size": n} for n in SIZES}
+    budget = {"images": IMAGES[name]} if name == preset else {"steps": 1_000}
+    baseline = f"batch{base.batch_size}"
+    return presets.ablation(base, arms, baseline=baseline, **budget)

@@ -1,0 +1,35 @@
+"""The average of the generator: none, several decays, several half-lives.
+
+    python -m experiments.ablate --config=configs/ablations/ema_decay.py
+    python -m experiments.ablate --config=configs/ablations/ema_decay.py:ring8
+    python -m experiments.ablate --config=configs/ablations/ema_decay.py:cifar10
+
+Yazici et al. 2019 (arXiv 1806.04498): averages do better and oscillate less than the
+last weights. Decays rise with min(decay, (1 + step) / (10 + step)), so that 0.999 is
+reached after 9,000 moves only, and 0.9999 after 90,000: a preset has those that its run
+is long enough for.
+Half-lives are in moves, without a ramp. Deviation: one run of each seed could judge all
+averages, while here each is trained anew, with the same random numbers.
+"""
+
+from configs import presets
+from configs.ablations import bases
+
+DECAYS = {
+    "digits": (0.0, 0.9, 0.97, 0.99, 0.995),
+    "ring8": (0.0, 0.9, 0.99, 0.999),
+    "cifar10": (0.0, 0.9, 0.99, 0.999, 0.9999),
+}
+HALF_LIVES = {"digits": (20, 200), "ring8": (100, 1000), "cifar10": (1000, 10_000)}
+
+
+def get_config(preset: str = "digits"):
+    base = bases.base(preset, *DECAYS)
+    if preset == "ring8":
+        base.steps = 20_000
+    arms = {f"decay{decay:g}": {"ema": decay} for decay in DECAYS[preset]}
+    arms |= {
+        f"half_life{moves}": {"ema_half_life": moves, "ema_ramp": 1.0}
+        for moves in HALF_LIVES[preset]
+    }
+    return presets.ablation(base, arms, baseline="decay0")

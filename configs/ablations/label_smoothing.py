@@ -1,0 +1,33 @@
+"""Targets of the critic: smoothed on one side, on both, or wrong now and then.
+
+    python -m experiments.ablate --config=configs/ablations/label_smoothing.py
+    python -m experiments.ablate --config=configs/ablations/label_smoothing.py:ring8
+    python -m experiments.ablate --config=configs/ablations/label_smoothing.py:cifar10
+
+Salimans et al. 2016 (arXiv 1606.03498), section 3.4: the targets of real examples alone
+are to be smoothed, as smoothing those of fakes rewards bad ones for staying. Wrong
+labels are of "How to train a GAN" (github.com/soumith/ganhacks, item 6). Deviation: the paper
+compares no numbers; 0.1 is its 0.9, the others are round.
+"""
+
+from configs import presets
+from configs.ablations import bases
+
+
+def _smooth(real, fake):
+    return {"loss": f"non_saturating(smooth_real={real}, smooth_fake={fake})"}
+
+
+def get_config(preset: str = "digits"):
+    base = bases.base(preset, "digits", "ring8", "cifar10")
+    arms = {
+        "none": _smooth(0.0, 0.0),
+        "real0.1": _smooth(0.1, 0.0),
+        "real0.3": _smooth(0.3, 0.0),
+        "fake0.1": _smooth(0.0, 0.1),
+        "both0.1": _smooth(0.1, 0.1),
+        "both0.3": _smooth(0.3, 0.3),
+        "flip0.05": _smooth(0.0, 0.0) | {"label_flip": 0.05},
+        "flip0.2": _smooth(0.0, 0.0) | {"label_flip": 0.2},
+    }
+    return presets.ablation(base, arms, baseline="none")

@@ -1,0 +1,26 @@
+"""R1: none, and four orders of magnitude of gamma.
+
+    python -m experiments.ablate --config=configs/ablations/r1_gamma.py          # ring8
+    python -m experiments.ablate --config=configs/ablations/r1_gamma.py:digits
+    python -m experiments.ablate --config=configs/ablations/r1_gamma.py:cifar10
+
+Mescheder et al. 2018 (arXiv 1801.04406), section 4.1 and equation 9: with R1 the game
+converges where without it it does not; gamma = 10 in the paper, 0.1 to 10 in later
+work. Deviation: Adam, but without momentum (b1 = 0), in place of the paper's RMSprop.
+"""
+
+from configs import presets
+from configs.ablations import bases
+
+GAMMAS = (0.1, 1.0, 10.0, 100.0)
+
+
+def get_config(preset: str = "ring8"):
+    base = bases.base(preset, "ring8", "digits", "cifar10")
+    for player in (base.generator, base.critic):
+        player.optimizer.b1 = 0.0
+    arms = {"none": {}} | {
+        f"gamma{gamma:g}": {"critic.penalties": (f"r1(weight={gamma})",)}
+        for gamma in GAMMAS
+    }
+    return presets.ablation(base, arms, baseline="none")

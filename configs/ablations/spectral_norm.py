@@ -1,0 +1,72 @@
+"""Six settings of Adam, and four ways to keep a critic from being steep.
+
+    python -m experiments.ablate --config=configs/ablations/spectral_norm.py
+    python -m experiments.ablate --config=configs/ablations/spectral_norm.py:cifar10
+
+Miyato et al. 2018 (arXiv 1802.05957), table 1 and figure 1: spectral normalisation is
+the one that bears all settings A to F. sn and none have the non-saturating loss, gp and
+clip that of Wasserstein, with the weights of their papers (lambda 10, clipping at
+0.01).
+
+digits: a run is of 2,000 batches, so all learning rates are five times the paper's;
+their ratios are the paper's, as are b1, b2 and n_dis. All arms see as many real images,
+so that with n_dis = 5 the generator makes 400 moves, with 1 it makes 2,000.
+
+cifar10: the paper's rates and plain CNN, and 100,000 moves of the generator for all,
+for which n_dis = 5 sees five times as many images.
+
+Deviations: the paper's weight, layer and batch normalisation of the critic, and its
+orthonormal regularisation, are not among the methods.
+"""
+
+from configs import presets
+from configs.ablations import bases
+
+# Learning rate, b1, b2, n_dis.
+SETTINGS = {
+    "a": (1e-4, 0.5, 0.9, 5),
+    "b": (1e-4, 0.5, 0.999, 1),
+    "c": (2e-4, 0.5, 0.999, 1),
+    "d": (1e-3, 0.5, 0.9, 5),
+    "e": (1e-3, 0.5, 0.999, 5),
+    "f": (1e-3, 0.9, 0.999, 5),
+}
+METHODS = ("sn", "gp", "clip", "none")
+MOVES = 100_000  # of the generator, as in configs/sngan.py
+
+
+def _method(name):
+    wasserstein = {"loss": "wasserstein"}
+    return {
+        "sn": {"critic.spectral": True},
+        "gp": wasserstein | bases.gradient_penalty(10.0),
+        "clip": wasserstein,
+        "none": {},
+    }[name]
+
+
+def _arm(method, setting, preset):
+    rate, b1, b2, n_critic = SETTINGS[setting]
+    if preset == "digits":
+        rate = 5 * rate
+    adam = presets.adam(rate, b1, b2)
+    clip = {"clip": 0.01} if method == "clip" else {}
+    arm = {
+        "n_critic": n_critic,
+        "generator.optimizer": adam,
+        "critic.optimizer": adam | clip,
+        **_method(method),
+    }
+    return arm | ({"steps": MOVES * n_critic} if preset == "cifar10" else {})
+
+
+def get_config(preset: str = "digits"):
+    base = bases.base(preset, "digits", "cifar10")
+    if preset == "cifar10":
+        base.ema = 0.0
+    arms = {
+        f"{method}_{setting}": _arm(method, setting, preset)
+        for method in METHODS
+        for setting in SETTINGS
+    }
+    return presets.ablation(base, arms, baseline="sn_a")
