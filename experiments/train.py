@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
@@ -41,6 +42,7 @@ def train(
     command: str = "",
     started: float | None = None,
     allow_config_change: bool = False,
+    on_evaluation: Callable[[int, dict[str, float]], None] | None = None,
 ) -> core.State:
     """Trains to config.steps, from the newest checkpoint in `workdir` if there is one.
 
@@ -51,6 +53,8 @@ def train(
       command: the command line, for run.json.
       started: `time.time()` when the process began.
       allow_config_change: goes on although the checkpoints are of another config.
+      on_evaluation: gets the step and the values of each evaluation, before the
+        checkpoint of that step; what it raises ends the run.
 
     Returns the last state. Raises ConfigError for what cannot be run, NotFinite for a
     loss or a state that is not finite, Interrupted, DiskFull, and CheckpointError if
@@ -71,6 +75,7 @@ def train(
         raise configs.ConfigError(str(error)) from error
     run = _Run(config, workdir, checkpoints, source, gan, judge)
     run.facts, run.started = facts.begin(command), started or time.time()
+    run.on_evaluation = on_evaluation
     try:
         return run.to_the_end()
     except OSError as error:
@@ -311,6 +316,8 @@ class _Run:
         if better:
             self.best, self.checkpoints.best = better, step
             self.facts["best"] = better
+        if self.on_evaluation:
+            self.on_evaluation(step, values)
         return better is not None
 
     def seconds(self):

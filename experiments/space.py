@@ -1,0 +1,205 @@
+"""The space that a sweep searches: which values of a config vary, and how.
+
+    critic.optimizer.learning_rate=log(1e-5, 1e-2); n_critic=int(1, 5)
+    loss=choice('hinge', 'wasserstein'); critic.penalties[0].weight=log(0.1, 100)
+
+A key is one of the config, an element of a tuple there, or an option of what is
+written as "NAME(option=value)". Entries are separated by semicolons or stand on lines
+of their own, with comments after #: in the flag itself, or in a file that it names.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from experiments import config as configs
+from gans import names
+
+KINDS = ("uniform", "log", "int", "choice")
+_FORM = "KEY=uniform(low, high), log(low, high), int(low, high) or choice(value, ...)"
+
+
+@dataclasses.dataclass(frozen=True)
+class Range:
+    """The values of one key: `values` are the lowest and the highest, or all choices.
+
+    uniform and log give floats, int whole numbers; the ends belong to the range.
+    """
+
+    kind: str
+    values: tuple[Any, ...]
+
+    def __str__(self) -> str:
+        return f"{self.kind}({', '.join(map(repr, self.values))})"
+
+    def distribution(self) -> Any:
+        """Returns Optuna's form of it; choices are there as they are written."""
+        from optuna import distributions
+
+        if self.kind == "choice":
+            return distributions.CategoricalDistribution([*map(repr, self.values)])
+        if self.kind == "int":
+            return distributions.IntDistribution(*self.values)
+        return distributions.FloatDistribution(*self.values, log=self.kind == "log")
+
+    def value(self, drawn: Any) -> Any:
+        """Returns the config's value of what Optuna has drawn."""
+        return ast.literal_eval(drawn) if self.kind == "choice" else drawn
+
+
+def parse(text: str) -> dict[str, Range]:
+    """Returns the ranges by key; `text` without a = is the name of a file with them.
+
+    Raises ValueError, naming the entry, for what cannot be read or is empty.
+    """
+    if "=" not in text:
+        if not Path(text).is_file():
+            raise ValueError(f"--space: {text!r} is no file, and not {_FORM}; ...")
+        text = Path(text).read_text()
+    lines = [line.strip() for line in text.splitlines()]
+    try:
+        entries = ast.parse("\n".join(lines)).body
+    except SyntaxError as error:
+        place = (error.text or "").strip()
+        raise ValueError(f"--space: {place!r} is not {_FORM}; ...") from None
+    ranges = {}
+    for entry in entries:
+        try:
+            (target,) = entry.targets
+            key, call = ast.unparse(target), entry.value
+            _parts(key)
+            values = tuple(ast.literal_eval(x) for x in call.args)
+            kind = call.func.id
+            if call.keywords or not values:
+                raise ValueError
+        except (AttributeError, TypeError, ValueError):
+            raise ValueError(
+                f"--space: {ast.unparse(entry)!r} is not {_FORM}"
+            ) from None
+        names.check(kind, KINDS, f"--space: {key}")
+        if key in ranges:
+            raise ValueError(f"--space: {key} is there twice")
+        ranges[key] = _checked(Range(kind, values), key)
+    if not ranges:
+        raise ValueError(f"--space is empty; it has {_FORM}; ...")
+    return ranges
+
+
+def _checked(found, key):
+    place, values = f"--space: {key}={found}", found.values
+    if found.kind == "choice":
+        if len({*map(repr, values)}) < len(values):
+            raise ValueError(f"{place} has a choice twice")
+        return found
+    types = (int,) if found.kind == "int" else (int, float)
+    if len(values) != 2 or any(type(x) not in types for x in values):
+        what = "two whole numbers" if found.kind == "int" else "two numbers"
+        raise ValueError(f"{place} must have {what}, the lowest and the highest")
+    low, high = values
+    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        raise ValueError(f"{place}: the first must be below the second")
+    if found.kind == "log" and low <= 0:
+        raise ValueError(f"{place} must be above 0")
+    return found if found.kind == "int" else Range(found.kind, (*map(float, values),))
+
+
+def _parts(key):
+    """The names and indices of "critic.penalties[0].weight"; raises ValueError."""
+
+    def visit(node):
+        match node:
+            case ast.Name(id=name):
+                return [name]
+            case ast.Attribute(value=value, attr=name):
+                return [*visit(value), name]
+            case ast.Subscript(value=value, slice=ast.Constant(value=int(index))):
+                return [*visit(value), index]
+        raise ValueError
+
+    return visit(ast.parse(key, mode="eval").body)
+
+
+# --- in a config ----------------------------------------------------------------------
+
+
+def changes(config: ConfigDict, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the keys of the config that values of the space change, and their values.
+
+    {"critic.penalties[0].weight": 3.0} gives {"critic.penalties":
+    ("gradient_penalty(weight=3.0)",)}. Raises ValueError, with the nearest one, for a
+    key that is not there, and for a value of another type than the config's.
+    """
+    changed = {}
+    # A whole value comes before the parts of it.
+    for key in sorted(values, key=lambda key: len(_parts(key))):
+        outer, inner = [], _parts(key)
+        old = config
+        while inner and isinstance(old, ConfigDict):
+            place = f"--space: {'.'.join(['config', *outer])}"
+            outer.append(names.check(inner.pop(0), old, place))
+            old = old[outer[-1]]
+        new = _replaced(old, inner, values[key], f"--space: {key}")
+        changed[".".join(outer)] = new
+        config = configs.override(config, {".".join(outer): new}, "--space")
+    return changed
+
+
+def _replaced(old, inner, new, place):
+    """`old`, with `new` at the place in it that `inner` says."""
+    if not inner:
+        return _fitting(old, new, place)
+    first, *rest = inner
+    if isinstance(first, int):
+        if not isinstance(old, tuple | list) or first >= len(old):
+            raise ValueError(f"{place}: there is no [{first}] in {old!r}")
+        element = _replaced(old[first], rest, new, place)
+        return (*old[:first], element, *old[first + 1 :])
+    if rest or not isinstance(old, str):
+        raise ValueError(f"{place}: {old!r} has no {first!r}")
+    name, options = names.parse(old, place)
+    options[first] = new
+    return f"{name}({', '.join(f'{k}={v!r}' for k, v in options.items())})"
+
+
+def _fitting(old, new, place):
+    """`new`, as flags of the command line would have it."""
+    if isinstance(old, ConfigDict):
+        raise ValueError(f"{place} has keys of its own: {', '.join(sorted(old))}")
+    if old is None or type(old) is type(new):
+        return new
+    if isinstance(old, float) and type(new) is int:
+        return float(new)
+    raise ValueError(
+        f"{place}: {new!r} is of type {type(new).__name__}, while the config's {old!r} "
+        f"is of type {type(old).__name__}"
+    )
+
+
+def corners(space: Mapping[str, Range]) -> list[dict[str, Any]]:
+    """Returns values that show whether all can be built: all lowest, all highest, and
+    each choice beside the lowest of the others."""
+    lowest = {key: found.values[0] for key, found in space.items()}
+    highest = {key: found.values[-1] for key, found in space.items()}
+    others = [
+        lowest | {key: value}
+        for key, found in space.items()
+        if found.kind == "choice"
+        for value in found.values[1:-1]
+    ]
+    return [lowest, highest, *others]
+
+
+def flags(config: ConfigDict, values: Mapping[str, Any]) -> list[str]:
+    """Returns the flags of experiments.run that make these values of the config."""
+    return [
+        f"--config.{key}={value}"
+        for key, value in changes(config, values).items()
+        if value is not None  # it can only have been so before
+    ]
