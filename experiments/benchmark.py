@@ -1,8 +1,8 @@
 """How fast: training steps of configs, or the convolutions in them, against PyTorch.
 
     python -m experiments.benchmark [--config=configs/NAME.py[:PRESET] ...]
-        [--against=torch] [--layers] [--cures] [--batch_size=N] [--rounds=9]
-        [--out=FILE]
+        [--against=torch] [--layers] [--cures] [--seeds=8 [--steps=N]]
+        [--batch_size=N] [--rounds=9] [--out=FILE]
 
 Times the compiled step of each config (by default the five of README's table) on data
 that is in memory already, one row a contestant: compile seconds, ms per step (median,
@@ -10,7 +10,8 @@ and quartiles), images/s, peak memory. With `--against=torch` (extra `peers`) th
 GAN in PyTorch takes turns with it, each in its own process: in both memory formats,
 with the C allocator as it is and with that of `experiments/process.py`, and compiled.
 On a GPU also in bfloat16. `--layers` times each convolution of the step on its own,
-`--cures` the step with each stabiliser.
+`--cures` the step with each stabiliser; `--seeds=8` races eight runs in one program
+with eight one by one, a step and whole processes of `--steps`.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from pathlib import Path
 from absl import app, flags, logging
 
 from experiments import config as configs
-from experiments import cure_race, layer_race
+from experiments import cure_race, layer_race, seed_race
 from experiments.race import Contestant, Result, Runner, race
 
 CONFIGS = (
@@ -320,17 +321,23 @@ def main(argv):
     show = _tell if sys.stderr.isatty() else (lambda line: None)
     report = {"hardware": hardware(), "configs": []}
     try:
-        for spec in values.config or ([cure_race.SPEC] if values.cures else CONFIGS):
+        specs = [cure_race.SPEC] if values.cures else CONFIGS
+        for spec in values.config or (seed_race.SPECS if values.seeds else specs):
             options = {
                 "against": values.against,
                 "batch_size": values.batch_size,
                 "rounds": values.rounds,
                 "tell": lambda line, spec=spec: show(f"{spec}: {line}"),
             }
-            if values.layers or values.cures:
+            if values.layers or values.cures or values.seeds:
                 del options["batch_size"]
                 config = prepare(spec, values.batch_size)
-                if values.cures:
+                if values.seeds:
+                    del options["against"]
+                    found = seed_race.benchmark(
+                        config, values.seeds, steps=values.steps, turn=1.0, **options
+                    )
+                elif values.cures:
                     del options["against"]
                     found = cure_race.benchmark(config, turn=0.5, **options)
                 else:
@@ -342,6 +349,7 @@ def main(argv):
             text = table
             if values.layers or values.cures:
                 text = cure_race.shown if values.cures else layer_race.table
+            text = seed_race.shown if values.seeds else text
             print(text(found), flush=True)
             report["configs"].append(found)
             if values.out:
@@ -360,6 +368,12 @@ if __name__ == "__main__":
     flags.DEFINE_enum("against", None, ["torch"], "What to compare with.")
     flags.DEFINE_boolean("layers", False, "Each convolution of the step on its own.")
     flags.DEFINE_boolean("cures", False, "The step with each stabiliser.")
+    flags.DEFINE_integer(
+        "seeds", None, "So many runs in one program, and one by one.", lower_bound=2
+    )
+    flags.DEFINE_integer(
+        "steps", None, "With --seeds: of the whole processes.", lower_bound=1
+    )
     flags.DEFINE_integer("batch_size", None, "Instead of the configs'.")
     flags.DEFINE_integer("rounds", 9, "Turns of each contestant.", lower_bound=1)
     flags.DEFINE_string("out", None, "A JSON file with every sample.")

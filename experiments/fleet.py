@@ -1,6 +1,7 @@
 """Many runs of a GAN in one compiled program: of several seeds, of several numbers.
 
-A pure step is mapped over states, keys and numbers alike. Each run of a fleet, a lane,
+A pure step is mapped over states, keys and numbers alike (images on a CPU: one lane
+after another, in one compiled loop). Each run of a fleet, a lane,
 is what `experiments.run` makes of its config, up to rounding: the same first state, the
 same batches, the same random numbers. Where there are several devices, each has some of
 the lanes to itself.
@@ -76,27 +77,27 @@ class Fleet:
 
             return jax.vmap(one, out_axes=core.SEEDS)(lanes)
 
-        def call(state, batches, lanes):
-            def one(state, batches, lane):
-                step, key = core.make_step(build(lane["values"])), _keys(lane["seed"])
-                return step(state, batches, key[1])
-
-            steps = jax.vmap(one, in_axes=(core.SEEDS, 0, 0), out_axes=(core.SEEDS, 0))
-
-            def body(state, batches):
-                own = jax.tree.map(lambda x: x[lanes["row"]], batches)
-                return steps(state, own, lanes)
-
-            state, metrics = jax.lax.scan(body, state, batches)
+        def one(state, batches, lane):
+            step, key = core.make_step(build(lane["values"])), _keys(lane["seed"])[1]
+            own = jax.tree.map(lambda x: x[:, lane["row"]], batches)
+            state, metrics = jax.lax.scan(
+                lambda s, batch: step(s, batch, key), state, own
+            )
             means = {name: jnp.nanmean(x, axis=0) for name, x in metrics.items()}
-            return state, means, _finite(state)
+            return state, (means, _finite(state))
 
-        self._init = jax.jit(over_lanes(init, in_specs=(P("lane"),)))
+        one_by_one = jax.default_backend() == "cpu" and "image" in self._window(0)
+        quick = None
+        if jax.default_backend() == "cpu":  # see experiments.programs
+            quick = {"xla_backend_optimization_level": "1"}
+        self._init = jax.jit(
+            over_lanes(init, in_specs=(P("lane"),)), compiler_options=quick
+        )
         self._call = jax.jit(
             over_lanes(
-                call,
+                functools.partial(_in_turn if one_by_one else _at_once, one),
                 in_specs=(_LANES, P(), P("lane")),
-                out_specs=(_LANES, P("lane"), P("lane")),
+                out_specs=(_LANES, P("lane")),
             ),
             donate_argnums=0,
         )
@@ -128,7 +129,8 @@ class Fleet:
         Returns (states, {metric: [L] mean over the steps that have it}, finite [L]:
         whether all numbers of a lane are).
         """
-        return self._call(state, self._window(start), self._lanes)
+        state, (means, finite) = self._call(state, self._window(start), self._lanes)
+        return state, means, finite
 
     def _window(self, start):
         """{name: [k, seeds, B, ...]}, on every device."""
@@ -150,10 +152,29 @@ def _keys(seed):
     return jax.random.split(jax.random.fold_in(jax.random.key(seed), 0))
 
 
+def _at_once(one, state, batches, lanes):
+    """Every step of all lanes at once: small ones make up for what each costs alone."""
+    return jax.vmap(one, in_axes=(core.SEEDS, None, 0), out_axes=(core.SEEDS, 0))(
+        state, batches, lanes
+    )
+
+
+def _in_turn(one, state, batches, lanes):
+    """One lane after another: a CPU gains nothing by convolving several at once."""
+
+    def own(lane):
+        after, found = one(lane[0].replace(step=state.step), batches, lane[1])
+        return after.replace(step=None), after.step, found
+
+    after, step, found = jax.lax.map(own, (state.replace(step=None), lanes))
+    return after.replace(step=step[0]), found
+
+
 def _finite(state):
+    """Whether every number of a state is finite: [] bool."""
     checks = [
-        jnp.isfinite(x).reshape(len(x), -1).all(axis=1)
-        for x in jax.tree.leaves(state.replace(step=None))
+        jnp.isfinite(x).all()
+        for x in jax.tree.leaves(state)
         if jnp.issubdtype(x.dtype, jnp.inexact)
     ]
-    return jnp.stack(checks).all(axis=0)
+    return jnp.stack(checks).all()
