@@ -97,7 +97,7 @@ class Cohort:
             self._note(story, pending)
             story["seconds"] = before + time.monotonic() - began
             if checkpoints.latest() != step:
-                checkpoints.save(step, state, story)
+                checkpoints.save(step, fleet.kept(state), story)
 
         while step < config.steps and None in story["diverged"]:
             state, means, finite = fleet.call(state, step)

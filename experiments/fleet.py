@@ -49,24 +49,28 @@ class Fleet:
         batches: Mapping[int, Batches],
         per_call: int,
     ):
-        self.seeds, self.per_call = np.array([*seeds], np.int32), per_call
-        n = self.n_lanes = len(self.seeds)
+        seeds, self.per_call = [*seeds], per_call
+        n = self.n_lanes = len(seeds)
         order = list(batches)
         self._batches = [batches[seed] for seed in order]
-        devices = np.array(jax.devices())
-        while n % len(devices):  # the most that can have equally many lanes
-            devices = devices[:-1]
+        devices = np.array(jax.devices()[:n])
         mesh = Mesh(devices, ("lane",))
+        # Each device has equally many: the last lane is there more than once.
+        again = -n % len(devices)
+
+        def padded(values):
+            return np.concatenate([values, values[-1:].repeat(again, axis=0)])
+
+        self._padded = padded
         self._split = NamedSharding(mesh, P("lane"))
         self._whole = NamedSharding(mesh, P())
         self._placed = jax.tree.map(lambda p: NamedSharding(mesh, p), _LANES)
-        rows = [order.index(seed) for seed in self.seeds.tolist()]
         lanes = {
-            "seed": self.seeds,
-            "row": np.array(rows, np.int32),
+            "seed": np.array(seeds, np.int32),
+            "row": np.array([order.index(seed) for seed in seeds], np.int32),
             "values": {k: np.array([*x], np.float32) for k, x in values.items()},
         }
-        self._lanes = jax.device_put(lanes, self._split)
+        self._lanes = jax.device_put(jax.tree.map(padded, lanes), self._split)
         over_lanes = functools.partial(
             jax.shard_map, mesh=mesh, check_vma=False, out_specs=_LANES
         )
@@ -104,15 +108,26 @@ class Fleet:
 
     @property
     def template(self) -> core.State:
-        """The shapes and types of the lanes' states."""
-        return jax.eval_shape(self._init, self._lanes)
+        """The shapes and types of the lanes' states, as `kept` has them."""
+        return jax.eval_shape(self.kept, jax.eval_shape(self._init, self._lanes))
 
     def init(self) -> core.State:
-        """The first states, stacked but for the step (see `gans.core.SEEDS`)."""
+        """The first states, stacked but for the step (see `gans.core.SEEDS`).
+
+        There may be more than L, so that each device has equally many.
+        """
         return self._init(self._lanes)
 
+    def kept(self, state: core.State) -> core.State:
+        """The states of the L lanes, for a checkpoint, whatever the devices."""
+        own = jax.tree.map(lambda x: x[: self.n_lanes], state.replace(step=None))
+        return own.replace(step=state.step)
+
     def put(self, state: core.State) -> core.State:
-        """States of numpy arrays, on the devices of their lanes."""
+        """The states of a checkpoint, on the devices of their lanes."""
+        state = jax.tree.map(self._padded, state.replace(step=None)).replace(
+            step=state.step
+        )
         return jax.device_put(
             state,
             core.State(
@@ -129,8 +144,8 @@ class Fleet:
         Returns (states, {metric: [L] mean over the steps that have it}, finite [L]:
         whether all numbers of a lane are).
         """
-        state, (means, finite) = self._call(state, self._window(start), self._lanes)
-        return state, means, finite
+        state, found = self._call(state, self._window(start), self._lanes)
+        return state, *jax.tree.map(lambda x: x[: self.n_lanes], found)
 
     def _window(self, start):
         """{name: [k, seeds, B, ...]}, on every device."""

@@ -22,7 +22,7 @@ from experiments.race import Contestant, Runner, race
 
 HERE = "experiments.seed_race"
 STEP = "step"
-SPECS = ("configs/gan.py:ring8", "configs/wgan_gp.py:digits")
+SPECS = ("configs/gan.py:ring8", "configs/ablations/bases.py:digits")
 FLEET, ALONE, CACHED = "one program", "one by one", "one by one, cached"
 # So that a GPU's memory is not taken whole by whoever comes first.
 ENVIRONMENT = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
@@ -43,8 +43,7 @@ def benchmark(
     Args:
       config: resolved.
       n_seeds: of the program, and runs one by one; at least 2.
-      steps: of the whole processes; by default the config's, at most 2,000 in 2-D and
-        500 on images.
+      steps: of the whole processes; by default the config's, at most 2,000.
       repeats: of the whole processes.
       rounds, turn, tell: see `experiments.race.race`.
 
@@ -52,7 +51,7 @@ def benchmark(
     """
     per_call = config.steps_per_call
     if steps is None:
-        steps = min(config.steps, 500 if len(config.shape) == 3 else 2000)
+        steps = min(config.steps, 2000)
         steps = max(steps // per_call, 1) * per_call
     if steps % per_call:
         raise ValueError(f"{steps} steps are not a multiple of {per_call} a call")

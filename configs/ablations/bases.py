@@ -1,7 +1,7 @@
 """What the ablations start from, and the overrides that several of them make.
 
 All bases are the plain GAN (arXiv 1406.2661) with Adam for both players; each ablation
-changes what it is about. Not a config by itself.
+changes what it is about.
 """
 
 from typing import Any
@@ -104,6 +104,11 @@ def base(preset: str, *accepted: str) -> ConfigDict:
     if preset not in accepted:
         raise ValueError(f"preset {preset!r} is not one of {', '.join(accepted)}")
     return BASES[preset]()
+
+
+def get_config(preset: str = "digits"):
+    """A base by itself, for `experiments.run` and for the benchmark of fleets."""
+    return base(preset, *BASES)
 
 
 # --- overrides -----------------------------------------------------------------------

@@ -6,8 +6,8 @@
 
 Salimans et al. 2016 (arXiv 1606.03498), section 3.4: the targets of real examples alone
 are to be smoothed, as smoothing those of fakes rewards bad ones for staying. Wrong
-labels are of "How to train a GAN" (github.com/soumith/ganhacks, item 6). Deviation: the paper
-compares no numbers; 0.1 is its 0.9, the others are round.
+labels are of "How to train a GAN" (github.com/soumith/ganhacks, item 6). No paper's
+table: 0.1 is the usual target of 0.9, the others are round.
 """
 
 from configs import presets

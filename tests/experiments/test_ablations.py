@@ -7,6 +7,7 @@ import types
 
 import pytest
 
+from configs import presets
 from experiments import arms as all_arms
 from experiments import config as configs
 
@@ -26,7 +27,7 @@ PRESETS = {
     "batch_size": ["digits", "digits_steps", "ring8", "cifar10"],
     "n_critic": ["digits", "ring8", "cifar10"],
 }
-BOTH = [(name, preset) for name, presets in PRESETS.items() for preset in presets]
+BOTH = [(name, preset) for name, of in PRESETS.items() for preset in of]
 SHAPES = {"digits": (16, 16, 1), "ring8": (2,), "tfds:cifar10": (32, 32, 3)}
 
 
@@ -103,8 +104,8 @@ def test_what_the_checks_find():
     ablation.steps = 10_001
     with pytest.raises(ValueError, match="not a multiple of config.evaluations=5"):
         resolved(ablation)
-    ablation = load("batch_norm_where", "ring8")
-    ablation.arms.both = {"generator.norm": "batch", "critic.norm": "pixel"}
+    arms = {"none": {}, "both": {"generator.norm": "batch", "critic.norm": "pixel"}}
+    ablation = presets.ablation(ablation.base, arms, baseline="none")
     with pytest.raises(ValueError, match="arm both: .*'pixel' is not one of"):
         resolved(ablation)
 

@@ -246,7 +246,7 @@ def test_goes_on_from_states_of_numpy():
     fleet = make()
     state, _, _ = trained(fleet)
     half, _, _ = fleet.call(fleet.init(), 0)
-    half = jax.tree.map(np.asarray, half)
+    half = jax.tree.map(np.asarray, fleet.kept(half))
     other = make()
     assert jax.tree.map(lambda x: (x.shape, x.dtype), half) == jax.tree.map(
         lambda x: (x.shape, x.dtype), other.template
@@ -266,15 +266,22 @@ import test_fleet as t
 from experiments import config as configs
 from experiments.fleet import Fleet, lane
 config = t.resolved(t.images())
-fleet = Fleet(lambda v: configs.build(config), values={}, seeds=[0, 1, 2, 3],
-              batches=t.batches(config, range(4)), per_call=2)
-state, _, _ = t.trained(fleet)
+fleet = Fleet(lambda v: configs.build(config), values={}, seeds=[0, 1, 2, 3, 4],
+              batches=t.batches(config, range(5)), per_call=2)
+state, _, finite = t.trained(fleet)
 leaf = jax.tree.leaves(state.params)[0]
-assert len(jax.devices()) == 3 and len(leaf.sharding.device_set) == 2, leaf.sharding
+assert len(leaf.sharding.device_set) == 3 and len(leaf) == 6, leaf.sharding
+assert finite.shape == (5,)
 text = fleet._call.lower(state, fleet._window(0), fleet._lanes).compile().as_text()
 for word in ("all-gather", "all-reduce", "collective-permute", "all-to-all"):
     assert word not in text, word
-for seed in (0, 3):
+kept = fleet.kept(state)
+assert all(len(x) == 5 for x in jax.tree.leaves(kept.replace(step=None)))
+again = fleet.put(jax.tree.map(np.asarray, kept))
+for a, b in zip(jax.tree.leaves(again), jax.tree.leaves(state)):
+    np.testing.assert_array_equal(a, b)
+    assert a.sharding == b.sharding
+for seed in (0, 4):
     first, run, _ = t.alone(config, seed)
     t.assert_the_same(lane(state, seed), run, first)
 print("the same")
@@ -282,7 +289,7 @@ print("the same")
 
 
 def test_devices_have_lanes_of_their_own():
-    """Four lanes on two of three devices, with no word between these."""
+    """Five lanes on three devices, with no word between these."""
     here = pathlib.Path(__file__).parent
     result = subprocess.run(
         [sys.executable, "-c", SEVERAL, str(here)], capture_output=True, text=True

@@ -160,7 +160,7 @@ def test_steps_are_whole_calls_and_minutes_by_default(monkeypatch):
     seed_race.benchmark(tiny(10_000, 300), N, **options)
     seed_race.benchmark(tiny(6), N, **options)
     seed_race.benchmark(benchmark.prepare(seed_race.SPECS[1]), N, **options)
-    assert asked == [4, 1800, 6, 500]
+    assert asked == [4, 1800, 6, 2000]
 
 
 def test_a_process_that_fails_says_why():
