@@ -166,11 +166,7 @@ class Ablation:
         from gans import data
 
         keys = "data resolution channels data_dir skip_corrupt".split()
-        known = tuple(config[key] for key in keys)
-        kind = [
-            m for x, m in data.SETS.items() if x.split(":")[0] == known[0].split(":")[0]
-        ]
-        known += (config.seed if {*kind} & {*data.SEEDED} else 0,)
+        known = *(config[key] for key in keys), data.seeded(config.data) * config.seed
         if known not in self._sources:
             self._sources[known] = configs.load_data(config)
         return self._sources[known]
@@ -205,9 +201,10 @@ class Ablation:
 
         self._run["seconds"] = round(time.monotonic() - self._began, 1)
         used = list(dict.fromkeys(r["part"] for r in self.done.values()))
-        metrics, found = {}, {}
+        metrics, scores, found = {}, {}, {}
         for part in used:
             metrics |= self._parts[part]["metrics"]
+            scores |= self._parts[part]["protocol"]
         for arm in self.arms:
             every = {s: r for (name, s), r in self.done.items() if name == arm.name}
             failed = {s: r for (name, s), r in self._failed.items() if name == arm.name}
@@ -233,6 +230,7 @@ class Ablation:
                 "seeds": [seeds[s] for s in sorted(seeds)],
             }
         results = self._head | {"metrics": metrics, "runs": [*self._runs, self._run]}
+        results["protocol"] = {**self._head["protocol"], "scores": scores}
         results["arms"] = found
         self.workdir.mkdir(parents=True, exist_ok=True)
         with replacing(self.workdir / "results.json") as path:

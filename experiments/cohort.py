@@ -76,7 +76,7 @@ class Cohort:
         samples: gets a picture ARM_SEED.png of each lane that has not diverged.
 
         Returns {"lanes": [record of each], "metrics": {name: which is better},
-        "seconds"}.
+        "protocol" of these, "seconds"}.
         """
         began, config, fleet = time.monotonic(), self.config, self.fleet
         judge = evaluate.make_evaluate(self.gan, config, self.sources[self.seeds[0]])
@@ -88,7 +88,7 @@ class Cohort:
         else:
             state = fleet.init()
             story = {"seconds": 0.0, "curves": [[] for _ in range(n)], "metrics": {}}
-            story |= {"window": [], "diverged": [None] * n}
+            story |= {"protocol": {}, "window": [], "diverged": [None] * n}
         before = story["seconds"]
         step, pending, saved = int(state.step), [], began
         advance(step * n)
@@ -120,7 +120,8 @@ class Cohort:
         checkpoints.close()
         records = self._records(state, story, samples)
         seconds = round(before + time.monotonic() - began, 1)
-        return {"lanes": records, "metrics": story["metrics"], "seconds": seconds}
+        known = {key: story[key] for key in ("metrics", "protocol")}
+        return {"lanes": records, **known, "seconds": seconds}
 
     def forget(self) -> None:
         """Removes the checkpoints."""
@@ -142,6 +143,7 @@ class Cohort:
             if story["diverged"][i] is not None:
                 continue
             report = judge(lane(state, i))
+            story["protocol"] = report["protocol"]
             story["metrics"] = {
                 f"eval/{name}": x["better"] for name, x in report["results"].items()
             }

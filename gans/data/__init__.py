@@ -18,7 +18,13 @@ SETS = {
 }
 
 
-SEEDED = ("toy", "stacked")  # whose data `seed` draws
+_SEEDED = ("toy", "stacked")  # modules
+
+
+def seeded(name: str) -> bool:
+    """Whether the seed draws the data set called `name`; others are always the same."""
+    modules = {key.partition(":")[0]: module for key, module in SETS.items()}
+    return modules.get(name.partition(":")[0]) in _SEEDED
 
 
 def load(

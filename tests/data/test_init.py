@@ -74,3 +74,11 @@ def test_importing_it_imports_nothing_slow():
         env={"PYTHONPATH": ":".join(p or "." for p in sys.path)},
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_which_sets_the_seed_draws():
+    first, second = (gans.data.load("ring8", seed=seed)[0]["point"] for seed in (0, 1))
+    assert (first != second).any() and gans.data.seeded("ring8")
+    first, second = (gans.data.load("digits", seed=seed)[0]["image"] for seed in (0, 1))
+    assert (first == second).all() and not gans.data.seeded("digits")
+    assert gans.data.seeded("stacked:digits") and not gans.data.seeded("tfds:mnist")

@@ -266,6 +266,8 @@ def test_images_are_judged_by_their_features(tmp_path, monkeypatch):
     )
     assert first["eval/fd_classifier"] != second["eval/fd_classifier"]
     assert np.isfinite(first["eval/fd_classifier"])
+    assert results["protocol"]["scores"]["extractor"] == "classifier"
+    assert results["protocol"]["base"]["n_evaluate"] == 100
 
 
 @pytest.mark.parametrize(
