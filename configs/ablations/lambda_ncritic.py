@@ -21,6 +21,8 @@ N_CRITIC = (1, 2, 5)
 def get_config(preset: str = "digits"):
     base = bases.base(preset, "digits", "ring8", "cifar10")
     base.loss = "wasserstein"
+    if preset == "ring8":
+        base.steps = 20_000
     rate = {"digits": 1e-3, "ring8": 1e-3, "cifar10": 1e-4}[preset]
     b1 = 0.0 if preset == "cifar10" else 0.5
     for player in (base.generator, base.critic):
