@@ -76,6 +76,11 @@ def run(
     from experiments import search, sweep_report
     from experiments.signals import Interrupted, Signals
 
+    start = run_trials
+    if engine == "ray":
+        from experiments import sweep_ray
+
+        start = sweep_ray.run_trials
     config = check(config, space, prune)
     workdir = workdir.absolute()
     protocol = {"sampler": sampler, "seed": seed, "prune": prune}
@@ -94,12 +99,7 @@ def run(
         def stopping():
             return signals.number is not None
 
-        if engine == "ray":
-            from experiments import sweep_ray
-
-            sweep_ray.run_trials(found, n_workers, stopping, process)
-        else:
-            run_trials(found, n_workers, stopping, process)
+        start(found, n_workers, stopping, process)
         results = found.write(importances=True)
         sweep_report.write(workdir)
     if signals.number is not None:
