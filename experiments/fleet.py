@@ -90,16 +90,20 @@ class Fleet:
             means = {name: jnp.nanmean(x, axis=0) for name, x in metrics.items()}
             return state, (means, _finite(state))
 
-        one_by_one = jax.default_backend() == "cpu" and "image" in self._window(0)
-        quick = None
-        if jax.default_backend() == "cpu":  # see experiments.programs
-            quick = {"xla_backend_optimization_level": "1"}
+        on_cpu = jax.default_backend() == "cpu"
+
+        def call(state, batches, lanes):
+            run = _in_turn if on_cpu and "image" in batches else _at_once
+            return run(one, state, batches, lanes)
+
+        # See experiments.programs.
+        quick = {"xla_backend_optimization_level": "1"} if on_cpu else None
         self._init = jax.jit(
             over_lanes(init, in_specs=(P("lane"),)), compiler_options=quick
         )
         self._call = jax.jit(
             over_lanes(
-                functools.partial(_in_turn if one_by_one else _at_once, one),
+                call,
                 in_specs=(_LANES, P(), P("lane")),
                 out_specs=(_LANES, P("lane")),
             ),
