@@ -190,7 +190,7 @@ class Ablation:
     def fail(self, program, error: Exception) -> None:
         """Takes note of a program that has raised; the next call tries it again."""
         text = f"{type(error).__name__}: {error}".splitlines()[0]
-        logging.error("%s failed: %s", _title(program), text)
+        logging.error("%s failed", _title(program), exc_info=error)
         for name, seed in program.names:
             self._failed[name, seed] = {"seed": seed, "status": "failed", "curve": []}
             self._failed[name, seed] |= {"error": text, "samples": None}

@@ -1,10 +1,10 @@
 """Many runs of a GAN in one compiled program: of several seeds, of several numbers.
 
 A pure step is mapped over states, keys and numbers alike (images on a CPU: one lane
-after another, in one compiled loop). Each run of a fleet, a lane,
-is what `experiments.run` makes of its config, up to rounding: the same first state, the
-same batches, the same random numbers. Where there are several devices, each has some of
-the lanes to itself.
+after another, in one compiled loop). Each run of a fleet, a lane, is what
+`experiments.run` makes of its config, up to rounding: the same first state, the same
+batches, the same random numbers. Where there are several devices, each has some of the
+lanes to itself.
 """
 
 from __future__ import annotations

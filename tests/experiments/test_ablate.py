@@ -80,13 +80,13 @@ def test_from_end_to_end(tmp_path):
 
 
 def test_a_lane_is_what_the_run_command_makes(tmp_path):
-    """Judged by the same samples: the same numbers, to the rounding of a few steps."""
+    """The same losses and scores, to the rounding of a few steps."""
     config = small()
     results = run(config, tmp_path / "ablation")
     own = configs.override(config.base, config.arms["slow"].to_dict())
     own.steps, own.seed, own.evaluate_every = 20, 1, 4
-    own.log_every = own.sample_every = own.checkpoint_every = 20
-    own.diagnose_every = 0
+    own.sample_every = own.checkpoint_every = 20
+    own.log_every, own.diagnose_every = 4, 0
     from experiments import train
 
     train.train(own, tmp_path / "run")
@@ -98,6 +98,22 @@ def test_a_lane_is_what_the_run_command_makes(tmp_path):
         for name, x in report.items():
             ours = point["values"][f"eval/{name}"]
             assert ours == pytest.approx(x["value"], rel=1e-3), name
+    # Scores of so short a run hardly move; losses do.
+    lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    logged = [x for x in map(json.loads, lines) if "d/loss" in x]
+    assert [x["step"] for x in logged] == [4, 8, 12, 16, 20]
+    for name in ("d/loss", "g/loss", "d/grad_norm"):
+        theirs = np.array([x[name] for x in logged])
+        mine, other_seed, other_arm = (
+            np.array(
+                [p["values"][name] for p in results["arms"][arm]["seeds"][i]["curve"]]
+            )
+            for arm, i in (("slow", 1), ("slow", 0), ("base", 1))
+        )
+        error = np.abs(mine - theirs).max()
+        assert error < 1e-4 * np.abs(theirs).max(), name
+        assert np.abs(other_seed - theirs).max() > 10 * error, name
+        assert np.abs(other_arm - theirs).max() > 10 * error, name
 
 
 def test_what_is_there_is_not_run_again_and_what_is_new_is_added(tmp_path, monkeypatch):
@@ -189,6 +205,11 @@ def test_killed_half_way_by_the_command(tmp_path):
         assert out.strip() == str(tmp_path / workdir / "report.html")
     tables = [(tmp_path / x / "results.csv").read_bytes() for x in ("killed", "whole")]
     assert tables[0] == tables[1] and len(tables[0].splitlines()) == 91
+    killed, whole = (
+        arms(json.loads((tmp_path / x / "results.json").read_text()))
+        for x in ("killed", "whole")
+    )
+    assert killed == whole and list(killed) == ["base", "slow", "hinge"]
 
 
 def test_arms_that_diverge_or_fail_are_recorded_and_the_rest_goes_on(
