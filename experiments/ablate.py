@@ -261,7 +261,7 @@ def main(argv):
     logging.set_verbosity(logging.WARNING)
     from experiments import process
 
-    process.configure()
+    process.configure(cores_apart=True)
     process.compilation_cache()
     from experiments.signals import Interrupted
 

@@ -38,7 +38,7 @@ from tqdm import tqdm
 from experiments import collapse_report, cures, facts
 from experiments import config as configs
 from experiments.collapse_report import Results
-from experiments.fleet import Fleet
+from experiments.fleet import Fleet, lane
 from gans import core, names
 from gans.data import pipeline
 from gans.metrics import modes
@@ -150,7 +150,8 @@ def arm(lab: Laboratory, cure: cures.Cure) -> tuple[dict[str, Any], np.ndarray |
     gan = configs.build(config)
     state, diverged = train(gan, config, lab.sources)
     records, shown = [], None
-    samples = draw(gan, state, lab.n_samples)
+    states = [lane(state, seed) for seed in range(len(diverged))]
+    samples = draw(gan, states, lab.n_samples)
     for seed, step in enumerate(diverged):
         if step is not None:
             records.append({"seed": seed, "diverged_by_step": step})
@@ -196,17 +197,16 @@ def train(
     return state, [None if i < 0 else int(i + 1) * k for i in first]
 
 
-def draw(gan: core.GAN, state: core.State, n: int) -> np.ndarray:
+def draw(gan: core.GAN, states: list[core.State], n: int) -> np.ndarray:
     """Returns n samples of each of S states [S, n, ...]; images as uint8.
 
     The latents are the same for each state, and those of `experiments.evaluate`.
     """
-    sample = jax.jit(
-        jax.vmap(functools.partial(core.sample, gan), in_axes=(core.SEEDS, None))
-    )
+    sample = jax.jit(functools.partial(core.sample, gan))
     parts = []
     for i in range(-(-n // BATCH)):
-        made = np.asarray(sample(state, gan.latents(jax.random.key(i), BATCH)))
+        z = gan.latents(jax.random.key(i), BATCH)
+        made = np.stack([np.asarray(sample(state, z)) for state in states])
         images = made.ndim == 5
         parts.append(pipeline.to_uint8(np.nan_to_num(made)) if images else made)
     return np.concatenate(parts, axis=1)[:, :n]
@@ -262,7 +262,7 @@ def main(_):
     from experiments import process
 
     logging.set_verbosity(logging.WARNING)
-    process.configure()
+    process.configure(cores_apart=True)
     process.compilation_cache()
     given = flags.FLAGS
     try:

@@ -4,7 +4,8 @@ A pure step is mapped over states, keys and numbers alike (images on a CPU: one 
 after another, in one compiled loop). Each run of a fleet, a lane, is what
 `experiments.run` makes of its config, up to rounding: the same first state, the same
 batches, the same random numbers. Where there are several devices, each has some of the
-lanes to itself.
+lanes to itself; a CPU's cores can be devices (see `experiments.process`): 8 small CNNs
+on 2 cores then take 12.5 ms a step, not 22, and 8 MLPs 8.5 ms, not 13.
 """
 
 from __future__ import annotations
@@ -96,6 +97,7 @@ class Fleet:
             run = _in_turn if on_cpu and "image" in batches else _at_once
             return run(one, state, batches, lanes)
 
+        apart = on_cpu and len(devices) > 1
         # See experiments.programs.
         quick = {"xla_backend_optimization_level": "1"} if on_cpu else None
         self._init = jax.jit(
@@ -108,6 +110,8 @@ class Fleet:
                 out_specs=(_LANES, P("lane")),
             ),
             donate_argnums=0,
+            # Each device has its lanes; one that helped another would wait for it too.
+            compiler_options={"xla_cpu_multi_thread_eigen": False} if apart else None,
         )
 
     @property
@@ -161,9 +165,9 @@ class Fleet:
 
 
 def lane(state: core.State, i: int) -> core.State:
-    """One run's state, of the states of a fleet."""
-    step = state.step
-    return jax.tree.map(lambda x: x[i], state.replace(step=None)).replace(step=step)
+    """One run's state, of the states of a fleet; on one device."""
+    own = jax.tree.map(lambda x: x[i], state.replace(step=None))
+    return jax.device_put(own.replace(step=state.step), jax.devices()[0])
 
 
 def _keys(seed):

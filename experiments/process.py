@@ -21,16 +21,27 @@ YNN_VERSIONS = ("0.10.",)
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX, M_ARENA_MAX = -1, -2, -4, -8
 
 
-def configure() -> None:
-    """Sets the allocator and XLA's flags. Call it before jax is imported."""
+def configure(*, cores_apart: bool = False) -> None:
+    """Sets the allocator and XLA's flags. Call it before jax is imported.
+
+    cores_apart: JAX sees each core as a device, for work that is many small runs (see
+    `experiments.fleet`). A number of CPU devices in XLA_FLAGS comes before it.
+    """
     if os.environ.get("GANS_PLAIN_PROCESS") == "1":
         return
     if platform.system() == "Linux" and platform.libc_ver()[0] == "glibc":
         keep_pages()
     if importlib.metadata.version("jaxlib").startswith(YNN_VERSIONS):
-        flags = os.environ.get("XLA_FLAGS", "")
-        if "ynn_fusion_type" not in flags:
-            os.environ["XLA_FLAGS"] = f"{flags} {YNN_FLAG}".strip()
+        _flag(YNN_FLAG)
+    if cores_apart and hasattr(os, "sched_getaffinity"):
+        _flag(f"--xla_force_host_platform_device_count={len(os.sched_getaffinity(0))}")
+
+
+def _flag(flag: str) -> None:
+    """Adds a flag to XLA's, but for one that the user has set."""
+    flags = os.environ.get("XLA_FLAGS", "")
+    if flag.partition("=")[0] not in flags:
+        os.environ["XLA_FLAGS"] = f"{flags} {flag}".strip()
 
 
 def keep_pages() -> None:

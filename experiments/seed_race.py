@@ -101,7 +101,7 @@ def runner(config: str, seeds: list[int]) -> Runner:
     """The training loop of these seeds, in this process."""
     from experiments import process
 
-    process.configure()
+    process.configure(cores_apart=len(seeds) > 1)
     from experiments.benchmark import steps_per_run
 
     config = configs.from_json(config)
@@ -192,7 +192,7 @@ def whole() -> None:
     job = json.load(sys.stdin)
     from experiments import process
 
-    process.configure()
+    process.configure(cores_apart=len(job["seeds"]) > 1)
     if os.environ.get("JAX_COMPILATION_CACHE_DIR"):
         process.compilation_cache()
     import jax

@@ -10,6 +10,7 @@ import pytest
 
 from experiments import collapse, collapse_report, cures
 from experiments import config as configs
+from experiments.fleet import lane
 from experiments.programs import Programs
 from gans import core
 from gans.data import pipeline
@@ -62,10 +63,7 @@ def test_seeds_at_once_are_the_runs_of_these_seeds():
     step = jax.jit(core.make_step(gan))
     for i in range(4):
         state, _ = step(state, batches[i], programs.key(0))
-    other, one = (
-        leaves(jax.tree.map(lambda x, i=i: x[i], together.replace(step=np.full(2, 4))))
-        for i in range(2)
-    )
+    other, one = (leaves(lane(together, i)) for i in range(2))
     first = leaves(first)
     for name, x in leaves(state).items():
         np.testing.assert_allclose(one[name], x, rtol=1e-5, atol=1e-6, err_msg=name)
@@ -79,10 +77,10 @@ def test_samples_are_those_of_each_state():
     lab = collapse.laboratory("ring8", n_seeds=2, steps=2)
     gan = configs.build(lab.config)
     state, _ = collapse.train(gan, lab.config, lab.sources)
-    samples = collapse.draw(gan, state, 50)  # more than one batch, and a part of one
+    states = [lane(state, seed) for seed in range(2)]
+    samples = collapse.draw(gan, states, 50)  # more than one batch, and a part of one
     assert samples.shape == (2, 50, 2)
-    for seed in range(2):
-        one = jax.tree.map(lambda x, i=seed: x[i], state.replace(step=jnp.zeros(2)))
+    for seed, one in enumerate(states):
         latents = [gan.latents(jax.random.key(i), 40)["z"] for i in range(2)]
         latents = {"z": jnp.concatenate(latents)[:50]}
         expected = jax.jit(functools.partial(core.sample, gan))(one, latents)

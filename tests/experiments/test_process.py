@@ -33,6 +33,15 @@ def test_jax_runs_with_the_settings_and_keeps_the_user_s_own():
     assert flag in shown
 
 
+def test_a_core_is_a_device_where_it_is_asked_for():
+    apart = SHOW.replace("configure()", "configure(cores_apart=True)")
+    n_cores, flag = len(os.sched_getaffinity(0)), "force_host_platform_device_count"
+    assert f"--xla_{flag}={n_cores}" in python(apart)
+    assert flag not in python(SHOW)
+    mine = f"--xla_{flag}=3"
+    assert python(apart, XLA_FLAGS=mine).count(flag) == 1
+
+
 def test_they_can_be_turned_off():
     assert python(SHOW, GANS_PLAIN_PROCESS="1") == "3.0 None"
 
