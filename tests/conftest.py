@@ -10,7 +10,11 @@ from unittest import mock
 import jax
 import pytest
 
-# Tests compile many small programs, some of them in several processes: share them.
+# Tests compile many small programs, some of them in several processes: share them, and
+# leave LLVM's dearest passes to runs.
+if "xla_backend_optimization_level" not in os.environ.get("XLA_FLAGS", ""):
+    flags = os.environ.get("XLA_FLAGS", ""), "--xla_backend_optimization_level=1"
+    os.environ["XLA_FLAGS"] = " ".join(flags).strip()
 CACHE = pathlib.Path(__file__).parent.parent / "build" / "jax-cache"
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
 jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
