@@ -130,8 +130,10 @@ class Cohort:
     def _note(self, story, pending):
         """Puts what the calls have said into the story: on the host, as JSON."""
         for last, means, finite in jax.device_get(pending):
-            story["window"].append({name: x.tolist() for name, x in means.items()})
-            for i in np.flatnonzero(~finite).tolist():
+            n = self.fleet.n_lanes
+            means = {name: x[:n].tolist() for name, x in means.items()}
+            story["window"].append(means)
+            for i in np.flatnonzero(~finite[:n]).tolist():
                 if story["diverged"][i] is None:
                     story["diverged"][i] = last
         pending.clear()

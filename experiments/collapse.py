@@ -192,7 +192,7 @@ def train(
             if len(finite) > 1:  # the host is one call ahead of the device, not more
                 finite[-2].block_until_ready()
             bar.update(k)
-    finite = np.stack(finite)  # [calls, seeds]
+    finite = np.stack(finite)[:, : len(sources)]  # [calls, seeds]
     first = np.where(finite.all(0), -1, (~finite).argmax(0))
     return state, [None if i < 0 else int(i + 1) * k for i in first]
 
