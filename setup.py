@@ -11,7 +11,7 @@ setup(
     packages=find_packages(
         include=["gans", "gans.*", "experiments", "experiments.*", "configs"]
     ),
-    package_data={"experiments": ["*.html"]},
+    package_data={"experiments": ["*.html", "page.css"]},
     install_requires=[
         "jax",
         "jaxlib",

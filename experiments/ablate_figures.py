@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from experiments.log import replacing
-from experiments.report import short
+from experiments.pages import short
 
 COLOURS = {  # told apart by those who do not see red and green, too
     "better": "#1f62d0",

@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 from experiments import significance
-from experiments.report import flat, short
+from experiments.pages import flat, short
 
 ALPHA = 0.05
 _MARKS = {"better": "▲", "worse": "▼", "higher": "↑", "lower": "↓"}

@@ -14,14 +14,12 @@ import io
 import json
 import os
 import re
-import string
 from pathlib import Path
 
 from absl import app, flags
 
-from experiments import ablate_figures, ablate_findings
+from experiments import ablate_figures, ablate_findings, pages
 from experiments.log import replacing
-from experiments.report import data_url, duration, escape, values_table
 
 _CURVES_BYTES = 3_000_000  # of the pictures in the page; base64 adds a third
 _SAMPLES_BYTES = 6_000_000
@@ -50,7 +48,7 @@ def write(workdir: str | os.PathLike) -> str:
         drawn.append(samples)
     _write(folder / "results.csv", _csv(results))
     _write(folder / "report.md", _markdown(results, findings, drawn))
-    shown = data_url(curves, _CURVES_BYTES) if curves in drawn else None
+    shown = pages.data_url(curves, _CURVES_BYTES) if curves in drawn else None
     return _write(folder / "report.html", _page(results, findings, folder, shown))
 
 
@@ -141,23 +139,23 @@ def _page(results, findings, folder, curves):
     say = ablate_findings
     tables = []
     for finding in findings:
-        text = "".join(f"<p>{escape(x)}</p>" for x in say.protocol(finding))
+        text = "".join(f"<p>{pages.escape(x)}</p>" for x in say.protocol(finding))
         table = _grid(say.details(results, finding), finding.verdicts)
         inner = f'<div class="quiet">{text}</div>{table}'
         if finding is findings[0]:
-            tables.append(f"<h2>{escape(_heading(finding))}</h2>{inner}")
+            tables.append(f"<h2>{pages.escape(_heading(finding))}</h2>{inner}")
         else:
-            summary = f"<summary>{escape(_heading(finding))}</summary>"
+            summary = f"<summary>{pages.escape(_heading(finding))}</summary>"
             tables.append(f"<details>{summary}{inner}</details>")
     if len(findings) > 1:
         overview = _grid(say.overview(results, findings))
-        text = f'<p class="quiet">{escape(say.OVERVIEW)}</p>'
+        text = f'<p class="quiet">{pages.escape(say.OVERVIEW)}</p>'
         tables.insert(1, f"<h2>All metrics</h2>{text}{overview}")
     gone = say.missing(results)
-    page = string.Template(Path(__file__).with_suffix(".html").read_text())
-    return page.substitute(
-        title=escape(say.title(results)),
-        subtitle=escape(say.introduction(results)),
+    return pages.fill(
+        Path(__file__).with_suffix(".html"),
+        title=pages.escape(say.title(results)),
+        subtitle=pages.escape(say.introduction(results)),
         missing=f'<section class="warnings card"><h2>What is missing</h2>{_items(gone)}'
         "</section>"
         if gone
@@ -171,26 +169,26 @@ def _page(results, findings, folder, curves):
         differences=_items(say.differences(results, findings)),
         samples=_samples(results, folder),
         cost=_cost(results),
-        protocol=values_table(results["protocol"]),
-        runs="\n".join(values_table(run) for run in results["runs"])
-        or values_table({}),
+        protocol=pages.values_table(results["protocol"]),
+        runs="\n".join(pages.values_table(run) for run in results["runs"])
+        or pages.values_table({}),
     )
 
 
 def _items(lines):
-    return f"<ul>{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul>"
+    return f"<ul>{''.join(f'<li>{pages.escape(line)}</li>' for line in lines)}</ul>"
 
 
 def _grid(table, verdicts=None):
     """A table of columns; rows of arms with a verdict are coloured by it."""
-    head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in table[0])
+    head = "".join(f'<th scope="col">{pages.escape(cell)}</th>' for cell in table[0])
     rows = [f"<tr>{head}</tr>"]
     for name, *cells in table[1:]:
         verdict = (verdicts or {}).get(name)
-        cells = "".join(f"<td>{escape(cell)}</td>" for cell in cells)
+        cells = "".join(f"<td>{pages.escape(cell)}</td>" for cell in cells)
         cells = cells.replace(" ± ", "&nbsp;±&nbsp;")
         kind = f' class="{verdict}"' if verdict else ""
-        rows.append(f'<tr{kind}><th scope="row">{escape(name)}</th>{cells}</tr>')
+        rows.append(f'<tr{kind}><th scope="row">{pages.escape(name)}</th>{cells}</tr>')
     text = "\n".join(rows)
     return f'<div class="wide card"><table class="grid">\n{text}\n</table></div>'
 
@@ -214,23 +212,23 @@ def _samples(results, folder):
             path = folder / seed["samples"] if seed.get("samples") else None
             picture = ""
             if path is not None and path.is_file():
-                alt = escape(f"Samples of {name}, {text}")
+                alt = pages.escape(f"Samples of {name}, {text}")
                 source = _picture(path, n_bytes)
                 picture = f'<img src="{source}" alt="{alt}" loading="lazy">'
-            caption = f"<figcaption>{escape(text)}</figcaption>"
+            caption = f"<figcaption>{pages.escape(text)}</figcaption>"
             figures.append(f'<figure class="card">{picture}{caption}</figure>')
         left = len(arm["seeds"]) - len(figures)
         more = (
             f'<p class="quiet">and {left} more seeds, in samples/</p>' if left else ""
         )
-        parts.append(f"<h3>{escape(name)}</h3>")
+        parts.append(f"<h3>{pages.escape(name)}</h3>")
         parts.append(f'<div class="samples">{"".join(figures)}</div>{more}')
     return "\n".join(parts) or '<p class="missing">No samples have been drawn yet.</p>'
 
 
 def _picture(path, n_bytes):
     """A data URL of about as many bytes; if need be, smaller than `data_url` goes."""
-    source = data_url(path, n_bytes)
+    source = pages.data_url(path, n_bytes)
     if len(source) < 1.5 * n_bytes:
         return source
     from PIL import Image
@@ -256,18 +254,18 @@ def _cost(results):
             [
                 name,
                 str(n),
-                duration(arm["seconds"]),
-                duration(arm["seconds"] / n) if n else "",
+                pages.duration(arm["seconds"]),
+                pages.duration(arm["seconds"] / n) if n else "",
                 ", ".join(with_),
             ]
         )
-    total = duration(sum(arm["seconds"] for arm in arms.values()))
+    total = pages.duration(sum(arm["seconds"] for arm in arms.values()))
     text = (
         f"Together {total}. The seeds of an arm, and arms that differ in numbers "
         "alone, are trained at once: each has an equal share of its program's time, "
         "compilation and evaluations included."
     )
-    return f'<p class="quiet">{escape(text)}</p>{_grid(table)}'
+    return f'<p class="quiet">{pages.escape(text)}</p>{_grid(table)}'
 
 
 # --- command --------------------------------------------------------------------------

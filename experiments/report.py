@@ -7,19 +7,16 @@ makes it anew, also of a run that is still going or has been stopped.
 
 from __future__ import annotations
 
-import base64
-import html
-import io
 import json
 import math
 import os
 import pathlib
 import shlex
-import string
 
 import numpy as np
 from absl import app, flags
 
+from experiments import pages
 from experiments.log import replacing
 
 _N_FRAMES = 40
@@ -53,19 +50,21 @@ def write(workdir: str | os.PathLike) -> str:
         f"python -m experiments.run --config=configs/{config.get('variant', 'NAME')}.py"
         f" --workdir={where}"
     )
-    page = string.Template((pathlib.Path(__file__).with_suffix(".html")).read_text())
-    text = page.substitute(
-        title=escape(f"{config.get('variant', 'GAN')} on {config.get('data', '?')}"),
-        subtitle=escape(_subtitle(step, config, run)),
+    text = pages.fill(
+        pathlib.Path(__file__).with_suffix(".html"),
+        title=pages.escape(
+            f"{config.get('variant', 'GAN')} on {config.get('data', '?')}"
+        ),
+        subtitle=pages.escape(_subtitle(step, config, run)),
         warnings=_warnings(run.get("warnings")),
         figures=_figures(step, config, run, records),
         samples=samples,
         frames=frames,
         curves=_curves(records),
-        resume=escape(resume),
-        sample=escape(f"python -m experiments.sample --workdir={where} --n=64"),
-        config=values_table(config),
-        facts=values_table({k: v for k, v in run.items() if k != "warnings"}),
+        resume=pages.escape(resume),
+        sample=pages.escape(f"python -m experiments.sample --workdir={where} --n=64"),
+        config=pages.values_table(config),
+        facts=pages.values_table({k: v for k, v in run.items() if k != "warnings"}),
     )
     path = folder / "report.html"
     with replacing(path) as temporary:
@@ -115,19 +114,19 @@ def _figures(step, config, run, records):
     figures = {
         "Steps": f"{step:,}",
         f"{what} seen": f"{seen:,}" if seen else None,
-        "Steps per second": short(speed["steps_per_s"]),
-        f"{what} per second": short(speed["images_per_s"]),
-        "Time": duration(run.get("seconds") or _last(records, "seconds")),
-        "To the first step": duration(run.get("seconds_to_first_step")),
+        "Steps per second": pages.short(speed["steps_per_s"]),
+        f"{what} per second": pages.short(speed["images_per_s"]),
+        "Time": pages.duration(run.get("seconds") or _last(records, "seconds")),
+        "To the first step": pages.duration(run.get("seconds_to_first_step")),
         "Peak memory": f"{peak / 2**20:,.0f} MiB" if peak else None,
         "Hardware": run.get("hardware"),
     }
     names = {key for record in records for key in record if key.startswith("eval/")}
     for name in sorted(names):
         title = name.removeprefix("eval/").replace("_", " ")
-        figures[title] = short(_last(records, name))
+        figures[title] = pages.short(_last(records, name))
     return "\n".join(
-        f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>"
+        f"<div><dt>{pages.escape(name)}</dt><dd>{pages.escape(value)}</dd></div>"
         for name, value in figures.items()
         if value is not None
     )
@@ -137,7 +136,7 @@ def _warnings(said):
     """A box with what the alarm has said (see experiments/alarm.py), if anything."""
     if not said:
         return ""
-    items = [f"<li>{escape(x['message'])}</li>" for x in said[-_N_WARNINGS:]]
+    items = [f"<li>{pages.escape(x['message'])}</li>" for x in said[-_N_WARNINGS:]]
     if len(said) > _N_WARNINGS:
         items.insert(0, f"<li>{len(said) - _N_WARNINGS} earlier ones, in run.json</li>")
     return "\n".join(
@@ -167,55 +166,6 @@ def _finite(value):
     return isinstance(value, int | float) and math.isfinite(value)
 
 
-def duration(seconds):
-    """Seconds as "1.2 s", "3 min 4 s" or "5 h 6 min"; None stays None."""
-    if seconds is None:
-        return None
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s"
-
-
-def short(x):
-    """A number in few characters: 0.0123, 12.34, 4.56k, 7.8M; None stays None."""
-    if x is None:
-        return None
-    for scale, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if abs(x) >= scale:
-            return f"{x / scale:.3g}{unit}"
-    return f"{x:.4g}"
-
-
-def values_table(values):
-    """Nested values as an HTML table of their dotted keys."""
-    if not values:
-        return '<p class="missing">Not known.</p>'
-    rows = []
-    for key, value in flat(values):
-        name = escape(key).replace(".", ".<wbr>")
-        rows.append(f'<tr><th scope="row">{name}</th><td>{escape(value)}</td></tr>')
-    return "\n".join(['<table class="card">', *rows, "</table>"])
-
-
-def flat(values, prefix=""):
-    """Yields (dotted key, text) of nested values."""
-    for key, value in values.items():
-        if isinstance(value, dict) and value:
-            yield from flat(value, f"{prefix}{key}.")
-        else:
-            shown = value if isinstance(value, str) else json.dumps(value)
-            if isinstance(value, float) and len(shown) > 12:  # a measurement
-                shown = f"{value:.6g}"
-            yield prefix + key, shown
-
-
-def escape(value):
-    """Text as HTML has it."""
-    return html.escape(str(value))
-
-
 # --- samples --------------------------------------------------------------------------
 
 
@@ -231,7 +181,7 @@ def _samples(pictures):
     steps = [int(path.stem.removeprefix("step_")) for path in chosen]
     # The page already holds the last picture: its script takes it from there.
     frames = [
-        {"step": step, "src": data_url(path, _FRAMES_BYTES // n_frames)}
+        {"step": step, "src": pages.data_url(path, _FRAMES_BYTES // n_frames)}
         for step, path in zip(steps[:-1], chosen[:-1], strict=True)
     ] + [{"step": steps[-1]}]
 
@@ -243,28 +193,10 @@ def _samples(pictures):
 <output>step {steps[-1]:,}</output>
 </div>"""
     figure = f"""<figure class="samples card">
-<img src="{data_url(chosen[-1], _LAST_BYTES)}" alt="Samples at step {steps[-1]}">
+<img src="{pages.data_url(chosen[-1], _LAST_BYTES)}" alt="Samples at step {steps[-1]}">
 {player if last else f"<figcaption>step {steps[-1]:,}</figcaption>"}
 </figure>"""
     return figure, json.dumps(frames)
-
-
-def data_url(path, n_bytes):
-    """A picture as a URL: itself if it is that small, else a smaller form of it."""
-    content, kind = path.read_bytes(), "png"
-    if len(content) > n_bytes:
-        from PIL import Image
-
-        kind, picture = "webp", Image.open(io.BytesIO(content))
-        for side in (1536, 1024, 768, 512, 384):
-            small = picture.copy()
-            small.thumbnail((side, side))
-            packed = io.BytesIO()
-            small.save(packed, "WEBP", quality=85)
-            content = packed.getvalue()
-            if len(content) <= n_bytes:
-                break
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
 # --- curves ---------------------------------------------------------------------------
@@ -316,13 +248,13 @@ def _panel(series):
             f'<line class="axis" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" '
             f'y1="{at:.1f}" y2="{at:.1f}"/>'
             f'<text x="{_LEFT - 6}" y="{at + 4:.1f}" text-anchor="end">'
-            f"{short(y)}</text>"
+            f"{pages.short(y)}</text>"
         )
     for x in _ticks(x_low, x_high):
         at = _LEFT + (x - x_low) / (x_high - x_low) * width
         axes.append(
             f'<text x="{at:.1f}" y="{_HEIGHT - 6}" text-anchor="middle">'
-            f"{short(x)}</text>"
+            f"{pages.short(x)}</text>"
         )
     for i, (name, points) in enumerate(series.items()):
         colour = f"s{i % _N_COLOURS}"
@@ -339,9 +271,9 @@ def _panel(series):
         keys.append(
             f'<span class="key"><svg viewBox="0 0 8 8" aria-hidden="true">'
             f'<rect class="{colour}" width="8" height="8" rx="1.5"/></svg> '
-            f"{escape(name)} <b>{short(points[-1, 1])}</b></span>"
+            f"{pages.escape(name)} <b>{pages.short(points[-1, 1])}</b></span>"
         )
-    label = escape(f"{', '.join(series)} over the steps")
+    label = pages.escape(f"{', '.join(series)} over the steps")
     return f"""<figure class="card">
 <figcaption>{"".join(keys)}</figcaption>
 <svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{label}">
@@ -390,6 +322,3 @@ def main(_):
 if __name__ == "__main__":
     flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
     app.run(main)
-
-
-_escape, _short, _table = escape, short, values_table

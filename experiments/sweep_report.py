@@ -10,16 +10,14 @@ from __future__ import annotations
 import base64
 import csv
 import json
-import string
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from absl import app, flags
 
-from experiments import sweep_figures
+from experiments import pages, sweep_figures
 from experiments.log import replacing
-from experiments.report import duration, escape, short, values_table
 
 N_BEST = 10  # trials in report.md
 STATUS = ("finished", "pruned", "failed", "not finished")
@@ -128,13 +126,13 @@ def _again(sweep, trial):
 
 def _cells(sweep, trial):
     best = trial["best"] or {}
-    shown = f"{short(best['value'])} (step {best['step']:,})" if best else "-"
-    final = "-" if trial["final"] is None else short(trial["final"])
+    shown = f"{pages.short(best['value'])} (step {best['step']:,})" if best else "-"
+    final = "-" if trial["final"] is None else pages.short(trial["final"])
     return [str(trial["number"]), final, shown, *map(_value, trial["params"].values())]
 
 
 def _value(x):
-    return short(x) if isinstance(x, float) else str(x)
+    return pages.short(x) if isinstance(x, float) else str(x)
 
 
 def _header(sweep):
@@ -182,32 +180,30 @@ def _markdown(sweep):
 
 
 def _page(sweep, picture):
-    here = Path(__file__)
-    style = here.with_name("report.html").read_text()
-    style = style[style.index("<style>") + 7 : style.index("</style>")]
     best = ranked(sweep)
     code = base64.b64encode(picture).decode()
     known = sweep["protocol"]
     shown = {key: x for key, x in known.items() if key not in ("config", "space")}
     facts = next(({k: x[k] for k in ("hardware", "versions")} for x in best), {})
-    template = string.Template(here.with_suffix(".html").read_text())
-    return template.substitute(
-        style=style,
-        title=escape(_title(sweep)),
-        subtitle=escape(_count(sweep)),
+    return pages.fill(
+        Path(__file__).with_suffix(".html"),
+        title=pages.escape(_title(sweep)),
+        subtitle=pages.escape(_count(sweep)),
         figures=_figures(sweep, best),
-        protocol=escape(_protocol(sweep)),
+        protocol=pages.escape(_protocol(sweep)),
         picture=f"data:image/png;base64,{code}",
         trials=_trials(sweep, best),
         failures=_failed(sweep),
-        again=escape(_again(sweep, best[0]) if best else "No trial has finished yet."),
-        command=escape(sweep["command"]),
-        space=values_table(known["space"]),
-        importances=values_table(
+        again=pages.escape(
+            _again(sweep, best[0]) if best else "No trial has finished yet."
+        ),
+        command=pages.escape(sweep["command"]),
+        space=pages.values_table(known["space"]),
+        importances=pages.values_table(
             {key: f"{x:.0%}" for key, x in (sweep["importances"] or {}).items()}
         ),
-        facts=values_table(shown | facts),
-        config=values_table(known["config"]),
+        facts=pages.values_table(shown | facts),
+        config=pages.values_table(known["config"]),
     )
 
 
@@ -215,11 +211,11 @@ def _figures(sweep, best):
     seconds = sum(trial.get("seconds", 0) for trial in sweep["trials"])
     figures = {"Trials": len(sweep["trials"])}
     if best:
-        figures[f"Best final {_name(sweep)}"] = short(best[0]["final"])
+        figures[f"Best final {_name(sweep)}"] = pages.short(best[0]["final"])
         figures["Of trial"] = best[0]["number"]
-        figures["Finished trials took"] = duration(seconds)
+        figures["Finished trials took"] = pages.duration(seconds)
     return "\n".join(
-        f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>"
+        f"<div><dt>{pages.escape(name)}</dt><dd>{pages.escape(value)}</dd></div>"
         for name, value in figures.items()
     )
 
@@ -228,7 +224,7 @@ def _failed(sweep):
     failures = _failures(sweep)
     if not failures:
         return ""
-    items = "".join(f"<li>{escape(x)}</li>" for x in failures)
+    items = "".join(f"<li>{pages.escape(x)}</li>" for x in failures)
     return (
         '<section class="warnings card" aria-labelledby="failed">'
         f'<h2 id="failed">Failed</h2><ul>{items}</ul></section>'
@@ -240,20 +236,21 @@ def _trials(sweep, best):
     others = [trial for trial in sweep["trials"] if trial not in best]
     head = [*_header(sweep), "status", "seconds"]
     cells = "".join(
-        f'<th scope="col"><button type="button">{escape(x)}</button></th>' for x in head
+        f'<th scope="col"><button type="button">{pages.escape(x)}</button></th>'
+        for x in head
     )
     lines = [f"<thead><tr>{cells}</tr></thead>", "<tbody>"]
     for trial in [*best, *others]:
         order = [trial["number"], trial["final"], (trial["best"] or {}).get("value")]
         order += [*trial["params"].values(), trial["status"], trial.get("seconds")]
         shown = [*_cells(sweep, trial), trial["status"]]
-        shown.append(short(trial.get("seconds")) or "-")
+        shown.append(pages.short(trial.get("seconds")) or "-")
         shown[0] = f'<a href="trials/{trial["number"]:04d}/report.html">{shown[0]}</a>'
         lines.append(
             "<tr>"
             + "".join(
-                f'<td data-value="{escape("" if value is None else value)}">'
-                f"{text if i == 0 else escape(text)}</td>"
+                f'<td data-value="{pages.escape("" if value is None else value)}">'
+                f"{text if i == 0 else pages.escape(text)}</td>"
                 for i, (value, text) in enumerate(zip(order, shown, strict=True))
             )
             + "</tr>"
