@@ -104,7 +104,7 @@ def pairs(sampled):
         return [(variant, cure) for variant in VARIANTS for cure in known]
     others = [v for v in VARIANTS if v != "gan"]
     return [
-        ("gan" if i % 3 else others[i // 3 % len(others)], cure)
+        ("gan" if i % 5 else others[i // 5 % len(others)], cure)
         for i, cure in enumerate(known)
     ]
 
