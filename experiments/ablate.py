@@ -82,7 +82,7 @@ def run(
     results = ablation.write()
     ablate_report.write(workdir)
     if signals.number is not None:
-        raise Interrupted(signals.number, 0)
+        raise Interrupted(signals.number)
     return results
 
 
@@ -265,23 +265,36 @@ def main(argv):
     process.compilation_cache()
     from experiments.signals import Interrupted
 
-    spec = single.value_of("--config", sys.argv)
-    path, _, preset = spec.partition(":")
-    preset = preset or configs.load_file(spec)[1]
-    name = Path(path).stem
-    workdir = flags.FLAGS.workdir or Path("runs") / f"ablation-{name}-{preset}"
-    config, workdir = flags.FLAGS.config, Path(workdir)
+    config, (name, preset) = flags.FLAGS.config, single.chosen(sys.argv)
+    workdir = flags.FLAGS.workdir or single.default_workdir(name, preset, "ablation")
+    workdir = Path(workdir)
     try:
         if flags.FLAGS["dry-run"].value:
             print(plan(config, workdir))
             return 0
-        run(config, workdir, name=name, preset=preset, command=line)
+        found = run(config, workdir, name=name, preset=preset, command=line)
     except Interrupted as error:
         return single.stopped("interrupted", line, error.number)
     except (ValueError, OSError) as error:
         return single.failed(error)
     print(workdir / "report.html")
-    return 0
+    failed = _failed(found)
+    return single.failed(failed) if failed else 0
+
+
+def _failed(results):
+    """What to say of runs that have raised; nothing where none has."""
+    seeds = [
+        (name, seed)
+        for name, arm in results["arms"].items()
+        for seed in arm["seeds"]
+        if seed["status"] == "failed"
+    ]
+    if not seeds:
+        return None
+    arms = ", ".join(dict.fromkeys(name for name, _ in seeds))
+    first = seeds[0][1]["error"]
+    return f"{len(seeds)} runs of {arms} failed, and are tried again next time: {first}"
 
 
 def _check(config):

@@ -43,7 +43,7 @@ def _train(command):
     try:
         train.train(
             values.config,
-            values.workdir or default_workdir(value_of("--config", sys.argv)),
+            values.workdir or default_workdir(*chosen(sys.argv)),
             command=command,
             started=STARTED,
             allow_config_change=values["allow-config-change"].value,
@@ -78,10 +78,15 @@ def parse(argv, check=configs.check):
     return rest
 
 
-def default_workdir(spec):
-    """Returns runs/NAME-PRESET."""
-    name = Path(spec.partition(":")[0]).stem
-    return Path("runs") / f"{name}-{configs.load_file(spec)[1]}".strip("-")
+def chosen(argv):
+    """Returns (NAME, PRESET) of the command line's --config."""
+    spec = value_of("--config", argv)
+    return Path(spec.partition(":")[0]).stem, configs.load_file(spec)[1]
+
+
+def default_workdir(name, preset, kind=""):
+    """Returns runs/KIND-NAME-PRESET."""
+    return Path("runs") / "-".join(x for x in (kind, name, preset) if x)
 
 
 def value_of(name, argv):

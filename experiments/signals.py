@@ -7,10 +7,11 @@ import sys
 
 
 class Interrupted(Exception):
-    """A signal has ended the run; the state of `step` is in a checkpoint."""
+    """A signal has ended the work; of a run, the state of `step` is in a checkpoint."""
 
-    def __init__(self, number: int, step: int):
-        super().__init__(f"{signal.Signals(number).name} after step {step}")
+    def __init__(self, number: int, step: int | None = None):
+        after = "" if step is None else f" after step {step}"
+        super().__init__(signal.Signals(number).name + after)
         self.number, self.step = number, step
 
 

@@ -103,7 +103,7 @@ def run(
         results = found.write(importances=True)
         sweep_report.write(workdir)
     if signals.number is not None:
-        raise Interrupted(signals.number, 0)
+        raise Interrupted(signals.number)
     if found.n_missing > 0:
         raise ValueError(
             f"{found.n_failed} trials have failed, the last with: {found.error}"
@@ -188,10 +188,9 @@ def main(argv):
 
     values = flags.FLAGS
     spec = single.value_of("--config", sys.argv)
-    path, _, preset = spec.partition(":")
-    preset = preset or configs.load_file(spec)[1]
-    name = Path(path).stem
-    workdir = Path(values.workdir or Path("runs") / f"sweep-{name}-{preset}")
+    name, preset = single.chosen(sys.argv)
+    workdir = values.workdir or single.default_workdir(name, preset, "sweep")
+    workdir = Path(workdir)
     own = [x for x in sys.argv[1:] if x.startswith("--config.")]
     try:
         run(

@@ -234,8 +234,13 @@ def test_arms_that_diverge_or_fail_are_recorded_and_the_rest_goes_on(
     for seed in results["arms"]["hinge"]["seeds"]:
         assert seed["status"] == "failed"
         assert seed["error"] == "RuntimeError: out of memory"
+    said = ablate._failed(results)
+    assert re.match(
+        "2 runs of hinge failed.* again.*: RuntimeError: out of memory", said
+    )
     monkeypatch.undo()
     again = run(config, tmp_path)
+    assert ablate._failed(again) is None
     assert [x["status"] for x in again["arms"]["hinge"]["seeds"]] == ["finished"] * 2
     assert arms(again)["base"] == arms(results)["base"]
 

@@ -15,7 +15,7 @@ import pytest
 
 from experiments import config as configs
 from experiments.checkpoint import Checkpoints
-from experiments.run import default_workdir
+from experiments.run import chosen, default_workdir
 from gans import core
 
 ROOT = Path(__file__).parents[2]
@@ -107,7 +107,9 @@ def test_the_workdir_has_a_default():
         ("gan.py", "gan-circle"),
         ("wgan_gp.py:mnist", "wgan_gp-mnist"),
     ):
-        assert default_workdir(f"configs/{spec}") == Path("runs") / wanted
+        named = chosen([f"--config=configs/{spec}"])
+        assert default_workdir(*named) == Path("runs") / wanted
+        assert default_workdir(*named, "sweep") == Path("runs") / f"sweep-{wanted}"
 
 
 def stop(process, number, workdir, after):
