@@ -35,13 +35,14 @@ def begin(command: str) -> dict[str, Any]:
     """Returns what is known from the start."""
     devices = jax.devices()
     kind = devices[0].device_kind
+    hardware = f"{len(devices)} x {kind}" if len(devices) > 1 else kind
     if devices[0].platform == "cpu":
-        kind = f"cpu ({os.cpu_count()} cores)"
+        hardware = f"cpu ({os.cpu_count()} cores)"
     return {
         "status": "running",
         "command": command,
         "start": _now(),
-        "hardware": f"{len(devices)} x {kind}" if len(devices) > 1 else kind,
+        "hardware": hardware,
         "versions": {
             "python": sys.version.split()[0],
             **{name: metadata.version(name) for name in _PACKAGES},

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from experiments import ablate_findings, ablate_report, pictures
+from experiments import ablate_document, ablate_findings, ablate_report, pictures
 
 FILES = "results.csv report.md report.html curves.png samples.png".split()
 VOID = {"meta", "img", "wbr"}
@@ -367,3 +367,48 @@ def test_same_results_make_the_same_files(tmp_path):
 def test_files_are_found_by_the_text(tmp_path):
     text, _ = write(tmp_path, with_samples(tmp_path, usual()))
     assert re.findall(r"!\[[^]]*\]\((.*?)\)", text) == ["curves.png", "samples.png"]
+
+
+# --- in a document --------------------------------------------------------------------
+
+RUN = {"command": "COMMAND", "hardware": "cpu", "versions": {"jax": "1"}}
+PROSE = "# Title\n\nBefore.\n\n<!-- zoo-digits -->\nold\n<!-- end -->\n\nAfter.\n"
+
+
+def test_results_are_put_between_the_marks_of_a_document(tmp_path):
+    arms = with_samples(tmp_path, usual())
+    write(tmp_path, arms, runs=[RUN])
+    document = tmp_path / "docs.md"
+    document.write_text(PROSE)
+    for _ in range(2):  # the second time changes nothing
+        ablate_document.put(document, tmp_path)
+        text = document.read_text()
+        assert text.startswith(
+            "# Title\n\nBefore.\n\n<!-- zoo-digits -->\n\n    COMMAND"
+        )
+        assert text.endswith("<!-- end -->\n\nAfter.\n") and "old" not in text
+        assert text.count("| base | 5 |") == text.count("<!-- end -->") == 1
+        assert "4 arms x 5 seeds in 2 programs: 20.0 s on cpu, jax 1." in text
+    named = re.findall(r"!\[[^]]*\]\((.*?)\)", text)
+    assert named == [
+        "ablation_zoo_digits_curves.png",
+        "ablation_zoo_digits_samples.png",
+    ]
+    for name, own in zip(named, ("curves.png", "samples.png"), strict=True):
+        assert (tmp_path / name).read_bytes() == (tmp_path / own).read_bytes()
+
+
+def test_an_ablation_that_a_document_lacks_is_added(tmp_path):
+    write(tmp_path, usual(), runs=[RUN], name="other")
+    document = tmp_path / "docs.md"
+    for before in (PROSE, None):
+        document.unlink(missing_ok=True)
+        if before:
+            document.write_text(before)
+        ablate_document.put(document, tmp_path)
+        text = document.read_text()
+        assert "\n## other-digits\n\n<!-- other-digits -->\n" in f"\n{text}"
+        assert not before or text.startswith(before)
+    document.write_text("<!-- other-digits -->\n\n<!-- zoo-digits -->\n<!-- end -->\n")
+    with pytest.raises(ValueError, match="other-digits --> is not followed by"):
+        ablate_document.put(document, tmp_path)
