@@ -206,29 +206,9 @@ class Ablation:
             metrics |= self._parts[part]["metrics"]
             scores |= self._parts[part]["protocol"]
         for arm in self.arms:
-            every = {s: r for (name, s), r in self.done.items() if name == arm.name}
-            failed = {s: r for (name, s), r in self._failed.items() if name == arm.name}
-            if not every and not failed:
-                continue
-            shares = [
-                self._parts[r["part"]]["seconds"] / len(self._parts[r["part"]]["lanes"])
-                for r in every.values()
-            ]
-            hidden = ("arm", "digest", "part")
-            seeds = failed | {
-                s: {k: v for k, v in r.items() if k not in hidden}
-                for s, r in every.items()
-            }
-            found[arm.name] = {
-                "overrides": arm.overrides,
-                "steps": arm.config.steps,
-                "batch_size": arm.config.batch_size,
-                "seconds": round(sum(shares), 1),
-                "program": min(
-                    (used.index(r["part"]) for r in every.values()), default=None
-                ),
-                "seeds": [seeds[s] for s in sorted(seeds)],
-            }
+            records = self._records(arm, used)
+            if records["seeds"]:
+                found[arm.name] = records
         results = self._head | {"metrics": metrics, "runs": [*self._runs, self._run]}
         results["protocol"] = {**self._head["protocol"], "scores": scores}
         results["arms"] = found
@@ -236,6 +216,25 @@ class Ablation:
         with replacing(self.workdir / "results.json") as path:
             Path(path).write_text(json.dumps(results, indent=1) + "\n")
         return results
+
+    def _records(self, arm, used):
+        """What is known of an arm; of its time, a share of its programs'."""
+        every = {s: r for (name, s), r in self.done.items() if name == arm.name}
+        failed = {s: r for (name, s), r in self._failed.items() if name == arm.name}
+        parts = [self._parts[r["part"]] for r in every.values()]
+        hidden = ("arm", "digest", "part")
+        seeds = failed | {
+            s: {k: v for k, v in r.items() if k not in hidden} for s, r in every.items()
+        }
+        programs = [used.index(r["part"]) for r in every.values()]
+        return {
+            "overrides": arm.overrides,
+            "steps": arm.config.steps,
+            "batch_size": arm.config.batch_size,
+            "seconds": round(sum(p["seconds"] / len(p["lanes"]) for p in parts), 1),
+            "program": min(programs, default=None),
+            "seeds": [seeds[s] for s in sorted(seeds)],
+        }
 
 
 def _read(path):
