@@ -33,6 +33,9 @@ def test_jax_runs_with_the_settings_and_keeps_the_user_s_own():
     assert flag in shown
 
 
+@pytest.mark.skipif(
+    not hasattr(os, "sched_getaffinity"), reason="the system does not say which cores"
+)
 def test_a_core_is_a_device_where_it_is_asked_for():
     apart = SHOW.replace("configure()", "configure(cores_apart=True)")
     n_cores, flag = len(os.sched_getaffinity(0)), "force_host_platform_device_count"
