@@ -142,13 +142,6 @@ def canonical(x, y, geometry):
     return jnp.moveaxis(w, 0, -2)
 
 
-def canonical_padded(x, y, geometry):
-    """`canonical`, with x padded beforehand."""
-    x = lax.optimization_barrier(_pad(x, geometry.pads))
-    size, low = x.shape[1:-1], (0,) * len(geometry.x)
-    return canonical(x, y, dataclasses.replace(geometry, x=size, low=low))
-
-
 def shift_dots(x, y, geometry):
     """Per tap and channel, the inner product of x shifted and y."""
     axes, wide = _pixels(y), y.astype(_wide(y))
@@ -200,6 +193,17 @@ def group_by_group(form):
         out = lax.map(lambda ab: form(*ab, one), (split(a), split(b)))
         out = jnp.moveaxis(out, 0, -2)
         return out.reshape(*out.shape[:-2], -1)
+
+    return apply
+
+
+def padded(form):
+    """y from x and w, or w from x and y, with x padded beforehand."""
+
+    def apply(x, other, geometry):
+        x = lax.optimization_barrier(_pad(x, geometry.pads))  # XLA would undo it
+        size, low = x.shape[1:-1], (0,) * len(geometry.x)
+        return form(x, other, dataclasses.replace(geometry, x=size, low=low))
 
     return apply
 

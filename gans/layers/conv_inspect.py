@@ -1,5 +1,6 @@
 """Finds the convolutions in a program that a CPU computes slowly."""
 
+import operator
 import re
 
 _CONVOLUTION = re.compile(
@@ -16,7 +17,8 @@ def slow_convolutions(program: str) -> list[str]:
 
     Slow on a CPU, by the factors measured: a kernel gradient in the layout of autodiff
     (100 in a loop, 45 with dilation), a dilated convolution of volumes (100), a grouped
-    convolution (2 to 60) and its kernel gradient (hundreds).
+    convolution (2 to 60) and its kernel gradient (hundreds), a kernel larger than the
+    image before its padding (8 to 50).
 
     Raises ValueError if `program` is not StableHLO.
     """
@@ -41,4 +43,14 @@ def _reason(line):
     dilation = re.search(r"lhs_dilate = \[(.*?)\]", window)
     if dilation and len(space) > 4 and dilation[1] != "1, 1, 1":
         return "dilated volume"
+    image, kernel = (_sizes(line, i) for i in (0, 1))
+    if any(map(operator.gt, kernel[:-2], image[1:-1])):
+        return "kernel larger than the image"
     return None
+
+
+def _sizes(line, operand):
+    """Of the type of one operand."""
+    types = line.rsplit(" : (", 1)[1]
+    sizes = re.findall(r"tensor<((?:\d+x)+)", types)[operand]
+    return [*map(int, sizes.split("x")[:-1])]

@@ -5,6 +5,7 @@ shapes. On other devices the plain operations of `conv_forms` serve.
 """
 
 import math
+import operator
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -69,12 +70,14 @@ class Case(NamedTuple):
         return len(self.geometry.x) == 3
 
     @property
-    def saving(self) -> float:
-        """How many times cheaper the fewest multiplications are, by `winograd`'s count.
+    def saves(self) -> bool:
+        """Whether fewer multiplications are worth the sums, by `winograd`'s count.
 
-        In 16 bits its sums would round too much.
+        A form a little dearer by itself is cheaper in a step, where a convolution and
+        its gradients share the sums of x, w and y. In 16 bits they round too much.
         """
-        return winograd.saving(*self[:4]) if self.wide and not self.grouped else 0.0
+        served = self.wide and not (self.grouped or self.volume or self.point)
+        return served and winograd.saving(*self[:4]) > 0.9
 
 
 class Row(NamedTuple):
@@ -111,6 +114,11 @@ def kernel_gradient(x: jax.Array, y: jax.Array, geometry: Geometry) -> jax.Array
 
 def _is_wide(x):
     return x.dtype.itemsize >= 4
+
+
+def _exceeds(a, b):
+    """Whether a size in `a` is larger than that in `b`."""
+    return any(map(operator.gt, a, b))
 
 
 CONVOLUTION = (
@@ -150,9 +158,14 @@ CONVOLUTION = (
         "3 output channels are too few to work on at once, 27 are not",
     ),
     Row(
-        lambda case: case.saving > 1.5,
+        lambda case: case.saves,
         winograd.convolution,
-        "a quarter to half of the multiplications, for a few passes over the data",
+        "a quarter to two thirds of the multiplications, for sums that gradients share",
+    ),
+    Row(
+        lambda case: _exceeds(case.geometry.w, case.geometry.x),
+        forms.padded(forms.plain),
+        "XLA takes 8 to 50 times longer where the kernel is larger than the image",
     ),
     Row(lambda case: True, forms.plain, "as good as a matrix product"),
 )
@@ -184,14 +197,19 @@ INPUT_GRADIENT = (
         "XLA's dilated 3-D convolutions multiply all the zeros",
     ),
     Row(
-        lambda case: case.saving > 0.9 and not case.unit,
+        lambda case: case.saves,
         winograd.input_gradient,
-        "few multiplications, and none with the zeros of a dilation",
+        "few multiplications, none with the zeros of a dilation, and sums in common",
     ),
     Row(
         lambda case: case.tiled and case.small,
         forms.depth_x(forms.products_then_overlaps),
         "a few pixels and many channels: matrix products at their best",
+    ),
+    Row(
+        lambda case: not case.unit and _exceeds(case.geometry.w, case.geometry.y),
+        forms.depth_x(forms.products_then_overlaps),
+        "XLA takes 8 to 20 times longer where the kernel is larger than the image",
     ),
     Row(
         lambda case: case.unit and case.heavy,
@@ -243,13 +261,18 @@ KERNEL_GRADIENT = (
         "windows of 3 channels are cheap to write out",
     ),
     Row(
-        lambda case: case.saving > 1.5,
+        lambda case: case.saves,
         winograd.kernel_gradient,
-        "a quarter to half of the multiplications, for a few passes over the data",
+        "few multiplications, of sums that the convolution and y's gradient need too",
+    ),
+    Row(
+        lambda case: _exceeds(case.geometry.y, case.geometry.x),
+        forms.padded(forms.canonical),
+        "x is the image of that convolution and y its kernel, and must not be larger",
     ),
     Row(
         lambda case: case.n <= 4 and case.unit,
-        forms.canonical_padded,
+        forms.padded(forms.canonical),
         "images are the input channels of that convolution: few are slow to pad inside",
     ),
     Row(

@@ -35,6 +35,9 @@ LAYERS = [
     ("ConvTranspose", (4, 4, 4), {"strides": (2, 2, 2)}, (2, 2, 2, 2, 5)),
     ("Conv", (4, 4), {"strides": 2}, (2, 8, 8, 3)),
     ("Conv", (3, 3), {"strides": 2}, (2, 8, 8, 5)),
+    ("Conv", (3, 3), {}, (2, 2, 2, 5)),
+    ("Conv", (5, 5), {"strides": 2}, (2, 4, 4, 5)),
+    ("Conv", (4, 4), {"padding": ((3, 3), (3, 3))}, (2, 4, 4, 5)),
     ("Conv", (3, 3), {"feature_group_count": 2}, (2, 8, 8, 6)),
     ("Conv", (3, 3), {"feature_group_count": 6}, (2, 8, 8, 6)),
     ("Conv", (3, 3, 3), {"strides": 2}, (2, 4, 4, 4, 5)),
@@ -77,6 +80,8 @@ def test_control_flow_and_vmap_stay_quick():
          {"feature_group_count": 2, "padding": "SAME"}),
         ("dilated volume", (2, 3, 3, 3, 5), (4, 4, 4, 5, 6),
          {"lhs_dilation": (1, 2, 1), "padding": [(1, 1)] * 3}),
+        ("kernel larger than the image", (2, 8, 4, 3), (5, 5, 3, 6),
+         {"padding": "SAME"}),
     ],
 )  # fmt: skip
 def test_reasons(reason, shape, kernel, kwargs):
