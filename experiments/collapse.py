@@ -45,7 +45,7 @@ from gans.metrics import modes
 
 N_POINTS, N_IMAGES = 10_000, 26_000  # samples judged of each seed
 BATCH = 500
-N_SHOWN = {"point": 500, "image": 36}  # of one seed, in the figure
+N_SHOWN = {"point": 500, "image": 16}  # of one seed, in the figure
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -173,7 +173,8 @@ def _bars(figure, report):
 def _panel(axes, samples, modes):
     """Draws samples; returns what does not show, for the title."""
     if samples.ndim == 4:
-        axes.imshow(pictures.grid(samples.astype(np.float32) / 127.5 - 1))
+        grid = pictures.grid(samples.astype(np.float32) / 127.5 - 1)
+        axes.imshow(grid, interpolation="nearest")
         return ""
     reach = 1.3 * np.abs(modes).max()
     axes.scatter(*modes.T, s=25, c="0.6", marker="+", lw=0.6)
