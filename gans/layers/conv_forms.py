@@ -175,8 +175,7 @@ def reverse(form):
     """x from y and w as the convolution of the dilated y with the flipped kernel."""
 
     def apply(y, w, geometry):
-        dilation = [(0, 0, s - 1) for s in geometry.strides]
-        y = lax.pad(y, _zero(y), [(0, 0, 0), *dilation, (0, 0, 0)])
+        y = _pad(y, [(0, 0, s - 1) for s in geometry.strides])
         return form(y, flip(swap(w, geometry.groups)), geometry.reverse)
 
     return apply
@@ -328,11 +327,9 @@ def _pixels(x):
 
 
 def _pad(x, pads):
-    return lax.pad(x, _zero(x), [(0, 0, 0), *((*pad, 0) for pad in pads), (0, 0, 0)])
-
-
-def _zero(x):
-    return jnp.zeros((), x.dtype)
+    """x padded along each spatial axis: before, behind and, if given, between."""
+    each = [(0, 0, 0), *((*pad, 0)[:3] for pad in pads), (0, 0, 0)]
+    return lax.pad(x, jnp.zeros((), x.dtype), each)
 
 
 def _wide(x):
