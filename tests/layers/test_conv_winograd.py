@@ -125,3 +125,29 @@ def test_saving():
     assert winograd.saving(geometry, 64, 8, 8) < 1
     seven = Geometry((8, 8), (7, 7), (8, 8), (1, 1), (3, 3))
     assert winograd.saving(seven, 64, 256, 256) == 0
+
+
+def test_the_three_maps_share_their_sums():
+    """The table counts on it: windows, tiles and taps are summed once for all."""
+    geometry = Geometry((8, 8), (4, 4), (4, 4), (2, 2), (1, 1))
+    x, w, y = (np.ones(s, "f") for s in ((2, 8, 8, 3), (4, 4, 3, 5), (2, 4, 4, 5)))
+
+    def convolution(x, w, y):
+        return winograd.convolution(x, w, geometry)
+
+    def input_gradient(x, w, y):
+        return winograd.input_gradient(y, w, geometry)
+
+    def kernel_gradient(x, w, y):
+        return winograd.kernel_gradient(x, y, geometry)
+
+    maps = (convolution, input_gradient, kernel_gradient)
+
+    def together(x, w, y):
+        return [f(x, w, y) for f in maps]
+
+    def products(f):
+        return jax.jit(f).lower(x, w, y).compile().as_text().count(" dot(")
+
+    assert [products(f) for f in maps] == [4, 4, 4]  # of three sums each
+    assert products(together) == 12 - 3
