@@ -11,8 +11,8 @@ samples of each are judged: modes recovered, share of high quality, and the dive
 of the modes' shares from uniform (see gans/metrics/modes.py). In the plane the last is
 of the high-quality samples alone, and says little where these are few.
 
-OUT.json has the values of each seed, and all they depend on; it is written after every
-arm, and arms found in it are not run again. OUT_DATA.png shows them, with samples of
+OUT.json has the values of each seed, and all they depend on, and what the same judge
+says of the data; it is written after every arm, and arms found in it are not run again. OUT_DATA.png shows them, with samples of
 each arm, kept in OUT_DATA.npz. A seed whose weights stop being finite has diverged: it
 is counted as such, and is not in the means.
 """
@@ -246,6 +246,9 @@ def run(
     begun = facts.begin(command)
     here = {key: begun[key] for key in ("command", "start", "hardware", "versions")}
     arms = results.report["arms"]
+    if "real" not in results.report:
+        real = lab.sources[0].take(np.arange(lab.n_samples))
+        results.report["real"] = lab.judge(real[lab.kind])
     missing = [x for x, c in chosen.items() if x not in arms or arms[x]["cure"] != c]
     with tqdm(missing, unit=" arms", disable=None) as bar:
         for name in bar:

@@ -22,8 +22,8 @@ class Results:
     """OUT.json, with a part for each data set, and this one's samples.
 
     Attributes:
-      report: this data set's part: {"protocol", "n_modes", "runs", "arms": {name:
-        result}}.
+      report: this data set's part: {"protocol", "n_modes", "real": {quantity: value},
+        "runs", "arms": {name: result}}.
       samples: {name: [n, ...]} of one seed of each arm, points or images uint8.
     """
 
@@ -87,12 +87,14 @@ def finite(result: dict[str, Any], quantity: str) -> list[float]:
 def table(report: Report) -> str:
     """Returns the arms as text: mean and standard deviation (n - 1) over seeds.
 
-    Seeds that have diverged are counted in a column, and left out of the others.
+    The first row is of the data themselves, so many samples of them, judged alike. Seeds that have diverged are counted in a column, and left out of the others.
     """
     n_seeds = report["protocol"]["n_seeds"]
     head = [f"{QUANTITIES['modes']} of {report['n_modes']}"]
     head += [QUANTITIES[name] for name in QUANTITIES if name != "modes"]
     lines = [["arm", *head, f"diverged of {n_seeds}", "seconds"]]
+    real = [f"{report['real'][quantity]:.4g}" for quantity in QUANTITIES]
+    lines.append(["(the data)", *real, "-", "-"])
     for name, result in report["arms"].items():
         shown = [_shown(finite(result, quantity)) for quantity in QUANTITIES]
         diverged = str(n_seeds - len(finite(result, "modes")))
@@ -150,7 +152,6 @@ def draw(path: Path, report: Report, samples: dict[str, np.ndarray], modes) -> N
 def _bars(figure, report):
     arms = report["arms"]
     places = np.arange(len(arms))
-    best = {"modes": report["n_modes"], "high_quality": 1, "kl": 0}
     panels = figure.subplots(1, len(QUANTITIES), sharey=True)
     for axes, (quantity, title) in zip(panels, QUANTITIES.items(), strict=True):
         values = [finite(result, quantity) for result in arms.values()]
@@ -160,7 +161,9 @@ def _bars(figure, report):
             axes.plot(v, [place] * len(v), ".", c="k", ms=3)
         if "base" in arms:
             axes.axvline(means[list(arms).index("base")], c="0.5", ls=":", lw=1)
-        axes.set_title(f"{title} (best: {best[quantity]})", fontsize=9)
+        real = report["real"][quantity]
+        axes.axvline(real, c="tab:green", lw=1)
+        axes.set_title(f"{title} (the data: {real:.3g})", fontsize=9)
         axes.tick_params(labelsize=7)
     for place, result in zip(places, arms.values(), strict=True):
         lost = sum("diverged_by_step" in seed for seed in result["seeds"])

@@ -116,8 +116,10 @@ def test_a_seed_that_diverges_is_recorded_and_the_other_goes_on(monkeypatch):
     lab.sources[0] = Spoilt()
     result, shown = collapse.arm(lab, {})
     assert shown is None and "diverged_by_step" in result["seeds"][0]
-    report = {"protocol": {"n_seeds": 2}, "n_modes": 8, "arms": {"base": result}}
-    assert collapse_report.table(report).splitlines()[1].split()[:5] == (
+    real = dict.fromkeys(collapse_report.QUANTITIES, 1.0)
+    report = {"protocol": {"n_seeds": 2}, "n_modes": 8, "real": real}
+    report["arms"] = {"base": result}
+    assert collapse_report.table(report).splitlines()[2].split()[:5] == (
         ["base", "-", "-", "-", "2"]
     )
 
@@ -135,6 +137,9 @@ def test_resumes_and_keeps_what_is_finished(tmp_path, monkeypatch):
 
     monkeypatch.setattr(collapse, "arm", arm)
     first = collapse.run("ring8", ["hinge"], n_seeds=2, out=out, command="one")
+    # 3 sigma hold 98.9 % of a Gaussian in the plane; 600 points of 8 modes.
+    assert first["real"]["modes"] == 8 and first["real"]["kl"] < 0.03
+    assert abs(first["real"]["high_quality"] - 0.989) < 0.015
     assert ran == [ARMS["hinge"]]
     kept = json.loads((out.parent / "collapse.json").read_text())
     assert kept["ring8"] == json.loads(json.dumps(first))
@@ -192,13 +197,15 @@ def test_the_table_by_hand():
     report = {
         "protocol": {"n_seeds": 4},
         "n_modes": 25,
+        "real": {"modes": 25.0, "high_quality": 0.98912, "kl": 0.00123},
         "arms": {
             "base": {"seeds": seeds, "seconds": 12.4},
             "r1": {"seeds": one, "seconds": 7.0},
         },
     }
-    head, base, r1 = collapse_report.table(report).splitlines()
+    head, real, base, r1 = collapse_report.table(report).splitlines()
     assert head.split("  ")[0] == "arm" and "modes of 25" in head
+    assert real.split() == "(the data) 25 0.9891 0.00123 - -".split()
     assert base.split() == "base 6.00 ± 2.00 0.60 ± 0.17 2.00 ± 1.00 1 12".split()
     assert r1.split() == "r1 12.0 ± 0.0 1.00 ± 0.00 0.25 ± 0.00 3 7".split()
 
