@@ -66,7 +66,7 @@ def run(variant: str, preset: str, accepted: dict[str, dict]) -> ConfigDict:
             "n_critic_changes": (),  # ((step, n), ...): from that step on
             "ema": 0.999,  # decay of the generator's average, per move of it
             "ema_half_life": 0,  # its half-life in moves instead; 0: as `ema` says
-            "ema_ramp": 0.05,  # the half-life is at most this share of the steps so far
+            "ema_ramp": 0.05,  # the half-life is at most this share of the moves so far
             # What stabilises it, as "NAME(option=value, ...)" (README). Penalties are
             # in config.critic.penalties and config.generator.penalties.
             "augment": (),  # of the critic's inputs: instance_noise, diff_augment, ada

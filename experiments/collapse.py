@@ -12,9 +12,9 @@ of the modes' shares from uniform (see gans/metrics/modes.py). In the plane the 
 of the high-quality samples alone, and says little where these are few.
 
 OUT.json has the values of each seed, and all they depend on, and what the same judge
-says of the data; it is written after every arm, and arms found in it are not run again. OUT_DATA.png shows them, with samples of
-each arm, kept in OUT_DATA.npz. A seed whose weights stop being finite has diverged: it
-is counted as such, and is not in the means.
+says of the data; it is written after every arm, and arms found in it are not run again.
+OUT_DATA.png shows them, with samples of each arm, kept in OUT_DATA.npz. A seed whose
+weights stop being finite has diverged: it is counted as such, and is not in the means.
 """
 
 from __future__ import annotations

@@ -87,7 +87,8 @@ def finite(result: dict[str, Any], quantity: str) -> list[float]:
 def table(report: Report) -> str:
     """Returns the arms as text: mean and standard deviation (n - 1) over seeds.
 
-    The first row is of the data themselves, so many samples of them, judged alike. Seeds that have diverged are counted in a column, and left out of the others.
+    The first row is of as many samples of the data. Seeds that have diverged are
+    counted in a column, and left out of the others.
     """
     n_seeds = report["protocol"]["n_seeds"]
     head = [f"{QUANTITIES['modes']} of {report['n_modes']}"]

@@ -28,6 +28,12 @@ SAME = {
 }
 # An interval of 16 is StyleGAN2's.
 LAZY = {"r1, every 16": {"critic.penalties": ("r1(every=16)",)}}
+# No cures of mode collapse, or part of one there.
+MORE = {
+    "weight_clipping": {"critic.optimizer.clip": 0.01},
+    "generator_spectral": {"generator.spectral": True},
+    "ada": {"augment": ("ada",)},
+}
 
 
 def benchmark(config, *, rounds: int, turn: float, only=None, tell=print) -> dict:
@@ -79,7 +85,7 @@ def benchmark(config, *, rounds: int, turn: float, only=None, tell=print) -> dic
 
 def table(config) -> dict[str, cures.Cure]:
     """The cures whose step may cost something else, by name; the plain step first."""
-    known = cures.table(config) | LAZY
+    known = cures.table(config) | MORE | LAZY
     return {name: known[name] for name in known if name not in SAME}
 
 

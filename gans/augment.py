@@ -145,7 +145,7 @@ def adapt(
 class Augment:
     """What a variant does to the inputs of its critic; made by `make`.
 
-    adaptive: it has a probability p [], to be kept in the state from 0 on.
+    adaptive: it has a probability p [], which it keeps in the state (see `Adaptive`).
     """
 
     name: ClassVar[str]
@@ -154,13 +154,6 @@ class Augment:
     def apply(self, x: Array, key: Array, step: Array, p: Array | None = None) -> Array:
         """x [B, ...] -> the same shape; step []; p [] in [0, 1] if adaptive."""
         raise NotImplementedError
-
-    def next_p(self, p: Array, on_real: Array, step: Array, batch_size: int) -> Array:
-        """p [] after step [], given the critic's logits [B] of real images.
-
-        `batch_size` real images are seen each step. Raises ValueError if not adaptive.
-        """
-        raise ValueError(f"augment {self.name} has no probability to adapt")
 
     def check(self, shape: tuple[int, ...]) -> None:
         """Raises ValueError if it is not for examples of this shape."""
@@ -230,9 +223,8 @@ class DiffAugment(Augment):
 class Adaptive(DiffAugment):
     """`diff_augment` with the controlled probability of arXiv 2006.06676, section 3.1.
 
-    Every `interval` steps p moves by `adapt`. Two deviations: the transforms are those
-    of `TRANSFORMS`, not the paper's eighteen; and r_t is that of the last batch alone,
-    not of all `interval` batches.
+    Every `interval` steps p moves by `adapt`, with r_t of all their batches. Deviation:
+    the transforms are those of `TRANSFORMS`, not the paper's eighteen.
 
     Raises ValueError for target outside (-1, 1), kimg <= 0, or interval < 1.
     """
@@ -259,14 +251,23 @@ class Adaptive(DiffAugment):
             raise ValueError("augment ada needs p [] in [0, 1], got None")
         return diff_augment(x, key, self.parts, p)
 
-    def next_p(self, p: Array, on_real: Array, step: Array, batch_size: int) -> Array:
-        """p [], after step []: moved after each `interval` steps, counted from 0.
+    def first(self) -> dict[str, Array]:
+        """What it keeps: {"p" [], "r" []}, r_t added up since p last moved."""
+        return {"p": jnp.zeros(()), "r": jnp.zeros(())}
 
-        on_real: logits [B] of real images, as the critic saw them, augmented.
+    def adapted(
+        self, kept: dict[str, Array], on_real: Array, step: Array, batch_size: int
+    ) -> dict[str, Array]:
+        """What it keeps after step []: p moves after each `interval` steps.
+
+        on_real: logits [B] of real images, as the critic saw them, augmented;
+        batch_size: real images of each step.
         """
+        p, r = kept["p"], kept["r"] + overfitting(on_real)
         n_images = self.interval * batch_size
-        moved = adapt(p, overfitting(on_real), n_images, self.target, self.kimg)
-        return jnp.where((step + 1) % self.interval == 0, moved, p)
+        moved = adapt(p, r / self.interval, n_images, self.target, self.kimg)
+        due = (step + 1) % self.interval == 0
+        return {"p": jnp.where(due, moved, p), "r": jnp.where(due, 0, r)}
 
 
 NAMES = {kind.name: kind for kind in (InstanceNoise, DiffAugment, Adaptive)}

@@ -80,8 +80,9 @@ def singular_values(params: Any) -> dict[str, Array]:
 
     A kernel [..., O] is taken as a matrix [everything else, O], as spectral
     normalisation does (arXiv 1802.05957, section 2.1); the network of a layer that has
-    it uses the kernel divided by about this value. Biases and scales have none. Names
-    are paths joined by "/", without "kernel".
+    it uses the kernel divided by about this value, and one with an equalised rate the
+    kernel times a constant of its own (`gans.layers.equalised`). Biases and scales have
+    none. Names are paths joined by "/", without "kernel".
 
     The value is the root of the largest eigenvalue of the smaller Gram matrix, in
     float32: within 1e-5 of it, relatively, since the largest one loses nothing by being

@@ -6,6 +6,7 @@ A step is one batch of real data, counted from 0; `step` is an int32 array [] or
 from collections.abc import Callable
 
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 When = Callable[[Array], Array]
@@ -19,8 +20,8 @@ def every(n: int) -> When | None:
     (arXiv 1701.07875): n critic moves, then one of the generator. `every(1)` is None:
     always due, without control flow. Raises ValueError unless n >= 1.
     """
-    if n < 1:
-        raise ValueError(f"every(n): n must be at least 1, got {n}")
+    if n < 1 or n != int(n):
+        raise ValueError(f"every(n): n must be an integer of at least 1, got {n}")
     return None if n == 1 else lambda step: (step + 1) % n == 0
 
 
@@ -60,11 +61,12 @@ def n_critic(n: int, changes: tuple[tuple[int, int], ...] = ()) -> When | None:
     return when
 
 
-def n_moves(n: int, changes: tuple[tuple[int, int], ...], steps: int) -> int:
-    """How often `n_critic(n, changes)` is due in so many steps."""
-    pieces = [(0, n), *changes, (steps, 1)]
+def n_moves(n: int, changes: tuple[tuple[int, int], ...], steps: Array | int):
+    """How often `n_critic(n, changes)` is due in so many steps: an int, or array []."""
+    clip = np.clip if isinstance(steps, int) else jnp.clip
+    pieces = [(0, n), *changes, (np.iinfo(np.int32).max, 1)]
     return sum(
-        max(min(stop, steps) - start, 0) // m
+        clip(steps - start, 0, stop - start) // m
         for (start, m), (stop, _) in zip(pieces, pieces[1:], strict=False)
     )
 
@@ -101,17 +103,17 @@ def ramp_up(decay: float) -> Schedule:
     return lambda step: jnp.minimum(decay, (1 + step) / (10 + step))
 
 
-def half_life(steps: float, ramp: float | None = None) -> Schedule:
-    """EMA decay whose average forgets half in `steps` steps.
+def half_life(moves: float, ramp: float | None = None) -> Schedule:
+    """EMA decay whose average forgets half in `moves` moves; a function of the move.
 
-    With `ramp`, the half-life is at most ramp * (step + 1): short at the start, where
+    With `ramp`, the half-life is at most ramp * (move + 1): short at the start, where
     the weights change fast (StyleGAN2-ADA's training loop uses 0.05).
     """
 
-    def decay(step):
-        life = jnp.asarray(steps, jnp.float32)
+    def decay(move):
+        life = jnp.asarray(moves, jnp.float32)
         if ramp is not None:
-            life = jnp.minimum(life, ramp * (step + 1))
+            life = jnp.minimum(life, ramp * (move + 1))
         return 0.5 ** (1 / life)
 
     return decay

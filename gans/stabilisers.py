@@ -6,6 +6,7 @@ The formulas are in `gans.losses`; here is what each of them is fed with.
 
 import dataclasses
 import inspect
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -23,8 +24,11 @@ class Move:
     """What a term may look at, in a move of `player`, "g" or "d".
 
     Attributes:
-      critic: inputs [B, ...] -> logits [B]; it augments them first, as the loss does.
+      critic: inputs [B, ...] -> logits [B]; it augments them first, and draws what the
+        loss draws for the real examples: critic(real) is on_real.
       features: the same inputs -> the critic's hidden layers {name: [B, ...]}.
+      both: inputs of either side, as real and as fake -> (logits [B], logits [B],
+        stats), as in the loss's own pass: on_real and on_fake for real and fake.
       real, fake: [B, ...], as they come from the data and from the generator.
       z, label: of the fake examples; the label of the real ones is the same.
       on_real, on_fake: logits [B], of the loss.
@@ -36,6 +40,7 @@ class Move:
     state: State
     critic: Callable[[Array], Array]
     features: Callable[[Array], dict[str, Array]]
+    both: Callable[[Array, Array], tuple[Array, Array, Any]]
     real: Array
     fake: Array
     z: Array
@@ -92,6 +97,13 @@ def make(specs: tuple[str, ...], player: str, shape: tuple[int, ...]) -> list[Te
         weight = given.get("weight", 0)
         if not isinstance(weight, int | float | Array):
             raise ValueError(f"{place}: {name} weight={weight!r} must be a number")
+        for option, least, most in RANGES:
+            x = given.get(option, least)
+            if not names.holds((least <= x) & (x < most)):
+                raise ValueError(
+                    f"{place}: {name} {option}={given[option]} must be in "
+                    f"[{least}, {most})"
+                )
         term = dataclasses.replace(factory(**given), name=name, every=every)
         if every > 1 and (term.remember is not None or term.replaces):
             raise ValueError(
@@ -213,12 +225,13 @@ def balanced_consistency(weight: float = 10.0, policy: str = "translation") -> T
 
     def value(m):
         keys = jax.random.split(m.key)
-        sides = ((m.real, m.on_real), (m.fake, m.on_fake))
-        return sum(
-            regularisers.consistency(
-                logits, m.critic(transform.apply(x, key, m.state.step))
-            )
-            for (x, logits), key in zip(sides, keys, strict=True)
+        moved = [
+            transform.apply(x, key, m.state.step)
+            for x, key in zip((m.real, m.fake), keys, strict=True)
+        ]
+        on_real, on_fake, _ = m.both(*moved)
+        return regularisers.consistency(m.on_real, on_real) + regularisers.consistency(
+            m.on_fake, on_fake
         )
 
     return Term("", value, weight)
@@ -228,7 +241,8 @@ def latent_consistency(weight: float = 5.0, sigma: float = 0.03) -> Term:
     """zCR's critic, arXiv 2002.04724, algorithm 2: of G(z) and G(z + noise)."""
 
     def value(m):
-        return regularisers.consistency(m.on_fake, m.critic(_neighbours(m, sigma)))
+        on_fake = m.both(m.real, _neighbours(m, sigma))[1]
+        return regularisers.consistency(m.on_fake, on_fake)
 
     return Term("", value, weight)
 
@@ -299,6 +313,8 @@ def feature_matching(weight: float = 1.0, moments: int = 1, alone: bool = True) 
 
     return Term("", value, weight, replaces=alone)
 
+
+RANGES = (("weight", 0, math.inf), ("sigma", 0, math.inf), ("decay", 0, 1))
 
 TERMS = {
     "critic": {

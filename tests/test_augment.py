@@ -328,16 +328,31 @@ def test_trajectory_of_p():
     up = np.arange(56) < 28
     logits = np.where(up[:, None], [3.0, 0.1], [1.0, -1.0])  # r_t of 1 and of 0
 
-    def body(p, inputs):
+    def body(kept, inputs):
         step, on_real = inputs
-        return (ada.next_p(p, on_real, step, 50),) * 2
+        kept = ada.adapted(kept, on_real, step, 50)
+        return kept, kept["p"]
 
-    _, found = quick(lambda *xs: jax.lax.scan(body, 0.0, xs))(jnp.arange(56), logits)
+    first = ada.first()
+    _, found = quick(lambda *xs: jax.lax.scan(body, first, xs))(jnp.arange(56), logits)
     n_moves = (np.arange(56) + 1) // 4
     closed = np.where(up, 0.2 * n_moves, 1 - 0.2 * (n_moves - 7)).clip(0, 1)
     np.testing.assert_allclose(found, closed, atol=1e-6)
     # Moves at steps 0, 4, 8 ... would not pass.
     assert np.abs(np.roll(closed, -3) - closed).max() > 0.1
+
+
+def test_p_moves_by_all_batches_of_its_interval():
+    # r_t of 1, 1, 1, -1 is 0.5 in the mean: below 0.6, though three are above it.
+    ada = augment.make("ada", kimg=1, interval=4, target=0.6)
+    for signs, p in (((1, 1, 1, -1), 0.3), ((1, 1, 1, 0.5), 0.7)):
+        kept = {"p": jnp.float32(0.5), "r": jnp.float32(0)}
+        for step, sign in enumerate(signs):
+            on_real = jnp.where(jnp.arange(4) < 4 * (1 + sign) / 2, 2.0, -2.0)
+            assert kept["p"] == 0.5
+            kept = ada.adapted(kept, on_real, jnp.int32(step), 50)
+        np.testing.assert_allclose(kept["p"], p, rtol=1e-6)
+        assert kept["r"] == 0
 
 
 def test_instance_noise_decays_to_nothing():
@@ -367,8 +382,6 @@ def test_augmentations_do_what_their_functions_do():
         ada.apply(x, KEY, step)
     with pytest.raises(ValueError, match="'flip' is not one of"):
         augment.diff_augment(x, KEY, ("flip",))
-    with pytest.raises(ValueError, match="diff_augment has no probability"):
-        fixed.next_p(p, jnp.ones(4), step, 4)
 
 
 def test_images_only_where_images_are_needed():

@@ -70,9 +70,12 @@ def test_options_reach_the_optimiser():
     [
         ({"name": "addam"}, "optimizer.name: 'addam'.*rmsprop.*mean 'adam'"),
         ({"name": "sgd", "schedule": "liner"}, "optimizer.schedule: 'liner'.*'linear'"),
+        ({"name": "sgd", "warmup": -3}, "optimizer.warmup=-3 must be at least 0"),
+        ({"name": "sgd", "clip": -1.0}, "optimizer.clip=-1.0 must be above 0"),
+        ({"name": "sgd", "clip_singular": 0.0}, "optimizer.clip_singular=0.0 must be"),
     ],
 )
-def test_unknown_names(options, message):
+def test_what_is_refused(options, message):
     with pytest.raises(ValueError, match=message):
         optim.make(learning_rate=1.0, n_updates=1, **options)
 
@@ -160,6 +163,24 @@ def adam(rate, b1, b2, gradients, eps=1e-8):
     for t, g in enumerate(gradients, 1):
         m, v = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g * g
         yield -rate * (m / (1 - b1**t)) / (np.sqrt(v / (1 - b2**t)) + eps)
+
+
+def test_rmsprop_moves_as_pytorch_does_however_small_the_gradients():
+    torch = pytest.importorskip("torch")
+    options = {"learning_rate": 5e-5, "n_updates": 9, "decay": 0.99}
+    gradients = np.random.default_rng(0).normal(size=(5, 4)) * [1e-7, 1e-6, 1e-3, 1]
+    gradients = gradients.astype(np.float32)
+    tx = optim.make("rmsprop", **options)
+    path = descend(tx, jnp.zeros(4), gradients)
+    weights = torch.zeros(4, requires_grad=True)
+    peer = torch.optim.RMSprop([weights], lr=5e-5, alpha=0.99)
+    for found, gradient in zip(path, gradients, strict=True):
+        weights.grad = torch.tensor(gradient)
+        peer.step()
+        np.testing.assert_allclose(found, weights.detach(), rtol=1e-4)
+    # optax's own default would move the first of them a hundredth as far.
+    under = optim.make("rmsprop", eps_in_sqrt=True, **options)
+    assert abs(descend(under, jnp.zeros(4), gradients)[-1][0] / path[-1][0]) < 0.02
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """What a config adds to the moves, on points: numbers put together by hand."""
 
 import functools
+import inspect
 
 import jax
 import jax.numpy as jnp
@@ -54,9 +55,108 @@ def test_terms_are_added_with_their_weights(tiny):
     np.testing.assert_allclose(out.metrics["orthogonal"], orthogonal, rtol=1e-5)
 
 
-def test_weights_are_the_papers_if_none_is_given():
-    made = stabilisers.make(("gradient_penalty", "dragan", "lecam"), "critic", (2,))
-    assert [term.weight for term in made] == [10, 10, 0.3]
+# What the papers, or their authors' code where they are silent, set.
+DEFAULTS = {
+    "gradient_penalty": {"weight": 10, "one_sided": False},  # 1704.00028
+    "dragan": {"weight": 10},  # 1705.07215
+    "r1": {"weight": 10},  # 1801.04406, of CelebA
+    "r2": {"weight": 10},
+    "zero_centred": {"weight": 100},  # 1902.03984
+    "lecam": {"weight": 0.3, "decay": 0.99},  # 2104.03310
+    "consistency": {"weight": 10, "policy": "translation"},  # 1910.12027
+    "balanced_consistency": {"weight": 10, "policy": "translation"},  # 2002.04724
+    "latent_consistency": {"weight": 5, "sigma": 0.03},
+    "latent_diversity": {"weight": 0.5, "sigma": 0.03},
+    "orthogonal": {"weight": 1e-4, "off_diagonal": True},  # 1809.11096
+    "historical": {"weight": 1},
+    "feature_matching": {"weight": 1, "moments": 1, "alone": True},
+}
+
+
+def test_options_are_the_papers_if_none_is_given():
+    factories = stabilisers.TERMS["critic"] | stabilisers.TERMS["generator"]
+    found = {
+        name: {k: p.default for k, p in inspect.signature(f).parameters.items()}
+        for name, f in factories.items()
+    }
+    assert found == DEFAULTS
+    for player, known in stabilisers.TERMS.items():
+        for term in stabilisers.make(tuple(known), player, (8, 8, 3)):
+            assert term.weight == DEFAULTS[term.name]["weight"] and term.every == 1
+
+
+IMAGES = jnp.tanh(jax.random.normal(KEY, (6, 16, 16, 1)))
+# Of the critic, both sides of a batch, and the term's key.
+WANTED = {
+    "gradient_penalty": penalties.gradient_penalty,
+    "gradient_penalty(one_sided=True)": functools.partial(
+        penalties.gradient_penalty, one_sided=True
+    ),
+    "dragan": lambda d, real, fake, key: penalties.dragan(d, real, key),
+    "r1": lambda d, real, fake, key: penalties.r1(d, real),
+    "r2": lambda d, real, fake, key: penalties.r2(d, fake),
+    "zero_centred": penalties.zero_centred,
+    "consistency": lambda d, real, fake, key: moved(d, real, key),
+    "balanced_consistency": lambda d, real, fake, key: sum(
+        map(functools.partial(moved, d), (real, fake), jax.random.split(key))
+    ),
+}
+
+
+def moved(d, x, key):
+    other = augment.make("diff_augment", policy="translation").apply(x, key, 0)
+    return regularisers.consistency(d(x), d(other))
+
+
+@pytest.mark.parametrize("spec", WANTED)
+def test_what_each_term_is_fed_with(tiny, spec):
+    specs = {"critic.penalties": (spec,), "critic.dropout": 0.0}
+    config, game, state = ready(tiny, "digits", players=specs)
+    # A critic steep enough for a one-sided penalty.
+    params = jax.tree.map(lambda w: 4 * w, state.params["d"])
+    state = state.replace(params={**state.params, "d": params})
+    batch = {"image": IMAGES, "label": jnp.zeros(6, jnp.int32)}
+    nets, fake, _, (key, *_) = fake_of(config, state, game, 5)
+    _, out = loss_of(game, state, "d", batch)
+    found = out.metrics[spec.partition("(")[0]]
+    expected = WANTED[spec](nets["d"], IMAGES, fake, key)
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+    # Another side, or key, is another number.
+    others = (fake, IMAGES, key), (IMAGES, fake, jax.random.key(9))
+    values = {float(WANTED[spec](nets["d"], *other)) for other in others}
+    assert any(abs(value / expected - 1) > 1e-2 for value in values)
+
+
+@pytest.mark.parametrize(
+    "changes, players",
+    [
+        ({"augment": ("instance_noise(sigma=1.0)",)}, {}),
+        ({}, {"critic.dropout": 0.4}),
+        ({}, {"critic.dropout": 0.4, "critic.norm": "batch"}),
+    ],
+)
+def test_terms_see_what_the_loss_has_seen(tiny, changes, players):
+    """The same noise and the same units dropped, on either side."""
+    terms = {"critic.penalties": ("latent_consistency(sigma=0)",)}
+    _, game, state = ready(tiny, players=players | terms, **changes)
+    _, out = loss_of(game, state, "d")
+    np.testing.assert_allclose(out.metrics["latent_consistency"], 0, atol=1e-10)
+    nets = core.bind(game, state, train=True)
+    inner = game.updates[0].loss.keywords["game"]
+    move, *_ = gan.critic_move(nets, {"point": POINTS}, KEY, state, [], game=inner)
+    near = functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5)
+    near(move.critic(POINTS), move.on_real)
+    near(move.both(POINTS, move.fake)[:2], (move.on_real, move.on_fake))
+    # By itself a fake one would have the draws of a real one.
+    assert np.abs(move.critic(move.fake) - move.on_fake).max() > 1e-3
+
+
+def test_a_half_life_counts_the_generators_moves(tiny):
+    """With n_critic = 3 the first moves are at steps 2, 5, 8: moves 0, 1, 2."""
+    _, game, _ = ready(tiny, n_critic=3, ema_half_life=100, ema_ramp=0.5)
+    found = [game.nets["g"].ema(jnp.int32(step)) for step in (2, 5, 8, 3000)]
+    expected = [0.5 ** (1 / life) for life in (0.5, 1, 1.5, 100)]
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
 def test_a_lazy_term_is_a_move_of_its_own(tiny):
@@ -251,7 +351,7 @@ def test_the_adaptive_probability_follows_the_critic(tiny):
     config, game, state = ready(tiny, "digits", augment=(kind,))
     batch = {"image": jnp.zeros((6, *config.shape)), "label": jnp.zeros(6, jnp.int32)}
     _, out = loss_of(game, state, "d", batch)
-    assert out.aux["ada_p"] == 0  # at odd steps only
+    assert out.aux["ada"]["p"] == 0  # at odd steps only
     bias = state.params["d"]["out"]["bias"]
     for sign, p in ((1, 0.7), (-1, 0.3)):  # 2 * 6 of 60 images, from 0.5
         params = {
@@ -261,10 +361,10 @@ def test_the_adaptive_probability_follows_the_critic(tiny):
         at = state.replace(
             step=jnp.int32(1),
             params={**state.params, "d": params},
-            aux={"ada_p": jnp.float32(0.5)},
+            aux={"ada": {"p": jnp.float32(0.5), "r": jnp.float32(sign)}},
         )
         _, out = loss_of(game, at, "d", batch)
-        np.testing.assert_allclose(out.aux["ada_p"], p, rtol=1e-5)
+        np.testing.assert_allclose(out.aux["ada"]["p"], p, rtol=1e-5)
         np.testing.assert_allclose(out.metrics["ada_p"], p, rtol=1e-5)
 
 
@@ -298,7 +398,24 @@ def test_the_adaptive_probability_follows_the_critic(tiny):
             {"critic.equalised": True, "critic.penalties": ("orthogonal",)},
             "config.critic: orthogonal is about the size",
         ),
-        ({"n_critic": 0}, {}, "n must be at least 1"),
+        ({"n_critic": 0}, {}, "n must be an integer of at least 1, got 0"),
+        ({"n_critic_changes": ((5, 2.5),)}, {}, "at least 1, got 2.5"),
+        ({}, {"critic.penalties": ("r1(weight=-1)",)}, r"weight=-1 must be in \[0,"),
+        ({}, {"critic.penalties": ("lecam(decay=1)",)}, r"decay=1 must be in \[0, 1"),
+        (
+            {},
+            {"generator.penalties": ("latent_diversity(sigma=-0.1)",)},
+            "sigma=-0.1 must be",
+        ),
+        ({"ema": 1.0}, {}, r"config.ema=1.0 must be in \[0, 1\)"),
+        ({"ema_half_life": -5}, {}, "config.ema_half_life=-5 must be at least 0"),
+        ({"ema_ramp": 0.0}, {}, "config.ema_ramp=0.0 must be above 0"),
+        ({}, {"critic.dropout": 1.5}, "config.critic.dropout=1.5 must be in"),
+        (
+            {},
+            {"critic.minibatch": "stddev(group=4)"},
+            "group does not divide batch_size=6",
+        ),
         ({}, {"critic.penalties": "r1"}, "must be a tuple of strings"),
         ({}, {"generator.penalties": ("r1",)}, "config.generator.penalties: 'r1'"),
         ({}, {"critic.penalties": ("consistency",)}, "for images"),

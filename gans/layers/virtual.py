@@ -53,10 +53,10 @@ def with_reference(module: nn.Module, x: Array, train: bool) -> tuple[Array, int
 
     Else (x, 0). R is module.n_reference. The collection `reference` of the module holds
     `x` [R, ...] and `filled` [], both zero at first. The first pass in training whose
-    stats are stored makes its first R examples the reference, for good, and sets
-    `filled` to 1. While there is none, a pass takes its own first R examples (over and
-    over, where it has fewer); their gradient is stopped, so that no example ever
-    receives gradients from the output of another.
+    stats are stored makes its first R examples the reference, for good, as the network
+    saw them (a critic: augmented), and sets `filled` to 1. While there is none, a pass
+    takes its own first R examples (over and over, where it has fewer); their gradient
+    is stopped, so that no example ever receives gradients from the output of another.
 
     `filled` is a float because an average of stats (an EMA) started from the zeros may
     have any share of the reference in it: the share by which `x` is divided.

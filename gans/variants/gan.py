@@ -10,6 +10,7 @@ are not conditional ignore them. What stabilises a game (`gans.stabilisers`,
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -63,10 +64,10 @@ def discriminator_loss(nets, batch, key, state, *, game: Game):
     metrics["diversity"] = diagnostics.diversity(move.real, move.fake)
     if move.fake.ndim == 4:
         metrics["saturated"] = diagnostics.saturated(move.fake)
-    for p, kind in _adaptive(game):
-        above = move.on_real - game.loss.boundary
-        aux[p] = kind.next_p(state.aux[p], above, state.step, len(move.real))
-        metrics[p] = aux[p]
+    for kind in _adaptive(game):
+        above, kept = move.on_real - game.loss.boundary, state.aux[kind.name]
+        aux[kind.name] = kind.adapted(kept, above, state.step, len(move.real))
+        metrics[f"{kind.name}_p"] = aux[kind.name]["p"]
     metrics, aux = jax.lax.stop_gradient((metrics | found, aux))
     return value, Out(metrics, stats={"d": stats}, aux=aux)
 
@@ -100,16 +101,11 @@ def critic_move(nets, batch, key, state, terms, *, game: Game):
     real, label = data(batch)
     key_g, key_d, *keys, key_in, key = jax.random.split(key, 4 + len(terms))
     fake, _, z = generate(nets["g"], len(real), label, key_g, game.latent)
-    see = functools.partial(inputs, game, state)
-    on_real, on_fake, stats = judge(
-        nets["d"], real, fake, label, key_d, lambda x: see(x, key_in)
-    )
-
-    critic, features = _looks(nets["d"], lambda x: see(x, key_in), label, key_d)
-    move = Move(
-        "d", nets, state, critic, features, real, fake, z, label, on_real, on_fake, key
-    )
-    return move, stats, key, keys
+    see = functools.partial(inputs, game, state, key=key_in)
+    critic, features, both = _looks(nets["d"], see, label, key_d)
+    on_real, on_fake, stats = both(real, fake)
+    looks, seen = (critic, features, both), (real, fake, z, label, on_real, on_fake)
+    return Move("d", nets, state, *looks, *seen, key), stats, key, keys
 
 
 def generator_move(nets, batch, key, state, terms, *, game: Game):
@@ -118,38 +114,35 @@ def generator_move(nets, batch, key, state, terms, *, game: Game):
     key_g, key_d, *keys, key_in, key = jax.random.split(key, 4 + len(terms))
     fake, stats, z = generate(nets["g"], len(real), label, key_g, game.latent)
     see = functools.partial(inputs, game, state, key=key_in)
-
-    critic, features = _looks(nets["d"], see, label, key_d)
+    critic, features, both = _looks(nets["d"], see, label, key_d)
     if game.loss.relative:
-        on_real, on_fake, _ = judge(nets["d"], real, fake, label, key_d, see)
+        on_real, on_fake, _ = both(real, fake)
     else:
         on_real, on_fake = None, critic(fake)
-    move = Move(
-        "g", nets, state, critic, features, real, fake, z, label, on_real, on_fake, key
-    )
-    return move, stats, keys
+    looks, seen = (critic, features, both), (real, fake, z, label, on_real, on_fake)
+    return Move("g", nets, state, *looks, *seen, key), stats, keys
 
 
 def _looks(d, see, label, key):
-    """The critic, and what it sows, as functions of the inputs before `see`."""
+    """`Move`'s critic, features and both: functions of the inputs before `see`."""
     return (
         lambda x: d(see(x), label, key=key),
         lambda x: d.features(see(x), label, key=key),
+        lambda real, fake: judge(d, real, fake, label, key, see),
     )
 
 
 def inputs(game: Game, state: State, x: Array, key: Array) -> Array:
     """x [B, ...] as the critic is to see it."""
-    probabilities = {kind.name: state.aux[p] for p, kind in _adaptive(game)}
     for i, kind in enumerate(game.augments):
         key_i = jax.random.fold_in(key, i)
-        x = kind.apply(x, key_i, state.step, probabilities.get(kind.name))
+        p = state.aux[kind.name]["p"] if kind.adaptive else None
+        x = kind.apply(x, key_i, state.step, p)
     return x
 
 
 def _adaptive(game):
-    """(name of its p in `state.aux`, augmentation) of the adaptive ones."""
-    return [(f"{kind.name}_p", kind) for kind in game.augments if kind.adaptive]
+    return [kind for kind in game.augments if kind.adaptive]
 
 
 def data(batch: dict[str, Array]) -> tuple[Array, Array | None]:
@@ -179,13 +172,13 @@ def judge(
     Both go through `see` and the critic together, which saves half the passes, unless
     its logits depend on their batch (batch norm, minibatch layers): then each is a
     batch of its own (arXiv 1511.06434), and the statistics are those of real data.
+    Real examples have the draws, of `see` and of dropout, that they have alone.
     """
     both = see(jnp.concatenate([real, fake]))
     if d.module.mixes_batch:
         real, fake = jnp.split(both, [len(real)])
-        key_real, key_fake = jax.random.split(key)
-        on_real, stats = d.mutate(real, label, key=key_real)
-        return on_real, d(fake, label, key=key_fake), stats
+        on_real, stats = d.mutate(real, label, key=key)
+        return on_real, d(fake, label, key=jax.random.fold_in(key, 1)), stats
     labels = None if label is None else jnp.concatenate([label, label])
     logits, stats = d.mutate(both, labels, key=key)
     return *jnp.split(logits, [len(real)]), stats
@@ -224,13 +217,15 @@ def assemble(config, loss: adversarial.Adversarial, pace=None) -> GAN:
         for name, options in (names.parse(x, "config.augment") for x in config.augment)
     )
     game = Game(loss, config.latent, augments, config.label_flip, _top_k(config), terms)
-    nets = players(config, terms, schedules.n_moves(n_critic, changes, config.steps))
+    nets = players(
+        config, terms, functools.partial(schedules.n_moves, n_critic, changes)
+    )
     _check(config, game, nets)
     updates = [
         Update("d", ("d",), functools.partial(discriminator_loss, game=game)),
         Update("g", ("g",), functools.partial(generator_loss, game=game), when),
     ]
-    aux = {p: jnp.zeros(()) for p, _ in _adaptive(game)}
+    aux = {kind.name: kind.first() for kind in _adaptive(game)}
     for player, of_player in terms.items():
         for term in of_player:
             name = stabilisers.slot(term.name, player)
@@ -280,8 +275,18 @@ def _check(config, game, nets):
                 f"norm={getattr(d, 'norm', None)!r} and minibatch={d.minibatch!r} in "
                 "the critic make meaningless; accepted is None of both"
             )
-    if not names.holds((0 <= config.label_flip) & (config.label_flip <= 1)):
-        raise ValueError(f"config.label_flip={config.label_flip} must be in [0, 1]")
+    flip, ema, life = config.label_flip, config.ema, config.ema_half_life
+    dropout = config.critic.get("dropout", 0.0)
+    for key, inside, accepted in (
+        ("label_flip", (0 <= flip) & (flip <= 1), "in [0, 1]"),
+        ("ema", (0 <= ema) & (ema < 1), "in [0, 1)"),
+        ("ema_half_life", life >= 0, "at least 0"),
+        ("ema_ramp", config.ema_ramp > 0, "above 0"),
+        ("critic.dropout", (0 <= dropout) & (dropout < 1), "in [0, 1)"),
+    ):
+        if not names.holds(inside):
+            value = dropout if key == "critic.dropout" else config[key]
+            raise ValueError(f"config.{key}={value} must be {accepted}")
     if game.top_k and any(term.replaces for term in game.terms["g"]):
         raise ValueError("config.top_k is of the loss that feature_matching replaces")
     if game.top_k and game.loss.relative:
@@ -304,6 +309,12 @@ def _check(config, game, nets):
                 f"config.{part}: virtual batch norm needs a batch of at least "
                 f"n_reference={module.n_reference}, got batch_size={config.batch_size}"
             )
+        group = _group(getattr(module, "minibatch", None))
+        if group and config.batch_size > group and config.batch_size % group:
+            raise ValueError(
+                f"config.{part}.minibatch={module.minibatch!r}: its group does not "
+                f"divide batch_size={config.batch_size}"
+            )
         terms = [term.name for term in game.terms[part[0].replace("c", "d")]]
         of_size = [x for x in ("clip", "clip_singular") if optimizer.get(x) is not None]
         of_size += [x for x in terms if x == "orthogonal"]
@@ -312,6 +323,10 @@ def _check(config, game, nets):
                 f"config.{part}: {of_size[0]} is about the size of kernels as they are "
                 "used, and equalised ones are kept at another, about 1"
             )
+
+
+def _group(minibatch):
+    return names.parse(minibatch, "minibatch")[1].get("group") if minibatch else None
 
 
 def latents(key: Array, n: int, *, latent: int) -> dict[str, Array]:
@@ -324,10 +339,12 @@ def sample(nets: dict[str, Bound], inputs: dict[str, Array]) -> Array:
     return nets["g"](inputs["z"], inputs.get("label"))
 
 
-def players(config, terms: dict[str, list[Term]], n_moves: int) -> dict[str, Net]:
+def players(
+    config, terms: dict[str, list[Term]], n_moves: Callable[[Any], Any]
+) -> dict[str, Net]:
     """Returns the networks `g` (with its average) and `d` of a config.
 
-    The generator will make `n_moves`, the critic config.steps of them.
+    The generator makes n_moves(steps) in so many steps, the critic one in each.
     """
     shape, dtype = tuple(config.shape), jnp.dtype(config.dtype)
     z = jax.ShapeDtypeStruct((1, config.latent), jnp.float32)
@@ -336,11 +353,12 @@ def players(config, terms: dict[str, list[Term]], n_moves: int) -> dict[str, Net
     shared = {"n_classes": config.n_classes, "dtype": dtype}
     g = networks.make("Generator", shape=shape, **shared, **options(config.generator))
     d = networks.make("Critic", **shared, **options(config.critic))
-    tx_g = optimiser(config.generator, n_moves, terms["g"])
+    tx_g = optimiser(config.generator, n_moves(config.steps), terms["g"])
     tx_d = optimiser(config.critic, config.steps, terms["d"])
     ema = schedules.ramp_up(config.ema)
     if config.ema_half_life:
-        ema = schedules.half_life(config.ema_half_life, config.ema_ramp)
+        decay = schedules.half_life(config.ema_half_life, config.ema_ramp)
+        ema = lambda step: decay(n_moves(step + 1) - 1)  # noqa: E731
     return {"g": Net(g, (z, label), tx_g, ema), "d": Net(d, (x, label), tx_d)}
 
 

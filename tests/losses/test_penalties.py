@@ -376,7 +376,7 @@ def points_by_definition(name, real, fake):
 def error(penalty, name, activation):
     """Of its value and its slopes, in float64 and in units of what is allowed."""
     f, derivative = ACTIVATIONS[activation]
-    real, fake = pair()
+    real, fake = pair().astype(np.float64)
     p = {k: x / 2 for k, x in network().items()}
 
     def exact(p, x):
@@ -387,12 +387,15 @@ def error(penalty, name, activation):
         critic = lambda x: f(x.reshape(len(x), -1) @ p["w"]) @ p["v"]  # noqa: E731
         return penalty(critic, real, fake, KEY)
 
-    x = points_by_definition(name, real, fake).astype(np.float64)
-    value, slopes = jax.value_and_grad(mine)(jax.tree.map(jnp.float32, p))
+    with jax.enable_x64(True):  # draws are others then
+        x = points_by_definition(name, real, fake)
+        out = jax.value_and_grad(mine)(jax.tree.map(jnp.asarray, p))
+    value, slopes = jax.tree.map(np.asarray, out)
+    assert x.dtype == value.dtype == slopes["w"].dtype == np.float64
     expected = numpy_slopes(p, x, exact)
-    found = [abs(value / exact(p, x) - 1) / 1e-5]
-    for k, slope in expected.items():
-        found.append(np.abs(slopes[k] - slope).max() / np.abs(slope).max() / 1e-4)
+    found = [abs(value / exact(p, x) - 1) / 1e-12]
+    for k, slope in expected.items():  # as good as central differences are
+        found.append(np.abs(slopes[k] - slope).max() / np.abs(slope).max() / 1e-7)
     return max(found)
 
 

@@ -101,19 +101,22 @@ def test_derivatives_of_orthogonal_agree_with_pytorch(off_diagonal):
 
 
 def error(found, exact, p):
-    """Of found(p), in float32, and of its slopes, in units of what is allowed.
+    """Of found(p) and of its slopes, in float64 and in units of what is allowed.
 
-    exact(p) is in float64, and its slopes are central differences.
+    The slopes of exact(p) are central differences.
     """
-    value, slopes = jax.value_and_grad(found)(jax.tree.map(jnp.float32, p))
-    off = [abs(value / exact(p) - 1) / 1e-5]
+    with jax.enable_x64(True):
+        out = jax.value_and_grad(found)(jax.tree.map(jnp.asarray, p))
+    value, slopes = jax.tree.map(np.asarray, out)
+    assert value.dtype == np.float64
+    off = [abs(value / exact(p) - 1) / 1e-12]
     for k, x in p.items():
         expected = np.empty_like(x)
         for i in np.ndindex(x.shape):
             h = np.zeros_like(x)
             h[i] = 1e-6
             expected[i] = (exact({**p, k: x + h}) - exact({**p, k: x - h})) / 2e-6
-        off.append(np.abs(slopes[k] - expected).max() / np.abs(expected).max() / 1e-4)
+        off.append(np.abs(slopes[k] - expected).max() / np.abs(expected).max() / 1e-7)
     return max(off)
 
 
@@ -145,7 +148,7 @@ def test_derivatives_of_lecam():
     p = numbers(0, real=6, fake=6)
     exact = lambda p: lecam_of(p, squared, squared)  # noqa: E731
     right = lambda p: regularisers.lecam(  # noqa: E731
-        p["real"], p["fake"], jnp.float32(-0.3), jnp.float32(0.2)
+        p["real"], p["fake"], -0.3, 0.2
     )
     assert error(right, exact, p) < 1
     for name, wrong in WRONG_LECAM.items():
@@ -163,11 +166,11 @@ def test_derivatives_of_consistency(leaky):
 
     def of(p, fixed=lambda x: x, of=lambda d: (d**2).mean()):
         d = critic(p, jnp)
-        return of(d(jnp.float32(x)) - fixed(d(jnp.float32(moved))))
+        return of(d(x) - fixed(d(moved)))
 
     exact = lambda p: ((critic(p)(x) - critic(p)(moved)) ** 2).mean()  # noqa: E731
     right = lambda p: regularisers.consistency(  # noqa: E731
-        critic(p, jnp)(jnp.float32(x)), critic(p, jnp)(jnp.float32(moved))
+        critic(p, jnp)(x), critic(p, jnp)(moved)
     )
     assert error(right, exact, p) < 1
     assert error(lambda p: of(p, jax.lax.stop_gradient), exact, p) > 10
@@ -219,16 +222,14 @@ def test_derivatives_of_orthogonal_over_several_kernels(off_diagonal):
 def test_derivatives_of_historical_at_and_off_the_mean():
     p, mean = numbers(5, w=(3, 2), b=2), numbers(6, w=(3, 2), b=2)
     exact = lambda p: sum(((p[k] - mean[k]) ** 2).sum() for k in p)  # noqa: E731
-    right = lambda p: regularisers.historical(  # noqa: E731
-        p, jax.tree.map(jnp.float32, mean)
-    )
+    right = lambda p: regularisers.historical(p, mean)  # noqa: E731
     assert error(right, exact, p) < 1
     averaged = lambda p: right(p) / 8  # noqa: E731
     rooted = lambda p: jnp.sqrt(right(p))  # noqa: E731
     for wrong in (averaged, rooted):
         assert error(wrong, exact, p) > 10
     # Nothing pulls where nothing has moved.
-    still = jax.tree.map(jnp.float32, mean)
+    still = jax.tree.map(jnp.asarray, mean)
     value, slopes = jax.value_and_grad(right)(still)
     assert value == 0 and not any(np.any(x) for x in slopes.values())
 
