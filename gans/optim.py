@@ -112,7 +112,14 @@ def clip_singular_values(limit: float) -> optax.GradientTransformation:
         if p.ndim < 2:
             return u
         w = (p + u).reshape(-1, p.shape[-1])
-        left, s, right = jnp.linalg.svd(w, full_matrices=False)
-        return ((left * jnp.minimum(s, limit)) @ right).reshape(p.shape) - p
+        return _limited(w, limit).reshape(p.shape) - p
 
     return optax.stateless(lambda updates, params: jax.tree.map(clip, updates, params))
+
+
+# One matrix after another: on several CPU devices, jaxlib's batched decompositions wait
+# for each other's threads, for ever.
+@jax.custom_batching.sequential_vmap
+def _limited(w, limit):
+    left, s, right = jnp.linalg.svd(w, full_matrices=False)
+    return (left * jnp.minimum(s, limit)) @ right

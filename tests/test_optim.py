@@ -1,5 +1,7 @@
 """Optimisers by name, their learning rates, and the links of WGAN, TGAN, StyleGAN2."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -148,6 +150,22 @@ def test_singular_values_are_clipped_as_numpy_does():
     assert spectrum(w["small"]).max() < 0.8
     np.testing.assert_allclose(end["small"], w["small"], atol=1e-6)
     np.testing.assert_array_equal(end["bias"], w["bias"])
+
+
+def test_singular_values_of_many_runs_are_found_one_run_after_another():
+    """Batched decompositions of several CPU devices wait for each other for ever."""
+    link = optim.clip_singular_values(0.8)
+    w = jnp.asarray(np.random.default_rng(0).normal(size=(3, 4, 5)), jnp.float32)
+
+    def clip(w):
+        zero = jnp.zeros_like(w)
+        return w + link.update(zero, link.init(w), w)[0]
+
+    runs = jax.jit(jax.vmap(clip))
+    for found, one in zip(runs(w), w, strict=True):
+        np.testing.assert_allclose(found, clipped(np.asarray(one), 0.8), atol=2e-6)
+    calls = re.findall(r"@lapack_\w+.*: \((tensor<.*?>)", runs.lower(w).as_text())
+    assert calls and all(shape.count("x") == 2 for shape in calls), calls  # 4x5xf32
 
 
 def test_singular_values_are_those_after_the_move():
