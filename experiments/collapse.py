@@ -249,6 +249,7 @@ def run(
     if "real" not in results.report:
         real = lab.sources[0].take(np.arange(lab.n_samples))
         results.report["real"] = lab.judge(real[lab.kind])
+        results.write(list(known))
     missing = [x for x, c in chosen.items() if x not in arms or arms[x]["cure"] != c]
     with tqdm(missing, unit=" arms", disable=None) as bar:
         for name in bar:
