@@ -1,8 +1,7 @@
 """Settings of the process, which must be made before JAX starts.
 
 Set GANS_PLAIN_PROCESS=1 to run without the first two: WGAN-GP's CNN at 32x32 then takes
-293 ms a step, not 231; without the flag alone 250 (2 cores, medians of 48 in 4
-turns).
+293 ms a step, not 231; without the flag alone 250 (2 cores, medians of 4 turns of 12).
 """
 
 import ctypes

@@ -314,6 +314,7 @@ def feature_matching(weight: float = 1.0, moments: int = 1, alone: bool = True) 
     return Term("", value, weight, replaces=alone)
 
 
+# Of options, in whichever term: from the first on, below the second.
 RANGES = (("weight", 0, math.inf), ("sigma", 0, math.inf), ("decay", 0, 1))
 
 TERMS = {

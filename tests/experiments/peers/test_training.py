@@ -144,7 +144,7 @@ def largest_difference(game, move):
 @pytest.mark.parametrize("move", ["d", "g"])
 def test_losses_and_gradients_agree(game, move):
     # Rounding of float32, which depends on the processor: 1.6e-4 was seen.
-    assert largest_difference(game, move) < 1e-3
+    assert largest_difference(game, move) < 5e-4
 
 
 def test_other_weights_disagree(game):
