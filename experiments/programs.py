@@ -6,6 +6,7 @@ import functools
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 
+import grain  # noqa: F401 -- before `start_compiling`, which says why
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -103,6 +104,10 @@ class Programs:
 
         Its result is (call, seconds); call(state, batch, key) -> (state, metrics [k] or
         []) donates the state.
+
+        Importing a library that defers its own imports by putting another `__import__`
+        in builtins' place, as grain does, breaks those of JAX in this thread: such a
+        library must be imported before.
         """
 
         def compile_call():

@@ -121,3 +121,32 @@ def test_many_devices_share_a_batch(gan):
     step = jax.jit(core.make_step(gan))
     _, metrics = step(programs.init(0), points, programs.key(0))
     np.testing.assert_allclose(float(loss), metrics["d/loss"], rtol=1e-5)
+
+
+DEFERRED = """
+import sys
+sys.path.insert(0, "tests")
+from conftest import _tiny
+from etils import epy
+from experiments.programs import Programs
+from experiments.train import train
+lazy_imports, start_compiling = epy.lazy_imports, Programs.start_compiling
+compiling = False
+def noted(**options):
+    if compiling:
+        print("deferred by", sys._getframe(1).f_globals["__name__"])
+    return lazy_imports(**options)
+def start(self):
+    global compiling
+    compiling = True
+    return start_compiling(self)
+epy.lazy_imports, Programs.start_compiling = noted, start
+train(_tiny("gan", "circle", steps=4, evaluate_every=4, n_evaluate=64), sys.argv[1])
+print(compiling)
+"""
+
+
+def test_no_import_is_deferred_while_a_thread_compiles(tmp_path):
+    command = [sys.executable, "-c", DEFERRED, str(tmp_path)]
+    run = subprocess.run(command, capture_output=True, text=True)
+    assert (run.returncode, run.stdout) == (0, "True\n"), run.stderr
