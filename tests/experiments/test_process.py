@@ -80,3 +80,11 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
     kept = "from experiments import process; process.keep_pages()" + measure
     assert int(python(kept)) < 100
     assert int(python(measure)) > 20
+
+
+def test_where_cores_are_devices_a_decomposition_has_one_thread():
+    name = "OPENBLAS_NUM_THREADS"
+    shown = SHOW.replace("XLA_FLAGS", name)
+    apart = shown.replace("configure()", "configure(cores_apart=True)")
+    assert (python(shown), python(apart)) == ("3.0 None", "3.0 1")
+    assert python(apart, **{name: "3"}) == "3.0 3"
