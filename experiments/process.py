@@ -1,6 +1,6 @@
 """Settings of the process, which must be made before JAX starts.
 
-Set GANS_PLAIN_PROCESS=1 to run without the first two: WGAN-GP's CNN at 32x32 then takes
+Set GANS_PLAIN_PROCESS=1 to run without them: WGAN-GP's CNN at 32x32 then takes
 293 ms a step, not 231; without the flag alone 250 (2 cores, medians of 4 turns of 12).
 """
 

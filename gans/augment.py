@@ -226,7 +226,8 @@ class Adaptive(DiffAugment):
     Every `interval` steps p moves by `adapt`, with r_t of all their batches. Deviation:
     the transforms are those of `TRANSFORMS`, not the paper's eighteen.
 
-    Raises ValueError for target outside (-1, 1), kimg <= 0, or interval < 1.
+    Raises ValueError for target outside (-1, 1), kimg <= 0, or an interval that is
+    not a whole number of at least 1.
     """
 
     name: ClassVar[str] = "ada"
@@ -240,7 +241,8 @@ class Adaptive(DiffAugment):
         inside = names.holds((-1 < self.target) & (self.target < 1))
         self._require(inside, "target", "in (-1, 1)")
         self._require(names.holds(self.kimg > 0), "kimg", "above 0")
-        self._require(self.interval >= 1, "interval", "at least 1 step")
+        whole = self.interval == int(self.interval) >= 1
+        self._require(whole, "interval", "at least 1 step, and whole")
 
     def apply(self, x: Array, key: Array, step: Array, p: Array | None = None) -> Array:
         """x [B, H, W, C] in [-1, 1], p [] -> the same shape; no step.

@@ -3,8 +3,9 @@
 import ast
 import difflib
 import importlib
+import numbers
 import pkgutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import ModuleType
 from typing import Any
 
@@ -60,6 +61,17 @@ def holds(condition: Any) -> bool:
     import jax  # takes a second, and names are checked before that
 
     return isinstance(condition, jax.core.Tracer) or bool(condition)
+
+
+def number(value: Any, inside: Callable[[Any], Any], place: str, accepted: str) -> None:
+    """Raises ValueError unless `value` is a number, or a traced one, that is `inside`.
+
+    `accepted` says which are: "in [0, 1]".
+    """
+    import jax
+
+    if not isinstance(value, numbers.Real | jax.Array) or not holds(inside(value)):
+        raise ValueError(f"{place}={value!r} must be a number {accepted}")
 
 
 def options(accepted: Iterable[str], given: dict[str, Any], place: str) -> None:

@@ -45,7 +45,8 @@ def make(
         defaults hold but for one: RMSprop adds eps to the root, as the authors of WGAN
         had it, not under it, where 1e-8 slows down all gradients below 1e-4.
 
-    Raises ValueError for an unknown name, schedule or option, and a limit out of range.
+    Raises ValueError for an unknown name, schedule or option, and for a rate, a decay
+    or a limit out of range.
     """
     check(name, NAMES, "optimizer.name")
     check(schedule, SCHEDULES, "optimizer.schedule")
@@ -53,11 +54,15 @@ def make(
     names.options(known, options, f"optimizer {name}")
     if name == "rmsprop":
         options = {"eps_in_sqrt": False} | options
-    if warmup < 0:
-        raise ValueError(f"optimizer.warmup={warmup} must be at least 0")
-    for key, limit in (("clip", clip), ("clip_singular", clip_singular)):
-        if limit is not None and not names.holds(limit > 0):
-            raise ValueError(f"optimizer.{key}={limit} must be above 0, or None")
+    for key, value in (("learning_rate", learning_rate), ("warmup", warmup)):
+        names.number(value, lambda x: x >= 0, f"optimizer.{key}", "of at least 0")
+    for key, value in (("clip", clip), ("clip_singular", clip_singular)):
+        if value is not None:
+            names.number(value, lambda x: x > 0, f"optimizer.{key}", "above 0, or None")
+    for key in set(DECAYS) & set(options):
+        names.number(
+            options[key], lambda x: (0 <= x) & (x < 1), f"optimizer.{key}", "in [0, 1)"
+        )
     moves = 1 + sum(1 / interval for interval in lazy)
     if lazy:
         n_updates, warmup = (round(moves * n) for n in (n_updates, warmup))

@@ -49,12 +49,14 @@ def switch(boundary: int, before: When | None, then: When | None) -> When | None
 def n_critic(n: int, changes: tuple[tuple[int, int], ...] = ()) -> When | None:
     """`every(n)`; from each (step, n) of `changes` on every(that n), counted anew.
 
-    Raises ValueError unless each n >= 1 and the steps rise.
+    Raises ValueError unless each n >= 1 and the steps rise, all of them integers.
     """
     pieces = [(0, n), *changes]
     steps = [step for step, _ in pieces]
-    if steps != sorted(set(steps)):
-        raise ValueError(f"n_critic: the steps of {changes} must rise from above 0")
+    if steps != sorted({int(step) for step in steps}):
+        raise ValueError(
+            f"n_critic: the steps of {changes} must rise from above 0, whole"
+        )
     when = every(pieces[-1][1])
     for (start, m), (stop, _) in zip(pieces[-2::-1], pieces[:0:-1], strict=True):
         when = switch(stop - start, every(m), when)
@@ -96,11 +98,11 @@ def decay_to(least: float, rate: float, interval: int) -> Schedule:
 
 
 def ramp_up(decay: float) -> Schedule:
-    """EMA decay min(decay, (1 + step) / (10 + step)).
+    """EMA decay min(decay, (1 + move) / (10 + move)); a function of the move.
 
     Short at the start, so that the average soon forgets the first, random weights.
     """
-    return lambda step: jnp.minimum(decay, (1 + step) / (10 + step))
+    return lambda move: jnp.minimum(decay, (1 + move) / (10 + move))
 
 
 def half_life(moves: float, ramp: float | None = None) -> Schedule:

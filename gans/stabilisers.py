@@ -25,10 +25,10 @@ class Move:
 
     Attributes:
       critic: inputs [B, ...] -> logits [B]; it augments them first, and draws what the
-        loss draws for the real examples: critic(real) is on_real.
-      features: the same inputs -> the critic's hidden layers {name: [B, ...]}.
-      both: inputs of either side, as real and as fake -> (logits [B], logits [B],
-        stats), as in the loss's own pass: on_real and on_fake for real and fake.
+        critic's loss draws for the real examples, or, with as_fake=True, for the fake
+        ones: in its move critic(real) is on_real, critic(fake, as_fake=True) on_fake.
+      features: inputs [B, ...] -> the critic's hidden layers {name: [B, ...]}.
+      both: the two of `critic` together -> (logits [B], logits [B], stats).
       real, fake: [B, ...], as they come from the data and from the generator.
       z, label: of the fake examples; the label of the real ones is the same.
       on_real, on_fake: logits [B], of the loss.
@@ -38,7 +38,7 @@ class Move:
     player: str
     nets: dict[str, Bound]
     state: State
-    critic: Callable[[Array], Array]
+    critic: Callable[..., Array]
     features: Callable[[Array], dict[str, Array]]
     both: Callable[[Array, Array], tuple[Array, Array, Any]]
     real: Array
@@ -94,16 +94,13 @@ def make(specs: tuple[str, ...], player: str, shape: tuple[int, ...]) -> list[Te
         every = given.pop("every", 1)
         if not (isinstance(every, int) and every >= 1):
             raise ValueError(f"{place}: {name} every={every!r} must be at least 1")
-        weight = given.get("weight", 0)
-        if not isinstance(weight, int | float | Array):
-            raise ValueError(f"{place}: {name} weight={weight!r} must be a number")
         for option, least, most in RANGES:
-            x = given.get(option, least)
-            if not names.holds((least <= x) & (x < most)):
-                raise ValueError(
-                    f"{place}: {name} {option}={given[option]} must be in "
-                    f"[{least}, {most})"
-                )
+            names.number(
+                given.get(option, least),
+                lambda x, least=least, most=most: (least <= x) & (x < most),
+                f"{place}: {name} {option}",
+                f"in [{least}, {most})",
+            )
         term = dataclasses.replace(factory(**given), name=name, every=every)
         if every > 1 and (term.remember is not None or term.replaces):
             raise ValueError(
@@ -241,8 +238,8 @@ def latent_consistency(weight: float = 5.0, sigma: float = 0.03) -> Term:
     """zCR's critic, arXiv 2002.04724, algorithm 2: of G(z) and G(z + noise)."""
 
     def value(m):
-        on_fake = m.both(m.real, _neighbours(m, sigma))[1]
-        return regularisers.consistency(m.on_fake, on_fake)
+        near = m.critic(_neighbours(m, sigma), as_fake=True)
+        return regularisers.consistency(m.on_fake, near)
 
     return Term("", value, weight)
 

@@ -404,6 +404,7 @@ def test_images_only_where_images_are_needed():
         ("instance_noise", {"stop": 0}, "stop=0 must be at least 1 step"),
         ("ada", {"target": 1.0}, "target=1.0 must be in (-1, 1)"),
         ("ada", {"kimg": 0}, "augment ada: kimg=0 must be above 0"),
+        ("ada", {"interval": 2.5}, "interval=2.5 must be at least 1 step, and whole"),
         ("ada", {"interval": 0}, "interval=0 must be at least 1 step"),
         ("ada", {"policy": "color,flip"}, "'flip' is not one of"),
     ],

@@ -72,8 +72,9 @@ def test_options_reach_the_optimiser():
     [
         ({"name": "addam"}, "optimizer.name: 'addam'.*rmsprop.*mean 'adam'"),
         ({"name": "sgd", "schedule": "liner"}, "optimizer.schedule: 'liner'.*'linear'"),
-        ({"name": "sgd", "warmup": -3}, "optimizer.warmup=-3 must be at least 0"),
-        ({"name": "sgd", "clip": -1.0}, "optimizer.clip=-1.0 must be above 0"),
+        ({"name": "sgd", "warmup": -3}, "optimizer.warmup=-3 must be a number of at"),
+        ({"name": "sgd", "clip": -1.0}, "optimizer.clip=-1.0 must be a number above 0"),
+        ({"name": "adam", "b1": 1.5}, r"optimizer.b1=1.5 must be a number in \[0, 1\)"),
         ({"name": "sgd", "clip_singular": 0.0}, "optimizer.clip_singular=0.0 must be"),
     ],
 )

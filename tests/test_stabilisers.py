@@ -147,15 +147,29 @@ def test_terms_see_what_the_loss_has_seen(tiny, changes, players):
     near = functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5)
     near(move.critic(POINTS), move.on_real)
     near(move.both(POINTS, move.fake)[:2], (move.on_real, move.on_fake))
+    near(move.critic(move.fake, as_fake=True), move.on_fake)
     # By itself a fake one would have the draws of a real one.
     assert np.abs(move.critic(move.fake) - move.on_fake).max() > 1e-3
 
 
-def test_a_half_life_counts_the_generators_moves(tiny):
+@pytest.mark.parametrize(
+    "average, expected",
+    [
+        ({"ema": 0.9}, [1 / 10, 2 / 11, 3 / 12, 0.9]),
+        (
+            {"ema_half_life": 100, "ema_ramp": 0.5},
+            [0.5 ** (1 / life) for life in (0.5, 1, 1.5, 100)],
+        ),
+        ({"ema_half_life": 100, "ema_ramp": None}, [0.5 ** (1 / 100)] * 4),
+    ],
+)
+def test_the_average_counts_the_generators_moves(tiny, average, expected):
     """With n_critic = 3 the first moves are at steps 2, 5, 8: moves 0, 1, 2."""
-    _, game, _ = ready(tiny, n_critic=3, ema_half_life=100, ema_ramp=0.5)
+    config = tiny("gan", "circle", n_critic=3)
+    with config.unlocked(), config.ignore_type():
+        config.update(average)
+    game = gan.build(config)
     found = [game.nets["g"].ema(jnp.int32(step)) for step in (2, 5, 8, 3000)]
-    expected = [0.5 ** (1 / life) for life in (0.5, 1, 1.5, 100)]
     np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
@@ -400,17 +414,24 @@ def test_the_adaptive_probability_follows_the_critic(tiny):
         ),
         ({"n_critic": 0}, {}, "n must be an integer of at least 1, got 0"),
         ({"n_critic_changes": ((5, 2.5),)}, {}, "at least 1, got 2.5"),
-        ({}, {"critic.penalties": ("r1(weight=-1)",)}, r"weight=-1 must be in \[0,"),
-        ({}, {"critic.penalties": ("lecam(decay=1)",)}, r"decay=1 must be in \[0, 1"),
+        ({}, {"critic.penalties": ("r1(weight=-1)",)}, "weight=-1 must be a number"),
+        ({}, {"critic.penalties": ("lecam(decay=1)",)}, "decay=1 must be a number"),
         (
             {},
             {"generator.penalties": ("latent_diversity(sigma=-0.1)",)},
             "sigma=-0.1 must be",
         ),
-        ({"ema": 1.0}, {}, r"config.ema=1.0 must be in \[0, 1\)"),
-        ({"ema_half_life": -5}, {}, "config.ema_half_life=-5 must be at least 0"),
-        ({"ema_ramp": 0.0}, {}, "config.ema_ramp=0.0 must be above 0"),
-        ({}, {"critic.dropout": 1.5}, "config.critic.dropout=1.5 must be in"),
+        (
+            {},
+            {"critic.penalties": ("latent_consistency(sigma='a')",)},
+            "sigma='a' must be a number",
+        ),
+        ({"ema": 1.0}, {}, r"config.ema=1.0 must be a number in \[0, 1\)"),
+        ({"ema_half_life": -5}, {}, "config.ema_half_life=-5 must be a number of at"),
+        ({"ema_ramp": 0.0}, {}, "config.ema_ramp=0.0 must be a number above 0"),
+        ({}, {"critic.dropout": 1.5}, "config.critic.dropout=1.5 must be a number in"),
+        ({}, {"critic.dropout": None}, "config.critic.dropout=None must be a number"),
+        ({"n_critic_changes": ((5.5, 2),)}, {}, "must rise from above 0, whole"),
         (
             {},
             {"critic.minibatch": "stddev(group=4)"},

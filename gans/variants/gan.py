@@ -102,10 +102,11 @@ def critic_move(nets, batch, key, state, terms, *, game: Game):
     key_g, key_d, *keys, key_in, key = jax.random.split(key, 4 + len(terms))
     fake, _, z = generate(nets["g"], len(real), label, key_g, game.latent)
     see = functools.partial(inputs, game, state, key=key_in)
-    critic, features, both = _looks(nets["d"], see, label, key_d)
-    on_real, on_fake, stats = both(real, fake)
-    looks, seen = (critic, features, both), (real, fake, z, label, on_real, on_fake)
-    return Move("d", nets, state, *looks, *seen, key), stats, key, keys
+    looks = _looks(nets["d"], see, label, key_d, plain=not game.augments)
+    on_real, on_fake, stats = looks["both"](real, fake)
+    seen = {"real": real, "fake": fake, "on_real": on_real, "on_fake": on_fake}
+    move = Move("d", nets, state, z=z, label=label, key=key, **looks, **seen)
+    return move, stats, key, keys
 
 
 def generator_move(nets, batch, key, state, terms, *, game: Game):
@@ -114,22 +115,34 @@ def generator_move(nets, batch, key, state, terms, *, game: Game):
     key_g, key_d, *keys, key_in, key = jax.random.split(key, 4 + len(terms))
     fake, stats, z = generate(nets["g"], len(real), label, key_g, game.latent)
     see = functools.partial(inputs, game, state, key=key_in)
-    critic, features, both = _looks(nets["d"], see, label, key_d)
+    looks = _looks(nets["d"], see, label, key_d, plain=not game.augments)
     if game.loss.relative:
-        on_real, on_fake, _ = both(real, fake)
+        on_real, on_fake, _ = looks["both"](real, fake)
     else:
-        on_real, on_fake = None, critic(fake)
-    looks, seen = (critic, features, both), (real, fake, z, label, on_real, on_fake)
-    return Move("g", nets, state, *looks, *seen, key), stats, keys
+        on_real, on_fake = None, looks["critic"](fake)
+    seen = {"real": real, "fake": fake, "on_real": on_real, "on_fake": on_fake}
+    move = Move("g", nets, state, z=z, label=label, key=key, **looks, **seen)
+    return move, stats, keys
 
 
-def _looks(d, see, label, key):
-    """`Move`'s critic, features and both: functions of the inputs before `see`."""
-    return (
-        lambda x: d(see(x), label, key=key),
-        lambda x: d.features(see(x), label, key=key),
-        lambda real, fake: judge(d, real, fake, label, key, see),
-    )
+def _looks(d, see, label, key, plain):
+    """`Move`'s critic, features and both: functions of the inputs before `see`.
+
+    plain: `see` draws nothing.
+    """
+
+    def both(real, fake):
+        return judge(d, real, fake, label, key, see)
+
+    def critic(x, as_fake=False):
+        if as_fake and not (plain and d.module.dropout == 0):
+            return both(x, x)[1]
+        return d(see(x), label, key=key)
+
+    def features(x):
+        return d.features(see(x), label, key=key)
+
+    return {"critic": critic, "features": features, "both": both}
 
 
 def inputs(game: Game, state: State, x: Array, key: Array) -> Array:
@@ -275,18 +288,15 @@ def _check(config, game, nets):
                 f"norm={getattr(d, 'norm', None)!r} and minibatch={d.minibatch!r} in "
                 "the critic make meaningless; accepted is None of both"
             )
-    flip, ema, life = config.label_flip, config.ema, config.ema_half_life
-    dropout = config.critic.get("dropout", 0.0)
-    for key, inside, accepted in (
-        ("label_flip", (0 <= flip) & (flip <= 1), "in [0, 1]"),
-        ("ema", (0 <= ema) & (ema < 1), "in [0, 1)"),
-        ("ema_half_life", life >= 0, "at least 0"),
-        ("ema_ramp", config.ema_ramp > 0, "above 0"),
-        ("critic.dropout", (0 <= dropout) & (dropout < 1), "in [0, 1)"),
+    for value, inside, key, accepted in (
+        (config.label_flip, lambda x: (0 <= x) & (x <= 1), "label_flip", "in [0, 1]"),
+        (config.ema, lambda x: (0 <= x) & (x < 1), "ema", "in [0, 1)"),
+        (config.ema_half_life, lambda x: x >= 0, "ema_half_life", "of at least 0"),
+        (config.ema_ramp, lambda x: x > 0, "ema_ramp", "above 0, or None"),
+        (d.dropout, lambda x: (0 <= x) & (x < 1), "critic.dropout", "in [0, 1)"),
     ):
-        if not names.holds(inside):
-            value = dropout if key == "critic.dropout" else config[key]
-            raise ValueError(f"config.{key}={value} must be {accepted}")
+        if not (value is None and key == "ema_ramp"):
+            names.number(value, inside, f"config.{key}", accepted)
     if game.top_k and any(term.replaces for term in game.terms["g"]):
         raise ValueError("config.top_k is of the loss that feature_matching replaces")
     if game.top_k and game.loss.relative:
@@ -355,10 +365,10 @@ def players(
     d = networks.make("Critic", **shared, **options(config.critic))
     tx_g = optimiser(config.generator, n_moves(config.steps), terms["g"])
     tx_d = optimiser(config.critic, config.steps, terms["d"])
-    ema = schedules.ramp_up(config.ema)
+    decay = schedules.ramp_up(config.ema)
     if config.ema_half_life:
         decay = schedules.half_life(config.ema_half_life, config.ema_ramp)
-        ema = lambda step: decay(n_moves(step + 1) - 1)  # noqa: E731
+    ema = lambda step: decay(n_moves(step + 1) - 1)  # noqa: E731
     return {"g": Net(g, (z, label), tx_g, ema), "d": Net(d, (x, label), tx_d)}
 
 

@@ -7,11 +7,13 @@ import sys
 
 import pytest
 
+SETTINGS = ("XLA_FLAGS", "OPENBLAS_NUM_THREADS", "GANS_PLAIN_PROCESS")
+
 
 def python(code, **env):
     done = subprocess.run(
         [sys.executable, "-c", code],
-        env={k: v for k, v in os.environ.items() if k != "XLA_FLAGS"} | env,
+        env={k: v for k, v in os.environ.items() if k not in SETTINGS} | env,
         capture_output=True,
         text=True,
     )
