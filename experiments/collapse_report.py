@@ -164,7 +164,7 @@ def _bars(figure, report):
             axes.axvline(means[list(arms).index("base")], c="0.5", ls=":", lw=1)
         real = report["real"][quantity]
         axes.axvline(real, c="tab:green", lw=1)
-        axes.set_title(f"{title} (the data: {real:.3g})", fontsize=9)
+        axes.set_title(f"{title} (the data: {real:.4g})", fontsize=9)
         axes.tick_params(labelsize=7)
     for place, result in zip(places, arms.values(), strict=True):
         lost = sum("diverged_by_step" in seed for seed in result["seeds"])
