@@ -226,15 +226,15 @@ def run(
 ) -> dict[str, Any]:
     """Runs the arms that OUT.json lacks; writes it, the samples and the figure.
 
-    wanted: names of arms; None: all but the slow ones. Returns the report's part about
-    `data`. Raises ValueError for an unknown arm, for a value that cannot be run, and if
-    the file holds arms of another protocol.
+    wanted: names of arms; None: all. Returns the report's part about `data`. Raises
+    ValueError for an unknown arm, for a value that cannot be run, and if the file holds
+    arms of another protocol.
     """
     lab = laboratory(data, n_seeds=n_seeds, steps=steps)
     known = cures.table(lab.config)
     for name in wanted or ():
         names.check(name, known, "--arms")
-    wanted = wanted or [name for name in known if name not in cures.SLOW]
+    wanted = wanted or list(known)
     # As JSON has them: tuples are lists there.
     chosen = json.loads(json.dumps({name: known[name] for name in wanted}))
     results = Results(out, data, lab.protocol, lab.n_modes)
@@ -287,9 +287,7 @@ if __name__ == "__main__":
     flags.DEFINE_enum(
         "data", "ring8", [*cures.POINTS, *cures.STACKED], "What to learn."
     )
-    flags.DEFINE_list(
-        "arms", "all", "Names of experiments/cures.py; all: all but slow ones."
-    )
+    flags.DEFINE_list("arms", "all", "Names of experiments/cures.py, or all.")
     flags.DEFINE_integer("seeds", 5, "Runs of each arm.")
     flags.DEFINE_integer(
         "steps", None, "Real batches of each run; by default the base's."

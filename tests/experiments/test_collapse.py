@@ -249,7 +249,7 @@ def test_every_cure_can_be_run(data):
     shape = (config.batch_size, *config.shape)
     batch = {name: jax.ShapeDtypeStruct(shape, jnp.float32)}
     table = TABLE(config)
-    assert list(table)[0] == "base" and set(cures.SLOW) < set(table)
+    assert list(table)[0] == "base"
     seen = {}
     for arm, cure in table.items():
         cured = configs.override(config, cure)
