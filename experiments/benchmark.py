@@ -339,7 +339,7 @@ def main(argv):
                     )
                 elif values.cures:
                     del options["against"]
-                    found = cure_race.benchmark(config, turn=0.5, **options)
+                    found = cure_race.benchmark(config, turn=2.0, **options)
                 else:
                     found = layer_race.benchmark(config, turn=0.1, **options)
                 found = {"config": spec, "batch_size": config.batch_size, **found}
