@@ -3,9 +3,9 @@
 python -m experiments.run --config=configs/wgan.py             # digits
 python -m experiments.run --config=configs/wgan.py:cifar10
 
-digits: 6 min 40 s on one CPU core (21 steps/s, beside other work); soft, about three
-of five legible at a glance: clipping is slow, as the paper's successors say. The
-others have not been run to their end.
+digits: 6 min 25 s on one CPU core (23 steps/s, beside other work); soft, about half
+legible at a glance: clipping is slow, as the paper's successors say. The others have
+not been run to their end.
 """
 
 from configs import presets
