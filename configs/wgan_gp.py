@@ -8,7 +8,8 @@ python -m experiments.run --config=configs/wgan_gp.py:ring8       # 2-D
 digits: 3 minutes on 2 CPU cores (23 steps/s); digits of all ten classes, nearly all of
 them legible at a glance. On one core beside other work, ring8: 2 minutes, 8 of 8
 modes, 96.2 % of samples within 3 sigma; grid25: 4 minutes, 25 of 25 modes, 90.9 %;
-circle: 2 minutes, 36 of 36 sectors, 99.8 %. The others have not been run to their end; cifar10_cnn takes 0.24 s a step.
+circle: 2 minutes, 36 of 36 sectors, 99.8 %. The others have not been run to their
+end; cifar10_cnn takes 0.24 s a step.
 """
 
 from configs import presets
