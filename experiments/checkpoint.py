@@ -150,7 +150,8 @@ class Checkpoints:
     def _clean(self):
         """Removes what is over: the oldest, the damaged, and the never completed.
 
-        Only while no write is under way.
+        Only while no write is under way; one that outlives its failure (orbax awaits
+        the first that fails) may make its folder again, which goes at the next save.
         """
         if jax.process_index() == 0 and self.folder.is_dir():
             for path in [*self._damaged, *self.folder.glob("*.orbax-checkpoint-tmp*")]:
