@@ -1,5 +1,6 @@
 """Settings of the test process, small versions of the real configs, and the peers."""
 
+import gc
 import importlib
 import importlib.util
 import os
@@ -19,6 +20,10 @@ CACHE = pathlib.Path(__file__).parent.parent / "build" / "jax-cache"
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
 jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+
+# Tracing makes many small objects; looking for cycles among them at the default rate
+# takes a tenth of its time or more.
+gc.set_threshold(20_000, 20, 20)
 
 TORCHVISION = (
     "torchvision",

@@ -20,6 +20,10 @@ VARIANTS = sorted(
     p.stem for p in (ROOT / "gans" / "variants").glob("*.py") if p.stem != "__init__"
 )
 KEY = jax.random.key(11)
+# Little effort goes into compiling what runs a few times.
+quick = functools.partial(
+    jax.jit, compiler_options={"xla_backend_optimization_level": 0}
+)
 
 
 def presets(variant):
@@ -48,8 +52,8 @@ def trained(request, tiny):
     """(config, gan, states, metrics) of the first few steps of each variant."""
     config = tiny(request.param)
     gan = build(config)
-    step = jax.jit(core.make_step(gan))
-    states = [jax.jit(functools.partial(core.init, gan))(KEY)]
+    step = quick(core.make_step(gan))
+    states = [quick(functools.partial(core.init, gan))(KEY)]
     metrics = []
     for i in range(config.n_critic + 1):
         batch = batch_of(config, jax.random.key(i))
@@ -109,7 +113,7 @@ def test_each_update_moves_only_what_it_trains(trained):
 def test_samples_have_the_shape_and_range_of_the_data(trained):
     config, gan, states, _ = trained
     inputs = gan.latents(KEY, 6)
-    samples = jax.jit(functools.partial(core.sample, gan))(states[-1], inputs)
+    samples = quick(functools.partial(core.sample, gan))(states[-1], inputs)
     assert samples.shape == (6, *config.shape)
     assert samples.dtype == jnp.float32
     if len(config.shape) == 3:
@@ -148,7 +152,7 @@ def test_every_preset_traces_at_full_size(variant):
 def test_bfloat16_networks_keep_float32_parameters_and_losses(variant, tiny):
     config = tiny(variant, dtype="bfloat16")
     gan = build(config)
-    state = jax.jit(functools.partial(core.init, gan))(KEY)
+    state = jax.eval_shape(functools.partial(core.init, gan), KEY)
     _, metrics = jax.eval_shape(core.make_step(gan), state, batch_of(config), KEY)
     for leaf in jax.tree.leaves((state.params, metrics)):
         assert leaf.dtype == jnp.float32
@@ -170,10 +174,9 @@ def test_no_convolution_of_a_step_is_slow(variant, tiny):
         def scanned(state, batches, step=step):
             return jax.lax.scan(lambda s, b: step(s, b, KEY), state, batches)
 
-        for function, data in ((step, (batch, KEY)), (scanned, (stacked,))):
-            lowered = jax.jit(function).trace(state, *data)
-            text = lowered.lower(lowering_platforms=("cpu",)).as_text()
-            assert slow_convolutions(text) == []
+        traced = jax.jit(scanned).trace(state, stacked)
+        text = traced.lower(lowering_platforms=("cpu",)).as_text()
+        assert slow_convolutions(text) == []
 
 
 def test_the_plain_layers_would_be_found():
