@@ -18,14 +18,13 @@ test:
 	@$(MAKE) -s setup EXTRAS=$(EXTRAS)
 	$(VENV)/bin/python -m pytest -n 2
 
-# Once per set of extras, and again when the requirements change. What is imported is
-# compiled to bytecode then; to compile all that is installed takes a minute or more.
+# Once per set of extras, and again when the requirements change.
 setup: $(VENV)/installed-$(subst $(comma),-,$(EXTRAS))
 
 $(VENV)/installed%: setup.py constraints.txt
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install -q --no-compile -c constraints.txt \
+	$(VENV)/bin/python -m pip install -q -c constraints.txt \
 		-e ".$(if $(EXTRAS),[$(EXTRAS)])"
-	$(if $(findstring peers,$(EXTRAS)),$(VENV)/bin/python -m pip install -q \
-		--no-compile --no-deps -c constraints.txt $(UNTIED))
+	$(if $(findstring peers,$(EXTRAS)),$(VENV)/bin/python -m pip install -q --no-deps \
+		-c constraints.txt $(UNTIED))
 	touch $@
