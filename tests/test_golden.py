@@ -1,0 +1,103 @@
+"""The state after 20 steps of every variant's presets, as it was when it was recorded.
+
+Moving code about must not move a bit. Bits depend on the processor and on XLA, so they
+are compared only where those are the recorded ones; elsewhere norms must agree.
+
+    python tests/test_golden.py    # records golden.json anew
+"""
+
+import functools
+import hashlib
+import importlib
+import json
+import pathlib
+import platform
+
+import jax
+import jax.numpy as jnp
+import jaxlib
+import numpy as np
+import pytest
+
+from gans import core
+from gans.data.pipeline import to_float
+
+KEPT = pathlib.Path(__file__).with_name("golden.json")
+FIELDS = ("params", "stats", "opt", "ema", "aux")
+STEPS = 20
+CASES = {
+    "gan": ("circle", "digits"),
+    "dcgan": ("digits", "folder"),
+    "lsgan": ("digits",),
+    "wgan": ("digits",),
+    "wgan_gp": ("digits", "cifar10_cnn", "cifar10", "ring8"),
+    "sngan": ("digits", "cifar10"),
+    "cgan": ("digits", "digits_concat", "cifar10"),
+    "sagan": ("digits",),
+}
+NAMES = [
+    f"{variant}:{preset}" for variant, presets in CASES.items() for preset in presets
+]
+
+
+def machine():
+    """What the bits depend on."""
+    cpu = platform.processor() or platform.machine()
+    info = pathlib.Path("/proc/cpuinfo")
+    if info.exists():
+        lines = [x for x in info.read_text().splitlines() if x.startswith("model name")]
+        cpu = lines[0].partition(":")[2].strip() if lines else cpu
+    return {"cpu": cpu, "jaxlib": jaxlib.__version__, "backend": jax.default_backend()}
+
+
+def after_steps(name, tiny):
+    """The state of a tiny version of the preset, on batches drawn by numpy."""
+    variant, _, preset = name.partition(":")
+    config = tiny(variant, preset)
+    gan = importlib.import_module(f"gans.variants.{variant}").build(config)
+    random = np.random.default_rng(0)
+    shape = (STEPS, config.batch_size, *config.shape)
+    if len(config.shape) == 3:
+        batches = {"image": to_float(random.integers(0, 256, shape).astype(np.uint8))}
+        batches["label"] = random.integers(0, 3, shape[:2]).astype(np.int32)
+    else:
+        batches = {"point": random.standard_normal(shape).astype(np.float32)}
+    # Not scanned: loops and single steps round differently.
+    quick = {"xla_backend_optimization_level": 1}
+    step = jax.jit(core.make_step(gan), compiler_options=quick)
+    state = jax.jit(functools.partial(core.init, gan))(jax.random.key(1))
+    for i in range(STEPS):
+        batch = {field: jnp.asarray(x[i]) for field, x in batches.items()}
+        state, _ = step(state, batch, jax.random.key(2))
+    return state
+
+
+def figures(state):
+    """{"params/g": [sha256, Euclidean norm]} of what the state holds."""
+    found = {}
+    for field in FIELDS:
+        for name, tree in sorted(getattr(state, field).items()):
+            leaves = [np.asarray(x) for x in jax.tree.leaves(tree)]
+            digest = hashlib.sha256(b"".join(x.tobytes() for x in leaves)).hexdigest()
+            norm = np.sqrt(sum((x.astype(np.float64) ** 2).sum() for x in leaves))
+            found[f"{field}/{name}"] = [digest[:16], float(norm)]
+    return found
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_state_is_what_it_was(name, tiny):
+    kept = json.loads(KEPT.read_text())
+    found = figures(after_steps(name, tiny))
+    expected = kept["states"][name]
+    assert found.keys() == expected.keys()
+    for part, (digest, norm) in found.items():
+        np.testing.assert_allclose(norm, expected[part][1], rtol=2e-3, err_msg=part)
+        if kept["machine"] == machine():
+            assert digest == expected[part][0], part
+
+
+if __name__ == "__main__":
+    from conftest import _tiny
+
+    states = {name: figures(after_steps(name, _tiny)) for name in NAMES}
+    KEPT.write_text(json.dumps({"machine": machine(), "states": states}, indent=1))
