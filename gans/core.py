@@ -1,4 +1,4 @@
-"""A GAN as data: some networks, and an ordered tuple of updates, the players' moves.
+"""A GAN as data: some networks, and an ordered tuple of updates.
 
 `make_step` turns that data into one pure function
 
@@ -20,6 +20,8 @@ import optax
 from flax import linen as nn
 from jax import Array
 
+from gans import names
+
 Tree = Any
 Metrics = dict[str, Array]
 
@@ -35,6 +37,8 @@ class State:
       opt: optax states; of the networks that have an optimiser.
       ema: {"params", "stats"} averaged over steps; of the networks that ask for it.
       aux: the variant's own arrays, or trees: an image pool, ADA's p, running means.
+      frozen: {"params", "stats"} of networks that are given and never trained (see
+        `Net.given`); not in checkpoints, which have their digests instead.
     """
 
     step: Array
@@ -43,11 +47,13 @@ class State:
     opt: dict[str, Tree]
     ema: dict[str, Tree]
     aux: dict[str, Tree]
+    frozen: dict[str, Tree] = dataclasses.field(default_factory=dict)
 
 
 # The axes of a state under `vmap` over seeds. The step is not batched: under a batched
 # predicate `lax.cond` runs both branches, so every lazy update would be paid each step.
-SEEDS = State(step=None, params=0, stats=0, opt=0, ema=0, aux=0)
+# Frozen networks are the same for every seed.
+SEEDS = State(step=None, params=0, stats=0, opt=0, ema=0, aux=0, frozen=None)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,49 +66,85 @@ class Net:
       tx: its optimiser; None freezes it.
       ema: decay of the average of its parameters, in [0, 1), or a schedule
         step -> decay; None keeps no average.
+      given: {"params": tree, collection: tree ...} to start from, such as a pretrained
+        network's; None: the module's own initialisers. A frozen network that is given
+        lives in `State.frozen`, outside checkpoints.
+      rngs: the random streams that its layers ask for (`make_rng`).
     """
 
     module: nn.Module
     inputs: tuple
     tx: optax.GradientTransformation | None = None
     ema: float | Callable[[Array], Array] | None = None
+    given: Mapping[str, Tree] | None = None
+    rngs: tuple[str, ...] = ("dropout",)
+
+    @property
+    def frozen(self) -> bool:
+        """Whether its variables are given and stay as they are."""
+        return self.given is not None and self.tx is None
 
 
 @dataclasses.dataclass(frozen=True)
 class Bound:
-    """A module closed over its variables: what a loss calls."""
+    """A module closed over its variables: what a loss calls.
+
+    Every call takes the module's own arguments, by position or by keyword, and
+      key: feeds the streams `rngs`: the first as it is, the i-th folded with i;
+      method: the name of a method of the module; None: `__call__`.
+    """
 
     module: nn.Module
     params: Tree
     stats: Tree
     train: bool
+    rngs: tuple[str, ...] = ("dropout",)
 
-    def __call__(self, *args, key: Array | None = None) -> Any:
+    def __call__(
+        self, *args, key: Array | None = None, method: str | None = None, **kwargs
+    ) -> Any:
         """Returns the output; what the pass would have changed in `stats` is dropped.
 
         `key` feeds the stochastic layers (dropout), where the module has any.
         """
-        return self.mutate(*args, key=key)[0]
+        return self.mutate(*args, key=key, method=method, **kwargs)[0]
 
-    def mutate(self, *args, key: Array | None = None) -> tuple[Any, Tree]:
+    def mutate(
+        self, *args, key: Array | None = None, method: str | None = None, **kwargs
+    ) -> tuple[Any, Tree]:
         """Returns (output, new stats); outside training the stats stay as they are."""
-        out, changed = self._apply(args, key, list(self.stats) if self.train else [])
+        mutable = list(self.stats) if self.train else []
+        out, changed = self._apply(args, kwargs, key, method, mutable)
         return out, {**self.stats, **changed}
 
-    def features(self, *args, key: Array | None = None) -> dict[str, Array]:
+    def features(
+        self, *args, key: Array | None = None, method: str | None = None, **kwargs
+    ) -> dict[str, Array]:
         """Returns what the module sows in `features`, by layer name."""
-        sown = self._apply(args, key, ["features", *self.stats])[1]["features"]
+        mutable = ["features", *self.stats]
+        sown = self._apply(args, kwargs, key, method, mutable)[1]["features"]
         return {
             "/".join(path): value[0]
             for path, value in flax.traverse_util.flatten_dict(sown).items()
         }
 
-    def _apply(self, args, key, mutable):
-        rngs = {} if key is None else {"dropout": key}
-        variables = {"params": self.params, **self.stats}
+    def _apply(self, args, kwargs, key, method, mutable):
         return self.module.apply(
-            variables, *args, train=self.train, rngs=rngs, mutable=mutable
+            {"params": self.params, **self.stats},
+            *args,
+            train=self.train,
+            rngs={} if key is None else streams(key, self.rngs),
+            mutable=mutable,
+            method=method,
+            **kwargs,
         )
+
+
+def streams(key: Array, names: tuple[str, ...]) -> dict[str, Array]:
+    """Returns a key for each random stream: the first has `key` itself."""
+    return {
+        name: jax.random.fold_in(key, i) if i else key for i, name in enumerate(names)
+    }
 
 
 @flax.struct.dataclass
@@ -125,7 +167,7 @@ Loss = Callable[[dict[str, Bound], dict[str, Array], Array, State], tuple[Array,
 
 @dataclasses.dataclass(frozen=True)
 class Update:
-    """One move: gradient descent of `trains` on `loss(nets, batch, key, state)`.
+    """Gradient descent of the networks `trains` on `loss(nets, batch, key, state)`.
 
     `when(step) -> bool` says whether it is due (None: always). Where it is not due it
     costs nothing, changes nothing, and its metrics are NaN.
@@ -137,15 +179,22 @@ class Update:
     when: Callable[[Array], Array] | None = None
 
 
+Output = Callable[[dict[str, Bound], dict[str, Array], Array], dict[str, Array]]
+
+
 @dataclasses.dataclass(frozen=True)
 class GAN:
     """A variant.
 
     Attributes:
       nets: the networks, by name.
-      updates: the moves, in the order in which a step plays them.
-      latents: (key, n) -> inputs of `sample`, a dict of arrays [n, ...].
-      sample: (nets, inputs) -> generated data [n, ...], images in [-1, 1].
+      updates: the updates, in the order in which a step makes them.
+      inputs: (key, batch) -> inputs of the outputs, a dict of arrays [n, ...]. `batch`
+        holds n examples, decoded; an unconditional GAN uses only their number.
+      outputs: what a trained model can do, by name: pure functions (nets, inputs, key)
+        -> {field: [n, ...]}. A field has the name of the data's field that it is like
+        (images in [-1, 1]), or one of its own ("score"). Most have "sample".
+      conditioned_on: the fields of `batch` that `inputs` reads.
       aux: first values of `state.aux`: arrays, or functions of the first parameters
         {network: tree} to arrays or trees of them.
       after: (state, metrics) -> state; runs at the end of each step (a controller).
@@ -153,8 +202,9 @@ class GAN:
 
     nets: Mapping[str, Net]
     updates: tuple[Update, ...]
-    latents: Callable[[Array, int], dict[str, Array]]
-    sample: Callable[[dict[str, Bound], dict[str, Array]], Array]
+    inputs: Callable[[Array, dict[str, Array]], dict[str, Array]]
+    outputs: Mapping[str, Output]
+    conditioned_on: tuple[str, ...] = ()
     aux: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     after: Callable[[State, Metrics], State] | None = None
 
@@ -178,16 +228,13 @@ class GAN:
 
 def init(gan: GAN, key: Array) -> State:
     """Returns the first state; pure, so jit it."""
-    params, stats, opt, ema = {}, {}, {}, {}
+    params, stats, opt, ema, frozen = {}, {}, {}, {}, {}
     for i, (name, net) in enumerate(gan.nets.items()):
-        key_params, key_dropout = jax.random.split(jax.random.fold_in(key, i))
-        inputs = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), net.inputs)
-        variables = dict(
-            net.module.init(
-                {"params": key_params, "dropout": key_dropout}, *inputs, train=True
-            )
-        )
-        variables.pop("features", None)
+        if net.frozen:
+            given = {**net.given}
+            frozen[name] = {"params": given.pop("params"), "stats": given}
+            continue
+        variables = _first_variables(net, jax.random.fold_in(key, i))
         params[name] = variables.pop("params")
         stats[name] = variables
         if net.tx is not None:
@@ -201,7 +248,19 @@ def init(gan: GAN, key: Array) -> State:
         name: first(params) if callable(first) else first
         for name, first in gan.aux.items()
     }
-    return State(jnp.int32(0), params, stats, opt, ema, aux)
+    return State(jnp.int32(0), params, stats, opt, ema, aux, frozen)
+
+
+def _first_variables(net, key):
+    """{"params": tree, collection: tree ...}: given, or by the initialisers."""
+    if net.given is not None:
+        return dict(jax.tree.map(jnp.array, dict(net.given)))
+    key_params, key_rngs = jax.random.split(key)
+    inputs = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), net.inputs)
+    rngs = {"params": key_params, **streams(key_rngs, net.rngs)}
+    variables = dict(net.module.init(rngs, *inputs, train=True))
+    variables.pop("features", None)
+    return {"params": {}, **variables}
 
 
 def bind(gan: GAN, state: State, *, train: bool, ema: bool = False) -> dict[str, Bound]:
@@ -209,66 +268,50 @@ def bind(gan: GAN, state: State, *, train: bool, ema: bool = False) -> dict[str,
 
     With `ema`, those that keep an average are closed over it: parameters and
     statistics alike, so that batch normalisation sees statistics averaged over the
-    same steps as the weights.
+    same steps as the weights. Frozen networks never train.
     """
     bound = {}
     for name, net in gan.nets.items():
-        params, stats = state.params[name], state.stats[name]
-        if ema and name in state.ema:
-            params, stats = state.ema[name]["params"], state.ema[name]["stats"]
-        bound[name] = Bound(net.module, params, stats, train)
+        if net.frozen:
+            kept = state.frozen[name]
+        elif ema and name in state.ema:
+            kept = state.ema[name]
+        else:
+            kept = {"params": state.params[name], "stats": state.stats[name]}
+        training = train and not net.frozen
+        bound[name] = Bound(
+            net.module, kept["params"], kept["stats"], training, net.rngs
+        )
     return bound
 
 
-def sample(gan: GAN, state: State, inputs: dict[str, Array]) -> Array:
-    """Returns generated data [n, ...] for `inputs` (see `GAN.latents`), by the EMA."""
-    return gan.sample(bind(gan, state, train=False, ema=True), inputs)
+def sample(
+    gan: GAN,
+    state: State,
+    inputs: dict[str, Array],
+    key: Array,
+    output: str = "sample",
+) -> dict[str, Array]:
+    """Returns an output of the model, {field: [n, ...]}, by the EMA.
 
-
-def recalibrate(gan: GAN, state: State, key: Array, n: int, batch: int) -> State:
-    """The EMA with statistics of its own: those that its own parameters give.
-
-    Averages of parameters and of batch statistics fit each other but roughly. Here the
-    averaged networks make `n` passes over `batch` latents each, in training mode; what
-    their running statistics then are takes the place of the average of the others'.
+    Args:
+      inputs: see `GAN.inputs`.
+      key: of what the output itself draws (dropout, noise).
+      output: a name of `gan.outputs`.
     """
-
-    def one_pass(averages, key):
-        here = state.replace(ema=averages)
-        changed = {name: {} for name in averages}
-        nets = {
-            name: _Recorder(net.module, net.params, net.stats, True, changed[name])
-            if name in averages
-            else dataclasses.replace(net, train=False)
-            for name, net in bind(gan, here, train=True, ema=True).items()
-        }
-        gan.sample(nets, gan.latents(key, batch))
-        new = {
-            name: {**average, "stats": {**average["stats"], **changed[name]}}
-            for name, average in averages.items()
-        }
-        return new, None
-
-    averages, _ = jax.lax.scan(one_pass, state.ema, jax.random.split(key, n))
-    return state.replace(ema=averages)
+    names.check(output, gan.outputs, "output")
+    return gan.outputs[output](bind(gan, state, train=False, ema=True), inputs, key)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Recorder(Bound):
-    """Puts what a pass changes in the stats into `changed`."""
-
-    changed: dict[str, Tree]
-
-    def mutate(self, *args, key=None):
-        out, stats = super().mutate(*args, key=key)
-        self.changed.update(stats)
-        return out, stats
+def length(batch: Mapping[str, Array]) -> int:
+    """Returns the number of examples in a batch {field: [n, ...]}."""
+    return len(next(iter(batch.values())))
 
 
 def play(
     gan: GAN, update: Update, state: State, batch: dict[str, Array], key: Array
 ) -> tuple[dict[str, dict[str, Tree]], Metrics]:
-    """Makes one move.
+    """Makes one update.
 
     Returns ({field of the state: {name: new value}}, {"update/quantity": [] float32}).
     """

@@ -14,7 +14,7 @@ import functools
 import jax.numpy as jnp
 from jax import Array
 
-from gans.core import GAN
+from gans.core import GAN, length
 from gans.variants import gan
 
 
@@ -32,9 +32,12 @@ def build(config, stage: int | None = None) -> GAN:
         if config[player].get("condition") is None:
             raise ValueError(f"cGAN needs config.{player}.condition, got None")
     draw = functools.partial(latents, latent=config.latent, n_classes=config.n_classes)
-    return dataclasses.replace(gan.build(config, stage), latents=draw)
+    return dataclasses.replace(gan.build(config, stage), inputs=draw)
 
 
-def latents(key: Array, n: int, *, latent: int, n_classes: int) -> dict[str, Array]:
+def latents(
+    key: Array, batch: dict[str, Array], *, latent: int, n_classes: int
+) -> dict[str, Array]:
     """Returns {"z": [n, latent] of N(0, 1), "label": [n]}, the classes in turn."""
-    return gan.latents(key, n, latent=latent) | {"label": jnp.arange(n) % n_classes}
+    label = jnp.arange(length(batch)) % n_classes
+    return gan.latents(key, batch, latent=latent) | {"label": label}

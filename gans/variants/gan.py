@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from gans import augment, diagnostics, names, networks, optim, schedules, stabilisers
-from gans.core import GAN, Bound, Net, Out, State, Update
+from gans.core import GAN, Bound, Net, Out, State, Update, length
 from gans.losses import adversarial
 from gans.stabilisers import Move, Term
 
@@ -257,8 +257,8 @@ def assemble(config, loss: adversarial.Adversarial, pace=None) -> GAN:
     return GAN(
         nets=nets,
         updates=tuple(updates),
-        latents=functools.partial(latents, latent=config.latent),
-        sample=sample,
+        inputs=functools.partial(latents, latent=config.latent),
+        outputs={"sample": functools.partial(sample, field=field_of(shape))},
         aux=aux,
     )
 
@@ -339,14 +339,21 @@ def _group(minibatch):
     return names.parse(minibatch, "minibatch")[1].get("group") if minibatch else None
 
 
-def latents(key: Array, n: int, *, latent: int) -> dict[str, Array]:
-    """Returns {"z": [n, latent]} of N(0, 1)."""
-    return {"z": jax.random.normal(key, (n, latent))}
+def latents(key: Array, batch: dict[str, Array], *, latent: int) -> dict[str, Array]:
+    """Returns {"z": [n, latent]} of N(0, 1), for a batch of n examples."""
+    return {"z": jax.random.normal(key, (length(batch), latent))}
 
 
-def sample(nets: dict[str, Bound], inputs: dict[str, Array]) -> Array:
-    """Returns the generator's output for inputs["z"] [n, latent]."""
-    return nets["g"](inputs["z"], inputs.get("label"))
+def sample(
+    nets: dict[str, Bound], inputs: dict[str, Array], key: Array, *, field: str
+) -> dict[str, Array]:
+    """Returns {field: the generator's output for inputs["z"] [n, latent]}."""
+    return {field: nets["g"](inputs["z"], inputs.get("label"), key=key)}
+
+
+def field_of(shape: tuple[int, ...]) -> str:
+    """The name of the data's field."""
+    return "image" if len(shape) == 3 else "point"
 
 
 def players(

@@ -1,0 +1,65 @@
+"""Averaged networks made to fit: statistics of batch norm for an EMA of weights."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from gans import core
+
+
+def recalibrate(
+    gan: core.GAN,
+    state: core.State,
+    key: Array,
+    n: int,
+    examples: Callable[[Array], dict[str, Array]],
+    output: str = "sample",
+) -> core.State:
+    """The EMA with statistics of its own: those that its own parameters give.
+
+    Averages of parameters and of batch statistics fit each other but roughly. Here the
+    averaged networks make `n` passes in training mode; what their running statistics
+    then are takes the place of the average of the others'.
+
+    Args:
+      examples: i -> batch {field: [B, ...]} of the i-th pass; for models that are not
+        conditioned on examples, any of the wanted number.
+      output: the pass is this one's.
+    """
+
+    def one_pass(averages, i):
+        key_i = jax.random.fold_in(key, i)
+        key_inputs, key_output = jax.random.split(key_i)
+        here = state.replace(ema=averages)
+        changed = {name: {} for name in averages}
+        nets = {
+            name: _Recorder(**vars(net), changed=changed[name])
+            if name in averages
+            else dataclasses.replace(net, train=False)
+            for name, net in core.bind(gan, here, train=True, ema=True).items()
+        }
+        gan.outputs[output](nets, gan.inputs(key_inputs, examples(i)), key_output)
+        new = {
+            name: {**average, "stats": {**average["stats"], **changed[name]}}
+            for name, average in averages.items()
+        }
+        return new, None
+
+    averages, _ = jax.lax.scan(one_pass, state.ema, jnp.arange(n))
+    return state.replace(ema=averages)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Recorder(core.Bound):
+    """Puts what a pass changes in the stats into `changed`."""
+
+    changed: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    def mutate(self, *args, **kwargs):
+        out, stats = super().mutate(*args, **kwargs)
+        self.changed.update(stats)
+        return out, stats
