@@ -8,10 +8,8 @@ setup(
     description="Every GAN that matters, as pure JAX functions",
     license="Apache-2.0",
     python_requires=">=3.11",
-    packages=find_packages(
-        include=["gans", "gans.*", "experiments", "experiments.*", "configs"]
-    ),
-    package_data={"experiments": ["*.html", "page.css"]},
+    packages=find_packages(include=["gans*", "experiments*", "configs*"]),
+    package_data={"experiments.pages": ["*.html", "*.css"]},
     install_requires=[
         "jax",
         "jaxlib",

@@ -4,7 +4,8 @@
         [--workdir=DIR] [--dry-run] [--config.seeds=8] [--config.any.value=...]
 
 Seeds, and arms that differ in numbers alone, are trained at once: see
-experiments/arms.py. The workdir (by default runs/ablation-NAME-PRESET) receives
+experiments/ablations/arms.py. The workdir (by default runs/ablation-NAME-PRESET)
+receives
 results.json, results.csv, report.html, report.md and pictures. The same command again
 goes on where it was stopped, to the same tables; arms and seeds that are new are added,
 and what has failed is tried again. --dry-run prints the programs and what they will
@@ -43,8 +44,8 @@ def run(
     """
     from tqdm import tqdm
 
-    from experiments import ablate_report
-    from experiments.cohort import Cohort
+    from experiments.ablations import report
+    from experiments.ablations.replicas import Cohort
     from experiments.signals import Interrupted, Signals
 
     ablation = Ablation(config, workdir, name, preset, command)
@@ -80,7 +81,7 @@ def run(
             cohort.forget()
             ablation.write()
     results = ablation.write()
-    ablate_report.write(workdir)
+    report.write(workdir)
     if signals.number is not None:
         raise Interrupted(signals.number)
     return results
@@ -88,7 +89,7 @@ def run(
 
 def plan(config: ConfigDict, workdir: Path) -> str:
     """Returns the programs that are to be run, and what they will take, as text."""
-    from experiments.cohort import Cohort
+    from experiments.ablations.replicas import Cohort
 
     ablation = Ablation(config, workdir)
     n_done = len(ablation.done)
@@ -127,7 +128,8 @@ class Ablation:
     """
 
     def __init__(self, config, workdir, name="", preset="", command=""):
-        from experiments import arms, facts
+        from experiments.ablations import arms
+        from experiments.rundir import manifest
 
         self.config, self.workdir = config, workdir
         self.folder = workdir / "programs"
@@ -136,7 +138,7 @@ class Ablation:
         kept = _read(workdir / "results.json")
         base = json.loads(configs.to_json(config.base))
         _compare(workdir, kept.get("protocol", {}).get("base", base), base)
-        known = facts.begin(command)
+        known = manifest.begin(command)
         shown = ("command", "start", "hardware", "versions")
         self._began, self._run = time.monotonic(), {key: known[key] for key in shown}
         self._runs = kept.get("runs", [])
@@ -173,14 +175,14 @@ class Ablation:
 
     def missing(self) -> list:
         """The programs that are still to be run."""
-        from experiments import arms
+        from experiments.ablations import arms
 
         wanted = {(a.name, s) for a in self.arms for s in range(self.config.seeds)}
         return arms.programs(self.arms, wanted - set(self.done), self.config.lanes)
 
     def add(self, program, part: dict[str, Any]) -> None:
         """Keeps what a program has found."""
-        from experiments.log import replacing
+        from experiments.files import replacing
 
         self.folder.mkdir(parents=True, exist_ok=True)
         with replacing(self.folder / f"{program.digest}.json") as path:
@@ -196,8 +198,8 @@ class Ablation:
             self._failed[name, seed] |= {"error": text, "samples": None}
 
     def write(self) -> dict[str, Any]:
-        """Writes results.json, as experiments/ablate_report.py reads it."""
-        from experiments.log import replacing
+        """Writes results.json, as experiments/ablations/report.py reads it."""
+        from experiments.files import replacing
 
         self._run["seconds"] = round(time.monotonic() - self._began, 1)
         used = list(dict.fromkeys(r["part"] for r in self.done.values()))
@@ -297,7 +299,7 @@ def _failed(results):
 
 
 def _check(config):
-    from experiments import arms
+    from experiments.ablations import arms
 
     arms.check(config)
 

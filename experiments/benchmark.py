@@ -27,8 +27,8 @@ from pathlib import Path
 from absl import app, flags, logging
 
 from experiments import config as configs
-from experiments import cure_race, layer_race, seed_race
-from experiments.race import Contestant, Result, Runner, race
+from experiments.benchmarks import layers, seeds, stabilisers
+from experiments.benchmarks.timing import Contestant, Result, Runner, race
 
 CONFIGS = (
     "configs/wgan_gp.py:cifar10_cnn",
@@ -57,7 +57,7 @@ def benchmark(
       spec: PATH.py[:PRESET].
       against: "torch" or None.
       batch_size: instead of the config's.
-      rounds, turn: see `experiments.race.race`.
+      rounds, turn: see `experiments.benchmarks.timing.race`.
       tell: is told how it goes.
 
     Raises ValueError for an unknown config, RuntimeError if our own step fails.
@@ -136,14 +136,14 @@ def steps_per_run(config) -> int:
 
 
 def our_step(config: str, dtype: str) -> Runner:
-    """The compiled call of `experiments.train`, in this process."""
+    """The compiled call of `experiments.training.loop`, in this process."""
     from experiments import process
 
     process.configure()
     import jax
 
-    from experiments import facts
-    from experiments.programs import Programs
+    from experiments.rundir import manifest
+    from experiments.training.programs import Programs
 
     config = configs.from_json(config)
     config.dtype = dtype
@@ -170,7 +170,7 @@ def our_step(config: str, dtype: str) -> Runner:
     return Runner(
         {STEP: run},
         {"compile_seconds": compile_seconds, "device": jax.devices()[0].device_kind},
-        facts.peak_memory,
+        manifest.peak_memory,
     )
 
 
@@ -183,7 +183,7 @@ def torch_step(
     dtype: str,
     device: str,
 ) -> Runner:
-    """The step of `experiments.peers`, in this process."""
+    """The step of `experiments.benchmarks.torch_reference`, in this process."""
     if keep_pages:
         from experiments import process
 
@@ -192,7 +192,7 @@ def torch_step(
 
     import torch
 
-    from experiments.peers.training import Training
+    from experiments.benchmarks.torch_reference.training import Training
 
     config = configs.from_json(config)
     torch.set_num_threads(os.cpu_count())
@@ -321,8 +321,8 @@ def main(argv):
     show = _tell if sys.stderr.isatty() else (lambda line: None)
     report = {"hardware": hardware(), "configs": []}
     try:
-        specs = [cure_race.SPEC] if values.cures else CONFIGS
-        for spec in values.config or (seed_race.SPECS if values.seeds else specs):
+        specs = [stabilisers.SPEC] if values.cures else CONFIGS
+        for spec in values.config or (seeds.SPECS if values.seeds else specs):
             options = {
                 "against": values.against,
                 "batch_size": values.batch_size,
@@ -334,22 +334,22 @@ def main(argv):
                 config = prepare(spec, values.batch_size)
                 if values.seeds:
                     del options["against"]
-                    found = seed_race.benchmark(
+                    found = seeds.benchmark(
                         config, values.seeds, steps=values.steps, turn=1.0, **options
                     )
                 elif values.cures:
                     del options["against"]
-                    found = cure_race.benchmark(config, turn=2.0, **options)
+                    found = stabilisers.benchmark(config, turn=2.0, **options)
                 else:
-                    found = layer_race.benchmark(config, turn=0.1, **options)
+                    found = layers.benchmark(config, turn=0.1, **options)
                 found = {"config": spec, "batch_size": config.batch_size, **found}
             else:
                 found = benchmark(spec, **options)
             show("")
             text = table
             if values.layers or values.cures:
-                text = cure_race.shown if values.cures else layer_race.table
-            text = seed_race.shown if values.seeds else text
+                text = stabilisers.shown if values.cures else layers.table
+            text = seeds.shown if values.seeds else text
             print(text(found), flush=True)
             report["configs"].append(found)
             if values.out:

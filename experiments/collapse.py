@@ -4,8 +4,8 @@
         stacked:tfds:mnist] [--arms=all|NAME,...] [--seeds=5] [--steps=N]
         [--out=docs/collapse]
 
-An arm is the base config of `experiments.cures` with one cure. Its seeds are trained
-at once, in one compiled program, each on batches of its own: seed s is what
+An arm is the base config of `experiments.studies.stabilisers` with one cure. Its seeds
+are trained at once, in one compiled program, each on batches of its own: seed s is what
 `experiments.run` would make of the arm's config with seed=s, up to rounding. Then
 samples of each are judged: modes recovered, share of high quality, and the divergence
 of the modes' shares from uniform (see gans/metrics/modes.py). In the plane the last is
@@ -35,10 +35,12 @@ from absl import app, flags, logging
 from ml_collections import ConfigDict
 from tqdm import tqdm
 
-from experiments import collapse_report, cures, facts
 from experiments import config as configs
-from experiments.collapse_report import Results
-from experiments.fleet import Fleet, lane
+from experiments.rundir import manifest
+from experiments.sampling import sampler
+from experiments.studies import collapse_report, stabilisers
+from experiments.studies.collapse_report import Results
+from experiments.training.vmapped import Fleet, lane
 from gans import core, names
 from gans.data import pipeline
 from gans.metrics import modes
@@ -79,7 +81,7 @@ def laboratory(data: str, *, n_seeds: int, steps: int | None = None) -> Laborato
     Raises ValueError for data without a base config, fewer than one seed, and steps
     that do not fill whole calls.
     """
-    config = cures.base(data)
+    config = stabilisers.base(data)
     if n_seeds < 1:
         raise ValueError(f"--seeds={n_seeds}: accepted are 1 and more")
     if steps is not None:
@@ -113,9 +115,9 @@ def laboratory(data: str, *, n_seeds: int, steps: int | None = None) -> Laborato
 
 def _judge_of_channels(config):
     """Returns judge(images uint8 [N, H, W, 3]), by a classifier, and its protocol."""
-    from experiments import extractors
-    from experiments.feature_pass import extract
-    from experiments.image_sets import ImageSet
+    from experiments.evaluation import extractors
+    from experiments.evaluation.features import extract
+    from experiments.evaluation.image_sets import ImageSet
 
     classifier = extractors.classifier(
         config.data.partition(":")[2],
@@ -139,7 +141,9 @@ def _judge_of_channels(config):
 # --- one arm -------------------------------------------------------------------------
 
 
-def arm(lab: Laboratory, cure: cures.Cure) -> tuple[dict[str, Any], np.ndarray | None]:
+def arm(
+    lab: Laboratory, cure: stabilisers.Cure
+) -> tuple[dict[str, Any], np.ndarray | None]:
     """Trains and judges all seeds of an arm.
 
     Returns {"seeds": one record each, "seconds"}, and samples [n, ...] of the first
@@ -202,10 +206,10 @@ def draw(gan: core.GAN, states: list[core.State], n: int) -> np.ndarray:
 
     The latents are the same for each state, and those of `experiments.evaluate`.
     """
-    sample = jax.jit(functools.partial(core.sample, gan))
+    sample = jax.jit(functools.partial(sampler.sample, gan))
     parts = []
     for i in range(-(-n // BATCH)):
-        z = gan.latents(jax.random.key(i), BATCH)
+        z = sampler.inputs(gan, jax.random.key(i), BATCH)
         made = np.stack([np.asarray(sample(state, z)) for state in states])
         images = made.ndim == 5
         parts.append(pipeline.to_uint8(np.nan_to_num(made)) if images else made)
@@ -231,7 +235,7 @@ def run(
     arms of another protocol.
     """
     lab = laboratory(data, n_seeds=n_seeds, steps=steps)
-    known = cures.table(lab.config)
+    known = stabilisers.table(lab.config)
     for name in wanted or ():
         names.check(name, known, "--arms")
     wanted = wanted or list(known)
@@ -243,7 +247,7 @@ def run(
             configs.build(configs.override(lab.config, known[name]))
         except ValueError as error:
             raise ValueError(f"arm {name}: {error}") from None
-    begun = facts.begin(command)
+    begun = manifest.begin(command)
     here = {key: begun[key] for key in ("command", "start", "hardware", "versions")}
     arms = results.report["arms"]
     if "real" not in results.report:
@@ -285,9 +289,11 @@ def main(_):
 
 if __name__ == "__main__":
     flags.DEFINE_enum(
-        "data", "ring8", [*cures.POINTS, *cures.STACKED], "What to learn."
+        "data", "ring8", [*stabilisers.POINTS, *stabilisers.STACKED], "What to learn."
     )
-    flags.DEFINE_list("arms", "all", "Names of experiments/cures.py, or all.")
+    flags.DEFINE_list(
+        "arms", "all", "Names of experiments/studies/stabilisers.py, or all."
+    )
     flags.DEFINE_integer("seeds", 5, "Runs of each arm.")
     flags.DEFINE_integer(
         "steps", None, "Real batches of each run; by default the base's."

@@ -9,7 +9,8 @@ the number of images, the larger of both sets is cut to the size of the other, a
 compared too. The results, with all that they depend on, are printed and added to
 DIR/evaluations.jsonl; the bare values are added to metrics.jsonl.
 
-Metrics are those of `experiments.scores`, by an extractor's features; memorisation,
+Metrics are those of `experiments.evaluation.scores`, by an extractor's features;
+memorisation,
 with a picture of the samples closest to training images; ppl_z, the length of paths
 between latents; and files of gans/metrics that see samples as they are: modes (of 2-D
 points), agreement.
@@ -30,7 +31,8 @@ import jax
 import numpy as np
 from absl import app, flags, logging
 
-from experiments.log import Lines
+from experiments.files import Lines
+from experiments.sampling import sampler
 from gans import core, data, names
 from gans.data.pipeline import to_uint8
 
@@ -41,7 +43,7 @@ Report = dict[str, Any]
 
 def check(metrics: Iterable[str]) -> None:
     """Raises ValueError for a metric that is not known, or not to be had of any run."""
-    from experiments import scores
+    from experiments.evaluation import scores
 
     for name in metrics:
         names.check(name, {*scores.SCORES, *scores.OF_RUNS}, "config.metrics")
@@ -80,18 +82,20 @@ def make_evaluate(
 
 class _Evaluation:
     def __init__(self, gan, config, source, resize, weights, baseline, folder):
-        from experiments import scores
+        from experiments.evaluation import scores
 
         self.gan, self.config, self.source = gan, config, source
         self.baseline, self.folder = baseline, folder
         self.wanted = tuple(config.metrics)
         self.of_features = [name for name in self.wanted if name in scores.SCORES]
         self.of_samples = [name for name in self.wanted if name in OF_SAMPLES]
-        self.draw = jax.jit(functools.partial(core.sample, gan))
-        self.latents = jax.jit(gan.latents, static_argnums=1)
+        self.draw = jax.jit(functools.partial(sampler.sample, gan))
+        self.latents = jax.jit(functools.partial(sampler.inputs, gan), static_argnums=1)
         if {*self.wanted} - {*OF_SAMPLES}:
             # What is wrong is said before anything takes long.
-            inputs = jax.eval_shape(lambda x: gan.latents(x, 2), jax.random.key(0))
+            inputs = jax.eval_shape(
+                lambda x: sampler.inputs(gan, x, 2), jax.random.key(0)
+            )
             self._check(scores, inputs)
             self.data = self._find(resize, weights)
 
@@ -121,7 +125,7 @@ class _Evaluation:
 
     def _find(self, resize, weights):
         """Finds the weights; they are loaded when they are needed."""
-        from experiments import extractors, feature_pass
+        from experiments.evaluation import extractors, features
 
         config, shape = self.config, self.source.shape
         known = {
@@ -138,12 +142,12 @@ class _Evaluation:
         def load():
             extractor = find()
             if {"is", "classes"} & {*self.wanted}:
-                self._check_images(n_logits=feature_pass.n_logits(extractor, shape))
+                self._check_images(n_logits=features.n_logits(extractor, shape))
             return extractor
 
         load_test = functools.partial(data.load, **known)
         test = functools.partial(extractors.test_split, load_test)
-        return feature_pass.Data(config.data, self.source, load, test)
+        return features.Data(config.data, self.source, load, test)
 
     def __call__(self, state):
         report = {"results": {}, "protocol": {}, "warnings": []}
@@ -173,9 +177,9 @@ class _Evaluation:
         return found
 
     def _by_features(self, state, report, parts):
-        from experiments import scores
-        from experiments.feature_pass import extract
-        from experiments.image_sets import ImageSet
+        from experiments.evaluation import scores
+        from experiments.evaluation.features import extract
+        from experiments.evaluation.image_sets import ImageSet
 
         name, extractor, real = self.config.data, self.data.extractor, self.data.real
         labels = [x["label"] for x in self.samples(state, only_labels=True) if x]
@@ -216,7 +220,7 @@ class _Evaluation:
         ]
 
     def _memorisation(self, state, fake):
-        from experiments import memorisation
+        from experiments.evaluation import memorisation
 
         results, *pairs = memorisation.measure(self.data, fake)
         if self.folder is not None:
@@ -235,7 +239,7 @@ class _Evaluation:
         return np.stack([batches[i // BATCH][i % BATCH] for i in indices.tolist()])
 
     def _path_length(self, state, report):
-        from experiments import extractors, scores
+        from experiments.evaluation import extractors, scores
 
         def generate(z, key):
             return self.draw(state, self.latents(key, len(z)) | {"z": z})

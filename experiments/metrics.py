@@ -42,9 +42,9 @@ def measure(
     Arguments are those of the command; without `fake` there are no results. Raises
     ValueError and FileNotFoundError for what cannot be measured.
     """
-    from experiments import extractors, scores, statistics
-    from experiments.feature_pass import extract_once, n_logits
-    from experiments.image_sets import open_set
+    from experiments.evaluation import extractors, scores, statistics
+    from experiments.evaluation.features import extract_once, n_logits
+    from experiments.evaluation.image_sets import open_set
 
     # What is wrong is said before anything takes long.
     sides = {spec: None for spec in (real, fake) if spec is not None}
@@ -105,7 +105,7 @@ def measure(
 
 
 def _check_images(wanted, images, real, fake, n_logits):
-    from experiments import scores
+    from experiments.evaluation import scores
 
     if real in images and fake in images:
         scores.check_images(
@@ -121,7 +121,7 @@ def _check_images(wanted, images, real, fake, n_logits):
 
 def _common(files):
     """The protocol of files of statistics, as one of them says it."""
-    from experiments import statistics
+    from experiments.evaluation import statistics
 
     said = {name: x.protocol for name, x in files.items() if x.protocol is not None}
     for name, protocol in said.items():
@@ -144,7 +144,7 @@ def check_file(flag: str, path: str | os.PathLike, suffix: str = "") -> None:
 
 def write(path: str | os.PathLike, report: dict[str, Any]) -> None:
     """Writes a report as JSON."""
-    from experiments.log import replacing
+    from experiments.files import replacing
 
     with replacing(path) as temporary:
         Path(temporary).write_text(json.dumps(report, indent=2) + "\n")
@@ -152,7 +152,7 @@ def write(path: str | os.PathLike, report: dict[str, Any]) -> None:
 
 def show(columns: dict[str, dict], doubts: list[str]) -> None:
     """Prints a table of results to stdout, and the warnings to stderr."""
-    from experiments import scores
+    from experiments.evaluation import scores
 
     if columns:
         print(scores.table(columns))

@@ -25,7 +25,8 @@ def configure(*, cores_apart: bool = False) -> None:
     """Sets the allocator and XLA's flags. Call it before jax is imported.
 
     cores_apart: JAX sees each core as a device, for work that is many small runs (see
-    `experiments.fleet`), and a decomposition has one thread: threads of several that
+    `experiments.training.vmapped`), and a decomposition has one thread: threads of
+    several that
     share the cores wait for each other (128x128: 17 ms with them, 2 without). A number
     of CPU devices in XLA_FLAGS, or of OPENBLAS_NUM_THREADS, comes before it.
     """

@@ -17,7 +17,7 @@ import numpy as np
 from absl import app, flags
 
 from experiments import pages
-from experiments.log import replacing
+from experiments.files import replacing
 
 _N_FRAMES = 40
 _FRAMES_BYTES = 5_000_000  # of all earlier pictures; base64 adds a third
@@ -51,7 +51,7 @@ def write(workdir: str | os.PathLike) -> str:
         f" --workdir={where}"
     )
     text = pages.fill(
-        pathlib.Path(__file__).with_suffix(".html"),
+        "run.html",
         title=pages.escape(
             f"{config.get('variant', 'GAN')} on {config.get('data', '?')}"
         ),
@@ -133,7 +133,7 @@ def _figures(step, config, run, records):
 
 
 def _warnings(said):
-    """A box with what the alarm has said (see experiments/alarm.py), if anything."""
+    """A box with what the health monitor has said, if anything."""
     if not said:
         return ""
     items = [f"<li>{pages.escape(x['message'])}</li>" for x in said[-_N_WARNINGS:]]

@@ -36,12 +36,12 @@ def _train(command):
 
     process.configure()
     process.compilation_cache()
-    from experiments import train
     from experiments.signals import Interrupted
+    from experiments.training import loop
 
     values = flags.FLAGS
     try:
-        train.train(
+        loop.train(
             values.config,
             values.workdir or default_workdir(*chosen(sys.argv)),
             command=command,
@@ -50,7 +50,7 @@ def _train(command):
         )
     except Interrupted as error:
         return stopped(error, command, error.number)
-    except train.ERRORS as error:
+    except loop.ERRORS as error:
         return failed(error)
 
 

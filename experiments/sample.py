@@ -20,7 +20,7 @@ import numpy as np
 from absl import app, flags, logging
 from tqdm import tqdm
 
-from experiments.log import replacing
+from experiments.files import replacing
 
 
 def write(
@@ -68,7 +68,7 @@ def write(
     import jax
 
     from experiments import config as configs
-    from gans import core
+    from experiments.sampling import sampler
     from gans.data.pipeline import to_uint8
 
     is_image = len(config.shape) == 3
@@ -85,7 +85,9 @@ def write(
     out = pathlib.Path(out)
     os.makedirs(out if kind == "folder" else out.parent, exist_ok=True)
 
-    batches = _batches(functools.partial(core.sample, gan), state, inputs, batch_size)
+    batches = _batches(
+        functools.partial(sampler.sample, gan), state, inputs, batch_size
+    )
     if kind == "folder":
         _write_singly(out, (to_uint8(batch) for batch in batches))
         return str(out)
@@ -144,8 +146,12 @@ def _kind(out):
 
 def _inputs(gan, config, key, n, label, interpolate):
     """What the generator is given: a dict of numpy arrays [N, ...]."""
+    from experiments.sampling import sampler
+
     n_latents = 2 * n if interpolate else n
-    inputs = {name: np.asarray(x) for name, x in gan.latents(key, n_latents).items()}
+    inputs = {
+        name: np.asarray(x) for name, x in sampler.inputs(gan, key, n_latents).items()
+    }
     if label is not None:
         if "label" not in inputs:
             raise ValueError(f"--class={label}: {config.variant} has no classes")
@@ -174,10 +180,10 @@ def config_of(folder: pathlib.Path):
 
 def step_of(folder: pathlib.Path, checkpoint: str) -> int | None:
     """Returns the step of "best", "last" (None) or "STEP"; ValueError for the rest."""
-    from experiments import facts
+    from experiments.rundir import manifest
 
     if checkpoint == "best":
-        best = facts.read(folder).get("best")
+        best = manifest.read(folder).get("best")
         if best is None:
             raise ValueError(
                 f"--checkpoint=best: {folder} was not evaluated while it was trained"
@@ -192,14 +198,15 @@ def restore(gan, folder: pathlib.Path, step: int | None, *, recalibrate: bool = 
     """Returns the state of a run's checkpoint, on the device; by default the last.
 
     With `recalibrate` the averaged generator gets batch statistics of its own, from 100
-    passes of 256 samples (see `core.recalibrate`).
+    passes of 256 samples (see `gans.averaging`).
 
     Raises FileNotFoundError if there is none, CheckpointError if it cannot be read.
     """
     import jax
+    import jax.numpy as jnp
 
-    from experiments.checkpoint import Checkpoints
-    from gans import core
+    from experiments.rundir.checkpoint import Checkpoints
+    from gans import averaging, core
 
     template = jax.eval_shape(functools.partial(core.init, gan), jax.random.key(0))
     restored = Checkpoints(folder, keep=None).restore(template, step)
@@ -210,8 +217,10 @@ def restore(gan, folder: pathlib.Path, step: int | None, *, recalibrate: bool = 
         return state
     least = [getattr(net.module, "n_reference", 0) for net in gan.nets.values()]
     batch = max(256, *least)
-    afresh = jax.jit(functools.partial(core.recalibrate, gan, n=100, batch=batch))
-    return afresh(state, jax.random.key(0))
+    afresh = functools.partial(
+        averaging.recalibrate, gan, n=100, examples=lambda i: {"": jnp.zeros((batch,))}
+    )
+    return jax.jit(afresh)(state, jax.random.key(0))
 
 
 def _batches(sample, state, inputs, batch_size) -> Iterator[np.ndarray]:
@@ -232,7 +241,7 @@ def _batches(sample, state, inputs, batch_size) -> Iterator[np.ndarray]:
 
 
 def _write_singly(folder, batches):
-    from experiments import pictures
+    from experiments.sampling import pictures
 
     count = 0
     for batch in batches:
@@ -242,7 +251,7 @@ def _write_singly(folder, batches):
 
 
 def _draw(path, samples, config, columns):
-    from experiments import pictures
+    from experiments.sampling import pictures
     from gans import data
 
     if len(config.shape) == 3:
@@ -259,7 +268,7 @@ def main(_):
     logging.set_verbosity(logging.WARNING)
     process.configure()
     process.compilation_cache()
-    from experiments.checkpoint import CheckpointError
+    from experiments.rundir.checkpoint import CheckpointError
 
     values = flags.FLAGS
     try:

@@ -5,12 +5,12 @@
         [--no-prune] [--engine=optuna] [--config.any.value=...]
 
 SPACE is "n_critic=int(1, 5); critic.optimizer.learning_rate=log(1e-5, 1e-2)", or a file
-of such lines: see experiments/space.py. What is sought is the best final value of the
-first of config.metrics. The workdir (by default runs/sweep-NAME-PRESET) receives
+of such lines: see experiments/sweeps/space.py. What is sought is the best final value
+of the first of config.metrics. The workdir (by default runs/sweep-NAME-PRESET) receives
 sweep.db, a study of Optuna; trials/NNNN, each as experiments.run leaves it; and
 report.html, report.md, sweep.csv, sweep.json and sweep.png. The same command again goes
 on where it was stopped, until as many trials have finished or been pruned as --trials
-says. --engine=ray does the same on a cluster: see experiments/sweep_ray.py.
+says. --engine=ray does the same on a cluster: see experiments/sweeps/ray.py.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from ml_collections import ConfigDict, config_flags
 
 from experiments import config as configs
 from experiments import run as single
-from experiments import space as spaces
-from experiments import trial as trials
+from experiments.sweeps import space as spaces
+from experiments.sweeps import trial as trials
 
 SAMPLERS, ENGINES = ("tpe", "random"), ("optuna", "ray")
 POLL = 0.2  # seconds
@@ -73,14 +73,14 @@ def run(
     Raises ValueError for what cannot be run, and if as many trials fail as were
     wanted; Interrupted after a signal.
     """
-    from experiments import search, sweep_report
     from experiments.signals import Interrupted, Signals
+    from experiments.sweeps import report, search
 
     start = run_trials
     if engine == "ray":
-        from experiments import sweep_ray
+        from experiments.sweeps import ray
 
-        start = sweep_ray.run_trials
+        start = ray.run_trials
     config = check(config, space, prune)
     workdir = workdir.absolute()
     protocol = {"sampler": sampler, "seed": seed, "prune": prune}
@@ -101,7 +101,7 @@ def run(
 
         start(found, n_workers, stopping, process)
         results = found.write(importances=True)
-        sweep_report.write(workdir)
+        report.write(workdir)
     if signals.number is not None:
         raise Interrupted(signals.number)
     if found.n_missing > 0:

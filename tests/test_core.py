@@ -13,7 +13,7 @@ import optax
 import pytest
 from flax import linen as nn
 
-from gans import core
+from gans import averaging, core
 from gans.core import GAN, SEEDS, Net, Out, Update
 from gans.schedules import every
 
@@ -74,8 +74,8 @@ def game(n_critic=1, norm=False, ema=None, **changes):
             Update("d", ("d",), d_loss),
             Update("g", ("g",), g_loss, when=every(n_critic)),
         ),
-        latents=lambda key, n: {"z": jax.random.normal(key, (n, 1))},
-        sample=lambda nets, inputs: nets["g"](inputs["z"]),
+        inputs=lambda key, batch: {"z": noise(key, batch["x"])},
+        outputs={"sample": lambda nets, inputs, key: {"x": nets["g"](inputs["z"])}},
     )
     return dataclasses.replace(gan, **changes)
 
@@ -120,8 +120,8 @@ def test_one_move_by_hand():
                 "d", ("d",), lambda n, b, k, s: (jnp.mean(n["d"](b["x"]) ** 2), Out())
             ),
         ),
-        latents=None,
-        sample=None,
+        inputs=None,
+        outputs={},
     )
     state, metrics = core.make_step(gan)(
         start(gan), {"x": jnp.array([[1.0], [3.0]])}, KEY
@@ -179,8 +179,8 @@ def test_two_generators_and_two_discriminators_in_one_game():
             Update("d_b", ("d_b",), functools.partial(d_loss, g="g_ab", d="d_b")),
             Update("g", ("g_ab", "g_ba"), both),
         ),
-        latents=None,
-        sample=None,
+        inputs=None,
+        outputs={},
     )
     first = start(gan)
     state, history = run(gan, 40, first)
@@ -196,8 +196,8 @@ def test_a_frozen_network_stays_and_is_no_constant_of_the_program():
     gan = GAN(
         nets={"g": net(Mlp()), "f": net(Mlp(), lr=None)},
         updates=(Update("g", ("g",), loss),),
-        latents=None,
-        sample=None,
+        inputs=None,
+        outputs={},
     )
     first = start(gan)
     state, _ = run(gan, 2, first)
@@ -329,7 +329,7 @@ EIGHT_DEVICES = """
 import jax, numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
 import test_core as t
-from gans import core
+from gans import averaging, core
 assert jax.device_count() == 8
 gan = t.game(2, norm=True, ema=0.9)
 one, _ = t.run(gan, 4)
@@ -416,8 +416,8 @@ def test_the_average_takes_parameters_and_batch_statistics(n_critic):
             average = jax.tree.map(lambda a, b: 0.75 * a + 0.25 * b, average, new)
         assert_close(average, now.ema["g"])
     # `sample` uses both; raw statistics would give other samples.
-    inputs = gan.latents(KEY, 4)
-    drawn = core.sample(gan, state, inputs)
+    inputs = gan.inputs(KEY, {"x": jnp.zeros((4, 1))})
+    drawn = core.sample(gan, state, inputs, KEY)["x"]
     by_hand = core.Bound(
         gan.nets["g"].module, average["params"], average["stats"], train=False
     )(inputs["z"])
@@ -434,7 +434,14 @@ def test_recalibrated_statistics_are_those_of_the_averaged_weights():
     moved = jax.tree.map(lambda x: x + 3, state.params["g"])
     average = {**state.ema["g"], "params": moved}
     state = state.replace(ema={"g": average})
-    again = jax.jit(functools.partial(core.recalibrate, gan, n=200, batch=512))
+    again = jax.jit(
+        functools.partial(
+            averaging.recalibrate,
+            gan,
+            n=200,
+            examples=lambda i: {"x": jnp.zeros((512, 1))},
+        )
+    )
     found = again(state, KEY)
     assert set(found.ema) == {"g"}
     # The hidden layer of z ~ N(0, 1) has mean b and variance w^2.

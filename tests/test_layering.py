@@ -10,8 +10,9 @@ import pytest
 ROOT = pathlib.Path(__file__).parents[1]
 OURS = ("gans", "experiments", "configs")
 # What a part of gans/ may import of the others, beside itself and `names`.
-BASE = "names core schedules optim augment diagnostics losses layers"
+BASE = "names core averaging schedules optim augment diagnostics losses layers"
 MAY = {part: set() for part in BASE.split()}
+MAY["averaging"] = {"core"}
 MAY["stabilisers"] = {"core", "augment", "losses"}
 MAY |= {"networks": {"layers"}, "data": {"layers"}, "metrics": {"layers"}}
 MAY["variants"] = set(MAY) - {"names", "data", "metrics"}
@@ -60,8 +61,9 @@ def import_faults(path, tree):
 
 def call_faults(path, tree):
     """`pmap`, and convolutions that are not those of gans/layers."""
-    # In experiments/peers, `nn` is PyTorch's.
-    at_home = path.as_posix().startswith(("gans/layers/conv", "experiments/peers/"))
+    # In experiments/benchmarks/torch_reference, `nn` is PyTorch's.
+    homes = ("gans/layers/conv", "experiments/benchmarks/torch_reference/")
+    at_home = path.as_posix().startswith(homes)
     names = [ast.unparse(n) for n in ast.walk(tree) if isinstance(n, ast.Attribute)]
     for name in [*names, *imports(tree)]:
         if re.fullmatch(r"jax\.pmap", name):
@@ -152,7 +154,11 @@ ARRAYS = 'def f(x: Array) -> Array:\n    """x {} doubled."""\n'
         ("gans/variants/a.py", "from gans.metrics import modes", "variants imports"),
         ("gans/variants/a.py", "from gans.variants import gan, wgan", "several"),
         ("gans/names.py", "from gans import optim", "names imports"),
-        ("gans/core.py", "from experiments import log", "gans imports experiments.log"),
+        (
+            "gans/core.py",
+            "from experiments import log",
+            "gans imports experiments.log",
+        ),
         ("gans/core.py", "from configs.gan import get_config", "gans imports configs"),
         ("gans/layers/a.py", "from . import norm", "relative import"),
         ("gans/data/a.py", "from absl import logging", "belongs to experiments/"),

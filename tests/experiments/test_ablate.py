@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 
 from configs import gan, presets
-from experiments import ablate, cohort
+from experiments import ablate
 from experiments import config as configs
-from experiments.fleet import Fleet
+from experiments.ablations import replicas
 from experiments.signals import Interrupted
+from experiments.training.vmapped import Fleet
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 CONFIG = """
@@ -87,9 +88,9 @@ def test_a_lane_is_what_the_run_command_makes(tmp_path):
     own.steps, own.seed, own.evaluate_every = 20, 1, 4
     own.sample_every = own.checkpoint_every = 20
     own.log_every, own.diagnose_every = 4, 0
-    from experiments import train
+    from experiments.training import loop
 
-    train.train(own, tmp_path / "run")
+    loop.train(own, tmp_path / "run")
     lines = (tmp_path / "run" / "evaluations.jsonl").read_text().splitlines()
     found = [json.loads(line)["results"] for line in lines]
     curve = results["arms"]["slow"]["seeds"][1]["curve"]
@@ -119,13 +120,13 @@ def test_a_lane_is_what_the_run_command_makes(tmp_path):
 def test_what_is_there_is_not_run_again_and_what_is_new_is_added(tmp_path, monkeypatch):
     first = run(small(), tmp_path)
     began = []
-    real = cohort.Cohort.run
+    real = replicas.Cohort.run
 
     def noted(self, *args):
         began.append(self.program.names)
         return real(self, *args)
 
-    monkeypatch.setattr(cohort.Cohort, "run", noted)
+    monkeypatch.setattr(replicas.Cohort, "run", noted)
     again = run(small(), tmp_path)
     assert began == [] and arms(again) == arms(first)
     assert len(again["runs"]) == 2
@@ -275,7 +276,7 @@ def test_the_plan(tmp_path):
 
 def test_images_are_judged_by_their_features(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr("experiments.extractors.CLASSIFIER_STEPS", 20)
+    monkeypatch.setattr("experiments.evaluation.extractors.CLASSIFIER_STEPS", 20)
     from configs import dcgan
 
     base = dcgan.get_config("digits")

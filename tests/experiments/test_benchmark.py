@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from experiments import benchmark, race
+from experiments import benchmark
+from experiments.benchmarks import timing
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -115,4 +116,4 @@ def test_importing_it_starts_no_library():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.strip() == "[]", done.stderr
-    assert race.Contestant("a", "b:c").options == {}
+    assert timing.Contestant("a", "b:c").options == {}

@@ -8,16 +8,18 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments import collapse, collapse_report, cures
+from experiments import collapse
 from experiments import config as configs
-from experiments.fleet import lane
-from experiments.programs import Programs
+from experiments.sampling import sampler
+from experiments.studies import collapse_report, stabilisers
+from experiments.training.programs import Programs
+from experiments.training.vmapped import lane
 from gans import core
 from gans.data import pipeline
 
 ARMS = {"base": {}, "hinge": {"loss": "hinge"}}
 SGD = {"name": "sgd", "learning_rate": 0.05}
-BASE, TABLE = cures.base, cures.table
+BASE, TABLE = stabilisers.base, stabilisers.table
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +28,7 @@ def tiny(monkeypatch):
 
     def base(data):
         config = BASE(data)
-        if data in cures.POINTS:
+        if data in stabilisers.POINTS:
             config.generator.widths = config.critic.widths = (8, 8)
         else:
             config.generator.widths = (8, 8, 8)
@@ -34,8 +36,8 @@ def tiny(monkeypatch):
         config.batch_size, config.steps, config.steps_per_call = 8, 4, 2
         return config
 
-    monkeypatch.setattr(cures, "base", base)
-    monkeypatch.setattr(cures, "table", lambda config: dict(ARMS))
+    monkeypatch.setattr(stabilisers, "base", base)
+    monkeypatch.setattr(stabilisers, "table", lambda config: dict(ARMS))
     monkeypatch.setattr(collapse, "N_POINTS", 600)
     monkeypatch.setattr(collapse, "N_IMAGES", 40)
     monkeypatch.setattr(collapse, "BATCH", 40)
@@ -81,9 +83,9 @@ def test_samples_are_those_of_each_state():
     samples = collapse.draw(gan, states, 50)  # more than one batch, and a part of one
     assert samples.shape == (2, 50, 2)
     for seed, one in enumerate(states):
-        latents = [gan.latents(jax.random.key(i), 40)["z"] for i in range(2)]
+        latents = [sampler.inputs(gan, jax.random.key(i), 40)["z"] for i in range(2)]
         latents = {"z": jnp.concatenate(latents)[:50]}
-        expected = jax.jit(functools.partial(core.sample, gan))(one, latents)
+        expected = jax.jit(functools.partial(sampler.sample, gan))(one, latents)
         np.testing.assert_allclose(samples[seed], expected, rtol=1e-4, atol=1e-6)
 
 
@@ -212,7 +214,7 @@ def test_the_table_by_hand():
 
 def test_stacked_digits_from_end_to_end(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr("experiments.extractors.CLASSIFIER_STEPS", 150)
+    monkeypatch.setattr("experiments.evaluation.extractors.CLASSIFIER_STEPS", 150)
     lab = collapse.laboratory("stacked:digits", n_seeds=2, steps=2)
     assert lab.n_modes == 1000 and lab.protocol["classifier"]["test_accuracy"] > 0.9
     # Judged by it, the data's own labels come back.
@@ -240,12 +242,12 @@ def test_stacked_digits_from_end_to_end(tmp_path, monkeypatch):
 # --- the cures -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("data", [*cures.POINTS[1:], *cures.STACKED[:1]])
+@pytest.mark.parametrize("data", [*stabilisers.POINTS[1:], *stabilisers.STACKED[:1]])
 def test_every_cure_can_be_run(data):
     """Traced, not run: each has its own value somewhere, and a finite name."""
     config = BASE(data)
-    config.shape = (2,) if data in cures.POINTS else (16, 16, 3)
-    name = "point" if data in cures.POINTS else "image"
+    config.shape = (2,) if data in stabilisers.POINTS else (16, 16, 3)
+    name = "point" if data in stabilisers.POINTS else "image"
     shape = (config.batch_size, *config.shape)
     batch = {name: jax.ShapeDtypeStruct(shape, jnp.float32)}
     table = TABLE(config)
@@ -269,7 +271,7 @@ def test_a_cure_may_be_new_to_a_network_alone():
     assert cured.critic.dropout == 0.5 and cured.n_critic == 3
     assert "dropout" not in config.critic and config.n_critic == 1
     other = configs.override(
-        config, {"critic.optimizer": cures.rmsprop(1e-4, clip=0.1)}
+        config, {"critic.optimizer": stabilisers.rmsprop(1e-4, clip=0.1)}
     )
     assert other.critic.optimizer.to_dict() == {
         "name": "rmsprop",

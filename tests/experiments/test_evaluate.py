@@ -174,7 +174,7 @@ def test_the_samples_of_the_picture_are_those_that_were_measured(
         originals = training.take(nearest[indices])["image"]
         seen.extend([path, distances[indices], samples(indices), originals])
 
-    monkeypatch.setattr("experiments.memorisation.draw", draw)
+    monkeypatch.setattr("experiments.evaluation.memorisation.draw", draw)
     evaluate, state = digits("fid", "memorisation", folder=tmp_path, baseline=True)
     report = evaluate(state)
     path, distances, samples, originals = seen
@@ -215,8 +215,8 @@ def test_path_lengths_of_a_model(digits):
     assert "versions" in protocol and "n_fake" not in protocol
     # Larger latents move less on their way: of a generator that sees z / 2 a quarter.
     halved, state = digits("ppl_z")
-    latents = halved.latents
-    halved.latents = lambda key, n: latents(key, n) | {"z": latents(key, n)["z"] / 2}
+    inputs = halved.latents
+    halved.latents = lambda key, n: inputs(key, n) | {"z": inputs(key, n)["z"] / 2}
     assert halved(state)["results"][names[0]]["value"] < 0.5 * length["value"]
 
 
@@ -261,7 +261,7 @@ def test_better():
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory, tiny):
-    from experiments.train import train
+    from experiments.training.loop import train
 
     folder = tmp_path_factory.mktemp("run")
     config = importlib.import_module("configs.gan").get_config("ring8")

@@ -14,8 +14,8 @@ import jax
 import pytest
 
 from experiments import config as configs
-from experiments.checkpoint import Checkpoints
 from experiments.run import chosen, default_workdir
+from experiments.rundir.checkpoint import Checkpoints
 from gans import core
 
 ROOT = Path(__file__).parents[2]

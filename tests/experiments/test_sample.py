@@ -10,8 +10,9 @@ import pytest
 from PIL import Image
 
 from experiments import config as configs
-from experiments import pictures, sample
-from experiments.checkpoint import CheckpointError, Checkpoints
+from experiments import sample
+from experiments.rundir.checkpoint import CheckpointError, Checkpoints
+from experiments.sampling import pictures, sampler
 from gans import core
 from gans.data.pipeline import to_uint8
 
@@ -52,8 +53,8 @@ def points(tiny, tmp_path_factory):
 
 
 def expected(gan, state, *, n, seed=0, **changed):
-    inputs = {**gan.latents(jax.random.key(seed), n), **changed}
-    return np.asarray(jax.jit(functools.partial(core.sample, gan))(state, inputs))
+    inputs = {**sampler.inputs(gan, jax.random.key(seed), n), **changed}
+    return np.asarray(jax.jit(functools.partial(sampler.sample, gan))(state, inputs))
 
 
 def assert_same(a, b):
@@ -241,9 +242,9 @@ def test_statistics_are_recalibrated(tmp_path, tiny):
     plain, afresh = (
         sample.restore(gan, tmp_path, None, recalibrate=x) for x in (False, True)
     )
-    inputs = gan.latents(jax.random.key(1), 64)
+    inputs = sampler.inputs(gan, jax.random.key(1), 64)
     spread = [
-        float(jnp.std(core.sample(gan, s, inputs), axis=0).mean())
+        float(jnp.std(sampler.sample(gan, s, inputs), axis=0).mean())
         for s in (plain, afresh)
     ]
     assert spread[1] > 2 * spread[0]

@@ -19,15 +19,16 @@ import pytest
 
 from configs import gan
 from experiments import config as configs
-from experiments import space as spaces
-from experiments import sweep, sweep_figures, sweep_report
-from experiments.checkpoint import Checkpoints
+from experiments import sweep
+from experiments.rundir.checkpoint import Checkpoints
 from experiments.signals import Interrupted
-from experiments.train import train
+from experiments.sweeps import figures, report
+from experiments.sweeps import space as spaces
+from experiments.training.loop import train
 from gans import core
 
 pytest.importorskip("optuna", reason="optuna is not installed (extra sweep)")
-from experiments import search  # noqa: E402
+from experiments.sweeps import search  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
 SPACE = "critic.optimizer.learning_rate=log(1e-5, 1e-2); n_critic=int(1, 3)"
@@ -102,7 +103,7 @@ def toy(request, tmp_path, monkeypatch):
     monkeypatch.setattr(search, "STARTUP", 2)
     if "report" not in request.function.__name__:  # what takes seconds
         monkeypatch.setattr(search.Search, "_importances", lambda self: None)
-        monkeypatch.setattr(sweep_figures, "draw", lambda path, _: Path(path).touch())
+        monkeypatch.setattr(figures, "draw", lambda path, _: Path(path).touch())
 
     def run(folder, *, space=SPACE, mode="-", better="lower", changes=None, **options):
         process = [sys.executable, str(file), better, *mode.split()]
@@ -181,7 +182,7 @@ def test_the_better_end_is_that_of_the_metric(toy):
         ]
         finals = [trial["final"] for trial in results["trials"]]
         assert finals == pytest.approx([1e4 * rate + 1 for rate in rates])
-        first = sweep_report.ranked(results)[0]
+        first = report.ranked(results)[0]
         assert first["final"] == best(finals)
         # 1000 / step falls, from 5 at the first evaluation to 1.
         step, more = {"lower": (1000, 0), "higher": (200, 4)}[better]
@@ -395,7 +396,7 @@ def test_the_report_says_what_was_found(tmp_path, toy):
     assert sum(shares.values()) == pytest.approx(1)
     written = ("report.html", "report.md", "sweep.csv", "sweep.png")
     before = {name: (folder / name).read_bytes() for name in written}
-    sweep_report.write(folder)
+    report.write(folder)
     assert before == {name: (folder / name).read_bytes() for name in written}
 
 

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from experiments.sampling import sampler
 from gans import core
 from gans.variants import cgan
 
@@ -45,7 +46,7 @@ def test_the_label_changes_what_each_network_says(game):
 
 def test_latents_take_the_classes_in_turn(game):
     game, _, _ = game
-    inputs = game.latents(KEY, 7)
+    inputs = sampler.inputs(game, KEY, 7)
     np.testing.assert_array_equal(inputs["label"], [0, 1, 2, 0, 1, 2, 0])
 
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from experiments.checkpoint import Checkpoints
+from experiments.rundir.checkpoint import Checkpoints
+from experiments.sampling import sampler
 from gans import core
 from gans.layers.conv_inspect import slow_convolutions
 from gans.losses.penalties import gradient_penalty
@@ -112,8 +113,8 @@ def test_each_update_moves_only_what_it_trains(trained):
 
 def test_samples_have_the_shape_and_range_of_the_data(trained):
     config, gan, states, _ = trained
-    inputs = gan.latents(KEY, 6)
-    samples = quick(functools.partial(core.sample, gan))(states[-1], inputs)
+    inputs = sampler.inputs(gan, KEY, 6)
+    samples = quick(functools.partial(sampler.sample, gan))(states[-1], inputs)
     assert samples.shape == (6, *config.shape)
     assert samples.dtype == jnp.float32
     if len(config.shape) == 3:

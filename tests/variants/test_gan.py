@@ -10,6 +10,7 @@ import numpy as np
 import optax
 import pytest
 
+from experiments.sampling import sampler
 from gans import core, data
 from gans.data import pipeline
 from gans.losses import adversarial
@@ -124,7 +125,9 @@ def train(config, n):
 
 
 def points(game, state, n=2000):
-    return np.asarray(core.sample(game, state, game.latents(jax.random.key(5), n)))
+    return np.asarray(
+        sampler.sample(game, state, sampler.inputs(game, jax.random.key(5), n))
+    )
 
 
 def test_gan_learns_the_ring():

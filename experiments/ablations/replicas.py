@@ -1,0 +1,191 @@
+"""Trains and judges the lanes of one program of an ablation; goes on exactly."""
+
+from __future__ import annotations
+
+import functools
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from experiments import config as configs
+from experiments import evaluate
+from experiments.ablations.arms import Program
+from experiments.rundir.checkpoint import Checkpoints
+from experiments.sampling import pictures, sampler
+from experiments.training.vmapped import Fleet, lane
+from gans.data import pipeline
+
+SAVE_EVERY = 300  # seconds, between evaluations; after each there is a checkpoint
+N_IMAGES, N_POINTS = 36, 2048  # of a lane, in its picture
+
+
+class Cohort:
+    """One program's lanes, in a folder of checkpoints.
+
+    Args:
+      program: what is trained.
+      load: config -> the data of its seed.
+      folder: of the checkpoints; it is gone when the lanes are done.
+    """
+
+    def __init__(self, program: Program, load: Callable[[Any], Any], folder: Path):
+        self.program, self.folder = program, folder
+        config = self.config = program.config
+        self.seeds = [seed for _, seed in program.lanes]
+        self.sources = {}
+        for seed in sorted(set(self.seeds)):
+            own = config.copy_and_resolve_references()
+            own.seed = seed
+            self.sources[seed] = load(own)
+        self.fleet = Fleet(
+            program.build,
+            values=program.values,
+            seeds=self.seeds,
+            batches={
+                seed: pipeline.batches(
+                    source, config.batch_size, seed=seed, flip=config.flip
+                )
+                for seed, source in self.sources.items()
+            },
+            per_call=config.steps_per_call,
+        )
+        self.gan = configs.build(config)
+
+    def timed(self) -> tuple[float, float]:
+        """Returns (seconds to compile, seconds a step) of all lanes, from two calls."""
+        began = time.perf_counter()
+        state = self.fleet.init()
+        state, *_ = jax.block_until_ready(self.fleet.call(state, 0))
+        compiled = time.perf_counter()
+        jax.block_until_ready(self.fleet.call(state, self.config.steps_per_call))
+        seconds = time.perf_counter() - compiled
+        return compiled - began - seconds, seconds / self.config.steps_per_call
+
+    def run(
+        self, advance: Callable[[int], None], stopped: Callable[[], bool], samples: Path
+    ) -> dict[str, Any] | None:
+        """Trains and judges every lane, from the last checkpoint if there is one.
+
+        advance: is told steps of lanes as they are done, those before too.
+        stopped: whether to stop, with a checkpoint; the answer then is None.
+        samples: gets a picture ARM_SEED.png of each lane that has not diverged.
+
+        Returns {"lanes": [record of each], "metrics": {name: which is better},
+        "protocol" of these, "seconds"}.
+        """
+        began, config, fleet = time.monotonic(), self.config, self.fleet
+        judge = evaluate.make_evaluate(self.gan, config, self.sources[self.seeds[0]])
+        checkpoints = Checkpoints(self.folder, 1)
+        n = fleet.n_lanes
+        restored = checkpoints.restore(fleet.template)
+        if restored:
+            state, story = fleet.put(restored[0]), restored[1]
+        else:
+            state = fleet.init()
+            story = {"seconds": 0.0, "curves": [[] for _ in range(n)], "metrics": {}}
+            story |= {"protocol": {}, "window": [], "diverged": [None] * n}
+        before = story["seconds"]
+        step, pending, saved = int(state.step), [], began
+        advance(step * n)
+
+        def save():
+            self._note(story, pending)
+            story["seconds"] = before + time.monotonic() - began
+            if checkpoints.latest() != step:
+                checkpoints.save(step, fleet.kept(state), story)
+
+        while step < config.steps and None in story["diverged"]:
+            state, means, finite = fleet.call(state, step)
+            step += config.steps_per_call
+            pending.append((step, means, finite))
+            if len(pending) > 1:  # the host is one call ahead of the device, not more
+                pending[-2][2].block_until_ready()
+            advance(config.steps_per_call * n)
+            judged = step % self.program.arms[0].interval == 0
+            if judged:
+                self._note(story, pending)
+                self._judge(judge, state, story, step)
+            if judged or stopped() or time.monotonic() - saved > SAVE_EVERY:
+                save()
+                saved = time.monotonic()
+            if stopped():
+                checkpoints.close()
+                return None
+        advance((config.steps - step) * n)
+        checkpoints.close()
+        records = self._records(state, story, samples)
+        seconds = round(before + time.monotonic() - began, 1)
+        known = {key: story[key] for key in ("metrics", "protocol")}
+        return {"lanes": records, **known, "seconds": seconds}
+
+    def forget(self) -> None:
+        """Removes the checkpoints."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _note(self, story, pending):
+        """Puts what the calls have said into the story: on the host, as JSON."""
+        for last, means, finite in jax.device_get(pending):
+            n = self.fleet.n_lanes
+            means = {name: x[:n].tolist() for name, x in means.items()}
+            story["window"].append(means)
+            for i in np.flatnonzero(~finite[:n]).tolist():
+                if story["diverged"][i] is None:
+                    story["diverged"][i] = last
+        pending.clear()
+
+    def _judge(self, judge, state, story, step):
+        """Adds a point to the curve of each lane that is finite."""
+        window, story["window"] = story["window"], []
+        for i, curve in enumerate(story["curves"]):
+            if story["diverged"][i] is not None:
+                continue
+            report = judge(lane(state, i))
+            story["protocol"] = report["protocol"]
+            story["metrics"] = {
+                f"eval/{name}": x["better"] for name, x in report["results"].items()
+            }
+            found = {
+                name: [call[name][i] for call in window if np.isfinite(call[name][i])]
+                for name in window[0]
+            }
+            values = evaluate.values(report)
+            values |= {name: float(np.mean(x)) for name, x in found.items() if x}
+            values = {k: float(v) for k, v in values.items() if np.isfinite(v)}
+            images = step * self.config.batch_size
+            curve.append({"step": step, "images": images, "values": values})
+
+    def _records(self, state, story, samples):
+        samples.mkdir(parents=True, exist_ok=True)
+        is_image = len(self.config.shape) == 3
+        draw = jax.jit(functools.partial(sampler.sample, self.gan))
+        z = sampler.inputs(
+            self.gan, jax.random.key(0), N_IMAGES if is_image else N_POINTS
+        )
+        records = []
+        for i, (name, seed) in enumerate(self.program.names):
+            arm = self.program.arms[self.program.lanes[i][0]]
+            record = {"arm": name, "seed": seed, "digest": arm.digest}
+            record |= {"status": "finished", "curve": story["curves"][i]}
+            record["samples"] = None
+            if story["diverged"][i] is not None:
+                record["status"] = "diverged"
+                record["diverged_by_step"] = story["diverged"][i]
+            else:
+                path = samples / f"{name}_{seed}.png"
+                self._show(path, np.asarray(draw(lane(state, i), z)), seed)
+                record["samples"] = f"{samples.name}/{path.name}"
+            records.append(record)
+        return records
+
+    def _show(self, path, made, seed):
+        if made.ndim == 4:
+            pictures.save_png(path, pictures.grid(made))
+            return
+        source = self.sources[seed]
+        real = source.take(np.arange(min(N_POINTS, len(source))))["point"]
+        pictures.scatter(path, real, made, getattr(source, "modes", None))

@@ -1,0 +1,184 @@
+"""The moves of a GAN in PyTorch: losses, optimisers, and the step."""
+
+import torch
+import torch.nn.functional as F
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from experiments.benchmarks.torch_reference import networks
+from gans import names
+
+_OURS = ("optimizer", "penalties", "kernel_init")
+_STABILISERS = ("spectral", "equalised", "minibatch", "dropout")
+# By config.loss: (critic(real, fake), generator(fake)) of logits [B].
+_LOSSES = {
+    "minimax": (
+        lambda real, fake: F.softplus(-real).mean() + F.softplus(fake).mean(),
+        lambda fake: -F.softplus(fake).mean(),
+    ),
+    "non_saturating": (
+        lambda real, fake: F.softplus(-real).mean() + F.softplus(fake).mean(),
+        lambda fake: F.softplus(-fake).mean(),
+    ),
+    "hinge": (
+        lambda real, fake: F.relu(1 - real).mean() + F.relu(1 + fake).mean(),
+        lambda fake: -fake.mean(),
+    ),
+    "wasserstein": (
+        lambda real, fake: fake.mean() - real.mean(),
+        lambda fake: -fake.mean(),
+    ),
+}
+
+
+class Training:
+    """Both players with their optimisers, and the generator's average.
+
+    Args:
+      config: a resolved config (see `experiments.config`) of an unconditional GAN.
+      device: where to.
+      channels_last: the memory format of images and kernels.
+      compiled: both networks through `torch.compile`.
+      dtype: of the forward passes, by autocast.
+
+    Raises ValueError for a config that has no peer.
+    """
+
+    def __init__(
+        self,
+        config,
+        *,
+        device="cpu",
+        channels_last=False,
+        compiled=False,
+        dtype=torch.float32,
+    ):
+        self.config, self.device, self.dtype = config, torch.device(device), dtype
+        self.penalty = _penalty(config)  # the weight of WGAN-GP's, or None
+        self.critic_objective, self.generator_objective = _losses(config)
+        shared = {"shape": tuple(config.shape), "latent": config.latent}
+        self.g, self.d = (
+            networks.make(role, **shared, **_options(player)).to(self.device)
+            for role, player in (
+                ("Generator", config.generator),
+                ("Critic", config.critic),
+            )
+        )
+        self.format = torch.contiguous_format
+        if channels_last and len(config.shape) == 3:
+            self.format = torch.channels_last
+            self.g, self.d = (x.to(memory_format=self.format) for x in (self.g, self.d))
+        self.together = not any(
+            isinstance(m, torch.nn.BatchNorm2d) for m in self.d.modules()
+        )
+        self.optimizer_g = _optimizer(self.g, config.generator.optimizer)
+        self.optimizer_d = _optimizer(self.d, config.critic.optimizer)
+        self.average = AveragedModel(
+            self.g, multi_avg_fn=get_ema_multi_avg_fn(config.ema), use_buffers=True
+        )
+        if compiled:
+            self.g.compile()
+            self.d.compile()
+        self.n_steps = 0
+
+    def critic_loss(self, real, z, alpha):
+        """[] of real [B, C, H, W] or [B, 2], z [B, L] and, for a penalty, alpha [B]."""
+        with torch.no_grad():
+            fake = self.g(z)
+        if self.together:
+            both = torch.cat([real, fake]).contiguous(memory_format=self.format)
+            on_real, on_fake = self.d(both).chunk(2)
+        else:
+            on_real, on_fake = self.d(real), self.d(fake)
+        loss = self.critic_objective(on_real.float(), on_fake.float())
+        if self.penalty is None:
+            return loss
+        alpha = alpha.view(-1, *[1] * (real.ndim - 1))
+        mixed = (real + alpha * (fake - real)).requires_grad_()
+        (slope,) = torch.autograd.grad(self.d(mixed).sum(), mixed, create_graph=True)
+        norms = slope.float().flatten(1).norm(dim=1)
+        return loss + self.penalty * ((norms - 1) ** 2).mean()
+
+    def generator_loss(self, z):
+        """[] of z [B, L]."""
+        return self.generator_objective(self.d(self.g(z)).float())
+
+    def step(self, real):
+        """One batch of real data [B, C, H, W] or [B, 2]: the moves that are due."""
+        config, n = self.config, len(real)
+        alpha = torch.rand(n, device=self.device) if self.penalty is not None else None
+        with self._autocast():
+            loss = self.critic_loss(real, self._latents(n), alpha)
+        _move(loss, self.optimizer_d)
+        clip = config.critic.optimizer.get("clip")
+        if clip is not None:
+            with torch.no_grad():
+                for p in self.d.parameters():
+                    p.clamp_(-clip, clip)
+        self.n_steps += 1
+        if self.n_steps % config.n_critic == 0:
+            self.d.requires_grad_(False)
+            with self._autocast():
+                loss = self.generator_loss(self._latents(n))
+            _move(loss, self.optimizer_g)
+            self.d.requires_grad_(True)
+            self.average.update_parameters(self.g)
+
+    def _latents(self, n):
+        return torch.randn(n, self.config.latent, device=self.device)
+
+    def _autocast(self):
+        return torch.autocast(
+            self.device.type, self.dtype, enabled=self.dtype != torch.float32
+        )
+
+
+def _move(loss, optimizer):
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+
+
+def _losses(config):
+    if config.loss == "least_squares":
+        a, b, c = config.targets
+        return (
+            lambda real, fake: (
+                0.5 * ((real - b) ** 2).mean() + 0.5 * ((fake - a) ** 2).mean()
+            ),
+            lambda fake: 0.5 * ((fake - c) ** 2).mean(),
+        )
+    if config.loss not in _LOSSES:
+        raise ValueError(f"loss {config.loss!r} has no peer in PyTorch")
+    return _LOSSES[config.loss]
+
+
+def _penalty(config):
+    others = [
+        *(config[name] for name in ("augment", "label_flip", "top_k")),
+        config.generator.penalties,
+        config.critic.penalties[1:],
+    ]
+    found = [names.parse(x, "penalties") for x in config.critic.penalties[:1]]
+    known = all(n == "gradient_penalty" and set(o) <= {"weight"} for n, o in found)
+    if any(others) or not known:
+        raise ValueError("the config's stabilisers have no peer in PyTorch")
+    return found[0][1].get("weight", 10.0) if found else None
+
+
+def _options(player):
+    given = {n: x for n, x in player.items() if n not in _OURS}
+    if given.get("equalised") or given.get("minibatch"):
+        raise ValueError("equalised and minibatch layers have no peer in PyTorch")
+    # Options that are off are none at all.
+    return {n: x for n, x in given.items() if x or n not in _STABILISERS}
+
+
+def _optimizer(module, options):
+    if options.name == "adam":
+        betas = (options.b1, options.b2)
+        return torch.optim.Adam(module.parameters(), options.learning_rate, betas)
+    if options.name == "rmsprop":
+        return torch.optim.RMSprop(
+            module.parameters(), options.learning_rate, alpha=options.decay
+        )
+    raise ValueError(f"optimizer {options.name!r} has no peer in PyTorch")

@@ -1,0 +1,1 @@
+"""Scores of a model or of two sets of images."""

@@ -1,0 +1,88 @@
+"""Files that are whole or not there at all: replaced at once, extended by lines."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def replacing(path: str | os.PathLike) -> Iterator[str]:
+    """Gives the path of a temporary file, which becomes `path` if the block succeeds.
+
+    So whoever reads `path` finds the old file or the new one, never a part of either.
+    An OSError that does not say which file it is about gets `path`.
+    """
+    temporary = f"{os.fspath(path)}.tmp"
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    except OSError as error:
+        if error.filename is None:  # as those of a full disk
+            error.filename = os.fspath(path)
+        raise
+    finally:
+        if os.path.exists(temporary):
+            os.remove(temporary)
+
+
+class Lines:
+    """A file of JSON lines that is never left with a torn one."""
+
+    def __init__(self, path):
+        self._path = path
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+
+    def append(self, record: dict) -> None:
+        """Writes a line; numbers that are not finite become null."""
+        line = (json.dumps(_finite(record), allow_nan=False) + "\n").encode()
+        length = os.fstat(self._file).st_size
+        try:
+            # A nearly full disk takes a part, and says so when given the rest.
+            written = 0
+            while written < len(line):
+                written += os.write(self._file, line[written:])
+        except OSError as error:
+            os.ftruncate(self._file, length)
+            raise OSError(
+                error.errno,
+                f"cannot write step {record['step']} ({error.strerror}); "
+                "the lines before it are intact",
+                self._path,
+            ) from error
+
+    def close(self) -> None:
+        """May be called twice."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+
+def drop_lines(path: str | os.PathLike, last: int) -> None:
+    """Keeps the complete lines of steps up to `last`, in a file of JSON lines."""
+    if not os.path.exists(path):
+        return
+    with open(path, "rb") as file:
+        lines = file.readlines()
+    kept = [line for line in lines if line.endswith(b"\n") and _step(line) <= last]
+    if kept == lines:
+        return
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        file.writelines(kept)
+
+
+def _step(line):
+    """The step of a line of metrics.jsonl; infinite for one that cannot be read."""
+    try:
+        return json.loads(line)["step"]
+    except (ValueError, KeyError, TypeError):
+        return math.inf
+
+
+def _finite(value):
+    if isinstance(value, dict):
+        return {name: _finite(x) for name, x in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value

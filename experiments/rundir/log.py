@@ -1,0 +1,212 @@
+"""What a run says while it goes: metrics.jsonl, TensorBoard events, a progress bar."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import math
+import os
+import platform
+import sys
+import time
+
+import numpy as np
+from tqdm import tqdm
+
+from experiments.files import Lines, drop_lines
+
+_BAR = (
+    "{percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt}  {speed}  {remaining} left{losses}"
+)
+
+
+class Log:
+    """The log of one run, in its workdir.
+
+    `start` is the step the run begins at, `steps` the one it ends at. With `resume`
+    the lines of metrics.jsonl up to `start` are kept and later ones dropped, as they
+    will be written again; without it both logs begin anew.
+
+    A line is written whole or, when the disk is full, not at all: then OSError is
+    raised, and every earlier line is intact.
+    """
+
+    def __init__(
+        self,
+        workdir: str | os.PathLike,
+        *,
+        start: int,
+        steps: int,
+        batch_size: int,
+        resume: bool,
+    ):
+        os.makedirs(workdir, exist_ok=True)
+        last_kept = start if resume else -1
+        path = os.path.join(workdir, "metrics.jsonl")
+        drop_lines(path, last_kept)
+        self._lines = Lines(path)
+        self._events = _Events(workdir, purge_step=last_kept + 1)
+        self._steps, self._batch_size = steps, batch_size
+        self._mark = None  # (time, step) from which the speed is measured
+        self._bar = None
+        if sys.stderr.isatty():
+            self._bar = _Bar(
+                total=steps,
+                initial=start,
+                batch_size=batch_size,
+                bar_format=_BAR,
+                dynamic_ncols=True,
+            )
+
+    def write(self, step: int, metrics: dict[str, float]) -> None:
+        """Writes one line, and the finite values to TensorBoard.
+
+        Values that are not finite become null. Raises OSError if the disk refuses.
+        """
+        values = {name: _number(value) for name, value in metrics.items()}
+        self._lines.append({"step": int(step), **values})
+        self._events.scalars(step, values)
+
+    def image(self, step: int, name: str, image: np.ndarray) -> None:
+        """Writes a picture, uint8 [H, W, C] with C = 1, 3 or 4, to TensorBoard."""
+        self._events.image(step, name, image)
+
+    def progress(self, step: int, metrics: dict[str, float] | None = None) -> None:
+        """Shows the way to the last step, with the losses (names `UPDATE/loss`).
+
+        At a terminal this moves the bar. Elsewhere it prints a line, if `metrics` are
+        given, whose speed is that since the line before, or since the first call.
+        """
+        if self._bar is not None:
+            if metrics is not None:
+                self._bar.losses = _losses(metrics)
+            self._bar.update(step - self._bar.n)
+            return
+        now = time.monotonic()
+        before, n_before = self._mark or (now, step)  # the first call has compiled
+        if metrics is not None:
+            speed = (step - n_before) / (now - before) if now > before else 0.0
+            self.message(
+                _line(step, self._steps, speed, self._batch_size, _losses(metrics))
+            )
+        if metrics is not None or self._mark is None:
+            self._mark = (now, step)
+
+    def message(self, text: str) -> None:
+        """Prints a line to stderr, above the bar where there is one."""
+        if self._bar is not None:
+            self._bar.write(text, file=sys.stderr)
+        else:
+            print(text, file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        """Closes files and bar; may be called twice, and after a failed write."""
+        if self._bar is not None:
+            self._bar.close()
+        self._events.close()
+        self._lines.close()
+
+
+class _Events:
+    """TensorBoard events, written at once.
+
+    Not by tensorboardX's SummaryWriter: its thread dies of a full disk, after which the
+    queue that feeds it blocks the run, and a killed run loses its last two minutes.
+    """
+
+    def __init__(self, workdir, purge_step):
+        self._workdir, self._purge_step = workdir, purge_step
+        self._writer = None
+
+    def scalars(self, step, values):
+        from tensorboardX.proto.summary_pb2 import Summary
+
+        finite = {name: x for name, x in values.items() if x is not None}
+        pairs = [Summary.Value(tag=name, simple_value=x) for name, x in finite.items()]
+        self._write(step, summary=Summary(value=pairs))
+
+    def image(self, step, name, image):
+        from tensorboardX import summary
+
+        self._write(step, summary=summary.image(name, image, dataformats="HWC"))
+
+    def _write(self, step, **what):
+        try:
+            if self._writer is None:
+                self._open()
+            self._put(step, **what)
+        except OSError as error:
+            raise OSError(
+                error.errno,
+                f"cannot write TensorBoard events of step {step} ({error.strerror})",
+                str(self._workdir),
+            ) from error
+
+    def _open(self):
+        # Imported at the first write: where torch is installed it is imported with it.
+        from tensorboardX import RecordWriter
+        from tensorboardX.proto.event_pb2 import SessionLog
+
+        name = f"events.out.tfevents.{time.time():.0f}.{platform.node()}.{os.getpid()}"
+        self._writer = RecordWriter(os.path.join(self._workdir, name))
+        self._put(0, file_version="brain.Event:2")
+        # Hides what an earlier, longer run has written from this step on.
+        self._put(self._purge_step, session_log=SessionLog(status=SessionLog.START))
+
+    def _put(self, step, **what):
+        from tensorboardX.proto.event_pb2 import Event
+
+        event = Event(wall_time=time.time(), step=step, **what)
+        self._writer.write(event.SerializeToString())
+        self._writer.flush()
+
+    def close(self):
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            # A full disk has left something in its buffer; the write said so.
+            with contextlib.suppress(OSError):
+                writer.close()
+
+
+class _Bar(tqdm):
+    """A bar that also shows images per second, and the losses."""
+
+    def __init__(self, *, batch_size, **kwargs):
+        self._batch_size = batch_size
+        self.losses = ""
+        super().__init__(**kwargs)
+
+    @property
+    def format_dict(self):
+        shown = super().format_dict
+        # tqdm has no rate before its first update, nor after it has been closed.
+        seconds, n_steps = shown["elapsed"], shown["n"] - shown["initial"]
+        rate = shown["rate"] or (n_steps / seconds if seconds else 0.0)
+        speed = _speed(rate, self._batch_size)
+        return {**shown, "speed": speed, "losses": self.losses}
+
+
+def _number(value):
+    value = value if isinstance(value, int) else float(value)
+    return value if math.isfinite(value) else None
+
+
+def _line(step, steps, speed, batch_size, losses):
+    left = "?"
+    if speed > 0:
+        left = datetime.timedelta(seconds=round((steps - step) / speed))
+    where = f"{step:>{len(str(steps))}}/{steps} {step / max(steps, 1):4.0%}"
+    return f"{where}  {_speed(speed, batch_size)}  {left} left{losses}"
+
+
+def _speed(steps_per_s, batch_size):
+    steps = f"{steps_per_s:.3g}" if steps_per_s < 100 else f"{steps_per_s:.0f}"
+    return f"{steps} steps/s  {steps_per_s * batch_size:.0f} images/s"
+
+
+def _losses(metrics):
+    return "".join(
+        f"  {name.removesuffix('/loss')} {value:.4g}"
+        for name, value in metrics.items()
+        if name.endswith("/loss")
+    )

@@ -1,0 +1,1 @@
+"""Experiments about the project's own claims."""

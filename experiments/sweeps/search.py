@@ -1,0 +1,336 @@
+"""What a sweep asks for and what it has found: a study of Optuna, in a file."""
+
+from __future__ import annotations
+
+import json
+import math
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+from ml_collections import ConfigDict
+from optuna import importance
+from optuna.pruners import MedianPruner, NopPruner
+from optuna.samplers import RandomSampler, TPESampler
+from optuna.trial import TrialState
+
+from experiments import config as configs
+from experiments.files import replacing
+from experiments.sweeps.space import Range, changes, corners, flags
+from experiments.sweeps.trial import COMMAND, Message, Trial
+
+NAME = "sweep.db"
+SAMPLERS = {"tpe": TPESampler, "random": RandomSampler}
+# Those that do not matter to what is found: of configs.FREE, what is not measured.
+FREE = configs.FREE - {"evaluate_every", "n_evaluate", "metrics", "extractor", "on_nan"}
+STARTUP, WARM_UP = 5, 0.3  # trials that are never pruned, and share of the steps
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+def create(
+    workdir: Path,
+    config: ConfigDict,
+    space: dict[str, Range],
+    *,
+    protocol: dict[str, Any],
+    process: Sequence[str] = COMMAND,
+) -> None:
+    """Writes WORKDIR/sweep.db, with no trial in it yet.
+
+    Before that a process of its own builds the corners of the space, and evaluates an
+    untrained generator, which says what is sought and which way is better.
+
+    Args:
+      workdir: made if need be.
+      config, space: what is searched.
+      protocol: {"sampler": one of SAMPLERS, "seed", "prune"}.
+      process: the command of a trial.
+
+    Raises ValueError for what cannot be built or evaluated.
+    """
+    made = [configs.override(config, changes(config, x)) for x in corners(space)]
+    request = {"kind": "check", "configs": [configs.to_json(x) for x in made]}
+    checking = Trial(request, process)
+    try:
+        known = checking.receive()
+    finally:
+        checking.close()
+    if known["kind"] != "checked":
+        raise ValueError(known["error"])
+    objective, better = known["objective"], known["better"]
+    if better is None:
+        raise ValueError(
+            f"config.metrics: neither more nor less of {objective} is better; put "
+            "another first"
+        )
+    workdir.mkdir(parents=True, exist_ok=True)
+    with replacing(workdir / NAME) as path:
+        storage = optuna.storages.RDBStorage(f"sqlite:///{path}")
+        study = optuna.create_study(
+            storage=storage,
+            study_name="sweep",
+            direction={"lower": "minimize", "higher": "maximize"}[better],
+        )
+        study.set_user_attr("objective", objective)
+        study.set_user_attr("better", better)
+        study.set_user_attr("protocol", _protocol(config, space, protocol))
+        storage.engine.dispose()
+
+
+def _protocol(config, space, given):
+    return given | {
+        "config": json.loads(configs.to_json(config)),
+        "space": {key: str(found) for key, found in space.items()},
+    }
+
+
+class Search:
+    """What is asked for, and what was found: a study in WORKDIR/sweep.db.
+
+    Every trial's parameters are drawn by a sampler with a seed of its own, so that they
+    depend on the trials before it alone, and not on when the sweep was stopped.
+
+    Attributes:
+      n_failed: trials that have failed since this was made.
+      error: how the last of them did.
+    """
+
+    def __init__(
+        self,
+        workdir: Path,
+        config: ConfigDict,
+        space: dict[str, Range],
+        *,
+        n_trials: int,
+        protocol: dict[str, Any],
+        head: dict[str, Any],
+    ):
+        """Opens the study that `create` has made; ValueError if it is of another sweep.
+
+        Args:
+          workdir, config, space, protocol: as there.
+          n_trials: how many trials are wanted.
+          head: "name", "preset", "command", for the report, and "train", the flags of
+            experiments.run that give `config`.
+        """
+        self.workdir, self.config, self.space = workdir, config, space
+        self.n_trials, self.n_failed, self.error = n_trials, 0, ""
+        self._head, self._protocol = head, _protocol(config, space, protocol)
+        self.study = optuna.load_study(
+            storage=f"sqlite:///{workdir / NAME}",
+            study_name="sweep",
+            pruner=MedianPruner(STARTUP, int(WARM_UP * config.steps))
+            if protocol["prune"]
+            else NopPruner(),
+        )
+        known = self.study.user_attrs
+        self._compare(known["protocol"], self._protocol)
+        self.objective, self.better = known["objective"], known["better"]
+        self._active, self._waiting = {}, self._left()
+
+    def _compare(self, old, new):
+        changed = configs.differences(old["config"], new["config"], FREE)
+        changed += configs.differences(
+            *({k: v for k, v in x.items() if k != "config"} for x in (old, new))
+        )
+        if changed:
+            lines = "\n  ".join(changed)
+            raise ValueError(
+                f"{self.workdir} holds another sweep:\n  {lines}\n"
+                "name another --workdir"
+            )
+
+    def _left(self):
+        """Trials that were under way when the sweep was stopped; they go on."""
+        left = []
+        for trial in self._trials(TrialState.RUNNING):
+            if set(trial.params) == set(self.space):
+                left.append(trial.number)
+            else:  # killed before it had its parameters
+                self.study.tell(trial.number, state=TrialState.FAIL)
+        return left
+
+    def _trials(self, *states):
+        return self.study.get_trials(deepcopy=False, states=states or None)
+
+    def _handle(self, number):
+        return optuna.trial.Trial(self.study, self._trials()[number]._trial_id)
+
+    # --- which trials
+
+    @property
+    def n_active(self) -> int:
+        """Trials under way."""
+        return len(self._active)
+
+    @property
+    def n_missing(self) -> int:
+        """Trials that are neither finished, pruned nor under way."""
+        done = self._trials(TrialState.COMPLETE, TrialState.PRUNED)
+        return self.n_trials - len(done) - self.n_active
+
+    def next(self) -> dict[str, Any] | None:
+        """Returns the request of a trial that is to be run now; None: there is none."""
+        if self.n_missing <= 0 or self.n_failed >= self.n_trials:
+            return None
+        if self._waiting:
+            number = self._waiting.pop(0)
+            trial = self._handle(number)
+        else:
+            number = len(self._trials())
+            self.study.sampler = self._sampler(number)
+            trial = self.study.ask(
+                {key: found.distribution() for key, found in self.space.items()}
+            )
+        self._active[number] = trial
+        return self._request(number, trial.params)
+
+    def _sampler(self, number):
+        words = np.random.SeedSequence((self._protocol["seed"], number))
+        seed = int(words.generate_state(1)[0])
+        return SAMPLERS[self._protocol["sampler"]](seed=seed)
+
+    def _request(self, number, params):
+        values = self._values(params)
+        changed = changes(self.config, values)
+        return {
+            "kind": "train",
+            "number": number,
+            "config": configs.to_json(configs.override(self.config, changed)),
+            "folder": str(self.workdir / "trials" / f"{number:04d}"),
+            "cwd": str(Path.cwd()),
+            "command": self._command(params),
+        }
+
+    def _values(self, params):
+        """{key: value in the config} of what Optuna has drawn, in the space's order."""
+        return {key: found.value(params[key]) for key, found in self.space.items()}
+
+    def _command(self, params):
+        """That trains this trial again."""
+        own = flags(self.config, self._values(params))
+        own.append(f"--config.evaluate_every={self.config.evaluate_every}")
+        keys = {flag.partition("=")[0] for flag in own}
+        before = [x for x in self._head["train"] if x.partition("=")[0] not in keys]
+        return shlex.join(["python", "-m", "experiments.run", *before, *own])
+
+    # --- what becomes of them
+
+    def take(self, number: int, message: Message, stopping: bool = False) -> Any:
+        """Notes what a trial says; returns the answer, whether it is pruned.
+
+        A trial that ends without a result has failed, unless the sweep is stopping:
+        then it is left to be gone on with.
+        """
+        trial = self._active.get(number)
+        if trial is None:  # pruned
+            return True
+        match message["kind"]:
+            case "value":
+                shown = (message[key] for key in ("step", "values", "last"))
+                return self._report(trial, *shown)
+            case "finished":
+                self._finish(trial, message)
+            case "failed":
+                self._fail(number, message["error"])
+            case "ended" if stopping:
+                del self._active[number]
+            case "ended":
+                self._fail(number, message["error"])
+        return None
+
+    def _report(self, trial, step, values, last):
+        value = _number(values[self.objective])
+        known = self._trials()[trial.number].intermediate_values
+        if step not in known:  # else it has been resumed from an earlier checkpoint
+            trial.report(value, step)
+        if last or not trial.should_prune():
+            return False
+        self._tell(trial.number, f"pruned after step {step}", state=TrialState.PRUNED)
+        return True
+
+    def _finish(self, trial, message):
+        value = _number(message["values"][self.objective])
+        if math.isnan(value):
+            self._fail(trial.number, f"{self.objective} is not finite")
+            return
+        trial.set_user_attr("values", message["values"])
+        trial.set_user_attr("facts", message["facts"])
+        self._tell(trial.number, f"finished with {value:.6g}", value)
+
+    def _fail(self, number, error):
+        self.n_failed, self.error = self.n_failed + 1, error
+        self._active[number].set_user_attr("error", error)
+        self._tell(number, f"failed: {error}", state=TrialState.FAIL)
+
+    def _tell(self, number, what, value=None, state=None):
+        self.study.tell(number, value, state=state)
+        del self._active[number]
+        so_far = ""
+        if self._trials(TrialState.COMPLETE):
+            best = self.study.best_trial
+            so_far = f" (best: {best.value:.6g} of trial {best.number})"
+        print(f"trial {number} {what}{so_far}", file=sys.stderr)
+        self.write()
+
+    def write(self, importances: bool = False) -> dict[str, Any]:
+        """Writes sweep.json, as experiments/sweeps/report.py reads it.
+
+        importances: with those of the keys, which take seconds.
+        """
+        names = {"COMPLETE": "finished", "PRUNED": "pruned", "FAIL": "failed"}
+        sign = 1 if self.better == "lower" else -1
+        found = []
+        for trial in self._trials():
+            if set(trial.params) != set(self.space):
+                continue
+            curve = sorted(trial.intermediate_values.items())
+            good = [(sign * x, step) for step, x in curve if not math.isnan(x)]
+            best = min(good, default=None)
+            found.append(
+                {
+                    "number": trial.number,
+                    "status": names.get(trial.state.name, "not finished"),
+                    "error": trial.user_attrs.get("error"),
+                    "params": self._values(trial.params),
+                    "final": trial.value if trial.state.name == "COMPLETE" else None,
+                    "best": best and {"step": best[1], "value": sign * best[0]},
+                    "curve": [[s, None if math.isnan(x) else x] for s, x in curve],
+                    "values": trial.user_attrs.get("values", {}),
+                    **trial.user_attrs.get("facts", {}),
+                    "command": self._command(trial.params),
+                }
+            )
+        results = {key: self._head[key] for key in ("name", "preset", "command")}
+        results |= {
+            "objective": self.objective,
+            "better": self.better,
+            "n_trials": self.n_trials,
+            "steps": self.config.steps,
+            "protocol": self._protocol,
+            "importances": self._importances() if importances else None,
+            "trials": found,
+        }
+        with replacing(self.workdir / "sweep.json") as path:
+            Path(path).write_text(json.dumps(results, indent=1) + "\n")
+        return results
+
+    def _importances(self):
+        """{key: share of the variance of the final values}, of enough of them."""
+        done = self._trials(TrialState.COMPLETE)
+        if len(done) < STARTUP or len({x.value for x in done}) < 2:
+            return None
+        evaluator = importance.FanovaImportanceEvaluator(seed=0)
+        found = importance.get_param_importances(self.study, evaluator=evaluator)
+        return {key: float(share) for key, share in found.items()}
+
+
+def _number(value):
+    """The value of a metric; one that is not finite is nan."""
+    good = value is not None and math.isfinite(value)
+    return float(value) if good else math.nan

@@ -1,0 +1,155 @@
+"""Arms: read from a config, and put together into programs."""
+
+import pytest
+from ml_collections import ConfigDict
+
+from configs import gan, presets
+from experiments import config as configs
+from experiments.ablations import arms
+
+
+def ablation(changes, **options):
+    base = gan.get_config("ring8")
+    base.generator.widths = base.critic.widths = (8, 8)
+    base.batch_size, base.steps, base.steps_per_call = 8, 100, 10
+    options = {"baseline": "base", "evaluations": 5} | options
+    return presets.ablation(base, {"base": {}} | changes, **options)
+
+
+def resolved(changes, **options):
+    return arms.resolve(ablation(changes, **options), configs.load_data)
+
+
+def together(changes, n_seeds=1, n_lanes=64, missing=None):
+    """The programs' names of arms, and the numbers left open in each."""
+    found = resolved(changes)
+    everything = {(arm.name, seed) for arm in found for seed in range(n_seeds)}
+    wanted = everything if missing is None else missing
+    return [
+        ([name for name, _ in p.names], sorted(p.values))
+        for p in arms.programs(found, wanted, n_lanes)
+    ]
+
+
+# --- places ---------------------------------------------------------------------------
+
+
+def test_values_have_places():
+    config = ConfigDict({"a": {"b": 1.5, "c": (1, 2)}, "loss": "hinge"})
+    config.critic = {"penalties": ("r1(weight=2.0)", "lecam")}
+    found = arms.leaves(config)
+    assert found["a", "b"] == 1.5 and found["a", "c", 1] == 2
+    assert found["loss",] == "hinge"
+    weight = ("critic", "penalties", 0, "weight")
+    assert found[weight] == 2.0 and arms.spell(weight) == "critic.penalties[0].weight"
+    changed = arms.put(config, weight, 7.0)
+    assert changed.critic.penalties == (("r1", {"weight": 7.0}), "lecam")
+    assert config.critic.penalties == ("r1(weight=2.0)", "lecam")  # as it was
+    assert arms.put(config, ("a", "b"), 3.0).a.b == 3.0
+    assert arms.put(config, ("a", "c", 0), 9).a.c == (9, 2)
+
+
+# --- which go together ----------------------------------------------------------------
+
+
+def test_floats_share_a_program_and_integers_do_not():
+    rate = "critic.optimizer.learning_rate"
+    assert together({"slow": {rate: 1e-5}, "n2": {"n_critic": 2}}) == [
+        (["base", "slow"], [rate]),
+        (["n2"], []),
+    ]
+    one, ten = ({"critic.penalties": (f"r1(weight={w})",)} for w in ("1", "10.0"))
+    assert together({"r1": one, "r10": ten}) == [
+        (["base"], []),
+        (["r1", "r10"], ["critic.penalties[0].weight"]),
+    ]
+    # Both integers: nothing says that they are not counts.
+    ten = {"critic.penalties": ("r1(weight=10)",)}
+    assert len(together({"r1": one, "r10": ten})) == 3
+    # Another name, another option, another number of them: other programs.
+    for other in ("r2(weight=1.5)", "r1(weight=1.5, every=2)", "r1"):
+        assert len(together({"a": one, "b": {"critic.penalties": (other,)}})) == 3
+    two = {"critic.penalties": ("r1(weight=1.5)", "lecam")}
+    assert len(together({"a": one, "b": two})) == 3
+
+
+def test_a_float_that_must_be_known_is_compiled_apart():
+    # Whether there is dropout at all is part of the network.
+    changes = {
+        "half": {"critic.dropout": 0.5},
+        "slow": {"critic.optimizer.b1": 0.25},
+        "both": {"critic.dropout": 0.5, "critic.optimizer.b1": 0.0},
+    }
+    assert together(changes) == [
+        (["base", "slow"], ["critic.optimizer.b1"]),
+        (["half", "both"], ["critic.optimizer.b1"]),
+    ]
+
+
+def test_lanes_are_split_evenly_and_only_what_is_missing_is_run():
+    rate = {"generator.optimizer.learning_rate": 1e-5}
+    found = together({"slow": rate}, n_seeds=5, n_lanes=4)
+    assert [len(names) for names, _ in found] == [4, 4, 2]
+    assert sum((names for names, _ in found), []) == ["base"] * 5 + ["slow"] * 5
+    missing = {("slow", 1), ("slow", 3)}
+    assert together({"slow": rate}, missing=missing) == [(["slow", "slow"], [])]
+    (program,) = arms.programs(resolved({"slow": rate}), missing, 64)
+    assert program.names == [("slow", 1), ("slow", 3)]
+    assert program.config.generator.optimizer.learning_rate == 1e-5
+
+
+def test_digests_say_what_a_result_depends_on():
+    a, b = resolved({"same": {"ema": 0.999}})
+    assert a.name == "base" and a.digest == b.digest  # the base's own value
+    a, b = resolved({"other": {"ema": 0.99}})
+    assert a.digest != b.digest
+    again = resolved({}, evaluations=10)[0]
+    assert again.digest != a.digest
+
+
+# --- the budget -----------------------------------------------------------------------
+
+
+def test_the_budget():
+    base, small = resolved({"small": {"batch_size": 4}}, images=800)
+    assert (base.config.steps, small.config.steps) == (100, 200)
+    assert (base.interval, small.interval) == (20, 40)
+    assert base.config.steps_per_call == 10 and small.config.steps_per_call == 10
+    base, own = resolved({"own": {"steps": 35}}, steps=50)
+    assert (base.config.steps, own.config.steps) == (50, 35)
+    assert own.interval == 7 and own.config.steps_per_call == 7
+    assert base.config.shape == (2,) and base.config.seed == 0
+
+
+def test_the_baseline_comes_first_and_the_order_is_kept():
+    changes = {"z": {"ema": 0.1}, "a": {"ema": 0.2}, "m": {"ema": 0.3}}
+    names = [arm.name for arm in resolved(changes, baseline="a")]
+    assert names == ["a", "base", "z", "m"]
+
+
+@pytest.mark.parametrize(
+    "changes, options, message",
+    [
+        ({"x": {"n_critc": 1}}, {}, "arm x: .*n_critc.*did you mean 'n_critic'"),
+        ({"x": {"loss": "hing"}}, {}, "arm x: .*did you mean 'hinge'"),
+        ({"x": {"critic.penalties": ("r1(wait=1)",)}}, {}, "arm x: .*'wait'"),
+        ({"x": {"steps": 33}}, {}, "arm x: 33 steps of 8 are not a multiple"),
+        ({"x y": {}}, {}, "'x y' must be of letters, digits"),
+        ({}, {"baseline": "bas"}, "config.baseline: 'bas' is not one of base"),
+        ({}, {"seeds": 0}, "config.seeds=0 must be at least 1"),
+        ({}, {"lanes": 0}, "config.lanes=0"),
+        ({}, {"steps": 5, "images": 5}, "config.steps=5 and config.images=5"),
+    ],
+)
+def test_what_cannot_be_run(changes, options, message):
+    with pytest.raises(ValueError, match=message):
+        resolved(changes, **options)
+
+
+def test_a_config_that_is_no_ablation():
+    with pytest.raises(ValueError, match="no key 'base'"):
+        arms.check(gan.get_config("ring8"))
+    config = ablation({})
+    config.base.metrics = ()
+    with pytest.raises(ValueError, match="config.base.metrics"):
+        arms.check(config)

@@ -1,0 +1,200 @@
+"""One move of ours and one of PyTorch's agree: each is the other's oracle."""
+
+import functools
+
+import flax
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from experiments import config as configs
+from gans import core
+
+pytest.importorskip("torch", reason="extra `peers`")
+import torch  # noqa: E402
+
+from experiments.benchmarks.torch_reference.training import Training  # noqa: E402
+from experiments.benchmarks.torch_reference.weights import convert, copy_to  # noqa: E402
+
+KEY = jax.random.key(3)
+# variant, preset: networks, losses, normalisations and penalties, each at least once.
+GAMES = (
+    ("gan", "circle"),
+    ("gan", "digits"),
+    ("dcgan", "digits"),
+    ("dcgan", "folder"),
+    ("lsgan", "digits"),
+    ("wgan", "digits"),
+    ("wgan_gp", "digits"),
+    ("wgan_gp", "cifar10"),
+    ("sngan", "digits"),
+    ("sngan", "cifar10"),
+    ("sagan", "digits"),
+)
+
+
+QUICK = {"xla_backend_optimization_level": 1}  # to compile
+
+
+def random(shapes):
+    """Parameters of such shapes, none of them 0 or 1, as biases and gains are first."""
+    draw = np.random.default_rng(0).normal
+
+    def one(x):
+        if x.ndim < 2:
+            return jnp.asarray(draw(0.5, 0.2, x.shape), x.dtype)
+        fan_in = x.size // x.shape[-1]
+        return jnp.asarray(draw(0.0, fan_in**-0.5, x.shape), x.dtype)
+
+    return jax.tree.map(one, shapes)
+
+
+def converged(params, stats):
+    """The spectral vectors at the fixed point of their iteration."""
+    kernels = {
+        "/".join(p for p in path if p != "layer"): x
+        for path, x in flax.traverse_util.flatten_dict(params).items()
+    }
+    flat = flax.traverse_util.flatten_dict(stats)
+    for path in flat:
+        if path[0] == "spectral":
+            # ("spectral", "conv0", "kernel/u")
+            kernel = kernels["/".join(path[1:]).removesuffix("/u")]
+            matrix = np.asarray(kernel).reshape(-1, kernel.shape[-1])
+            flat[path] = jnp.asarray(np.linalg.svd(matrix)[2][0])
+    return flax.traverse_util.unflatten_dict(flat)
+
+
+@pytest.fixture(scope="module", params=GAMES, ids="-".join)
+def game(request, tiny):
+    """(gan, state, batch, the peer with the same weights)."""
+    variant, preset = request.param
+    config = tiny(variant, preset, batch_size=6)
+    for player in (config.generator, config.critic):
+        if "dropout" in player:
+            player.dropout = 0.0
+    gan = configs.build(config)
+    state = jax.eval_shape(lambda: core.init(gan, KEY))
+    params = random(state.params)
+    stats = {n: converged(params[n], random(state.stats[n])) for n in params}
+    state = state.replace(step=jnp.int32(0), params=params, stats=stats)
+    peer = Training(config)
+    for name in "gd":
+        copy_to(getattr(peer, name), params[name])
+    x = jax.random.uniform(KEY, (6, *config.shape), minval=-1.0)
+    batch = {"image" if x.ndim == 4 else "point": x}
+    return gan, state, batch, peer
+
+
+def ours(game, move):
+    """(loss, gradients of the network that `move` trains)."""
+    gan, state, batch, _ = game
+    update = next(u for u in gan.updates if u.name == move)
+
+    @functools.partial(jax.jit, compiler_options=QUICK)
+    def loss_and_gradients(params):
+        def loss(params):
+            moving = state.replace(params={**state.params, move: params})
+            nets = core.bind(gan, moving, train=True)
+            return update.loss(nets, batch, KEY, moving)[0]
+
+        return jax.value_and_grad(loss)(params)
+
+    return loss_and_gradients(state.params[move])
+
+
+def noise(game, move):
+    """(z, alpha) that our move draws from KEY: see `gan.generate`, `critic_loss`."""
+    gan, _, batch, peer = game
+    n = len(next(iter(batch.values())))
+    keys = jax.random.split(KEY, 3)
+    z = jax.random.normal(jax.random.split(keys[0])[0], (n, peer.config.latent))
+    alpha = jax.random.uniform(keys[-1], (n, 1, 1, 1)).ravel()
+    return torch.tensor(np.asarray(z)), torch.tensor(np.asarray(alpha))
+
+
+def theirs(game, move):
+    *_, batch, peer = game
+    real = torch.tensor(np.asarray(next(iter(batch.values()))))
+    if real.ndim == 4:
+        real = real.permute(0, 3, 1, 2)
+    z, alpha = noise(game, move)
+    module = getattr(peer, move)
+    loss = peer.critic_loss(real, z, alpha) if move == "d" else peer.generator_loss(z)
+    module.zero_grad()
+    loss.backward()
+    return loss.item(), {name: p.grad for name, p in module.named_parameters()}
+
+
+def largest_difference(game, move):
+    """Of a loss or a gradient, relative to the largest number of that gradient."""
+    loss, gradients = ours(game, move)
+    expected_loss, expected = theirs(game, move)
+    gradients = convert(gradients, getattr(game[-1], move))
+    scale = max(float(x.abs().max()) for x in expected.values())
+    differences = [abs(float(loss) - expected_loss) / abs(expected_loss)]
+    for name, x in expected.items():
+        # A gradient that is 0 but for rounding (a bias before batch norm) has no scale.
+        size = max(float(x.abs().max()), 1e-2 * scale)
+        differences.append(float((gradients[name] - x).abs().max()) / size)
+    return max(differences)
+
+
+@pytest.mark.parametrize("move", ["d", "g"])
+def test_losses_and_gradients_agree(game, move):
+    # Rounding of float32, which depends on the processor: 1.6e-4 was seen.
+    assert largest_difference(game, move) < 5e-4
+
+
+def test_other_weights_disagree(game):
+    *rest, peer = game
+    before = {name: p.clone() for name, p in peer.d.named_parameters()}
+    with torch.no_grad():
+        for p in peer.d.parameters():
+            p.mul_(1.01)
+    different = largest_difference((*rest, peer), "d")
+    with torch.no_grad():
+        for name, p in peer.d.named_parameters():
+            p.copy_(before[name])
+    assert different > 1e-3
+
+
+def test_a_step_moves_each_player_when_it_is_due(tiny):
+    config = tiny("wgan_gp", "digits", n_critic=2)
+    peer = Training(config, channels_last=True)
+    real = torch.rand(4, 1, 16, 16)
+    copies = []
+    for _ in range(3):
+        copies.append([p.clone() for p in [*peer.g.parameters(), *peer.d.parameters()]])
+        peer.step(real)
+    n = len(list(peer.g.parameters()))
+    moved = [
+        [not torch.equal(a, b) for a, b in zip(x, y, strict=True)]
+        for x, y in zip(copies, copies[1:], strict=False)
+    ]
+    assert not any(moved[0][:n]) and any(moved[1][:n])
+    assert any(moved[0][n:]) and any(moved[1][n:])
+    assert all(p.requires_grad for p in peer.d.parameters())
+
+
+def test_wgan_clips(tiny):
+    peer = Training(tiny("wgan", "digits"))
+    peer.step(torch.rand(4, 1, 16, 16))
+    assert max(float(p.detach().abs().max()) for p in peer.d.parameters()) <= 0.01
+
+
+@pytest.mark.parametrize(
+    "variant, changes, named",
+    [
+        ("gan", {"loss": "unheard_of"}, "unheard_of"),
+        ("gan", {"generator.optimizer.name": "sgd"}, "sgd"),
+        ("gan", {"critic.network": "style"}, "style"),
+        ("cgan", {}, "condition"),
+    ],
+)
+def test_what_has_no_peer_is_refused(tiny, variant, changes, named):
+    config = tiny(variant, "digits")
+    config.update_from_flattened_dict(changes)
+    with pytest.raises(ValueError, match=named):
+        Training(config)

@@ -1,0 +1,43 @@
+"""The study of spoilt images: what is spoilt how, and the scores' answers."""
+
+import numpy as np
+import pytest
+
+from experiments.studies import metrics
+
+
+@pytest.fixture
+def images():
+    return np.random.default_rng(0).integers(0, 256, (6, 16, 16, 3), np.uint8)
+
+
+def test_blur_takes_the_contrast_and_leaves_the_mean(images):
+    spread = [metrics.blur(images, s).std() for s in (0.5, 1.0, 2.0)]
+    assert images.std() > spread[0] > spread[1] > spread[2]
+    assert metrics.blur(images, 1.0).mean() == pytest.approx(images.mean(), abs=3)
+
+
+def test_noise_has_the_deviation_asked_for_and_is_a_function_of_the_images():
+    grey = np.full((6, 32, 32, 3), 128, np.uint8)
+    noisy = metrics.noise(grey, 16)
+    assert (noisy.astype(float) - grey).std() == pytest.approx(16, rel=0.05)
+    np.testing.assert_array_equal(noisy, metrics.noise(grey, 16))
+    assert (noisy != metrics.noise(grey + 1, 16) - 1).any()
+
+
+def test_digits_spoilt(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr("experiments.evaluation.extractors.CLASSIFIER_STEPS", 150)
+    report = metrics.study("digits", "classifier", n=300)
+    fd = {k: v["fd_classifier"]["value"] for k, v in report["conditions"].items()}
+    assert fd["noise 32"] > fd["other training images"]
+    assert fd["8 classes dropped"] > 10 * fd["other training images"]
+    counts = report["protocol"]["n_each"]
+    assert counts["test images"] == 300 and counts["8 classes dropped"] < 300
+    metrics.draw(tmp_path / "study.png", report)
+    assert (tmp_path / "study.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_too_few_images():
+    with pytest.raises(ValueError, match="digits has 1437 training and 360 test"):
+        metrics.study("digits", "classifier", n=700)
