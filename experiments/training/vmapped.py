@@ -29,7 +29,9 @@ from gans.data.pipeline import Batches
 Values = Mapping[str, Array]
 
 _LANES = core.SEEDS.replace(
-    **{f: P("lane") for f in ("params", "stats", "opt", "ema", "aux")}, step=P()
+    **{f: P("lane") for f in ("params", "stats", "opt", "ema", "aux")},
+    step=P(),
+    frozen=P(),
 )
 
 
