@@ -3,28 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import importlib
+import pkgutil
+from types import ModuleType
 
-# Each name and the module that loads it. In capitals: what the user puts there.
-SETS = {
-    "digits": "digits",
-    "circle": "toy",
-    "ring8": "toy",
-    "grid25": "toy",
-    "tfds:NAME": "tfds",
-    "folder:PATH": "folder",
-    "array:PATH": "array",
-    "stacked:NAME": "stacked",
-}
-
-
-_SEEDED = ("toy", "stacked")  # modules
-
-
-def seeded(name: str) -> bool:
-    """Whether the seed draws the data set called `name`; others are always the same."""
-    modules = {key.partition(":")[0]: module for key, module in SETS.items()}
-    return modules.get(name.partition(":")[0]) in _SEEDED
+from gans.data import sets
 
 
 def load(
@@ -37,35 +21,34 @@ def load(
     skip_corrupt: bool = False,
     seed: int = 0,
 ):
-    """The data set called `name`, as random access to numpy arrays.
+    """The data set called `name`, as a source (see `gans.data.source`).
 
-    Names: "digits", "circle", "ring8", "grid25", "tfds:NAME", "folder:PATH",
-    "array:PATH" and "stacked:NAME", of another set. `len(source)`; `source[i]` is
-    `{"image": uint8 [H, W, C]}`, with `"label": int32 []` where there are labels, or
-    `{"point": float32 [2]}`; `source.take(indices [B])` is many, stacked to [B, ...].
-    Besides: `source.name`, `source.shape` (of one element) and `source.n_classes` (None
-    without labels). Points in the plane also have `modes`, `sigma` and `radius`.
+    The names are those that the files of `gans/data/sets` declare: "digits", "circle",
+    "ring8", "grid25", "tfds:NAME", "folder:PATH", "array:PATH", "stacked:NAME" of
+    another set, and "python:MODULE:FUNCTION" for your own. Points in the plane also
+    have `modes`, `sigma` and `radius`.
 
-    `resolution` (side in pixels, after a centre crop) and `channels` (1 or 3) None
-    mean the set's own. `data_dir` is where TFDS keeps its sets, `skip_corrupt` leaves
+    `resolution` (side in pixels, after a centre crop) and `channels` (1 or 3) are the
+    set's own if None. `data_dir` is where TFDS keeps its sets, `skip_corrupt` leaves
     out files of a folder that cannot be read, `seed` draws points in the plane and the
-    pictures to be stacked; each concerns those sets alone.
+    pictures to be stacked. Each concerns those sets alone.
 
-    Raises ValueError for an unknown name or split, or a size there cannot be.
+    Raises ValueError for an unknown name or split, or an impossible size.
     """
     if resolution is not None and resolution < 1:
         raise ValueError(f"resolution must be a number of pixels, got {resolution!r}")
     if channels not in (None, 1, 3):
         raise ValueError(f"channels must be 1 or 3, got {channels!r}")
     prefix, colon, argument = name.partition(":")
-    known = {key.partition(":")[0]: key for key in SETS}
+    known = {key.partition(":")[0]: key for key in _served()}
     key = known.get(prefix)
     if key is None or (":" in key) != bool(colon) or (colon and not argument):
         close = [prefix] if key else difflib.get_close_matches(prefix, known, n=2)
         near = [known[p] for p in close]
         hint = f"; did you mean {' or '.join(near)}?" if near else ""
-        raise ValueError(f"unknown data set {name!r}{hint} Known: {', '.join(SETS)}")
-    return importlib.import_module(f"gans.data.{SETS[key]}").load(
+        listed = ", ".join(sorted(_served()))
+        raise ValueError(f"unknown data set {name!r}{hint} Known: {listed}")
+    return _served()[key].load(
         argument or name,
         resolution=resolution,
         channels=channels,
@@ -74,3 +57,18 @@ def load(
         skip_corrupt=skip_corrupt,
         seed=seed,
     )
+
+
+def seeded(name: str) -> bool:
+    """Whether the seed draws the data set called `name`; others are always the same."""
+    modules = {key.partition(":")[0]: module for key, module in _served().items()}
+    module = modules.get(name.partition(":")[0])
+    return module is not None and module.SEEDED
+
+
+@functools.cache
+def _served() -> dict[str, ModuleType]:
+    """Every name and the file that serves it."""
+    names = [module.name for module in pkgutil.iter_modules(sets.__path__)]
+    modules = [importlib.import_module(f"{sets.__name__}.{name}") for name in names]
+    return {name: module for module in modules for name in module.NAMES}

@@ -2,21 +2,30 @@
 
 Nothing here has a state to save. Whoever continues at step n asks for batch n, and
 each host of several asks for its own part of it.
+
+Batches leave the host as they are stored, images as bytes. `prepare` returns what
+mirrors and decodes them on the device, inside the compiled step.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from gans.data.source import Streamed
+from gans.data import kinds
+from gans.data.spec import Spec
 
 Batch = dict[str, np.ndarray]
+
+# Batches in memory from this many bytes on are gathered by a thread: a hand-over
+# between threads costs as much as gathering some ten kilobytes.
+THREADED_BYTES = 2**15
 
 
 def batches(
@@ -26,19 +35,32 @@ def batches(
     seed: int,
     flip: bool = False,
     shard: tuple[int, int] = (0, 1),
+    first_row: int = 0,
+    first_step: int = 0,
 ) -> Batches:
     """The endless sequence of batches; `batches(...)[step]` is a pure function.
 
-    Every epoch is a fresh permutation, so each element comes exactly once in it; a
-    batch may end one epoch and begin the next. A batch is `image` float32
-    [B, H, W, C] in [-1, 1] with `label` int32 [B] where the source has labels, or
-    `point` float32 [B, 2]. `flip` mirrors each image with probability 1/2.
-    `shard=(i, n)` is the i-th contiguous n-th of it, of B / n elements.
+    A batch is {field: [B, ...]} of the types in which `source` stores its fields. With
+    `flip` it also has, for group i of the source's fields, "flip/i" bool [B]: which
+    examples `prepare` mirrors, each with probability 1/2. Groups without images have
+    none.
+
+    Every epoch is a fresh permutation, so each example comes exactly once in it; a
+    batch may end one epoch and begin the next. Each group has its own permutations and
+    coins, so that the fields of one group stay together. (Crops, once there are any,
+    are to do the same: offsets drawn here for each group, like the coins, and cut out
+    by `prepare`.)
+
+    `shard=(i, n)` is the i-th contiguous n-th of it, of B / n examples.
+
+    Rows are counted in examples. Step `first_step` takes those from `first_row` on: a
+    run that has drawn r examples in s steps goes on in the same epoch, with another
+    batch size, by first_row=r and first_step=s.
 
     Raises ValueError for an empty source and for sizes that do not divide.
     """
     index, count = shard
-    if len(source) == 0:
+    if min(source.lengths) == 0:
         raise ValueError(f"{source.name} holds no elements")
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1, got {batch_size}")
@@ -47,7 +69,11 @@ def batches(
             f"shard {shard} of batch_size {batch_size}: wanted (i, n) with "
             "0 <= i < n and n a divisor of the batch size"
         )
-    return Batches(source, batch_size, seed, flip, index, count)
+    if min(first_row, first_step) < 0:
+        raise ValueError(
+            f"first_row={first_row} and first_step={first_step} must be at least 0"
+        )
+    return Batches(source, batch_size, seed, flip, shard, first_row, first_step)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -58,8 +84,9 @@ class Batches:
     batch_size: int
     seed: int
     flip: bool
-    shard_index: int
-    shard_count: int
+    shard: tuple[int, int]
+    first_row: int
+    first_step: int
 
     def __getitem__(self, step: int) -> Batch:
         return {key: x[0] for key, x in self.window(step, 1).items()}
@@ -69,36 +96,70 @@ class Batches:
 
         All are gathered at once, so many small batches cost little more than one.
         """
-        if start < 0:
-            raise IndexError(f"steps are counted from 0, got {start}")
-        size = self.batch_size // self.shard_count
-        mine = slice(self.shard_index * size, (self.shard_index + 1) * size)
+        if start < self.first_step:
+            raise IndexError(
+                f"steps are counted from {self.first_step} on, got {start}"
+            )
+        index, count = self.shard
+        size = self.batch_size // count
+        mine = slice(index * size, (index + 1) * size)
         steps = np.arange(start, start + n_steps)
-        rows = steps[:, None] * self.batch_size + np.arange(self.batch_size)[mine]
-        batch = dict(self.source.take(self._shuffle(rows.ravel())))
-        if "image" in batch:
-            image = batch["image"]
-            if self.flip:
-                mirrored = np.concatenate([self._coins(s)[mine] for s in steps])
-                image[mirrored] = image[mirrored, :, ::-1]
-            batch["image"] = to_float(image)
+        begin = self.first_row + (steps - self.first_step) * self.batch_size
+        rows = (begin[:, None] + np.arange(self.batch_size)[mine]).ravel()
+        indices = [
+            self._shuffle(rows, group, n) for group, n in enumerate(self.source.lengths)
+        ]
+        batch = dict(self.source.take(*indices))
+        for group in self._mirrored:
+            coins = [self._coins(step, group)[mine] for step in steps]
+            batch[f"flip/{group}"] = np.concatenate(coins)
         return {k: x.reshape(n_steps, size, *x.shape[1:]) for k, x in batch.items()}
 
-    def _shuffle(self, rows: np.ndarray) -> np.ndarray:
-        """Elements at `rows` [R] of the shuffled epochs laid end to end."""
-        epochs, places = np.divmod(rows, len(self.source))
+    @functools.cached_property
+    def _mirrored(self) -> list[int]:
+        """The groups with a field that has a mirror image."""
+        groups = enumerate(self.source.groups if self.flip else ())
+        spec = self.source.spec
+        return [
+            i for i, fields in groups if any(kinds.of(spec[f]).MIRRORED for f in fields)
+        ]
+
+    def _shuffle(self, rows: np.ndarray, group: int, length: int) -> np.ndarray:
+        """Examples at `rows` [R] of a group's shuffled epochs laid end to end."""
+        epochs, places = np.divmod(rows, length)
         if epochs[0] == epochs[-1]:
-            return _permutation(len(self.source), self.seed, int(epochs[0]))[places]
+            return _permutation(length, self.seed, int(epochs[0]), group)[places]
         indices = np.empty_like(rows)
         for epoch in range(epochs[0], epochs[-1] + 1):
             here = epochs == epoch
-            order = _permutation(len(self.source), self.seed, epoch)
+            order = _permutation(length, self.seed, epoch, group)
             indices[here] = order[places[here]]
         return indices
 
-    def _coins(self, step: int) -> np.ndarray:
-        """Which images of the whole batch are mirrored: bool [B]."""
-        return _generator(self.seed, "flip", step).random(self.batch_size) < 0.5
+    def _coins(self, step: int, group: int) -> np.ndarray:
+        """Which examples of the whole batch are mirrored: bool [B]."""
+        random = _generator(self.seed, "flip", int(step), group)
+        return random.random(self.batch_size) < 0.5
+
+
+def prepare(spec: Spec, groups: Sequence[Sequence[str]]) -> Callable[[Batch], Batch]:
+    """Returns a pure function from a batch of `batches` to the one that losses see.
+
+    It is to be traced: {field: [B, ...]} as stored, mirrored where "flip/i" says so,
+    which is left out, and decoded: images float32 in [-1, 1], labels int32.
+    """
+    place = {name: f"flip/{i}" for i, fields in enumerate(groups) for name in fields}
+
+    def prepared(raw: Batch) -> Batch:
+        batch = {}
+        for name, field in spec.items():
+            kind, x = kinds.of(field), raw[name]
+            if place[name] in raw:
+                x = kind.flip(x, raw[place[name]])
+            batch[name] = kind.decode(x)
+        return batch
+
+    return prepared
 
 
 def iterate(
@@ -113,16 +174,14 @@ def iterate(
 
     With `per_call` k > 1 each item is k batches stacked on a new first axis:
     [k, B, ...]. `n_threads` threads keep `prefetch` items ready; 0 reads on demand.
-    By default points are read on demand, as a hand-over between threads costs more
-    than gathering them; images in memory by one thread; streamed ones by many.
+    By default small batches in memory are read on demand, as a hand-over between
+    threads costs more than gathering them; larger ones by one thread; streamed ones by
+    many.
     """
     import grain  # two seconds, of no use to whoever only asks for a batch
 
     if n_threads is None:
-        threads_for_images = 1
-        if isinstance(dataset.source, Streamed):
-            threads_for_images = min(16, 2 * (os.cpu_count() or 1))
-        n_threads = threads_for_images if len(dataset.source.shape) == 3 else 0
+        n_threads = _n_threads(dataset)
     if prefetch is None:
         prefetch = 2 * n_threads
     options = grain.ReadOptions(num_threads=n_threads, prefetch_buffer_size=prefetch)
@@ -157,21 +216,29 @@ def to_float(images: np.ndarray) -> np.ndarray:
 
 
 def to_uint8(images: np.ndarray) -> np.ndarray:
-    """Floats [...] in [-1, 1] to uint8 [...]: rounded, and clipped beyond the range.
+    """Floats [...] in [-1, 1] to uint8 [...]: see `gans.data.kinds.image.encode`."""
+    from gans.data.kinds.image import encode
 
-    The inverse of `to_float` on every one of its 256 values.
-    """
-    scaled = (np.asarray(images, np.float32) + 1) * 127.5
-    return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
+    return encode(images)
 
 
-@functools.lru_cache(maxsize=4)  # the epochs that threads work in, and a little more
-def _permutation(length: int, seed: int, epoch: int) -> np.ndarray:
-    order = _generator(seed, "shuffle", epoch).permutation(length)
+def _n_threads(dataset: Batches) -> int:
+    """How many threads read a data set by default."""
+    if dataset.source.streamed:
+        return min(16, 2 * (os.cpu_count() or 1))
+    fields = dataset.source.spec.values()
+    size = sum(math.prod(f.shape) * np.dtype(f.dtype).itemsize for f in fields)
+    return int(size * dataset.batch_size >= THREADED_BYTES)
+
+
+@functools.lru_cache(maxsize=8)  # the epochs that threads work in, and a little more
+def _permutation(length: int, seed: int, epoch: int, group: int) -> np.ndarray:
+    order = _generator(seed, "shuffle", epoch, group).permutation(length)
     order.setflags(write=False)
     return order
 
 
-def _generator(seed: int, purpose: str, count: int) -> np.random.Generator:
-    """A stream of random numbers of its own for each purpose and count."""
-    return np.random.default_rng((seed, ("shuffle", "flip").index(purpose), count))
+def _generator(seed: int, purpose: str, count: int, group: int) -> np.random.Generator:
+    """A stream of random numbers of its own for each purpose, count and group."""
+    stream = (seed, ("shuffle", "flip").index(purpose), count)
+    return np.random.default_rng((*stream, group) if group else stream)

@@ -1,74 +1,214 @@
-"""What a data set is here: random access to numpy arrays, one or many at a time."""
+"""What a data set is here: random access to numpy arrays, one or many at a time.
+
+A source has
+
+    name      for messages
+    spec      {field: Field}, what one example holds (see `gans.data.spec`)
+    groups    tuples of the fields that belong together: one permutation and one flip
+    lengths   how many examples each group has
+    streamed  whether examples are read and decoded whenever they are asked for
+    len(source), source[i] -> {field: array}
+    take(*indices [B]) -> {field: [B, ...]}, new arrays of the stored types. With one
+              array all groups are read there; else each at its own indices
+
+Almost all have one group. `Unpaired` joins sources whose examples do not correspond.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import tqdm
 
+from gans.data.spec import Field, Spec
+
 # Decoded sets up to this many bytes are held in memory, larger ones are streamed.
 MEMORY_LIMIT = 2**30
 
+Arrays = dict[str, np.ndarray]
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class InMemory:
-    """A set held as stacked arrays, for example `{"image": [N, H, W, C]}`.
 
-    `n_classes` is None for a set without labels; `shape` is that of one element.
-    `len(source)` is N; `source[i]` is element i, `source.take([B])` many of them.
-    """
+class Source:
+    """What all sources share: one group of all fields, unless they say otherwise."""
 
     name: str
-    arrays: dict[str, np.ndarray]
-    n_classes: int | None = None
+    spec: Spec
+    streamed = False
+
+    @property
+    def groups(self) -> tuple[tuple[str, ...], ...]:
+        return (tuple(self.spec),)
+
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        return (len(self),)
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return next(iter(self.arrays.values())).shape[1:]
+        return next(f.shape for f in self.spec.values() if f.kind != "label")
+
+    @property
+    def n_classes(self) -> int | None:
+        labels = [f.n_classes for f in self.spec.values() if f.kind == "label"]
+        return labels[0] if labels else None
+
+    def __getitem__(self, index: int) -> Arrays:
+        taken = self.take(np.array([range(len(self))[index]]))
+        return {key: np.asarray(x[0]) for key, x in taken.items()}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class InMemory(Source):
+    """A set held as stacked arrays, for example `{"image": [N, H, W, C]}`.
+
+    `spec` gives each field as a `Field`, or only its kind: {"a": "image", "b": "image"}
+    makes a paired set. A field that is missing there has its name for a kind. Classes
+    are counted in the labels where they are not given.
+
+    Raises ValueError for arrays of several lengths, or unlike their fields.
+    """
+
+    name: str
+    arrays: Arrays
+    spec: Mapping[str, Field | str] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self):
+        if len({len(x) for x in self.arrays.values()}) > 1:
+            lengths = ", ".join(f"{k} {len(x)}" for k, x in self.arrays.items())
+            raise ValueError(f"{self.name}: fields of several lengths: {lengths}")
+        for name in self.spec:
+            if name not in self.arrays:
+                raise ValueError(f"{self.name}: there is no array for field {name!r}")
+        spec = {
+            name: self._field(name, self.spec.get(name, name), x)
+            for name, x in self.arrays.items()
+        }
+        object.__setattr__(self, "spec", spec)
+
+    def _field(self, name: str, given: Field | str, x: np.ndarray) -> Field:
+        try:
+            if isinstance(given, Field):
+                field = dataclasses.replace(given, shape=x.shape[1:], dtype=x.dtype)
+            else:
+                n_classes = None
+                if given in ("label", "tokens"):
+                    n_classes = int(x.max(initial=-1)) + 1
+                field = Field(given, x.shape[1:], x.dtype, n_classes)
+        except ValueError as error:
+            raise ValueError(f"{self.name}: field {name!r}: {error}") from None
+        if isinstance(given, Field) and field != given:
+            raise ValueError(
+                f"{self.name}: array {name!r} is {field.dtype} {field.shape}; its "
+                f"field says {given.dtype} {given.shape}"
+            )
+        return field
 
     def __len__(self) -> int:
         return len(next(iter(self.arrays.values())))
 
-    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
-        return {key: np.asarray(x[index]) for key, x in self.arrays.items()}
-
-    def take(self, indices: np.ndarray) -> dict[str, np.ndarray]:
-        """Elements `indices` [B] as new arrays [B, ...]."""
+    def take(self, indices: np.ndarray) -> Arrays:
+        """Examples `indices` [B] as new arrays [B, ...]."""
         return {key: x[indices] for key, x in self.arrays.items()}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Streamed:
-    """A set of `length` elements, each read and decoded whenever it is asked for.
+class Streamed(Source):
+    """A set of `length` examples, each read and decoded whenever it is asked for.
 
-    `take(indices [B])` does so, for several threads at once: `image` uint8
-    [B, *shape], and `label` int32 [B] where there are classes.
+    `take(indices [B])` does so, for several threads at once, and returns the fields of
+    `spec`: {"image": uint8 [B, H, W, C]}.
     """
 
     name: str
-    take: Callable[[np.ndarray], dict[str, np.ndarray]]
+    take: Callable[[np.ndarray], Arrays]
     length: int
-    shape: tuple[int, ...]
-    n_classes: int | None = None
+    spec: Spec
+    streamed = True
 
     def __len__(self) -> int:
         return self.length
 
-    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
-        taken = self.take(np.array([range(self.length)[index]]))
-        return {key: np.asarray(x[0]) for key, x in taken.items()}
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Unpaired(Source):
+    """Sources whose examples do not correspond: `Unpaired("x", {"a": ..., "b": ...})`.
+
+    Each has one field besides labels, which is called by its key here; its labels, if
+    any, become "KEY/label". Each has its own permutation, flips and length. `len` is
+    the largest of them; read at one index, the shorter sets begin again.
+
+    Raises ValueError for a source of several fields.
+    """
+
+    name: str
+    sources: Mapping[str, Source]
+
+    def __post_init__(self):
+        for key, source in self.sources.items():
+            if [f.kind != "label" for f in source.spec.values()].count(True) != 1:
+                raise ValueError(
+                    f"{self.name}: {key}: {source.name} has the fields "
+                    f"{', '.join(source.spec)}; wanted one besides labels"
+                )
+
+    def _renamed(self, key: str, fields: Mapping) -> dict:
+        """The fields of the source `key`, by their names here."""
+        spec = self.sources[key].spec
+        return {
+            f"{key}/{name}" if spec[name].kind == "label" else key: x
+            for name, x in fields.items()
+        }
+
+    @property
+    def spec(self) -> Spec:
+        return {
+            name: field
+            for key, source in self.sources.items()
+            for name, field in self._renamed(key, source.spec).items()
+        }
+
+    @property
+    def groups(self) -> tuple[tuple[str, ...], ...]:
+        return tuple(
+            tuple(self._renamed(key, source.spec))
+            for key, source in self.sources.items()
+        )
+
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        return tuple(len(source) for source in self.sources.values())
+
+    @property
+    def streamed(self) -> bool:
+        return any(source.streamed for source in self.sources.values())
+
+    def __len__(self) -> int:
+        return max(self.lengths)
+
+    def take(self, *indices: np.ndarray) -> Arrays:
+        """Examples `indices` [B], of each source its own or all the same: [B, ...]."""
+        if len(indices) == 1:
+            indices = [indices[0] % n for n in self.lengths]
+        taken = {}
+        for (key, source), own in zip(self.sources.items(), indices, strict=True):
+            taken |= self._renamed(key, source.take(own))
+        return taken
 
 
 def hold(source: Streamed, limit: int = MEMORY_LIMIT) -> InMemory | Streamed:
     """`source` decoded once, with a progress bar, if it takes at most `limit` bytes."""
-    if len(source) * math.prod(source.shape) > limit:
+    size = sum(
+        math.prod(f.shape) * np.dtype(f.dtype).itemsize for f in source.spec.values()
+    )
+    if len(source) * size > limit:
         return source
     arrays = {
-        key: np.empty((len(source), *x.shape), x.dtype) for key, x in source[0].items()
+        name: np.empty((len(source), *field.shape), field.dtype)
+        for name, field in source.spec.items()
     }
     starts = range(0, len(source), 256)
     pool = ThreadPoolExecutor()
@@ -89,4 +229,4 @@ def hold(source: Streamed, limit: int = MEMORY_LIMIT) -> InMemory | Streamed:
                 bar.update(len(x))
     finally:  # an error or an interrupt does not wait for the rest
         pool.shutdown(cancel_futures=True)
-    return InMemory(source.name, arrays, source.n_classes)
+    return InMemory(source.name, arrays, source.spec)

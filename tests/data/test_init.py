@@ -1,5 +1,7 @@
 """Data sets are found by name."""
 
+import importlib
+import pkgutil
 import subprocess
 import sys
 
@@ -8,6 +10,7 @@ import pytest
 from PIL import Image
 
 import gans.data
+from gans.data import sets
 
 
 def test_every_kind_by_name(tmp_path):
@@ -44,7 +47,8 @@ def test_options_arrive():
         ("folder:", "did you mean folder:PATH?"),
         ("digits:3", "did you mean digits?"),  # none is
         ("circle:", "did you mean circle?"),
-        ("something else", "Known: digits, circle, ring8, grid25, tfds:NAME"),
+        ("something else", "Known: array:PATH, circle, digits, folder:PATH, grid25, "),
+        ("python:", "did you mean python:MODULE:FUNCTION?"),
     ],
 )
 def test_unknown_names(name, near):
@@ -62,7 +66,7 @@ def test_impossible_sizes(option):
 
 def test_importing_it_imports_nothing_slow():
     code = (
-        "import sys, gans.data, gans.data.pipeline, gans.data.tfds, gans.data.digits\n"
+        "import sys, gans.data, gans.data.pipeline\ngans.data.seeded('digits')\n"
         "slow = {'sklearn', 'tensorflow_datasets', 'tensorflow', 'grain', 'jax'}\n"
         "print(sorted(slow & set(sys.modules)))"
     )
@@ -82,3 +86,36 @@ def test_which_sets_the_seed_draws():
     first, second = (gans.data.load("digits", seed=seed)[0]["image"] for seed in (0, 1))
     assert (first == second).all() and not gans.data.seeded("digits")
     assert gans.data.seeded("stacked:digits") and not gans.data.seeded("tfds:mnist")
+
+
+def test_each_file_of_sets_serves_its_own_names():
+    modules = [
+        importlib.import_module(f"{sets.__name__}.{module.name}")
+        for module in pkgutil.iter_modules(sets.__path__)
+    ]
+    names = [name for module in modules for name in module.NAMES]
+    assert len(names) == len(set(names)) and len(modules) == 7
+    prefixes = [name.partition(":")[0] for name in names]
+    assert len(prefixes) == len(set(prefixes))
+    assert all(isinstance(module.SEEDED, bool) for module in modules)
+
+
+def test_a_new_set_is_one_file(tmp_path, monkeypatch):
+    (tmp_path / "stripes.py").write_text(
+        "from gans.data.source import InMemory\n"
+        "import numpy as np\n"
+        "NAMES, SEEDED = ('stripes',), True\n"
+        "def load(name, *, resolution, **_unused):\n"
+        "    image = np.zeros((9, resolution, resolution, 1), np.uint8)\n"
+        "    return InMemory(name, {'image': image})\n"
+    )
+    monkeypatch.setattr(sets, "__path__", [*sets.__path__, str(tmp_path)])
+    gans.data._served.cache_clear()
+    try:
+        assert gans.data.load("stripes", resolution=4).shape == (4, 4, 1)
+        assert gans.data.seeded("stripes")
+        with pytest.raises(ValueError, match="did you mean stripes"):
+            gans.data.load("stripe")
+    finally:
+        gans.data._served.cache_clear()
+        sys.modules.pop("gans.data.sets.stripes")

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from gans.data.source import InMemory, Streamed, hold
+from gans.data.source import InMemory, Streamed, Unpaired, hold
+from gans.data.spec import Field
 
 IMAGES = np.arange(5 * 2 * 3 * 1, dtype=np.uint8).reshape(5, 2, 3, 1)
 LABELS = np.arange(5, dtype=np.int32) % 2
@@ -13,15 +14,22 @@ def read(indices):
     return {"image": IMAGES[indices], "label": LABELS[indices]}
 
 
+SPEC = {
+    "image": Field("image", (2, 3, 1), "uint8"),
+    "label": Field("label", (), "int32", 2),
+}
 SOURCES = [
-    InMemory("set", {"image": IMAGES, "label": LABELS}, 2),
-    Streamed("set", read, 5, (2, 3, 1), 2),
+    InMemory("set", {"image": IMAGES, "label": LABELS}),
+    Streamed("set", read, 5, SPEC),
 ]
 
 
 @pytest.mark.parametrize("source", SOURCES)
 def test_random_access(source):
     assert len(source) == 5 and source.shape == (2, 3, 1) and source.n_classes == 2
+    assert source.spec == SPEC and list(source.spec) == ["image", "label"]
+    assert source.groups == (("image", "label"),) and source.lengths == (5,)
+    assert source.streamed == isinstance(source, Streamed)
     item = source[-1]
     np.testing.assert_array_equal(item["image"], IMAGES[4])
     assert item["label"] == 0 and item["label"].shape == ()
@@ -43,14 +51,19 @@ def test_hold_decodes_what_fits():
     n = 600  # more than two of the parts that are decoded at once
     images = np.random.default_rng(0).integers(0, 256, (n, 2, 2, 1), np.uint8)
     labels = np.arange(n, dtype=np.int32)
+    spec = {
+        "image": Field("image", (2, 2, 1), "uint8"),
+        "label": Field("label", (), "int32", n),
+    }
     streamed = Streamed(
-        "set", lambda i: {"image": images[i], "label": labels[i]}, n, (2, 2, 1), n
+        "set", lambda i: {"image": images[i], "label": labels[i]}, n, spec
     )
-    held = hold(streamed, limit=4 * n)
+    held = hold(streamed, limit=8 * n)  # four pixels and a label of four bytes
+    assert held.spec == spec and held.spec["label"].n_classes == n
     assert isinstance(held, InMemory) and held.name == "set" and held.n_classes == n
     np.testing.assert_array_equal(held.arrays["image"], images)
     np.testing.assert_array_equal(held.arrays["label"], labels)
-    assert hold(streamed, limit=4 * n - 1) is streamed
+    assert hold(streamed, limit=8 * n - 1) is streamed
 
 
 def test_hold_passes_errors_on():
@@ -60,4 +73,75 @@ def test_hold_passes_errors_on():
         return {"image": np.zeros((len(indices), 1, 1, 1), np.uint8)}
 
     with pytest.raises(ValueError, match="cat.png"):
-        hold(Streamed("set", broken, 600, (1, 1, 1)))
+        hold(
+            Streamed("set", broken, 600, {"image": Field("image", (1, 1, 1), "uint8")})
+        )
+
+
+def arrays(**shapes):
+    kinds = {"video": np.uint8, "voxels": np.uint8, "image": np.uint8}
+    return {k: np.zeros((4, *s), kinds.get(k, np.float32)) for k, s in shapes.items()}
+
+
+def test_fields_are_of_any_kind():
+    held = arrays(
+        series=(6, 2), video=(5, 4, 4, 3), voxels=(4, 4, 4, 1), image=(4, 6, 1)
+    )
+    held["tokens"] = np.array([[1, 7, 0]] * 4)
+    source = InMemory("many", held)
+    assert {k: (f.kind, f.shape, f.dtype) for k, f in source.spec.items()} == {
+        "series": ("series", (6, 2), "float32"),
+        "video": ("video", (5, 4, 4, 3), "uint8"),
+        "voxels": ("voxels", (4, 4, 4, 1), "uint8"),
+        "image": ("image", (4, 6, 1), "uint8"),
+        "tokens": ("tokens", (3,), "int64"),
+    }
+    assert source.spec["tokens"].n_classes == 8 and source.n_classes is None
+    pairs = {"a": held["image"], "b": held["image"][:, :2]}
+    source = InMemory("pairs", pairs, {"a": "image", "b": "image"})
+    assert source.spec["b"] == Field("image", (2, 6, 1), "uint8")
+
+
+def test_classes_are_counted_unless_they_are_given():
+    assert InMemory("set", {"image": IMAGES, "label": LABELS}).n_classes == 2
+    given = {"label": Field("label", (), "int32", 10)}
+    source = InMemory("set", {"image": IMAGES, "label": LABELS}, given)
+    assert source.n_classes == 10 and source.spec["image"].kind == "image"
+
+
+@pytest.mark.parametrize(
+    "content, spec, message",
+    [
+        ({"a": IMAGES}, {}, "set: field 'a': kind of a field: 'a' is not one of"),
+        ({"a": IMAGES}, {"a": "imag"}, "did you mean 'image'"),
+        ({"a": IMAGES}, {"a": "point"}, r"shape \(2, 3, 1\); wanted \[D\]"),
+        ({"image": IMAGES}, {"b": "image"}, "no array for field 'b'"),
+        ({"image": IMAGES, "label": LABELS[:4]}, {}, "image 5, label 4"),
+        (
+            {"image": IMAGES},
+            {"image": Field("image", (2, 3, 3), "uint8")},
+            r"'image' is uint8 \(2, 3, 1\); its field says uint8 \(2, 3, 3\)",
+        ),
+    ],
+)
+def test_arrays_and_fields_that_do_not_fit(content, spec, message):
+    with pytest.raises(ValueError, match=message):
+        InMemory("set", content, spec)
+
+
+def test_unpaired_sets():
+    points = np.arange(6, dtype=np.float32).reshape(3, 2)
+    both = Unpaired("both", {"a": SOURCES[1], "b": InMemory("p", {"point": points})})
+    assert both.groups == (("a", "a/label"), ("b",)) and both.lengths == (5, 3)
+    assert list(both.spec) == ["a", "a/label", "b"] and both.spec["b"].kind == "point"
+    assert len(both) == 5 and both.streamed and both.name == "both"
+    taken = both.take(np.array([4, 0]), np.array([2, 2]))
+    np.testing.assert_array_equal(taken["a"], IMAGES[[4, 0]])
+    np.testing.assert_array_equal(taken["a/label"], LABELS[[4, 0]])
+    np.testing.assert_array_equal(taken["b"], points[[2, 2]])
+    # At one index the shorter set begins again.
+    np.testing.assert_array_equal(both[4]["a"], IMAGES[4])
+    np.testing.assert_array_equal(both[4]["b"], points[1])
+    pairs = InMemory("pairs", {"x": points, "y": points}, {"x": "point", "y": "point"})
+    with pytest.raises(ValueError, match="both: b: pairs has the fields x, y; wanted"):
+        Unpaired("both", {"a": SOURCES[0], "b": pairs})

@@ -8,8 +8,10 @@ import numpy as np
 from PIL import Image
 
 from gans.data.image import fit
-from gans.data.pipeline import to_uint8
 from gans.data.source import InMemory
+
+NAMES = ("array:PATH",)
+SEEDED = False
 
 
 def load(
@@ -58,9 +60,7 @@ def load(
     if "label" not in arrays:
         return InMemory(f"array:{path}", {"image": image})
     label = _labels(path, arrays["label"], len(image))
-    return InMemory(
-        f"array:{path}", {"image": image, "label": label}, int(label.max()) + 1
-    )
+    return InMemory(f"array:{path}", {"image": image, "label": label})
 
 
 def _images(path: str, image: np.ndarray) -> np.ndarray:
@@ -85,7 +85,9 @@ def _images(path: str, image: np.ndarray) -> np.ndarray:
             f"array:{path}: `image` is {image.dtype} in [{low}, {high}]; "
             "floats must lie in [-1, 1] (or give uint8 in 0..255)"
         )
-    return to_uint8(image)
+    from gans.data.kinds.image import encode  # imports JAX, which only floats need
+
+    return encode(image)
 
 
 def _labels(path: str, label: np.ndarray, n_images: int) -> np.ndarray:

@@ -11,7 +11,7 @@ import types
 import numpy as np
 import pytest
 
-from gans.data import tfds as source
+from gans.data.sets import tfds as source
 
 tfds = pytest.importorskip("tensorflow_datasets")
 

@@ -11,6 +11,10 @@ import numpy as np
 
 from gans import data
 from gans.data.source import Streamed
+from gans.data.spec import Field
+
+NAMES = ("stacked:NAME",)
+SEEDED = True
 
 # VEEGAN's and PacGAN's: to train on, and to evaluate with.
 N_TRAIN, N_TEST = 128_000, 26_000
@@ -40,16 +44,21 @@ def load(
         raise ValueError(f"{name} has 3 channels, got channels={channels!r}")
     source = data.load(base, channels=1, split=split, seed=seed, **options)
     k = source.n_classes
-    if k is None or len(source.shape) != 3:
+    if k is None or "image" not in source.spec:
         raise ValueError(f"{name}: {base} is no set of labelled images")
     n = N_TEST if split == "test" else N_TRAIN
     rows = np.random.default_rng(seed).integers(len(source), size=(n, 3))
 
     def take(indices: np.ndarray) -> dict[str, np.ndarray]:
         parts = source.take(rows[indices].ravel())
-        images = parts["image"].reshape(len(indices), 3, *source.shape[:2])
+        images = parts["image"].reshape(len(indices), 3, *size)
         digits = parts["label"].reshape(len(indices), 3)
         label = digits @ np.array([k * k, k, 1], np.int32)
         return {"image": np.moveaxis(images, 1, -1).copy(), "label": label}
 
-    return Streamed(name, take, n, (*source.shape[:2], 3), k**3)
+    size = source.spec["image"].shape[:2]
+    spec = {
+        "image": Field("image", (*size, 3), "uint8"),
+        "label": Field("label", (), "int32", k**3),
+    }
+    return Streamed(name, take, n, spec)

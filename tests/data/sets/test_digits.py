@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from gans.data import digits
+from gans.data.sets import digits
 
 
 def test_all_are_scikit_learns_within_a_dark_margin():

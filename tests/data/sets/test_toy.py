@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gans.data import toy
+from gans.data.sets import toy
 
 N = toy.N_POINTS
 

@@ -19,7 +19,10 @@ from PIL import Image
 
 from gans.data.image import fit
 from gans.data.source import InMemory, Streamed, hold
+from gans.data.spec import Field
 
+NAMES = ("tfds:NAME",)
+SEEDED = False
 OFFLINE = 'the handwritten digits of data="digits" need neither network nor files'
 
 
@@ -75,15 +78,10 @@ def load(
             taken["label"] = np.array([item["label"] for item in items], np.int32)
         return taken
 
-    return hold(
-        Streamed(
-            f"tfds:{name}",
-            take,
-            len(data),
-            (*shape[:2], channels),
-            label.num_classes if labelled else None,
-        )
-    )
+    spec = {"image": Field("image", (*shape[:2], channels), "uint8")}
+    if labelled:
+        spec["label"] = Field("label", (), "int32", label.num_classes)
+    return hold(Streamed(f"tfds:{name}", take, len(data), spec))
 
 
 def _builder(tfds, name: str, data_dir: str | None):

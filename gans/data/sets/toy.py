@@ -14,6 +14,8 @@ import numpy as np
 
 from gans.data.source import InMemory
 
+NAMES = ("circle", "ring8", "grid25")
+SEEDED = True
 N_POINTS = 2**17
 SPLITS = ("train", "test")
 

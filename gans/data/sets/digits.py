@@ -12,7 +12,10 @@ from PIL import Image
 
 from gans.data.image import fit
 from gans.data.source import InMemory
+from gans.data.spec import Field
 
+NAMES = ("digits",)
+SEEDED = False
 SPLITS = ("train", "test", "all")
 
 
@@ -48,4 +51,6 @@ def load(
     grey = np.pad(grey, ((0, 0), (1, 1), (1, 1)))  # [N, 10, 10]
     images = [fit(Image.fromarray(x), resolution or 32, channels or 1) for x in grey]
     arrays = {"image": np.stack(images), "label": raw.target[rows].astype(np.int32)}
-    return InMemory("digits", arrays, n_classes=10)
+    image = Field("image", arrays["image"].shape[1:], "uint8")
+    label = Field("label", (), "int32", n_classes=10)
+    return InMemory("digits", arrays, {"image": image, "label": label})

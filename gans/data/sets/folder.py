@@ -10,7 +10,10 @@ from PIL import Image
 
 from gans.data.image import fit
 from gans.data.source import InMemory, Streamed, hold
+from gans.data.spec import Field
 
+NAMES = ("folder:PATH",)
+SEEDED = False
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 
 
@@ -48,17 +51,19 @@ def load(
         height = width = resolution
 
     parts = [p.relative_to(root).parts for p in paths]
-    labels, n_classes = None, None
+    labels = None
+    spec = {"image": Field("image", (height, width, channels), "uint8")}
     if all(len(p) > 1 for p in parts):
         classes, labels = np.unique([p[0] for p in parts], return_inverse=True)
-        labels, n_classes = labels.astype(np.int32), len(classes)
+        labels = labels.astype(np.int32)
+        spec["label"] = Field("label", (), "int32", len(classes))
 
     def take(indices: np.ndarray) -> dict[str, np.ndarray]:
         images = [_read(paths[i], resolution, channels) for i in indices]
         taken = {"image": np.stack(images)}
         return taken if labels is None else taken | {"label": labels[indices]}
 
-    return hold(Streamed(name, take, len(paths), (height, width, channels), n_classes))
+    return hold(Streamed(name, take, len(paths), spec))
 
 
 def _find(root: pathlib.Path, name: str) -> list[pathlib.Path]:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from gans import data
-from gans.data import pipeline, stacked
+from gans.data import pipeline
+from gans.data.sets import stacked
 from gans.data.source import InMemory
 
 
@@ -20,7 +21,7 @@ def base(monkeypatch):
 
     def load(name, **options):
         asked.append((name, options))
-        return InMemory(name, arrays, n_classes=10)
+        return InMemory(name, arrays)
 
     monkeypatch.setattr(stacked.data, "load", load)
     return asked
@@ -107,7 +108,7 @@ def test_of_tfds_the_name_is_passed_whole(monkeypatch):
         asked.append((name, options["resolution"], options["channels"]))
         return held
 
-    monkeypatch.setattr("gans.data.tfds.load", load)
+    monkeypatch.setattr("gans.data.sets.tfds.load", load)
     assert data.load("stacked:tfds:mnist", resolution=16).name == "stacked:tfds:mnist"
     assert asked == [("mnist", 16, 1)]
 
@@ -116,9 +117,9 @@ def test_batches_of_it():
     source = data.load("stacked:digits", resolution=16, channels=3)
     batch = pipeline.batches(source, 8, seed=0)[3]
     assert batch["image"].shape == (8, 16, 16, 3)
-    assert batch["image"].dtype == np.float32 and batch["label"].shape == (8,)
+    assert batch["image"].dtype == np.uint8 and batch["label"].shape == (8,)
     lo, hi = batch["image"].min(), batch["image"].max()
-    assert lo == -1 and 0.5 < hi <= 1
+    assert lo == 0 and 191 < hi <= 255
 
 
 @pytest.mark.parametrize(

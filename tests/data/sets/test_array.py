@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gans.data import array
+from gans.data.sets import array
 
 IMAGES = np.arange(4 * 6 * 6 * 3).reshape(4, 6, 6, 3).astype(np.uint8)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gans.data import folder
+from gans.data.sets import folder
 from gans.data.source import InMemory, Streamed
 
 RED = (255, 0, 0)
@@ -125,7 +125,7 @@ def test_corrupt_file_is_named(partly_broken):
 
 
 def test_corrupt_files_are_skipped_with_a_count(partly_broken, caplog):
-    with caplog.at_level(logging.WARNING, logger="gans.data.folder"):
+    with caplog.at_level(logging.WARNING, logger="gans.data.sets.folder"):
         source = folder.load(str(partly_broken), skip_corrupt=True)
     assert [c[0] for c in colours(source)] == [0, 50, 100]
     assert "left out 2 of 5 files" in caplog.text

@@ -1,0 +1,13 @@
+"""Voxels [D, H, W, C]: stored and decoded as images; -1 is empty, 1 is occupied.
+
+They are not mirrored: the mirror image of a chair is a chair, that of a screw is not.
+"""
+
+from gans.data.kinds import image, point
+
+AXES = ("D", "H", "W", "C")
+RANGE = image.RANGE
+MIRRORED = False
+decode = image.decode
+encode = image.encode
+flip = point.flip

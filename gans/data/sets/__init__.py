@@ -1,0 +1,11 @@
+"""The data sets: one file each, or one for several of a family.
+
+A file declares
+
+    NAMES = ("circle", "ring8")   what it serves, or ("tfds:NAME",) with an argument
+    SEEDED = True                 whether the seed draws the examples
+    load(name, *, resolution, channels, split, data_dir, skip_corrupt, seed)
+
+`name` is the argument after the colon, where there is one. `load` returns a source (see
+`gans.data.source`), and takes `**_unused` for options that do not concern it.
+"""

@@ -1,0 +1,64 @@
+"""The user's own source: `python:MODULE:FUNCTION`.
+
+The function is called as FUNCTION(resolution=, channels=, split=, seed=) and returns a
+source, most easily a `gans.data.source.InMemory` or `Streamed`:
+
+    # shapes.py, in the folder where the command is run
+    def squares(*, resolution, seed, **_):
+        return InMemory("squares", {"image": draw(resolution or 32, seed)})
+
+    python -m experiments.run --config=configs/gan.py:digits \\
+        --config.data=python:shapes:squares
+"""
+
+from __future__ import annotations
+
+import importlib
+
+from gans import names
+from gans.data.source import Source
+
+NAMES = ("python:MODULE:FUNCTION",)
+SEEDED = True  # it may use the seed, so it is called anew for each
+
+
+def load(
+    path: str,
+    *,
+    resolution: int | None = None,
+    channels: int | None = None,
+    split: str = "train",
+    seed: int = 0,
+    **_unused,
+) -> Source:
+    """What the function named by `path`, "package.module:function", returns.
+
+    Raises ValueError for a path that is not of this form, a module or a function that
+    there is not, and if what is returned is no `gans.data.source.Source`. An error
+    inside the module or the function is passed on as it is.
+    """
+    name = f"python:{path}"
+    module_name, _, function_name = path.partition(":")
+    if not all(part.isidentifier() for part in module_name.split(".")) or not (
+        function_name.isidentifier()
+    ):
+        raise ValueError(f"{name} is not of the form python:package.module:function")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        # That a module imports something that is missing is the module's own error.
+        if not f"{module_name}.".startswith(f"{error.name}."):
+            raise
+        raise ValueError(
+            f"{name}: there is no module {error.name!r}; it is looked for in the "
+            "current folder, in PYTHONPATH and among the installed packages"
+        ) from None
+    functions = [n for n, x in vars(module).items() if callable(x) and n[0] != "_"]
+    function = getattr(module, names.check(function_name, functions, name))
+    source = function(resolution=resolution, channels=channels, split=split, seed=seed)
+    if not isinstance(source, Source):
+        raise ValueError(
+            f"{name} returned {type(source).__name__}; wanted a source, such as "
+            "gans.data.source.InMemory"
+        )
+    return source

@@ -1,0 +1,63 @@
+"""What an example holds, described."""
+
+import json
+
+import ml_collections
+import numpy as np
+import pytest
+
+from gans.data.spec import Field, blank, decoded, from_json, main_field, to_json
+
+SPEC = {
+    "image": Field("image", (4, 6, 3), "uint8"),
+    "label": Field("label", (), "int32", n_classes=10),
+}
+
+
+def test_decoded_and_blank_are_what_a_gan_gets():
+    found = decoded(SPEC)
+    assert list(found) == ["image", "label"]
+    assert found["image"].shape == (4, 6, 3) and found["image"].dtype == np.float32
+    assert found["label"].shape == () and found["label"].dtype == np.int32
+    batch = blank(SPEC, 5)
+    assert {k: (x.shape, x.dtype.name) for k, x in batch.items()} == {
+        "image": ((5, 4, 6, 3), "float32"),
+        "label": ((5,), "int32"),
+    }
+    assert not any(x.any() for x in batch.values())
+
+
+def test_the_main_field_is_the_only_one_besides_labels():
+    assert main_field(SPEC) == "image"
+    two = {"a": SPEC["image"], "b": SPEC["image"], "label": SPEC["label"]}
+    with pytest.raises(ValueError, match="it has 2: a, b"):
+        main_field(two)
+    with pytest.raises(ValueError, match="it has 0: none"):
+        main_field({"label": SPEC["label"]})
+
+
+def test_json_and_back():
+    content = json.loads(json.dumps(to_json(SPEC)))
+    assert from_json(content) == SPEC and list(from_json(content)) == list(SPEC)
+    assert content["image"]["shape"] == [4, 6, 3]
+    # As a part of a config.
+    assert from_json(ml_collections.ConfigDict(content)) == SPEC
+
+
+def test_fields_are_normalised():
+    field = Field("image", [np.int64(4), 6, 3], np.uint8)
+    assert field == Field("image", (4, 6, 3), "uint8") and hash(field)
+    assert isinstance(field.shape[0], int) and field.dtype == "uint8"
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (("imag", (4, 4, 1), "uint8"), "kind of a field: 'imag'.*did you mean 'image'"),
+        (("image", (4, 4), "uint8"), r"image has shape \(4, 4\); wanted \[H, W, C\]"),
+        (("label", (), "int32"), "label needs n_classes"),
+    ],
+)
+def test_wrong_fields(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        Field(*arguments)
