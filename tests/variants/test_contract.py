@@ -13,7 +13,7 @@ from flax import linen as nn
 from experiments.rundir.checkpoint import Checkpoints
 from experiments.sampling import sampler
 from gans import core
-from gans.layers.conv_inspect import slow_convolutions
+from gans.layers.conv.inspect import slow_convolutions
 from gans.losses.penalties import gradient_penalty
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
