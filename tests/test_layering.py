@@ -144,7 +144,7 @@ ARRAYS = 'def f(x: Array) -> Array:\n    """x {} doubled."""\n'
         ("gans/core.py", "from gans import schedules", "core imports gans.schedules"),
         (
             "gans/losses/a.py",
-            "from gans.layers.norm import BatchNorm",
+            "from gans.layers.norms.batch import BatchNorm",
             "losses imports",
         ),
         ("gans/layers/a.py", "import gans.networks.mlp", "layers imports"),
