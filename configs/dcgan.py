@@ -26,7 +26,7 @@ def get_config(preset: str = "digits"):
         }
         config.critic = {
             "network": "dcgan",
-            "layers": ((128, 4, 2), (256, 4, 2), (512, 4, 2), (1024, 4, 2)),
+            "convolutions": ((128, 4, 2), (256, 4, 2), (512, 4, 2), (1024, 4, 2)),
             "norm": "batch",
         }
     else:
@@ -39,13 +39,13 @@ def get_config(preset: str = "digits"):
         }
         config.critic = {
             "network": "dcgan",
-            "layers": ((64, 3, 1), (128, 3, 2), (128, 3, 2), (256, 3, 2)),
+            "convolutions": ((64, 3, 1), (128, 3, 2), (128, 3, 2), (256, 3, 2)),
             "dropout": 0.4,
         }
     config.steps = 100_000
     if preset == "digits":  # a doubling less, half as wide
         config.generator.widths = (128, 64, 64)
-        config.critic.layers = ((32, 3, 1), (64, 3, 2), (128, 3, 2))
+        config.critic.convolutions = ((32, 3, 1), (64, 3, 2), (128, 3, 2))
         config.batch_size = 64
         config.steps = 3_000
     adam = presets.adam(2e-4, 0.5, 0.999)

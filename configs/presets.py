@@ -174,7 +174,7 @@ def convolutional(config: ConfigDict, width: int, **critic) -> None:
     }
     config.critic = {
         "network": "dcgan",
-        "layers": tuple((w, 4, 2) for w in reversed(widths[:-1])),
+        "convolutions": tuple((w, 4, 2) for w in reversed(widths[:-1])),
         "slope": 0.2,
         "kernel_init": "he",
         **critic,

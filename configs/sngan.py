@@ -39,7 +39,7 @@ def get_config(preset: str = "digits"):
         }
         config.critic = {
             "network": "dcgan",
-            "layers": (
+            "convolutions": (
                 (width, 3, 1),
                 (width, 4, 2),
                 (2 * width, 3, 1),
@@ -54,7 +54,7 @@ def get_config(preset: str = "digits"):
         config.steps = 500_000
         if preset == "digits":  # a doubling less, a quarter as wide
             config.generator.widths = (128, 64, 32)
-            config.critic.layers = (
+            config.critic.convolutions = (
                 (16, 3, 1),
                 (32, 4, 2),
                 (32, 3, 1),

@@ -55,7 +55,7 @@ def get_config(preset: str = "digits"):
         presets.convolutional(config, 128 if preset == "digits" else 512)
         config.steps = 100_000
         if preset == "cifar10_cnn":  # half as wide as the generator's mirror image
-            config.critic.layers = ((64, 4, 2), (128, 4, 2), (256, 4, 2))
+            config.critic.convolutions = ((64, 4, 2), (128, 4, 2), (256, 4, 2))
         if preset == "digits":  # sized for minutes on a laptop
             config.steps = 4_000
             config.metrics = ("fid", "pr", "classes")

@@ -215,7 +215,8 @@ def restore(gan, folder: pathlib.Path, step: int | None, *, recalibrate: bool = 
     state = jax.device_put(restored[0])
     if not recalibrate:
         return state
-    least = [getattr(net.module, "n_reference", 0) for net in gan.nets.values()]
+    layers = [getattr(net.module, "layers", None) for net in gan.nets.values()]
+    least = [found.n_reference for found in layers if found is not None]
     batch = max(256, *least)
     afresh = functools.partial(
         averaging.recalibrate, gan, n=100, examples=lambda i: {"": jnp.zeros((batch,))}

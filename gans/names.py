@@ -5,7 +5,7 @@ import difflib
 import importlib
 import numbers
 import pkgutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from types import ModuleType
 from typing import Any
 
@@ -26,6 +26,20 @@ def module(name: str, package: str, place: str) -> ModuleType:
     path = importlib.import_module(package).__path__
     check(name, [m.name for m in pkgutil.iter_modules(path)], place)
     return importlib.import_module(f"{package}.{name}")
+
+
+def named(value: str | Mapping[str, Any], place: str) -> tuple[str, dict[str, Any]]:
+    """Returns the name and the options of "NAME" or {"name": NAME, **options}.
+
+    Raises ValueError, naming `place`, for anything else.
+    """
+    options = {"name": value} if isinstance(value, str) else value
+    if not isinstance(options, Mapping) or not isinstance(options.get("name"), str):
+        raise ValueError(
+            f'{place}: {value!r} is neither a name nor {{"name": NAME, **options}}'
+        )
+    options = dict(options)
+    return options.pop("name"), options
 
 
 def parse(

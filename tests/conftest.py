@@ -46,9 +46,9 @@ def _tiny(variant, preset=None, **changes):
     for player in (config.generator, config.critic):
         if "widths" in player:
             player.widths = (8,) * len(player.widths)
-        if "layers" in player:
-            player.layers = tuple(
-                (8, size, stride) for _, size, stride in player.layers
+        if "convolutions" in player:
+            player.convolutions = tuple(
+                (8, size, stride) for _, size, stride in player.convolutions
             )
     config.batch_size = 4
     config.latent = 5

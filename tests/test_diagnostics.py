@@ -7,7 +7,7 @@ import pytest
 
 from gans import diagnostics
 from gans.layers.conv import Conv
-from gans.networks.mlp import Critic
+from gans.networks.mlp import Discriminator
 
 BATCH = (64, 32, 32, 3)
 
@@ -197,7 +197,8 @@ def test_names_are_those_of_the_layers():
     x = jnp.zeros((1, 4, 4, 2))
     params = Conv(3, (3, 3)).init(jax.random.key(0), x)["params"]
     assert list(diagnostics.singular_values({"stem": params})) == ["stem"]
-    critic = Critic(widths=(8, 8)).init(jax.random.key(0), x, train=True)["params"]
+    module = Discriminator(widths=(8, 8))
+    critic = module.init(jax.random.key(0), x, train=True)["params"]
     names = set(diagnostics.singular_values(critic))
     assert names == {name for name in critic if "kernel" in critic[name]}
     assert len(names) == 3

@@ -62,7 +62,7 @@ def import_faults(path, tree):
 def call_faults(path, tree):
     """`pmap`, and convolutions that are not those of gans/layers."""
     # In experiments/benchmarks/torch_reference, `nn` is PyTorch's.
-    homes = ("gans/layers/conv", "experiments/benchmarks/torch_reference/")
+    homes = ("gans/layers/conv/", "experiments/benchmarks/torch_reference/")
     at_home = path.as_posix().startswith(homes)
     names = [ast.unparse(n) for n in ast.walk(tree) if isinstance(n, ast.Attribute)]
     for name in [*names, *imports(tree)]:
@@ -144,7 +144,7 @@ ARRAYS = 'def f(x: Array) -> Array:\n    """x {} doubled."""\n'
         ("gans/core.py", "from gans import schedules", "core imports gans.schedules"),
         (
             "gans/losses/a.py",
-            "from gans.layers.norm import BatchNorm",
+            "from gans.layers.norms.batch import BatchNorm",
             "losses imports",
         ),
         ("gans/layers/a.py", "import gans.networks.mlp", "layers imports"),
@@ -210,7 +210,7 @@ def test_offences_are_found(path, source, fault):
         ("gans/losses/a.py", ARRAYS.format("[]")),
         ("gans/core.py", ARRAYS.format("")),
         ("gans/core.py", f"class A:\n    {DOC}    @property\n    def f(self): pass"),
-        ("gans/layers/conv.py", "y = lax.conv_general_dilated(x, w)"),
+        ("gans/layers/conv/a.py", "y = lax.conv_general_dilated(x, w)"),
         ("gans/core.py", "y = jax.lax.convert_element_type(x, float)"),
         ("experiments/a.py", "import matplotlib, time\nfrom gans import core"),
         ("configs/gan.py", "import difflib\nfrom configs import presets"),

@@ -38,3 +38,13 @@ def test_options_that_are_not_known():
         names.options(["weight", "every"], {"wieght": 1}, "r1")
     with pytest.raises(ValueError, match="option of hinge: 'a' is not one of: none"):
         names.options([], {"a": 1}, "hinge")
+
+
+def test_named_is_a_name_or_a_mapping_with_one():
+    assert names.named("r1", "here") == ("r1", {})
+    given = {"name": "r1", "weight": 10}
+    assert names.named(given, "here") == ("r1", {"weight": 10})
+    assert given == {"name": "r1", "weight": 10}
+    for wrong in (None, 3, {}, {"name": None}, {"weight": 10}, ("r1", {})):
+        with pytest.raises(ValueError, match="here: .*is neither a name nor"):
+            names.named(wrong, "here")

@@ -49,7 +49,7 @@ def digits() -> ConfigDict:
     }
     config.critic = {
         "network": "dcgan",
-        "layers": ((16, 4, 2), (32, 4, 2)),
+        "convolutions": ((16, 4, 2), (32, 4, 2)),
         "kernel_init": "he",
     }
     config.metrics = ("fid", "pr", "classes")
@@ -69,7 +69,7 @@ def cifar10() -> ConfigDict:
     }
     config.critic = {
         "network": "dcgan",
-        "layers": (
+        "convolutions": (
             (64, 3, 1),
             (64, 4, 2),
             (128, 3, 1),

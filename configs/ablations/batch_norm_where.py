@@ -19,16 +19,13 @@ from configs.ablations import bases
 def get_config(preset: str = "digits"):
     base = bases.base(preset, "digits", "ring8", "cifar10")
     base.generator.norm = None
-    virtual = {
-        "generator.norm": "virtual",
-        "generator.n_reference": min(64, base.batch_size),
-    }
+    n = min(64, base.batch_size)
     arms = {
         "none": {},
         "generator": {"generator.norm": "batch"},
         "critic": {"critic.norm": "batch"},
         "both": bases.both("norm", "batch"),
-        "generator_virtual": virtual,
+        "generator_virtual": {"generator.norm": f"virtual(n_reference={n})"},
     }
     if preset != "ring8":
         arms["generator_pixel"] = {"generator.norm": "pixel"}

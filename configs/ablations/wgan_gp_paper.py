@@ -67,7 +67,7 @@ def get_config(preset: str = "digits"):
         base.ema = 0.0
         base.generator.widths = (256, 128, 64)
         base.generator.final = "transpose"
-        base.critic.layers = ((64, 4, 2), (128, 4, 2), (256, 4, 2))
+        base.critic.convolutions = ((64, 4, 2), (128, 4, 2), (256, 4, 2))
         base.critic.slope = 0.2
     arms = {
         f"{method}_{architecture}": {

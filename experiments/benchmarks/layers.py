@@ -1,7 +1,7 @@
 """Each convolution of a training step on its own, in our forms, `lax`'s and PyTorch's.
 
 For `python -m experiments.benchmark --layers`: it shows which row of
-`gans.layers.conv_table` a shape takes and whether that form is the fastest alone; in a
+`gans.layers.conv.table` a shape takes and whether that form is the fastest alone; in a
 step, forms with the fewest multiplications share sums, and gain more.
 """
 
@@ -18,7 +18,7 @@ from experiments.benchmarks.timing import Contestant, Runner, race
 
 HERE = "experiments.benchmarks.layers"
 OURS, PLAIN = "jax", "lax"
-# The primitives of `conv_maps`, and the words of `Call.kind`.
+# The primitives of `gans.layers.conv.maps`, and the words of `Call.kind`.
 _KINDS = {
     "convolution": "forward",
     "convolution_input_gradient": "input gradient",
@@ -30,7 +30,7 @@ _KINDS = {
 class Call:
     """One of the three maps: of operands with shapes a and b, at a geometry.
 
-    `geometry` holds the fields of `gans.layers.conv_forms.Geometry`.
+    `geometry` holds the fields of `gans.layers.conv.forms.Geometry`.
     """
 
     kind: str
@@ -151,32 +151,32 @@ def our_layers(each: tuple[Call, ...], plain: bool) -> Runner:
     import jax
     import numpy as np
 
-    from gans.layers import conv_forms, conv_maps, conv_table
+    from gans.layers.conv import forms, maps, table
 
-    maps = {
+    kinds = {
         "forward": (
-            conv_maps.convolution,
-            conv_forms.plain,
-            conv_table.CONVOLUTION,
+            maps.convolution,
+            forms.plain,
+            table.CONVOLUTION,
         ),
         "input gradient": (
-            conv_maps.input_gradient,
-            conv_forms.plain_input_gradient,
-            conv_table.INPUT_GRADIENT,
+            maps.input_gradient,
+            forms.plain_input_gradient,
+            table.INPUT_GRADIENT,
         ),
         "kernel gradient": (
-            conv_maps.kernel_gradient,
-            conv_forms.plain_kernel_gradient,
-            conv_table.KERNEL_GRADIENT,
+            maps.kernel_gradient,
+            forms.plain_kernel_gradient,
+            table.KERNEL_GRADIENT,
         ),
     }
     draw = np.random.default_rng(0).standard_normal
     cases, rows = {}, {}
     for call in each:
-        geometry = conv_forms.Geometry(*call.geometry)
-        ours, theirs, rule = maps[call.kind]
-        case = conv_table.Case(geometry, call.large[0], call.large[-1], call.kernel[-1])
-        rows[call.name] = rule.index(conv_table.choose(rule, case))
+        geometry = forms.Geometry(*call.geometry)
+        ours, theirs, rule = kinds[call.kind]
+        case = table.Case(geometry, call.large[0], call.large[-1], call.kernel[-1])
+        rows[call.name] = rule.index(table.choose(rule, case))
         form = jax.jit(theirs if plain else ours, static_argnames="geometry")
 
         def run(form=form, geometry=geometry, call=call, operands=[]):  # noqa: B006
@@ -241,7 +241,7 @@ def torch_layers(each: tuple[Call, ...], channels_last: bool) -> Runner:
 
 
 def table(found: dict) -> str:
-    """The rows as text; `row` is that of `gans.layers.conv_table`, counted from 0."""
+    """The rows as text; `row` is that of `gans.layers.conv.table`, counted from 0."""
     lines, total = [], collections.Counter()
     others = [name for name in found["layers"][0]["ms"] if name != OURS]
     head = "".join(f"{name + ' / ours':>28}" for name in others)

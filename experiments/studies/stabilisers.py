@@ -41,7 +41,7 @@ def base(data: str) -> ConfigDict:
         config.data, config.channels = data, 3
         config.generator.widths = (64, 32, 16)
         config.generator.norm = "batch"
-        config.critic.layers = ((16, 4, 2), (32, 4, 2), (64, 3, 1))
+        config.critic.convolutions = ((16, 4, 2), (32, 4, 2), (64, 3, 1))
         config.critic.dropout = 0.0
         config.batch_size = 64
         config.steps = 2_000

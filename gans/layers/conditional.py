@@ -1,4 +1,4 @@
-"""Ways in which a network hears of a class label."""
+"""Ways to give a class label to a network."""
 
 import jax.numpy as jnp
 from flax import linen as nn

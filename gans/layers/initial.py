@@ -1,4 +1,4 @@
-"""Initialisers of kernels, by the names that configs use."""
+"""Initialisers of kernels, by name."""
 
 from flax import linen as nn
 
@@ -8,6 +8,7 @@ INITIALISERS = {
     "normal": nn.initializers.normal(0.02),  # DCGAN, arXiv 1511.06434, section 4
     "he": nn.initializers.he_normal(),
     "glorot": nn.initializers.glorot_uniform(),
+    "lecun": nn.linear.default_kernel_init,
 }
 
 

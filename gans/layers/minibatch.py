@@ -1,6 +1,8 @@
-"""Features of a whole batch, by which a critic sees that its examples are alike."""
+"""Features of a whole batch, which show a discriminator that its examples are alike."""
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 import jax.numpy as jnp
 from flax import linen as nn
@@ -10,15 +12,15 @@ from gans import names
 
 
 class MinibatchStdDev(nn.Module):
-    """x [B, N] -> [B, N + 1], or [B, H, W, C] -> [B, H, W, C + 1]: one constant more.
+    """x [B, N] -> [B, N + 1], or [B, H, W, C] -> [B, H, W, C + 1]: a constant appended.
 
     Section 3 of arXiv 1710.10196: the standard deviation over the batch of each feature
-    at each position, averaged over features and positions. 1e-8 is added to the
-    variances, as in the authors' code, so that equal examples have derivatives.
+    at each position, averaged over features and positions. As in the authors' code,
+    1e-8 is added to the variances: derivatives exist where examples are equal.
 
-    `group`: None takes the whole batch, as the paper says. In the authors' code it is
-    4: then B / group groups, of every (B / group)-th example each, have a constant of
-    their own; a smaller batch is one group.
+    `group`: None uses the whole batch, as in the paper. The authors' code uses 4: the
+    batch is split into B / group groups, each of every (B / group)-th example, and each
+    group has its own constant. A batch smaller than `group` is one group.
 
     Raises ValueError if `group` does not divide a larger B.
     """
@@ -42,11 +44,11 @@ class MinibatchStdDev(nn.Module):
 class MinibatchDiscrimination(nn.Module):
     """x [B, N] -> [B, N + n_kernels], how close the other examples are to each.
 
-    Section 3.2 of arXiv 1606.03498: a tensor T [N, n_kernels, n_dims] makes of each
-    example n_kernels rows; for each of them the sum over the other examples j of
-    exp(-|row_i - row_j|_1). The paper's sum has j = i in it, a constant 1, which the
-    authors' code leaves out, as here. Deviation: their code normalises the columns of T
-    and adds a bias; here T starts with columns of norm about 1.
+    Section 3.2 of arXiv 1606.03498: a tensor T [N, n_kernels, n_dims] maps each example
+    to n_kernels rows; a feature is the sum over the other examples j of
+    exp(-|row_i - row_j|_1). The paper's sum includes j = i, a constant 1, which the
+    authors' code leaves out, as does this one. Deviation: their code normalises the
+    columns of T and adds a bias; here T starts with columns of norm about 1.
     """
 
     n_kernels: int = 100
@@ -61,13 +63,13 @@ class MinibatchDiscrimination(nn.Module):
         t = self.param("tensor", init, shape).astype(x.dtype)
         rows = jnp.einsum("bn,nkd->dbk", x, t)
         rows = rows.astype(jnp.promote_types(x.dtype, jnp.float32))
-        # One dimension after another, with the kernels last: 2 (256 examples) to 8
-        # times (64) as fast on a CPU as the sum over a last axis of five.
+        # A loop over dimensions, with the kernels last, is 2 times (256 examples) to 8
+        # times (64) as fast on a CPU as a sum over a last axis of five.
         distance = 0.0  # [B, B, n_kernels]
         for row in rows:
             apart = row[:, None] - row[None]
-            # |apart| with derivative 0 at 0: that of jnp.abs is 1, which would push
-            # equal examples by their place in the batch.
+            # |apart| with derivative 0 at 0. That of jnp.abs is 1, which would move
+            # equal examples apart according to their order in the batch.
             distance += apart * jnp.sign(apart)
         others = 1 - jnp.eye(len(x), dtype=rows.dtype)
         closeness = (others[:, :, None] * jnp.exp(-distance)).sum(axis=1)
@@ -77,17 +79,18 @@ class MinibatchDiscrimination(nn.Module):
 MINIBATCH = {"stddev": MinibatchStdDev, "discrimination": MinibatchDiscrimination}
 
 
-def with_minibatch(x: Array, minibatch: str | None) -> Array:
+def with_minibatch(x: Array, minibatch: str | Mapping[str, Any] | None) -> Array:
     """x [B, N] -> [B, N + M], the features of the layer of that name appended.
 
-    x itself for None. Call it inside a compact module: it makes the layer of that name,
-    with its options: "stddev(group=4)", "discrimination(n_kernels=16, n_dims=8)".
+    `minibatch` is a name of `MINIBATCH` or {"name": NAME, **options}, for example
+    {"name": "discrimination", "n_kernels": 16}. None returns x itself. Call it inside a
+    compact module: it creates a layer of that name.
 
     Raises ValueError for an unknown name or option.
     """
     if minibatch is None:
         return x
-    name, options = names.parse(minibatch, "minibatch")
+    name, options = names.named(minibatch, "minibatch")
     layer = MINIBATCH[names.check(name, MINIBATCH, "minibatch, if not None")]
     known = [f.name for f in dataclasses.fields(layer)]
     names.options([x for x in known if x not in ("name", "parent")], options, name)

@@ -1,16 +1,16 @@
-"""Generators and critics, one architecture per file, and `make` to get one by name.
+"""Generators and discriminators, one architecture per file; `make` finds one by name.
 
 A generator is called as `module(z [B, L], label=None, train=bool)` and returns data
-[B, *shape], images in [-1, 1]; a critic as `module(x [B, *shape], label=None,
-train=bool)` and returns logits [B]; both in float32 whatever their `dtype`. A critic's
-`mixes_batch` says whether a logit depends on other examples of its batch, as it does
-with batch norm and with `minibatch`.
+[B, *shape], images in [-1, 1]. A discriminator is called as `module(x [B, *shape],
+label=None, train=bool)` and returns logits [B]. Both results are float32, whatever the
+dtype of the layers. A discriminator's `mixes_batch` says whether a logit depends on the
+other examples of its batch, as it does with batch norm and with `minibatch` features.
 
-The slots for a `norm` follow a hidden layer and come before its activation: "batch",
-"pixel" (arXiv 1710.10196, section 4.2), "virtual" (by `n_reference` examples of the
-network's own input, kept in the collection `reference`: see `gans.layers.virtual`).
-`spectral` and `equalised` are of the kernels of layers; the embeddings of
-condition="concat" and the tensor of minibatch discrimination stay as they are.
+Every network has a field `layers`, a `gans.layers.Layers` with the options that all its
+layers share, and a class attribute `slots`, the names of those options that it has a
+use for. Norms follow hidden layers and precede their activation. Spectral norm and
+equalised learning rates apply to the kernels of layers, not to the embeddings of
+condition="concat" or the tensor of minibatch discrimination.
 """
 
 import dataclasses
@@ -18,22 +18,33 @@ import dataclasses
 from flax import linen as nn
 
 from gans import names
+from gans.layers import Layers
+
+ROLES = ("Generator", "Discriminator")
 
 
 def make(role: str, network: str, **options) -> nn.Module:
-    """Returns `gans.networks.{network}`'s `Generator` or `Critic`.
+    """Returns `gans.networks.{network}`'s `Generator` or `Discriminator`.
 
     Args:
-      role: "Generator" or "Critic".
+      role: "Generator" or "Discriminator".
       network: the name of a file of this folder.
-      **options: fields of the module.
+      **options: fields of the module and of its `layers`, side by side.
 
-    Raises ValueError for an unknown network or option, with what is accepted.
+    Raises ValueError for an unknown role, network or option, with what is accepted.
     """
-    module = names.module(network, __name__, f"{role.lower()}.network")
-    cls = getattr(module, role)
-    fields = {f.name for f in dataclasses.fields(cls)} - {"parent", "name"}
-    if options.get("norm") is None and "norm" not in fields:
-        options.pop("norm", None)
-    names.options(fields, options, f"{network}.{role}, which has no such slot")
-    return cls(**options)
+    names.check(role, ROLES, "role")
+    file = names.module(network, __name__, f"{role.lower()}.network")
+    cls = getattr(file, role)
+    own = {field.name: field for field in dataclasses.fields(cls)}
+    shared = {field.name: field.default for field in dataclasses.fields(Layers)}
+    # An option of layers that keeps its default needs no slot.
+    options = {
+        name: value
+        for name, value in options.items()
+        if name in cls.slots or name not in shared or value != shared[name]
+    }
+    accepted = {*own, *cls.slots} - {"parent", "name", "layers"}
+    names.options(accepted, options, f"{network}.{role}, which has no such slot")
+    given = {name: options.pop(name) for name in cls.slots if name in options}
+    return cls(**options, layers=own["layers"].default.replace(**given))

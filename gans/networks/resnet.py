@@ -1,25 +1,21 @@
-"""Residual networks of WGAN-GP, SNGAN and SAGAN for 32x32 images and their like.
+"""Residual networks of WGAN-GP, SNGAN and SAGAN for 32x32 images and similar sizes.
 
-Table 4 of arXiv 1802.05957 (appendix B.4) and figure 7 there: pre-activation blocks, no
-normalisation in the critic but the spectral one, resampling inside the blocks.
+Table 4 of arXiv 1802.05957 (appendix B.4) and figure 7 there: pre-activation blocks,
+resampling inside the blocks, and no normalisation of activations in the discriminator.
 """
 
 import functools
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
 
+from gans.layers import Layers
 from gans.layers.attention import SelfAttention
 from gans.layers.conditional import check_label, embed_label, label_map
 from gans.layers.conv import Conv
-from gans.layers.initial import initialiser
-from gans.layers.minibatch import with_minibatch
-from gans.layers.norm import layer_maker, norm_maker
 from gans.layers.resample import ConvDownsample, UpsampleConv
-from gans.layers.virtual import with_reference
 
 
 class Generator(nn.Module):
@@ -31,39 +27,35 @@ class Generator(nn.Module):
     Attributes:
       shape: (H, W, C).
       widths: channels of the smallest map and of each block.
-      norm: "batch", "pixel", "virtual" or None (see `networks`).
-      spectral: spectral normalisation of every kernel (SAGAN).
-      equalised: equalised learning rate of every kernel (arXiv 1710.10196), instead of
-        kernel_init.
       attention: side of the map at which self-attention is inserted, or None.
-      condition: None, "concat" (arXiv 1411.1784) or, with batch norm, "projection" (it
-        is conditional then, arXiv 1802.05637).
+      condition: None, "concat" (arXiv 1411.1784) or, with a norm that has gains per
+        class, "projection" (arXiv 1802.05637).
+      n_classes: number of classes, if conditional.
+      layers: how layers are made; kernels start from "glorot".
     """
 
     shape: tuple[int, int, int]
     widths: tuple[int, ...] = (256, 256, 256, 256)
-    norm: str | None = "batch"
-    n_reference: int = 64
-    spectral: bool = False
-    equalised: bool = False
     attention: int | None = None
-    kernel_init: str = "glorot"
     condition: str | None = None
     n_classes: int | None = None
-    dtype: Any = jnp.float32
+    layers: Layers = Layers(norm="batch")
+
+    slots = ("norm", "spectral", "equalised", "kernel_init", "dtype")
 
     @nn.compact
     def __call__(self, z: Array, label: Array | None = None, *, train: bool) -> Array:
-        z, n = with_reference(self, z, train)
         n_classes = self.n_classes if self.condition == "projection" else None
-        normalise = norm_maker(self, ("batch", "pixel", "virtual"), train, n_classes)
-        make = _maker(self, train)
+        make = self.layers.factory(
+            self, train, kernel_init="glorot", n_classes=n_classes
+        )
         linear = functools.partial(make, gain=1)
-        known = ("concat", "projection") if self.norm == "batch" else ("concat",)
+        z, n = make.begin(z)
+        known = ("concat", "projection") if self.layers.per_class else ("concat",)
         h = embed_label(z, label, self.condition, self.n_classes, known)
 
         def activate(h, name):
-            return jax.nn.relu(normalise(h, name, label))
+            return jax.nn.relu(make.norm(h, name, label))
 
         height, width = _smallest(self.shape, len(self.widths) - 1)
         h = make(nn.Dense, height * width * self.widths[0], name="dense")(h)
@@ -83,51 +75,47 @@ class Generator(nn.Module):
         return jnp.tanh(h[n:].astype(jnp.float32))
 
 
-class Critic(nn.Module):
+class Discriminator(nn.Module):
     """Images [B, H, W, C] in [-1, 1] -> logits [B] float32.
 
-    Blocks, ReLU, global pooling, a dense layer. What each block yields is sown in
-    `features` as hidden0, hidden1 ...
+    Blocks, ReLU, global pooling, a dense layer. The output of each block is sown in
+    `features` as hidden0, hidden1 ... Batch features (`layers.minibatch`) and dropout
+    apply to the pooled features. There is no slot for a norm.
 
     Attributes:
       widths: channels of each block.
-      n_down: the first so many blocks halve the map.
-      spectral: spectral normalisation of every kernel (SNGAN).
-      equalised: as in the generator.
-      minibatch: None, "stddev" or "discrimination": joins the pooled features.
-      dropout: share of all these dropped in training; then pass `key`.
+      n_down: how many blocks, from the first, halve the map.
       pool: over positions, "sum" (SNGAN) or "mean" (WGAN-GP).
       attention: side of the map at which self-attention is inserted, or None.
       condition: None, "concat" (the label as one more channel) or "projection".
+      n_classes: number of classes, if conditional.
+      layers: how layers are made; kernels start from "glorot".
     """
 
     widths: tuple[int, ...] = (128, 128, 128, 128)
     n_down: int = 2
-    spectral: bool = False
-    equalised: bool = False
-    minibatch: str | None = None
-    dropout: float = 0.0
     pool: str = "sum"
     attention: int | None = None
-    kernel_init: str = "glorot"
     condition: str | None = None
     n_classes: int | None = None
-    dtype: Any = jnp.float32
+    layers: Layers = Layers()
+
+    slots = ("spectral", "equalised", "kernel_init", "minibatch", "dropout", "dtype")
 
     @property
     def mixes_batch(self) -> bool:
         """Whether a logit depends on other examples of its batch."""
-        return self.minibatch is not None
+        return self.layers.mixes_batch
 
     @nn.compact
     def __call__(self, x: Array, label: Array | None = None, *, train: bool) -> Array:
         if self.pool not in ("sum", "mean"):
             raise ValueError(f"pool={self.pool!r} is neither 'sum' nor 'mean'")
-        make = _maker(self, train)
+        make = self.layers.factory(self, train, kernel_init="glorot")
         linear = functools.partial(make, gain=1)
         known = ("concat", "projection")
         check_label(label, self.condition, self.n_classes, known)
-        h = x.astype(self.dtype)
+        h = x.astype(self.layers.dtype)
         if self.condition == "concat":
             h = label_map(h, label, self.n_classes)
         n_halved = [min(i + 1, self.n_down) for i in range(len(self.widths))]
@@ -147,37 +135,23 @@ class Critic(nn.Module):
                 h = SelfAttention(functools.partial(linear, nn.Dense))(h)
             self.sow("features", f"hidden{i}", h)
         h = getattr(jnp, self.pool)(jax.nn.relu(h), axis=(1, 2))
-        h = with_minibatch(h, self.minibatch)
-        h = nn.Dropout(self.dropout, deterministic=not train)(h)
+        h = make.dropout(make.minibatch(h))
         logits = linear(nn.Dense, 1, name="out")(h)[:, 0]
         if self.condition == "projection":
-            embed = functools.partial(_weights(self, train), nn.Embed, gain=1)
-            v = embed(self.n_classes, h.shape[-1], name="label")(label)
-            logits = logits + jnp.sum(v.astype(h.dtype) * h, axis=-1)
+            v = linear(nn.Embed, self.n_classes, h.shape[-1], name="label")(label)
+            logits = logits + jnp.sum(v * h, axis=-1)
         return logits.astype(jnp.float32)
 
 
 def _first(side, sides):
-    """The first block that yields a map of that side; None for None."""
+    """The first block whose output has that side; None for None."""
     if side is None:
         return None
     for block, found in sides.items():
         if found == side:
             return block
     raise ValueError(
-        f"attention={side}: no block yields a map of that side: {list(sides.values())}"
-    )
-
-
-def _weights(module, train):
-    return layer_maker(train, spectral=module.spectral, equalised=module.equalised)
-
-
-def _maker(module, train):
-    return functools.partial(
-        _weights(module, train),
-        kernel_init=initialiser(module.kernel_init),
-        dtype=module.dtype,
+        f"attention={side}: no block has a map of that side: {list(sides.values())}"
     )
 
 

@@ -135,7 +135,7 @@ def _looks(d, see, label, key, plain):
         return judge(d, real, fake, label, key, see)
 
     def critic(x, as_fake=False):
-        if as_fake and not (plain and d.module.dropout == 0):
+        if as_fake and not (plain and d.module.layers.dropout == 0):
             return both(x, x)[1]
         return d(see(x), label, key=key)
 
@@ -285,7 +285,7 @@ def _check(config, game, nets):
         if term.per_example and d.mixes_batch:
             raise ValueError(
                 f"config.critic.penalties: {term.name} is per example, which "
-                f"norm={getattr(d, 'norm', None)!r} and minibatch={d.minibatch!r} in "
+                f"norm={d.layers.norm!r} and minibatch={d.layers.minibatch!r} in "
                 "the critic make meaningless; accepted is None of both"
             )
     for value, inside, key, accepted in (
@@ -293,7 +293,7 @@ def _check(config, game, nets):
         (config.ema, lambda x: (0 <= x) & (x < 1), "ema", "in [0, 1)"),
         (config.ema_half_life, lambda x: x >= 0, "ema_half_life", "of at least 0"),
         (config.ema_ramp, lambda x: x > 0, "ema_ramp", "above 0, or None"),
-        (d.dropout, lambda x: (0 <= x) & (x < 1), "critic.dropout", "in [0, 1)"),
+        (d.layers.dropout, lambda x: (0 <= x) & (x < 1), "critic.dropout", "in [0, 1)"),
     ):
         if not (value is None and key == "ema_ramp"):
             names.number(value, inside, f"config.{key}", accepted)
@@ -312,23 +312,22 @@ def _check(config, game, nets):
     if len(set(kinds)) < len(kinds):
         raise ValueError(f"config.augment: each at most once, got {', '.join(kinds)}")
     for part, net in (("critic", nets["d"]), ("generator", nets["g"])):
-        module, optimizer = net.module, config[part].optimizer
-        virtual = getattr(module, "norm", None) == "virtual"
-        if virtual and module.n_reference > config.batch_size:
+        layers, optimizer = net.module.layers, config[part].optimizer
+        if layers.n_reference > config.batch_size:
             raise ValueError(
                 f"config.{part}: virtual batch norm needs a batch of at least "
-                f"n_reference={module.n_reference}, got batch_size={config.batch_size}"
+                f"n_reference={layers.n_reference}, got batch_size={config.batch_size}"
             )
-        group = _group(getattr(module, "minibatch", None))
+        group = _group(layers.minibatch)
         if group and config.batch_size > group and config.batch_size % group:
             raise ValueError(
-                f"config.{part}.minibatch={module.minibatch!r}: its group does not "
+                f"config.{part}.minibatch={layers.minibatch!r}: its group does not "
                 f"divide batch_size={config.batch_size}"
             )
         terms = [term.name for term in game.terms[part[0].replace("c", "d")]]
         of_size = [x for x in ("clip", "clip_singular") if optimizer.get(x) is not None]
         of_size += [x for x in terms if x == "orthogonal"]
-        if module.equalised and of_size:
+        if layers.equalised and of_size:
             raise ValueError(
                 f"config.{part}: {of_size[0]} is about the size of kernels as they are "
                 "used, and equalised ones are kept at another, about 1"
@@ -336,7 +335,7 @@ def _check(config, game, nets):
 
 
 def _group(minibatch):
-    return names.parse(minibatch, "minibatch")[1].get("group") if minibatch else None
+    return names.named(minibatch, "minibatch")[1].get("group") if minibatch else None
 
 
 def latents(key: Array, batch: dict[str, Array], *, latent: int) -> dict[str, Array]:
@@ -369,7 +368,7 @@ def players(
     label = jax.ShapeDtypeStruct((1,), jnp.int32) if config.n_classes else None
     shared = {"n_classes": config.n_classes, "dtype": dtype}
     g = networks.make("Generator", shape=shape, **shared, **options(config.generator))
-    d = networks.make("Critic", **shared, **options(config.critic))
+    d = networks.make("Discriminator", **shared, **options(config.critic))
     tx_g = optimiser(config.generator, n_moves(config.steps), terms["g"])
     tx_d = optimiser(config.critic, config.steps, terms["d"])
     decay = schedules.ramp_up(config.ema)
@@ -381,11 +380,15 @@ def players(
 
 def options(player) -> dict[str, Any]:
     """Returns the part of a player's config that is for its network."""
-    return {
+    found = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in player.items()
         if name not in ("optimizer", "penalties")
     }
+    for name in {"norm", "minibatch"} & {k for k, v in found.items() if v is not None}:
+        called, given = names.parse(found[name], name)
+        found[name] = {"name": called, **given} if given else called
+    return found
 
 
 def optimiser(player, n_updates: int, terms: list[Term]):

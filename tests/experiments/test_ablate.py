@@ -280,7 +280,7 @@ def test_images_are_judged_by_their_features(tmp_path, monkeypatch):
     from configs import dcgan
 
     base = dcgan.get_config("digits")
-    base.generator.widths, base.critic.layers = (8, 8), ((8, 4, 2), (8, 4, 2))
+    base.generator.widths, base.critic.convolutions = (8, 8), ((8, 4, 2), (8, 4, 2))
     base.batch_size, base.steps_per_call, base.n_evaluate = 8, 2, 100
     base.metrics = ("fid", "classes")
     config = presets.ablation(

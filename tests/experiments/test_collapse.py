@@ -32,7 +32,7 @@ def tiny(monkeypatch):
             config.generator.widths = config.critic.widths = (8, 8)
         else:
             config.generator.widths = (8, 8, 8)
-            config.critic.layers = ((8, 4, 2), (8, 4, 2))
+            config.critic.convolutions = ((8, 4, 2), (8, 4, 2))
         config.batch_size, config.steps, config.steps_per_call = 8, 4, 2
         return config
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
+from gans.layers import Layers
 from gans.layers.attention import SelfAttention
-from gans.layers.norm import layer_maker
 
 X = np.random.default_rng(0).normal(size=(2, 3, 4, 16)).astype(np.float32)
 LAYER = SelfAttention(dense=nn.Dense)
@@ -91,10 +91,14 @@ def test_examples_do_not_attend_to_each_other():
 
 def test_spectrally_normalised_maps():
     class Layer(nn.Module):
+        slots = ("spectral",)
+
         @nn.compact
         def __call__(self, x, *, train):
-            make = functools.partial(layer_maker(train, spectral=True), nn.Dense)
-            return SelfAttention(make, name="attention")(x)
+            layers = Layers(spectral=True)
+            make = layers.factory(self, train, kernel_init="lecun")
+            dense = functools.partial(make, nn.Dense)
+            return SelfAttention(dense, name="attention")(x)
 
     init = functools.partial(Layer().init, train=True)
     state = jax.eval_shape(init, jax.random.key(0), X)

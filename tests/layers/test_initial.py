@@ -26,6 +26,7 @@ def draw(name):
         ("normal", 0.02),
         ("he", np.sqrt(2 / 288)),
         ("glorot", np.sqrt(2 / (288 + 576))),
+        ("lecun", np.sqrt(1 / 288)),
     ],
 )
 def test_moments(name, deviation):
@@ -45,6 +46,6 @@ def test_shapes_of_the_distributions():
 
 
 def test_unknown_name():
-    assert set(INITIALISERS) == {"normal", "he", "glorot"}
+    assert set(INITIALISERS) == {"normal", "he", "glorot", "lecun"}
     with pytest.raises(ValueError, match="kernel_init: 'normall'.*glorot.*'normal'"):
         initialiser("normall")

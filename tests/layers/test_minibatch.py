@@ -157,20 +157,20 @@ def test_names():
 
 def test_options_of_a_layer_by_name():
     class Net(nn.Module):
-        spec: str
+        spec: str | dict
 
         @nn.compact
         def __call__(self, x):
             return with_minibatch(x, self.spec)
 
     x = images(6, 5)
-    spec = "discrimination(n_kernels=4, n_dims=3)"
+    spec = {"name": "discrimination", "n_kernels": 4, "n_dims": 3}
     y, variables = Net(spec).init_with_output(KEY, x)
     assert y.shape == (6, 9)
     assert variables["params"]["discrimination"]["tensor"].shape == (5, 4, 3)
-    grouped = Net("stddev(group=2)").apply({}, x)
+    grouped = Net({"name": "stddev", "group": 2}).apply({}, x)
     expected = MinibatchStdDev(group=2).apply({}, x)
     np.testing.assert_array_equal(grouped, expected)
     assert np.abs(grouped - MinibatchStdDev().apply({}, x)).max() > 1e-3
     with pytest.raises(ValueError, match="'groups' is not one of group;"):
-        Net("stddev(groups=2)").apply({}, x)
+        Net({"name": "stddev", "groups": 2}).apply({}, x)

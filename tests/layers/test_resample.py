@@ -10,7 +10,7 @@ from flax import linen as nn
 from jax import lax
 
 from gans.layers.conv import Conv
-from gans.layers.conv_inspect import slow_convolutions
+from gans.layers.conv.inspect import slow_convolutions
 from gans.layers.resample import (
     ConvDownsample,
     UpsampleConv,

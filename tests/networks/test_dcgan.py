@@ -8,22 +8,24 @@ import numpy as np
 import pytest
 
 from gans.core import Bound
-from gans.networks.dcgan import Critic, Generator
+from gans.layers import Layers
+from gans.networks.dcgan import Discriminator, Generator
 
 KEY = jax.random.key(0)
 KEYS = {"params": KEY, "dropout": KEY}
 LABEL = jnp.array([1, 0, 2], jnp.int32)
+BATCH, SPECTRAL = Layers(norm="batch"), Layers(spectral=True)
 SMALL_G = Generator((8, 8, 3), widths=(6, 4))  # 2x2 to 8x8
-SMALL_D = Critic(layers=((4, 4, 2), (6, 4, 2)))
+SMALL_D = Discriminator(convolutions=((4, 4, 2), (6, 4, 2)))
 Z = np.random.default_rng(0).normal(size=(3, 5)).astype(np.float32)
 X = np.random.default_rng(1).uniform(-1, 1, size=(3, 8, 8, 3)).astype(np.float32)
 
 LAYOUT_32 = {
     "g": Generator(
-        (32, 32, 3), (256, 128, 128, 128), final="conv", norm=None, slope=0.2
+        (32, 32, 3), (256, 128, 128, 128), final="conv", slope=0.2, layers=Layers()
     ),
-    "d": Critic(
-        ((64, 3, 1), (128, 3, 2), (128, 3, 2), (256, 3, 2)), dropout=0.4
+    "d": Discriminator(
+        ((64, 3, 1), (128, 3, 2), (128, 3, 2), (256, 3, 2)), layers=Layers(dropout=0.4)
     ),
 }  # fmt: skip
 
@@ -51,7 +53,7 @@ def test_64x64_layout():
     norms = 2 * (1024 + 512 + 256 + 128)
     assert count == dense + norms + sum(16 * i * o + o for i, o in kernels)
 
-    shape, p, count = sizes(Critic(norm="batch"), (2, 64, 64, 3))
+    shape, p, count = sizes(Discriminator(layers=BATCH), (2, 64, 64, 3))
     assert shape == (2,)
     kernels = [(3, 128), (128, 256), (256, 512), (512, 1024)]
     assert [p[f"conv{i}"]["kernel"] for i in range(4)] == [
@@ -90,8 +92,8 @@ def first(module, x):
     "module, x",
     [
         (Generator((8, 8, 3), widths=(64, 32)), Z),
-        (Critic(layers=((32, 4, 2), (64, 4, 2)), norm="batch"), X),
-        (Critic(layers=((32, 4, 2), (64, 4, 2)), spectral=True), X),
+        (Discriminator(((32, 4, 2), (64, 4, 2)), layers=BATCH), X),
+        (Discriminator(((32, 4, 2), (64, 4, 2)), layers=SPECTRAL), X),
     ],
 )
 def test_initial_statistics(module, x):
@@ -106,7 +108,7 @@ def test_initial_statistics(module, x):
     assert abs(kernels.mean()) < 5 * 0.02 / np.sqrt(kernels.size)
     np.testing.assert_allclose(kernels.std(), 0.02, rtol=0.02)
     assert not biases.any()
-    if not getattr(module, "spectral", False):
+    if not module.layers.spectral:
         # Gains N(1, 0.02), of 64 and more channels: 5 standard errors are 0.0125.
         assert scales.size >= 64
         assert abs(scales.mean() - 1) < 0.0125 and 0.01 < scales.std() < 0.03
@@ -128,7 +130,7 @@ def test_ranges_and_features(bound, run):
 
 
 def test_dropout_in_training_only(bound, run):
-    network = SMALL_D.copy(dropout=0.4)
+    network = SMALL_D.copy(layers=Layers(dropout=0.4))
     d, still = bound(network, X, train=True), bound(network, X)
     first, again, other = (run(d, X, key=jax.random.key(k)) for k in (0, 0, 1))
     np.testing.assert_array_equal(first, again)
@@ -176,10 +178,10 @@ def test_generator_against_torch(bound, run, slope):
     assert np.abs(y - reference(0.5)).max() > 0.1
 
 
-def test_critic_against_torch(bound, run):
+def test_discriminator_against_torch(bound, run):
     torch = pytest.importorskip("torch")
     f = torch.nn.functional
-    net = bound(SMALL_D.copy(norm="batch"), X, train=True)
+    net = bound(SMALL_D.copy(layers=BATCH), X, train=True)
     p, y = net.params, run(net, X)
 
     def reference(slope):
@@ -205,7 +207,7 @@ def test_tanh_in_place_of_leaky_relu(bound, run):
     assert np.abs(relu - tanh_layers(d.params)).max() > 1e-3
 
     # Only tanh is odd: without biases, so is all of the generator.
-    network = SMALL_G.copy(activation="tanh", slope=0.5, norm=None)
+    network = SMALL_G.copy(activation="tanh", slope=0.5, layers=Layers())
     g = bound(network, Z)
     params = jax.tree.map(lambda p: p if p.ndim > 1 else 0 * p, g.params)
     odd = Bound(network, params, {}, False)
@@ -231,7 +233,7 @@ def tanh_layers(p):
 
 
 def test_spectral_norm_of_every_kernel(bound, run):
-    network = SMALL_D.copy(spectral=True, condition="projection", n_classes=3)
+    network = SMALL_D.copy(layers=SPECTRAL, condition="projection", n_classes=3)
     d = bound(network, X, LABEL, train=True)
     kernels = [p for p in jax.tree.leaves(d.params) if p.ndim > 1]
     vectors = jax.tree.leaves(d.stats["spectral"])
@@ -247,7 +249,7 @@ def test_spectral_norm_of_every_kernel(bound, run):
     assert np.abs(run(Bound(SMALL_D, scaled, {}, True), X) - run(plain, X)).max() > 1e-3
 
 
-def test_projection_critic_by_hand(bound, run):
+def test_projection_discriminator_by_hand(bound, run):
     # psi(phi) + <embed(y), phi>, phi the flattened last map.
     d = bound(SMALL_D.copy(condition="projection", n_classes=3), X, LABEL)
     phi = jax.jit(d.features)(X, LABEL)["hidden1"].reshape(3, -1)
@@ -288,12 +290,17 @@ def test_concatenated_labels(bound, run):
 
 
 @pytest.mark.parametrize(
-    "network", [SMALL_G, SMALL_D.copy(norm="batch", spectral=True)]
+    "network", [SMALL_G, SMALL_D.copy(layers=BATCH.replace(spectral=True))]
 )
 def test_half_precision_networks_give_float32(bound, run, network):
     x = Z if network is SMALL_G else X
     full = bound(network, x, train=True)
-    half = Bound(network.copy(dtype=jnp.bfloat16), full.params, full.stats, True)
+    half = Bound(
+        network.copy(layers=network.layers.replace(dtype=jnp.bfloat16)),
+        full.params,
+        full.stats,
+        True,
+    )
     y, stats = jax.jit(half.mutate)(x)
     assert y.dtype == jnp.float32
     assert {a.dtype.name for a in jax.tree.leaves((full.params, stats))} == {"float32"}
@@ -310,20 +317,29 @@ def test_half_precision_networks_give_float32(bound, run, network):
             SMALL_G.copy(final="dense"),
             "final='dense' is neither 'transpose' nor 'conv'",
         ),
-        (SMALL_G.copy(norm="layer"), "norm, if not None: 'layer' is not one of batch"),
-        (SMALL_D.copy(norm="pixel"), "norm, .*'pixel' is not one of batch, virtual"),
+        (
+            SMALL_G.copy(layers=Layers("layer")),
+            "norm, if not None: 'layer' is not one of batch",
+        ),
+        (
+            SMALL_D.copy(layers=Layers("pixel")),
+            "norm, .*'pixel' is not one of batch, virtual",
+        ),
         (SMALL_G.copy(activation="gelu"), "activation: 'gelu' is not one of leaky_"),
         (SMALL_D.copy(activation="gelu"), "activation: 'gelu' is not one of leaky_"),
-        (SMALL_D.copy(kernel_init="xavier"), "kernel_init: 'xavier' is not one of"),
+        (
+            SMALL_D.copy(layers=Layers(kernel_init="xavier")),
+            "kernel_init: 'xavier' is not one of",
+        ),
         (SMALL_G.copy(condition="concat"), "'concat' needs data with labels"),
         (SMALL_D.copy(condition="projection", n_classes=3), "needs data with labels"),
         (SMALL_D.copy(condition="film"), "condition='film': this network knows"),
         (
-            SMALL_G.copy(condition="projection", n_classes=3, norm=None),
+            SMALL_G.copy(condition="projection", n_classes=3, layers=Layers()),
             "condition='projection': this network knows .'concat'",
         ),
         (
-            SMALL_G.copy(condition="projection", n_classes=3, norm="pixel"),
+            SMALL_G.copy(condition="projection", n_classes=3, layers=Layers("pixel")),
             "condition='projection': this network knows .'concat'",
         ),
     ],

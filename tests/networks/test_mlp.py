@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from gans.core import Bound
+from gans.layers import Layers
 from gans.networks import mlp
 
 LABEL = jnp.array([1, 0, 2, 1], jnp.int32)
@@ -23,7 +24,7 @@ def test_points(bound, run):
     y = run(g, 100 * jnp.ones((3, 10)))
     assert y.shape == (3, 2) and y.dtype == jnp.float32
     assert jnp.abs(y).max() > 1  # points have no bounds
-    d = bound(mlp.Critic(), X)
+    d = bound(mlp.Discriminator(), X)
     assert count(d.params) == (2 * 128 + 128) + 16512 + 129
     assert run(d, X).shape == (4,) and run(d, X).dtype == jnp.float32
 
@@ -33,7 +34,7 @@ def test_images_are_in_range(bound, run):
     y = run(g, 100 * np.random.default_rng(1).normal(size=(7, 6)).astype(np.float32))
     assert y.shape == (7, 4, 5, 3)
     assert 0.9 < jnp.abs(y).max() <= 1
-    d = bound(mlp.Critic(widths=(8,)), y)
+    d = bound(mlp.Discriminator(widths=(8,)), y)
     assert run(d, y).shape == (7,)
     assert count(d.params) == 60 * 8 + 8 + 9
 
@@ -51,7 +52,7 @@ def layers(params, names, slope, x):
 
 
 def test_equations_and_features(bound, run):
-    d = bound(mlp.Critic(widths=(8, 6), slope=0.1), X)
+    d = bound(mlp.Discriminator(widths=(8, 6), slope=0.1), X)
     hidden, logits = layers(d.params, ("dense0", "dense1", "out"), 0.1, X)
     np.testing.assert_allclose(run(d, X), logits[:, 0], rtol=1e-4, atol=1e-6)
     features = d.features(X)
@@ -75,7 +76,10 @@ def virtual(h, n):
 
 
 def test_virtual_norm_and_minibatch_features_in_their_places(bound, run):
-    network = mlp.Critic((8, 6), norm="virtual", n_reference=3, minibatch="stddev")
+    network = mlp.Discriminator(
+        (8, 6),
+        layers=Layers(norm={"name": "virtual", "n_reference": 3}, minibatch="stddev"),
+    )
     d = bound(network, X, train=True)
     p = jax.tree.map(np.float64, d.params)
     assert set(p) == {"dense0", "dense1", "norm1", "out"}
@@ -101,7 +105,8 @@ def test_virtual_norm_and_minibatch_features_in_their_places(bound, run):
 
 
 def test_pixel_norm_and_equalised_kernels_in_their_places(bound, run):
-    g = bound(mlp.Generator((2,), (8, 6), norm="pixel", equalised=True), X)
+    layers = Layers(norm="pixel", equalised=True)
+    g = bound(mlp.Generator((2,), (8, 6), layers=layers), X)
     h = X
     for i in range(2):
         p = g.params[f"dense{i}"]["layer"]
@@ -113,7 +118,7 @@ def test_pixel_norm_and_equalised_kernels_in_their_places(bound, run):
 
 
 def test_dropout_in_training_only(bound, run):
-    network = mlp.Critic(widths=(64,), dropout=0.5)
+    network = mlp.Discriminator(widths=(64,), layers=Layers(dropout=0.5))
     d = bound(network, X, train=True)
     first, again, other = (run(d, X, key=jax.random.key(k)) for k in (0, 0, 1))
     np.testing.assert_array_equal(first, again)
@@ -128,7 +133,7 @@ def test_dropout_in_training_only(bound, run):
 def test_labels_join_the_input(bound, run):
     options = {"widths": (8,), "condition": "concat", "n_classes": 3}
     g = bound(mlp.Generator((2,), **options), X, LABEL)
-    d = bound(mlp.Critic(**options), X, LABEL)
+    d = bound(mlp.Discriminator(**options), X, LABEL)
     for net in (g, d):
         assert net.params["label"]["embedding"].shape == (3, 50)
         assert net.params["dense0"]["kernel"].shape == (52, 8)
@@ -137,7 +142,7 @@ def test_labels_join_the_input(bound, run):
             run(net, X)
 
 
-@pytest.mark.parametrize("network", [mlp.Generator((2,)), mlp.Critic()])
+@pytest.mark.parametrize("network", [mlp.Generator((2,)), mlp.Discriminator()])
 def test_labels_are_ignored_without_a_condition(bound, run, network):
     net = bound(network, X)
     np.testing.assert_array_equal(run(net, X), run(net, X, LABEL))
@@ -147,9 +152,11 @@ def test_labels_are_ignored_without_a_condition(bound, run, network):
 
 
 def test_half_precision_networks_give_float32(bound, run):
-    for network in (mlp.Generator((2,)), mlp.Critic()):
+    for network in (mlp.Generator((2,)), mlp.Discriminator()):
         full = bound(network, X)
-        half = Bound(network.copy(dtype=jnp.bfloat16), full.params, {}, False)
+        half = Bound(
+            network.copy(layers=Layers(dtype=jnp.bfloat16)), full.params, {}, False
+        )
         assert run(half, X).dtype == jnp.float32
         assert {p.dtype.name for p in jax.tree.leaves(full.params)} == {"float32"}
         np.testing.assert_allclose(run(half, X), run(full, X), atol=0.05)

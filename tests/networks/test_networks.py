@@ -9,21 +9,36 @@ import pytest
 
 from gans import networks
 from gans.core import Bound
-from gans.networks import mlp
+from gans.layers import Layers
+from gans.networks import dcgan, mlp
 
 
 def test_make_returns_the_module_of_that_file():
     g = networks.make("Generator", "mlp", shape=(2,), widths=(4,), n_classes=3)
     assert g == mlp.Generator((2,), (4,), n_classes=3)
-    assert networks.make("Critic", "mlp", slope=0.2) == mlp.Critic(slope=0.2)
+    assert networks.make("Discriminator", "mlp", slope=0.2) == mlp.Discriminator(
+        slope=0.2
+    )
+
+
+def test_flat_options_are_those_of_the_module_and_of_its_layers():
+    options = {"final": "conv", "norm": None, "spectral": True, "kernel_init": "he"}
+    g = networks.make("Generator", "dcgan", shape=(8, 8, 3), **options)
+    layers = Layers(spectral=True, kernel_init="he")
+    assert g == dcgan.Generator((8, 8, 3), final="conv", layers=layers)
+    # What is not given stays as the network has it; a default needs no slot.
+    g = networks.make("Generator", "dcgan", shape=(8, 8, 3), dropout=0.0)
+    assert g.layers == Layers(norm="batch")
+    d = networks.make("Discriminator", "resnet", norm=None, minibatch="stddev")
+    assert d.layers == Layers(minibatch="stddev") and d.mixes_batch
 
 
 def test_every_file_holds_both_players():
     for name in ("mlp", "dcgan", "resnet"):
         options = {"n_classes": 3, "condition": "concat", "dtype": "bfloat16"}
         g = networks.make("Generator", name, shape=(8, 8, 1), **options)
-        d = networks.make("Critic", name, **options)
-        assert (type(g).__name__, type(d).__name__) == ("Generator", "Critic")
+        d = networks.make("Discriminator", name, **options)
+        assert (type(g).__name__, type(d).__name__) == ("Generator", "Discriminator")
         assert g.__module__ == d.__module__ == f"gans.networks.{name}"
 
 
@@ -36,24 +51,41 @@ def test_every_file_holds_both_players():
             {},
             "generator.network: 'dcgann'.*dcgan, mlp, .*did you mean 'dcgan'",
         ),
-        ("Critic", "resnett", {}, "critic.network: 'resnett'.*did you mean 'resnet'"),
         (
-            "Critic",
+            "Discriminator",
+            "resnett",
+            {},
+            "discriminator.network: 'resnett'.*did you mean 'resnet'",
+        ),
+        (
+            "Discriminator",
             "mlp",
             {"width": (4,)},
-            "option of mlp.Critic, .*'width'.*slope, .*widths; did you mean 'widths'",
+            "mlp.Discriminator, .*'width'.*slope, .*widths; did you mean 'widths'",
         ),
         ("Generator", "dcgan", {"minibatch": "stddev"}, "dcgan.Generator, .*'minib"),
-        # A residual critic is normalised by its weights alone.
+        # A residual discriminator is normalised by its weights alone.
         (
-            "Critic",
+            "Discriminator",
             "resnet",
             {"norm": "virtual"},
-            "resnet.Critic, which has no such slot: 'norm' is not .*minibatch, n_cl",
+            "resnet.Discriminator, which has no such slot: 'norm' is .*minibatch, n_cl",
         ),
+        ("Critic", "mlp", {}, "role: 'Critic' is not one of Discriminator, Generator"),
+        ("Generator", "mlp", {"layers": Layers()}, "which has no such slot: 'layers'"),
         # Flax's own fields are not options.
-        ("Critic", "mlp", {"name": "d"}, "option of mlp.Critic, .*: 'name'"),
-        ("Critic", "mlp", {"parent": None}, "option of mlp.Critic, .*: 'parent'"),
+        (
+            "Discriminator",
+            "mlp",
+            {"name": "d"},
+            "option of mlp.Discriminator, .*: 'name'",
+        ),
+        (
+            "Discriminator",
+            "mlp",
+            {"parent": None},
+            "option of mlp.Discriminator, .*: 'parent'",
+        ),
     ],
 )
 def test_unknown_names(role, network, options, message):
@@ -63,24 +95,26 @@ def test_unknown_names(role, network, options, message):
 
 SMALL = {
     ("Generator", "mlp"): {"shape": (4, 4, 1), "widths": (6, 5)},
-    ("Critic", "mlp"): {"widths": (6, 5), "slope": 0.2},
+    ("Discriminator", "mlp"): {"widths": (6, 5), "slope": 0.2},
     ("Generator", "dcgan"): {"shape": (4, 4, 1), "widths": (5,), "kernel_init": "he"},
-    ("Critic", "dcgan"): {"layers": ((4, 3, 1), (5, 4, 2))},
+    ("Discriminator", "dcgan"): {"convolutions": ((4, 3, 1), (5, 4, 2))},
     ("Generator", "resnet"): {"shape": (4, 4, 1), "widths": (5, 4)},
-    ("Critic", "resnet"): {"widths": (4, 8), "n_down": 1},
+    ("Discriminator", "resnet"): {"widths": (4, 8), "n_down": 1},
 }
 R, B = 3, 5
 LABEL = jnp.array([2, 0, 1, 1, 2], jnp.int32)
 INPUTS = {
     "Generator": np.random.default_rng(0).normal(size=(B, 3)).astype(np.float32),
-    "Critic": np.random.default_rng(0).uniform(-1, 1, (B, 4, 4, 1)).astype(np.float32),
+    "Discriminator": np.random.default_rng(0)
+    .uniform(-1, 1, (B, 4, 4, 1))
+    .astype(np.float32),
 }
 LABELLED = {"condition": "projection", "n_classes": 3}
 
 
 def small(role, network, **options):
     if options.get("norm") == "virtual":
-        options["n_reference"] = R
+        options["norm"] = {"name": "virtual", "n_reference": R}
     return networks.make(role, network, **SMALL[role, network], **options)
 
 
@@ -90,30 +124,38 @@ def small(role, network, **options):
         ("Generator", "mlp", {"norm": "batch", "spectral": True}),
         ("Generator", "mlp", {"norm": "virtual", "equalised": True}),
         ("Generator", "mlp", {"norm": "pixel"}),
-        ("Critic", "mlp", {"norm": "batch", "spectral": True}),
-        ("Critic", "mlp", {"norm": "virtual", "equalised": True}),
-        ("Critic", "mlp", {"minibatch": "stddev"}),
+        ("Discriminator", "mlp", {"norm": "batch", "spectral": True}),
+        ("Discriminator", "mlp", {"norm": "virtual", "equalised": True}),
+        ("Discriminator", "mlp", {"minibatch": "stddev"}),
         (
-            "Critic",
+            "Discriminator",
             "mlp",
             {"norm": "virtual", "minibatch": "discrimination", "dropout": 0.3},
         ),
         ("Generator", "dcgan", {"norm": "virtual", "spectral": True}),
         ("Generator", "dcgan", {"norm": "pixel", "equalised": True}),
         ("Generator", "dcgan", {"norm": None, "equalised": True}),
-        ("Critic", "dcgan", {"norm": "virtual", "spectral": True}),
-        ("Critic", "dcgan", {"minibatch": "stddev", "equalised": True, **LABELLED}),
+        ("Discriminator", "dcgan", {"norm": "virtual", "spectral": True}),
         (
-            "Critic",
+            "Discriminator",
+            "dcgan",
+            {"minibatch": "stddev", "equalised": True, **LABELLED},
+        ),
+        (
+            "Discriminator",
             "dcgan",
             {"minibatch": "discrimination", "norm": "batch", "dropout": 0.3},
         ),
         ("Generator", "resnet", {"norm": "virtual", "equalised": True}),
         ("Generator", "resnet", {"norm": "pixel", "spectral": True}),
         ("Generator", "resnet", {"norm": None}),
-        ("Critic", "resnet", {"equalised": True, **LABELLED}),
-        ("Critic", "resnet", {"minibatch": "stddev", "spectral": True, "dropout": 0.3}),
-        ("Critic", "resnet", {"minibatch": "discrimination", "equalised": True}),
+        ("Discriminator", "resnet", {"equalised": True, **LABELLED}),
+        (
+            "Discriminator",
+            "resnet",
+            {"minibatch": "stddev", "spectral": True, "dropout": 0.3},
+        ),
+        ("Discriminator", "resnet", {"minibatch": "discrimination", "equalised": True}),
     ],
 )
 def test_options_keep_the_contract(bound, role, network, options):
@@ -142,7 +184,7 @@ def test_options_keep_the_contract(bound, role, network, options):
     assert np.isfinite(y).all() and np.abs(y[0] - y[1]).max() > 1e-4
     # What an example gets depends on its company where the network says so.
     mixes = options.get("norm") == "batch"
-    if role == "Critic":
+    if role == "Discriminator":
         mixes |= "minibatch" in options
         assert module.mixes_batch == mixes
     assert (np.abs(y[0, 0] - y[1, -1]).max() > 1e-5) == mixes
@@ -151,16 +193,18 @@ def test_options_keep_the_contract(bound, role, network, options):
         for new in jax.tree.leaves(later["reference"]["x"]):
             np.testing.assert_array_equal(new, [x[:R]] * 2)
     # In bfloat16 too, what is kept is float32, and so is what comes out.
-    half = functools.partial(passes, module.copy(dtype=jnp.bfloat16))
+    half = functools.partial(
+        passes, module.copy(layers=module.layers.replace(dtype=jnp.bfloat16))
+    )
     kept = jax.eval_shape(half, x, others)
     assert {a.dtype.name for a in jax.tree.leaves((net.params, kept))} == {"float32"}
-    if role == "Critic":
+    if role == "Discriminator":
         features = jax.eval_shape(lambda x: net.features(x, LABEL, key=key), x)
         assert {len(h) for h in features.values()} == {B}
 
 
 PLAYERS = list(SMALL)
-NORMED = [player for player in PLAYERS if player != ("Critic", "resnet")]
+NORMED = [player for player in PLAYERS if player != ("Discriminator", "resnet")]
 REFUSED = [
     *((p, {"norm": "layer"}, "norm, if not None: 'layer'") for p in NORMED),
     *(
@@ -178,8 +222,8 @@ REFUSED = [
 @pytest.mark.parametrize("player, options, message", REFUSED)
 def test_options_that_are_refused(player, options, message):
     keys = {"params": jax.random.key(0), "dropout": jax.random.key(1)}
-    init = functools.partial(small(*player, **options).init, train=True)
     with pytest.raises(ValueError, match=message):
+        init = functools.partial(small(*player, **options).init, train=True)
         jax.eval_shape(init, keys, INPUTS[player[0]], LABEL)
 
 

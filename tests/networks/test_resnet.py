@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from gans.core import Bound
-from gans.networks.resnet import Critic, Generator
+from gans.layers import Layers
+from gans.networks.resnet import Discriminator, Generator
 
 KEYS = {"params": jax.random.key(0), "dropout": jax.random.key(1)}
 LABEL = jnp.array([1, 0, 2], jnp.int32)
 SMALL_G = Generator((8, 8, 3), widths=(6, 5, 4))  # 2x2 to 8x8
-SMALL_D = Critic(widths=(4, 5, 5, 6), n_down=2)  # 8x8 to 2x2
+SMALL_D = Discriminator(widths=(4, 5, 5, 6), n_down=2)  # 8x8 to 2x2
 Z = np.random.default_rng(0).normal(size=(3, 7)).astype(np.float32)
 X = np.random.default_rng(1).uniform(-1, 1, size=(3, 8, 8, 3)).astype(np.float32)
 
@@ -39,8 +40,10 @@ def test_generator_of_sngan():
 
 
 @pytest.mark.parametrize("spectral", [False, True])
-def test_critic_of_sngan(spectral):
-    shape, p, count = sizes(Critic(spectral=spectral), (2, 32, 32, 3))
+def test_discriminator_of_sngan(spectral):
+    shape, p, count = sizes(
+        Discriminator(layers=Layers(spectral=spectral)), (2, 32, 32, 3)
+    )
     assert shape == (2,)
     # Two blocks with a 1x1 skip, 512 and 16,512, two without; their 3x3 kernels are
     # 3,584 (3 -> 128) and seven times 147,584; dense 129. No norms.
@@ -94,7 +97,7 @@ def generator(p, z, shape, n_blocks):
     return torch.tanh(h).permute(0, 2, 3, 1).numpy()
 
 
-def critic(p, x, n_blocks, n_down, pool="sum", eager=False):
+def discriminator(p, x, n_blocks, n_down, pool="sum", eager=False):
     """ReLU (but before the first), conv, ReLU, conv, down; 1x1, down; ReLU, pool."""
     import torch
 
@@ -126,7 +129,7 @@ def test_generator_against_torch(bound, run):
 
 
 @pytest.mark.parametrize("pool", ["sum", "mean"])
-def test_critic_against_torch(bound, run, pool):
+def test_discriminator_against_torch(bound, run, pool):
     pytest.importorskip("torch")
     net = bound(SMALL_D.copy(pool=pool), X)
     assert {name for name in net.params if "skip" in name} == {
@@ -134,12 +137,12 @@ def test_critic_against_torch(bound, run, pool):
     }
     y = run(net, X)
     np.testing.assert_allclose(
-        y, critic(net.params, X, 4, 2, pool), rtol=1e-4, atol=1e-4
+        y, discriminator(net.params, X, 4, 2, pool), rtol=1e-4, atol=1e-4
     )
     # An activation on the image, or the other pooling, is another network.
-    assert np.abs(y - critic(net.params, X, 4, 2, pool, eager=True)).max() > 1e-2
+    assert np.abs(y - discriminator(net.params, X, 4, 2, pool, eager=True)).max() > 1e-2
     other = {"sum": "mean", "mean": "sum"}[pool]
-    assert np.abs(y - critic(net.params, X, 4, 2, other)).max() > 1e-2
+    assert np.abs(y - discriminator(net.params, X, 4, 2, other)).max() > 1e-2
 
 
 def test_features(bound, run):
@@ -156,7 +159,7 @@ def test_features(bound, run):
     np.testing.assert_allclose(run(d, X), logits[:, 0], rtol=1e-4, atol=1e-4)
 
 
-def test_projection_critic_by_hand(bound, run):
+def test_projection_discriminator_by_hand(bound, run):
     # psi(phi) + <embed(y), phi>, phi the last map after ReLU and pooling.
     d = bound(SMALL_D.copy(condition="projection", n_classes=3), X, LABEL)
     phi = jax.nn.relu(jax.jit(d.features)(X, LABEL)["hidden3"]).sum((1, 2))
@@ -189,7 +192,8 @@ def test_labels_matter(bound, run, condition):
 @pytest.mark.parametrize("network", [SMALL_G, SMALL_D])
 def test_spectral_norm_of_every_kernel(bound, run, network):
     x = Z if network is SMALL_G else X
-    network = network.copy(spectral=True, condition="projection", n_classes=3)
+    layers = network.layers.replace(spectral=True)
+    network = network.copy(layers=layers, condition="projection", n_classes=3)
     net = bound(network, x, LABEL, train=True)
     flat = jax.tree_util.tree_leaves_with_path(net.params)
     names = {path[-1].key: [] for path, _ in flat}
@@ -210,7 +214,8 @@ def test_spectral_norm_of_every_kernel(bound, run, network):
 @pytest.mark.parametrize("network", [SMALL_G, SMALL_D])
 def test_attention_on_the_map_of_that_side(bound, run, network):
     # 4 x 4 is the map of one block of each: of 8 channels, so that maps have one.
-    network = network.copy(widths=(8, 8, 8), attention=4, spectral=True)
+    layers = network.layers.replace(spectral=True)
+    network = network.copy(widths=(8, 8, 8), attention=4, layers=layers)
     x = Z if isinstance(network, Generator) else X
     net = bound(network, x, train=True)
     (found,) = (p for p in net.params if "Attention" in p)
@@ -227,11 +232,18 @@ def test_attention_on_the_map_of_that_side(bound, run, network):
     assert jnp.abs(run(net, x) - run(plain, x)).max() > 1e-4
 
 
-@pytest.mark.parametrize("network", [SMALL_G, SMALL_D.copy(spectral=True)])
+@pytest.mark.parametrize(
+    "network", [SMALL_G, SMALL_D.copy(layers=Layers(spectral=True))]
+)
 def test_half_precision_networks_give_float32(bound, run, network):
     x = Z if network is SMALL_G else X
     full = bound(network, x, train=True)
-    half = Bound(network.copy(dtype=jnp.bfloat16), full.params, full.stats, True)
+    half = Bound(
+        network.copy(layers=network.layers.replace(dtype=jnp.bfloat16)),
+        full.params,
+        full.stats,
+        True,
+    )
     y, stats = jax.jit(half.mutate)(x)
     assert y.dtype == jnp.float32
     assert {a.dtype.name for a in jax.tree.leaves((full.params, stats))} == {"float32"}
@@ -247,12 +259,18 @@ def test_half_precision_networks_give_float32(bound, run, network):
     [
         (SMALL_G.copy(shape=(8, 6, 3)), "2 doubling blocks .*resolution 8x6"),
         (SMALL_D.copy(pool="max"), "pool='max' is neither 'sum' nor 'mean'"),
-        (SMALL_G.copy(norm="layer"), "norm, if not None: 'layer' is not one of batch"),
         (
-            SMALL_G.copy(condition="projection", n_classes=3, norm="pixel"),
+            SMALL_G.copy(layers=Layers("layer")),
+            "norm, if not None: 'layer' is not one of batch",
+        ),
+        (
+            SMALL_G.copy(condition="projection", n_classes=3, layers=Layers("pixel")),
             "condition='projection': this network knows .'concat'",
         ),
-        (SMALL_D.copy(kernel_init="xavier"), "kernel_init: 'xavier' is not one of"),
+        (
+            SMALL_D.copy(layers=Layers(kernel_init="xavier")),
+            "kernel_init: 'xavier' is not one of",
+        ),
         (SMALL_G.copy(condition="concat"), "'concat' needs data with labels"),
         (SMALL_D.copy(condition="projection", n_classes=3), "needs data with labels"),
         (SMALL_G.copy(condition="film"), "condition='film': this network knows"),

@@ -13,7 +13,7 @@ from flax import linen as nn
 from experiments.rundir.checkpoint import Checkpoints
 from experiments.sampling import sampler
 from gans import core
-from gans.layers.conv_inspect import slow_convolutions
+from gans.layers.conv.inspect import slow_convolutions
 from gans.losses.penalties import gradient_penalty
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
@@ -183,12 +183,12 @@ def test_no_convolution_of_a_step_is_slow(variant, tiny):
 def test_the_plain_layers_would_be_found():
     """The negative control: the same game with Flax's own convolution."""
 
-    class Critic(nn.Module):
+    class Discriminator(nn.Module):
         @nn.compact
         def __call__(self, x):
             return nn.Conv(4, (4, 4), (2, 2))(x).sum(axis=(1, 2, 3))
 
-    d, x = Critic(), jnp.ones((2, 8, 8, 1))
+    d, x = Discriminator(), jnp.ones((2, 8, 8, 1))
     params = d.init(KEY, x)
     loss = jax.grad(lambda p: gradient_penalty(lambda x: d.apply(p, x), x, 2 * x, KEY))
     text = jax.jit(loss).trace(params).lower(lowering_platforms=("cpu",)).as_text()

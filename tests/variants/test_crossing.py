@@ -60,7 +60,7 @@ def with_cure(tiny, variant, cure):
     config.n_critic = min(config.n_critic, 2)
     for player in (config.generator, config.critic):
         if player.get("norm") == "virtual":
-            player.n_reference = 4
+            player.norm = "virtual(n_reference=4)"
     return config
 
 
@@ -85,7 +85,7 @@ def refusal(config):
             and player is generator
         ):
             return "condition|norm"
-        if player.get("condition") and player.get("norm") == "virtual":
+        if player.get("condition") and "virtual" in (player.get("norm") or ""):
             return "condition"
     if critic.network == "resnet" and "norm" in critic:
         return "has no such slot: 'norm'"

@@ -1,4 +1,4 @@
-"""Generators and critics in PyTorch, with the parameters of those of gans/networks.
+"""Generators and discriminators in PyTorch, counterparts of those in gans/networks.
 
 Children have the names of the Flax layers, so that weights can be copied by name (see
 `experiments.benchmarks.torch_reference.weights`). Images are [B, C, H, W].
@@ -45,7 +45,7 @@ class MLPGenerator(nn.Module):
         return torch.tanh(out) if len(self.shape) == 3 else out
 
 
-class MLPCritic(nn.Module):
+class MLPDiscriminator(nn.Module):
     def __init__(self, shape, widths, slope=0.0, dropout=0.0, **_):
         super().__init__()
         self.slope, self.dropout = slope, nn.Dropout(dropout)
@@ -90,14 +90,21 @@ class DCGANGenerator(nn.Module):
         return torch.tanh(self.out(h))
 
 
-class DCGANCritic(nn.Module):
+class DCGANDiscriminator(nn.Module):
     def __init__(
-        self, shape, layers, norm=None, spectral=False, slope=0.2, dropout=0.0, **_
+        self,
+        shape,
+        convolutions,
+        norm=None,
+        spectral=False,
+        slope=0.2,
+        dropout=0.0,
+        **_,
     ):
         super().__init__()
-        self.slope, self.dropout, self.n = slope, nn.Dropout(dropout), len(layers)
+        self.slope, self.dropout, self.n = slope, nn.Dropout(dropout), len(convolutions)
         channels, height, width = shape[-1], *shape[:2]
-        for i, (features, size, stride) in enumerate(layers):
+        for i, (features, size, stride) in enumerate(convolutions):
             conv = _spectral(_conv(channels, features, size, stride), spectral)
             self.add_module(f"conv{i}", conv)
             batch = nn.BatchNorm2d(features) if norm and i else nn.Identity()
@@ -150,7 +157,7 @@ class ResNetGenerator(nn.Module):
         return torch.tanh(self.out(F.relu(self.norm(h))))
 
 
-class ResNetCritic(nn.Module):
+class ResNetDiscriminator(nn.Module):
     def __init__(
         self,
         shape,
@@ -217,11 +224,11 @@ class SelfAttention(nn.Module):
 
 NETWORKS = {
     ("Generator", "mlp"): MLPGenerator,
-    ("Critic", "mlp"): MLPCritic,
+    ("Discriminator", "mlp"): MLPDiscriminator,
     ("Generator", "dcgan"): DCGANGenerator,
-    ("Critic", "dcgan"): DCGANCritic,
+    ("Discriminator", "dcgan"): DCGANDiscriminator,
     ("Generator", "resnet"): ResNetGenerator,
-    ("Critic", "resnet"): ResNetCritic,
+    ("Discriminator", "resnet"): ResNetDiscriminator,
 }
 _GENERATOR_BLOCK = ("skip", "norm1", "conv1", "norm2", "conv2")
 

@@ -60,7 +60,7 @@ class Training:
             networks.make(role, **shared, **_options(player)).to(self.device)
             for role, player in (
                 ("Generator", config.generator),
-                ("Critic", config.critic),
+                ("Discriminator", config.critic),
             )
         )
         self.format = torch.contiguous_format

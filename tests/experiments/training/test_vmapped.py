@@ -32,7 +32,7 @@ def points():
 
 def images():
     config = dcgan.get_config("digits")
-    config.generator.widths, config.critic.layers = (8, 8), ((8, 4, 2), (8, 4, 2))
+    config.generator.widths, config.critic.convolutions = (8, 8), ((8, 4, 2), (8, 4, 2))
     config.generator.norm = "batch"
     config.critic.dropout = 0.0
     return shortened(config)

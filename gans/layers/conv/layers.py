@@ -2,7 +2,7 @@
 
 Drop-in replacements of `jax.lax` and `flax.linen` convolutions, for arrays that are
 channels last with 1 to 3 spatial axes. Their derivatives of any order are maps of
-`conv_maps` again, each computed in the form that `conv_table` gives its shape; those of
+`maps` again, each computed in the form that `table` gives its shape; those of
 `jax.lax` reach operations, at the first transposed convolution or inside any loop, that
 XLA's CPU backend computes a hundred times slower.
 """
@@ -17,8 +17,8 @@ import jax.numpy as jnp
 from flax.linen.dtypes import promote_dtype
 from jax import lax
 
-from gans.layers import conv_maps
-from gans.layers.conv_forms import Geometry, flip, swap
+from gans.layers.conv import maps
+from gans.layers.conv.forms import Geometry, flip, swap
 
 Padding = str | int | Sequence[int | tuple[int, int]]
 
@@ -57,7 +57,7 @@ def conv(
     low = tuple(pad[0] for pad in pads)
     geometry = Geometry(space, kernel, y, strides, low, groups)
     _check_output("conv", x, w, y)
-    return conv_maps.convolution(x, w, geometry)
+    return maps.convolution(x, w, geometry)
 
 
 def conv_transpose(
@@ -103,7 +103,7 @@ def conv_transpose(
     _check_output("conv_transpose", x, w, y)
     if not transpose_kernel:
         w = flip(swap(w, groups))
-    return conv_maps.input_gradient(x, w, geometry)
+    return maps.input_gradient(x, w, geometry)
 
 
 class Conv(nn.Module):

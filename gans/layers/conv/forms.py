@@ -3,7 +3,7 @@
 A form takes (x, w), (y, w) or (x, y) and a `Geometry`, and gives y, x or w. Arrays are
 channels last, x [N, *X, I] and y [N, *Y, O]; kernels are w [*K, I / groups, O]. Each is
 exact algebra, for one group unless it reads the groups. Terms that a form adds itself
-are added in float32 at least. `conv_table` says which shape takes which form.
+are added in float32 at least. `table` says which shape takes which form.
 """
 
 import dataclasses

@@ -6,9 +6,9 @@
 
 Each is bilinear and its two transposes are the other two, so derivatives of any order,
 in reverse and forward mode, stay within. The rest is what a primitive needs: shapes,
-`vmap`, and the form to compute (`conv_table` on a CPU, the plain operations elsewhere).
+`vmap`, and the form to compute (`table` on a CPU, the plain operations elsewhere).
 
-Operands are as in `conv_forms`, or both have the same further leading axes, over which
+Operands are as in `forms`, or both have the same further leading axes, over which
 the map is mapped: that is how a `vmap` over kernels comes to the lowering.
 """
 
@@ -22,8 +22,8 @@ from jax.core import ShapedArray
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-from gans.layers import conv_forms, conv_table
-from gans.layers.conv_forms import Geometry
+from gans.layers.conv import forms, table
+from gans.layers.conv.forms import Geometry
 
 _convolution = Primitive("convolution")
 _input_gradient = Primitive("convolution_input_gradient")
@@ -167,10 +167,6 @@ def _define_lowering(primitive: Primitive, plain: Callable, on_cpu: Callable) ->
     )
 
 
-_define_lowering(_convolution, conv_forms.plain, conv_table.convolution)
-_define_lowering(
-    _input_gradient, conv_forms.plain_input_gradient, conv_table.input_gradient
-)
-_define_lowering(
-    _kernel_gradient, conv_forms.plain_kernel_gradient, conv_table.kernel_gradient
-)
+_define_lowering(_convolution, forms.plain, table.convolution)
+_define_lowering(_input_gradient, forms.plain_input_gradient, table.input_gradient)
+_define_lowering(_kernel_gradient, forms.plain_kernel_gradient, table.kernel_gradient)

@@ -14,9 +14,8 @@ from jax import lax
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
-from gans.layers import conv_forms, conv_maps
-from gans.layers.conv import conv
-from gans.layers.conv_forms import Geometry
+from gans.layers.conv import conv, forms, maps
+from gans.layers.conv.forms import Geometry
 
 # Ten times less to compile, and the operations are the same.
 quick_jit = functools.partial(
@@ -43,9 +42,9 @@ GROUPS = 2
 WALK = Geometry((7, 6), (3, 2), (4, 3), (2, 2), (1, 0), GROUPS)
 SHAPES = {"x": (2, 7, 6, 4), "w": (3, 2, 2, 6), "y": (2, 4, 3, 6)}
 MAPS = {
-    "xw": (conv_maps.convolution, conv_forms.plain),
-    "yw": (conv_maps.input_gradient, conv_forms.plain_input_gradient),
-    "xy": (conv_maps.kernel_gradient, conv_forms.plain_kernel_gradient),
+    "xw": (maps.convolution, forms.plain),
+    "yw": (maps.input_gradient, forms.plain_input_gradient),
+    "xy": (maps.kernel_gradient, forms.plain_kernel_gradient),
 }
 
 

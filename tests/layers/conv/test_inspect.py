@@ -7,7 +7,7 @@ from flax import linen as nn
 from jax import lax
 
 from gans.layers.conv import Conv, ConvTranspose
-from gans.layers.conv_inspect import slow_convolutions
+from gans.layers.conv.inspect import slow_convolutions
 
 
 def penalised(layer, shape):

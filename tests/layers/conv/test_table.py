@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax import lax
 
-from gans.layers import conv_forms, conv_table
-from gans.layers.conv_forms import Geometry
-from gans.layers.conv_table import CONVOLUTION, INPUT_GRADIENT, KERNEL_GRADIENT, Case
+from gans.layers.conv import forms, table
+from gans.layers.conv.forms import Geometry
+from gans.layers.conv.table import CONVOLUTION, INPUT_GRADIENT, KERNEL_GRADIENT, Case
 
 
 def walk(space, kernel, strides, padding="SAME", groups=1):
@@ -61,20 +61,20 @@ CASES = {
 def test_row(name):
     *case, c, x, w = CASES[name]
     case = Case(*case)
-    for table, row in ((CONVOLUTION, c), (INPUT_GRADIENT, x), (KERNEL_GRADIENT, w)):
-        assert conv_table.choose(table, case) is table[row]
+    for rule, row in ((CONVOLUTION, c), (INPUT_GRADIENT, x), (KERNEL_GRADIENT, w)):
+        assert table.choose(rule, case) is rule[row]
 
 
 def test_16_bits_are_summed_directly():
     geometry, *sizes = CASES["3x3, of many"][:4]
-    assert conv_table.choose(CONVOLUTION, Case(geometry, *sizes)) is CONVOLUTION[7]
+    assert table.choose(CONVOLUTION, Case(geometry, *sizes)) is CONVOLUTION[7]
     half = Case(geometry, *sizes, wide=False)
-    assert conv_table.choose(CONVOLUTION, half) is CONVOLUTION[9]
+    assert table.choose(CONVOLUTION, half) is CONVOLUTION[9]
 
 
 def test_every_row_is_taken():
-    for column, table in enumerate((CONVOLUTION, INPUT_GRADIENT, KERNEL_GRADIENT), 4):
-        assert {case[column] for case in CASES.values()} == set(range(len(table)))
+    for column, rule in enumerate((CONVOLUTION, INPUT_GRADIENT, KERNEL_GRADIENT), 4):
+        assert {case[column] for case in CASES.values()} == set(range(len(rule)))
 
 
 def largest_error(geometry, n, i, o):
@@ -89,14 +89,14 @@ def largest_error(geometry, n, i, o):
     )  # fmt: skip
     def both(x, w, y):
         ours = (
-            conv_table.convolution(x, w, geometry),
-            conv_table.input_gradient(y, w, geometry),
-            conv_table.kernel_gradient(x, y, geometry),
+            table.convolution(x, w, geometry),
+            table.input_gradient(y, w, geometry),
+            table.kernel_gradient(x, y, geometry),
         )
         plain = (
-            conv_forms.plain(x, w, geometry),
-            conv_forms.plain_input_gradient(y, w, geometry),
-            conv_forms.plain_kernel_gradient(x, y, geometry),
+            forms.plain(x, w, geometry),
+            forms.plain_input_gradient(y, w, geometry),
+            forms.plain_kernel_gradient(x, y, geometry),
         )
         return ours, plain
 

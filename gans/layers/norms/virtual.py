@@ -1,7 +1,7 @@
 """Virtual batch normalisation: by a reference batch, fixed once (arXiv 1606.03498).
 
-A network with norm="virtual" runs on [reference, x] (`with_reference`), its norms are
-`VirtualBatchNorm`, and it drops the first rows of what comes out.
+The network runs on [reference, x], which `with_reference` makes of its input x, and
+drops the first rows of its result.
 """
 
 import functools
@@ -11,6 +11,8 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
+
+from gans.layers.norms import Norm, Place
 
 
 class VirtualBatchNorm(nn.Module):
@@ -48,26 +50,25 @@ class VirtualBatchNorm(nn.Module):
         return y.astype(self.dtype or x.dtype)
 
 
-def with_reference(module: nn.Module, x: Array, train: bool) -> tuple[Array, int]:
-    """x [B, ...] -> ([reference, x] [R + B, ...], R) where module.norm is "virtual".
+def with_reference(
+    module: nn.Module, x: Array, train: bool, *, n_reference: int
+) -> tuple[Array, int]:
+    """x [B, ...] -> ([reference, x] [R + B, ...], R), with R = n_reference.
 
-    Else (x, 0). R is module.n_reference. The collection `reference` of the module holds
-    `x` [R, ...] and `filled` [], both zero at first. The first pass in training whose
-    stats are stored makes its first R examples the reference, for good, as the network
-    saw them (a critic: augmented), and sets `filled` to 1. While there is none, a pass
-    takes its own first R examples (over and over, where it has fewer); their gradient
-    is stopped, so that no example ever receives gradients from the output of another.
+    The module's collection `reference` holds `x` [R, ...] and `filled` [], both zero at
+    first. The first training pass whose stats are stored makes its first R examples the
+    reference, as the network saw them (a discriminator: augmented), and sets `filled`
+    to 1; the reference then stays as it is. Before that, a pass uses its own first R
+    examples, repeated if it has fewer. Their gradient is stopped, so that no example
+    ever receives gradients from the output of another.
 
-    `filled` is a float because an average of stats (an EMA) started from the zeros may
-    have any share of the reference in it: the share by which `x` is divided.
+    `filled` is a float because an average of stats (an EMA) that started from zeros
+    holds only a share of the reference: `x` is divided by that share.
 
-    Call it inside a compact module with the fields norm, n_reference and condition.
-    Raises ValueError if the network is conditional, if R < 1, or if a batch in training
-    has fewer than R examples.
+    Call it inside a compact module with a field `condition`. Raises ValueError if the
+    network is conditional, if R < 1, or if a training batch has fewer than R examples.
     """
-    if module.norm != "virtual":
-        return x, 0
-    n = module.n_reference
+    n = n_reference
     if module.condition is not None:
         raise ValueError(
             f"norm='virtual' with condition={module.condition!r}: the reference batch "
@@ -90,3 +91,13 @@ def with_reference(module: nn.Module, x: Array, train: bool) -> tuple[Array, int
         stored.value = jnp.where(known, stored.value, own)
         filled.value = jnp.where(known, share, 1)
     return jnp.concatenate([reference.astype(x.dtype), x]), n
+
+
+def _apply(x, label, place: Place, *, n_reference):
+    norm = VirtualBatchNorm(
+        n_reference, place.gain_init, dtype=place.dtype, name=place.name
+    )
+    return norm(x)
+
+
+NORM = Norm(_apply, {"n_reference": 64}, begin=with_reference)

@@ -1,7 +1,7 @@
 """Which form of a convolution, or of one of its gradients, a shape takes on a CPU.
 
 A shape takes the first row that it meets; reductions come back to the tables with other
-shapes. On other devices the plain operations of `conv_forms` serve.
+shapes. On other devices the plain operations of `forms` serve.
 """
 
 import math
@@ -11,9 +11,8 @@ from typing import NamedTuple
 
 import jax
 
-from gans.layers import conv_forms as forms
-from gans.layers import conv_winograd as winograd
-from gans.layers.conv_forms import Geometry
+from gans.layers.conv import forms, winograd
+from gans.layers.conv.forms import Geometry
 
 
 class Case(NamedTuple):

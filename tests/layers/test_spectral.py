@@ -1,4 +1,4 @@
-"""Batch, pixel and spectral norm, and layers by name: numpy, torch and Flax."""
+"""Spectral norm: numpy, torch and Flax."""
 
 import functools
 
@@ -9,14 +9,7 @@ import pytest
 from flax import linen as nn
 
 from gans.layers.conv import Conv
-from gans.layers.norm import (
-    BatchNorm,
-    PixelNorm,
-    SpectralNorm,
-    layer_maker,
-    norm_maker,
-    power_iteration,
-)
+from gans.layers.spectral import SpectralNorm, power_iteration
 
 KEY = jax.random.key(3)
 # Little effort goes into compiling what runs once.
@@ -29,117 +22,10 @@ def images(*shape, seed=0):
     return 2 * np.random.default_rng(seed).normal(size=shape).astype(np.float32) + 1
 
 
-def trained(layer, variables, *inputs, collection="batch_stats"):
+def trained(layer, variables, *inputs):
     """A pass in training: the output, and what it changes."""
-    apply = functools.partial(layer.apply, train=True, mutable=[collection])
+    apply = functools.partial(layer.apply, train=True, mutable=["spectral"])
     return quick(apply)(variables, *inputs)
-
-
-def normalised(x, epsilon=1e-5):
-    """(x - mean) / sqrt(variance + epsilon) per channel, in float64."""
-    x = x.astype(np.float64)
-    axes = tuple(range(x.ndim - 1))
-    return (x - x.mean(axes)) / np.sqrt(x.var(axes) + epsilon)
-
-
-LABEL = np.array([2, 0, 1, 2], np.int32)
-
-
-class ForgottenOne(nn.Module):
-    """The mistake: a conditional gain of gamma, not 1 + gamma."""
-
-    n_classes: int
-
-    @nn.compact
-    def __call__(self, x, label, *, train):
-        y = nn.BatchNorm(not train, use_scale=False, use_bias=False)(x)
-        gamma = self.param("gamma", nn.initializers.zeros_init(), (3, x.shape[-1]))
-        return y * gamma[label][:, None, None]
-
-
-def check_plain_at_first(layer):
-    x = images(4, 2, 3, 5)
-    variables = layer.init(KEY, x, LABEL, train=True)
-    y, _ = trained(layer, variables, x, LABEL)
-    np.testing.assert_allclose(y, normalised(x), atol=1e-5)
-
-
-def test_conditional_batch_norm_starts_as_plain_normalisation():
-    check_plain_at_first(BatchNorm())
-    check_plain_at_first(BatchNorm(n_classes=3))
-    with pytest.raises(AssertionError):
-        check_plain_at_first(ForgottenOne(3))
-
-
-@pytest.mark.parametrize("shape", [(4, 2, 3, 5), (4, 5), (4, 7, 5)])
-def test_conditional_gain_and_bias_are_those_of_the_class(shape):
-    x, rng = images(*shape), np.random.default_rng(1)
-    gamma, beta = rng.normal(size=(2, 3, 5))
-    layer = BatchNorm(n_classes=3)
-    variables = layer.init(KEY, x, LABEL, train=True)
-    assert jax.tree.map(jnp.shape, variables["params"]) == {
-        "gamma": (3, 5),
-        "beta": (3, 5),
-    }
-    variables = {**variables, "params": {"gamma": gamma, "beta": beta}}
-    y, _ = trained(layer, variables, x, LABEL)
-    axes = tuple(range(1, x.ndim - 1))
-    g, b = (np.expand_dims(t[LABEL], axes) for t in (gamma, beta))
-    np.testing.assert_allclose(y, normalised(x) * (1 + g) + b, atol=2e-5)
-    assert np.abs(y - (normalised(x) * g + b)).max() > 0.5
-
-
-def test_running_statistics_in_training_and_after():
-    x = images(4, 2, 3, 5)
-    mean, var = x.mean((0, 1, 2)), x.var((0, 1, 2))
-    layer = BatchNorm(scale_init=nn.initializers.constant(3.0))
-    variables = layer.init(KEY, x, train=True)
-    y, new = trained(layer, variables, x)
-    np.testing.assert_allclose(y, 3 * normalised(x), atol=3e-5)
-    # From 0 and 1: a tenth of the way to the batch's.
-    found = new["batch_stats"]["batch"]
-    np.testing.assert_allclose(found["mean"], 0.1 * mean, rtol=1e-4)
-    np.testing.assert_allclose(found["var"], 0.9 + 0.1 * var, rtol=1e-4)
-    # Outside training those are used, and one example's output is its own affair.
-    stored = {**variables, **new}
-    one = layer.apply(stored, x[:1], train=False)
-    expected = 3 * (x[:1] - 0.1 * mean) / np.sqrt(0.9 + 0.1 * var + 1e-5)
-    np.testing.assert_allclose(one, expected, rtol=1e-4, atol=1e-5)
-    assert np.abs(one - y[:1]).max() > 0.5
-
-
-def test_batch_norm_against_torch():
-    torch = pytest.importorskip("torch")
-    x, c = images(4, 2, 3, 5), images(4, 2, 3, 5, seed=1)
-    layer = BatchNorm()
-    variables = layer.init(KEY, x, train=True)
-
-    def weighted(x):
-        y, _ = layer.apply(variables, x, train=True, mutable=["batch_stats"])
-        return (c * y).sum()
-
-    t = torch.tensor(x, dtype=torch.float64, requires_grad=True)
-    y = torch.nn.functional.batch_norm(t.movedim(-1, 1), None, None, training=True)
-    (y.movedim(1, -1) * torch.tensor(c)).sum().backward()
-    grads = quick(jax.grad(weighted))(x)
-    np.testing.assert_allclose(grads, t.grad.numpy(), atol=2e-5)
-    # Statistics taken for constants give another gradient.
-    constant = c / np.sqrt(x.var((0, 1, 2)) + 1e-5)
-    assert np.abs(constant - t.grad.numpy()).max() > 0.1
-
-
-def test_batch_norm_in_half_precision_keeps_float32_statistics():
-    x = jnp.asarray(images(4, 2, 3, 5), jnp.bfloat16)
-    layer = BatchNorm(n_classes=3, dtype=jnp.bfloat16)
-    variables = layer.init(KEY, x, LABEL, train=True)
-    y, new = trained(layer, variables, x, LABEL)
-    assert y.dtype == jnp.bfloat16
-    assert {a.dtype.name for a in jax.tree.leaves((variables, new))} == {"float32"}
-
-
-def test_conditional_batch_norm_needs_labels():
-    with pytest.raises(ValueError, match="n_classes needs labels, got label=None"):
-        BatchNorm(n_classes=3).init(KEY, images(4, 5), train=True)
 
 
 def test_power_iteration_by_hand():
@@ -385,7 +271,7 @@ def test_sigma_is_float32_in_half_precision():
     layer = SpectralNorm(nn.Dense(64, dtype=jnp.bfloat16, use_bias=False))
     variables = drawn(layer, jnp.eye(64))
     variables = {**variables, "params": {"layer": {"kernel": jnp.asarray(w)}}}
-    y, new = trained(layer, variables, jnp.eye(64), collection="spectral")
+    y, new = trained(layer, variables, jnp.eye(64))
     assert y.dtype == jnp.bfloat16
     assert only_u(variables).dtype == only_u(new).dtype == np.float32
     sigma = iterate(w, only_u(variables))[0]
@@ -401,7 +287,7 @@ def test_sigma_is_float32_in_half_precision():
 def test_half_precision_parameters_are_normalised_by_a_float32_sigma():
     layer = SpectralNorm(nn.Dense(5, param_dtype=jnp.bfloat16, dtype=jnp.bfloat16))
     variables = drawn(layer, jnp.eye(6))
-    y, new = trained(layer, variables, jnp.eye(6), collection="spectral")
+    y, new = trained(layer, variables, jnp.eye(6))
     w, u = kernel_and_u(variables)
     assert y.dtype == w.dtype == jnp.bfloat16 and u.dtype == np.float32
     after = iterate(w.astype(np.float32), u)[2]
@@ -433,103 +319,3 @@ def test_frozen_layer_passes_gradients_to_its_input():
     w, u = kernel_and_u(variables)
     expected = (w / iterate(w, u)[0]).sum(1)
     np.testing.assert_allclose(grads, [expected, expected], rtol=1e-4, atol=1e-6)
-
-
-class Two(nn.Module):
-    spectral: bool = False
-    equalised: bool = False
-
-    @nn.compact
-    def __call__(self, x, *, train):
-        make = layer_maker(train, spectral=self.spectral, equalised=self.equalised)
-        h = make(nn.Dense, 4, name="a")(x)
-        return make(nn.Dense, 3, gain=1, use_bias=False, name="b")(h)
-
-
-@pytest.mark.parametrize("option", [None, "spectral", "equalised"])
-def test_layer_maker(option):
-    module, x = Two(**({option: True} if option else {})), images(2, 6)
-    variables = drawn(module, x)
-    shapes = jax.tree.map(jnp.shape, variables)
-    a, b = {"kernel": (6, 4), "bias": (4,)}, {"kernel": (4, 3)}
-    if option is None:
-        assert shapes == {"params": {"a": a, "b": b}}
-    else:
-        assert shapes["params"] == {"a": {"layer": a}, "b": {"layer": b}}
-        u = {"a": {"kernel/u": (4,)}, "b": {"kernel/u": (3,)}}
-        assert shapes.get("spectral") == (u if option == "spectral" else None)
-    y = module.apply(variables, x, train=False)
-    plain = x
-    for name in "ab":
-        (w,) = (p for p in jax.tree.leaves(variables["params"][name]) if p.ndim > 1)
-        if option == "spectral":
-            w = w / iterate(w, variables["spectral"][name]["kernel/u"])[0]
-        elif option == "equalised":
-            w = w * np.sqrt({"a": 2 / 6, "b": 1 / 4}[name])
-        plain = plain @ w
-    np.testing.assert_allclose(y, plain, rtol=1e-4, atol=1e-5)
-
-
-def test_spectral_and_equalised_exclude_each_other():
-    with pytest.raises(
-        ValueError, match="spectral=True and equalised=True: .*own scal"
-    ):
-        Two(True, True).init(KEY, images(2, 6), train=True)
-
-
-def test_pixel_norm_by_hand_and_at_zero():
-    # (3, 4): mean square 12.5. The 1e-8 keeps black pixels black.
-    x = jnp.array([[[[3.0, 4.0], [0.0, 0.0]]]])
-    y, grads = jax.value_and_grad(lambda x: PixelNorm().apply({}, x)[0, 0, 1, 0])(x)
-    assert y == 0 and np.isfinite(grads).all()
-    y = PixelNorm().apply({}, x)
-    np.testing.assert_allclose(
-        y[0, 0], [[3 / np.sqrt(12.5), 4 / np.sqrt(12.5)], [0, 0]], rtol=1e-6
-    )
-    # Of a few channels, the mean and not the sum: unit mean square, not unit length.
-    h = images(4, 3, 3, 5)
-    np.testing.assert_allclose((PixelNorm().apply({}, h) ** 2).mean(-1), 1, rtol=1e-5)
-    half = PixelNorm().apply({}, jnp.asarray(h, jnp.bfloat16))
-    assert half.dtype == jnp.bfloat16
-    np.testing.assert_allclose(
-        np.float32(half), PixelNorm().apply({}, h), rtol=2**-6, atol=1e-3
-    )
-
-
-class Normed(nn.Module):
-    norm: str | None
-    n_reference: int = 2
-    dtype: type = jnp.float32
-
-    @nn.compact
-    def __call__(self, x, label, *, train):
-        known = ("batch", "pixel", "virtual")
-        constant = nn.initializers.constant(3.0)
-        make = norm_maker(self, known, train, scale_init=constant)
-        return make(x, "norm0")
-
-
-@pytest.mark.parametrize("norm", [None, "batch", "pixel", "virtual"])
-def test_norm_maker(norm):
-    x = images(6, 5)
-    y, variables = Normed(norm).init_with_output(KEY, x, LABEL, train=True)
-    expected = {
-        None: x,
-        "batch": 3 * normalised(x),
-        "pixel": x / np.sqrt((x**2).mean(-1, keepdims=True)),
-        "virtual": 3 * normalised(x[:2]),  # the reference examples among them
-    }[norm]
-    np.testing.assert_allclose(y[: len(expected)], expected, rtol=1e-4, atol=1e-4)
-    half = Normed(norm, dtype=jnp.bfloat16)
-    apply = functools.partial(half.apply, train=True, mutable=list(variables))
-    z, _ = jax.eval_shape(apply, variables, jnp.asarray(x, jnp.bfloat16), LABEL)
-    assert z.dtype == jnp.bfloat16
-    gains = [p for p in jax.tree.leaves(variables.get("params", {})) if np.any(p == 3)]
-    assert len(gains) == (norm in ("batch", "virtual"))
-
-
-def test_unknown_norms():
-    with pytest.raises(
-        ValueError, match="norm, if not None: 'pixle' is not one of batch, pixel, virt"
-    ):
-        Normed("pixle").init(KEY, images(6, 5), LABEL, train=True)

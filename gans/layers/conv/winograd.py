@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from gans.layers.conv_forms import Geometry, kernel_to_depth, kernel_to_space
+from gans.layers.conv.forms import Geometry, kernel_to_depth, kernel_to_space
 
 # Where polynomials are evaluated, beside infinity: small numbers round least.
 _POINTS = tuple(map(Fraction, ("0", "1", "-1", "2", "-2", "1/2", "-1/2")))
