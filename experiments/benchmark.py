@@ -29,6 +29,7 @@ from absl import app, flags, logging
 from experiments import config as configs
 from experiments.benchmarks import layers, seeds, stabilisers
 from experiments.benchmarks.timing import Contestant, Result, Runner, race
+from experiments.benchmarks.workload import example
 
 CONFIGS = (
     "configs/wgan_gp.py:cifar10_cnn",
@@ -149,9 +150,14 @@ def our_step(config: str, dtype: str) -> Runner:
     config.dtype = dtype
     gan = configs.build(config)
     per_call = config.steps_per_call
-    batch = example(config)
+    batch, prepare = example(config)
     programs = Programs(
-        gan, seed=0, batch=batch, per_call=per_call, n_samples=config.batch_size
+        gan,
+        seed=0,
+        batch=batch,
+        prepare=prepare,
+        per_call=per_call,
+        n_samples=config.batch_size,
     )
     call, compile_seconds = programs.start_compiling().result()
     if per_call > 1:
@@ -203,8 +209,9 @@ def torch_step(
         compiled=compiled,
         dtype=getattr(torch, dtype),
     )
-    real = example(config)
-    real = torch.tensor(real["image"] if "image" in real else real["point"])
+    real, _ = example(config)
+    real = real["image"] / 127.5 - 1 if "image" in real else real["point"]
+    real = torch.tensor(real, dtype=torch.float32)
     if real.ndim == 4:
         real = real.permute(0, 3, 1, 2).contiguous(memory_format=training.format)
     real = real.to(device)
@@ -220,18 +227,6 @@ def torch_step(
     facts = {"compile_seconds": time.perf_counter() - began} if compiled else {}
     peak = torch.cuda.max_memory_allocated if device == "cuda" else None
     return Runner({STEP: run}, facts, peak)
-
-
-def example(config):
-    """A batch {"image": [B, H, W, C] in [-1, 1], "label": [B]} or {"point": [B, 2]}."""
-    import numpy as np
-
-    random, n = np.random.default_rng(0), config.batch_size
-    x = random.uniform(-1, 1, (n, *config.shape)).astype(np.float32)
-    if len(config.shape) == 1:
-        return {"point": x}
-    label = random.integers(0, config.n_classes, n, dtype=np.int32)
-    return {"image": x, "label": label}
 
 
 def ratios(rows: dict[str, dict]) -> dict[str, float]:

@@ -81,12 +81,13 @@ def calls(config) -> dict[Call, int]:
     import jax
     from jax.extend.core import jaxprs_in_params
 
-    from experiments.benchmark import example
+    from experiments.benchmarks.workload import example
     from gans import core
 
     gan = configs.build(config)
     state = jax.eval_shape(lambda: core.init(gan, jax.random.key(0)))
-    batch = example(config)
+    batch, prepare = example(config)
+    batch = jax.eval_shape(prepare, batch)
     program = jax.make_jaxpr(core.make_step(gan))(state, batch, jax.random.key(0))
     found = collections.Counter()
 

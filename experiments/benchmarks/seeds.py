@@ -265,6 +265,7 @@ def _alone(config, batches, start):
         configs.build(config),
         seed=seed,
         batch=own[0],
+        prepare=own.prepare,
         per_call=config.steps_per_call,
         n_samples=1,
     )

@@ -98,7 +98,7 @@ def steps(config: str, names: list[str]) -> Runner:
 
     import jax
 
-    from experiments.benchmark import example
+    from experiments.benchmarks.workload import example
     from experiments.training.programs import Programs
 
     process.compilation_cache()
@@ -109,8 +109,15 @@ def steps(config: str, names: list[str]) -> Runner:
         cured = configs.override(base, known[name])
         n_steps[name] = 16 if name in LAZY else 1
         gan = configs.build(cured)
-        batch = example(cured)
-        programs = Programs(gan, seed=0, batch=batch, per_call=1, n_samples=1)
+        batch, prepare = example(cured)
+        programs = Programs(
+            gan,
+            seed=0,
+            batch=batch,
+            prepare=prepare,
+            per_call=1,
+            n_samples=1,
+        )
         began = time.perf_counter()
         call, _ = programs.start_compiling().result()
         seconds[name] = time.perf_counter() - began

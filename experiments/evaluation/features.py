@@ -97,8 +97,7 @@ class Data:
             self.name,
             lambda indices: source.take(rows[indices]),
             N_REAL,
-            source.shape,
-            source.n_classes,
+            source.spec,
         )
 
     @functools.cached_property

@@ -65,9 +65,10 @@ def open_set(
         name = f"array:{spec}"
     elif at and "/" not in after:
         name, split = prefix, after
-    if ":" not in name and name not in data.SETS:
+    if ":" not in name and name not in data.known_names():
         raise FileNotFoundError(
-            f"{spec}: no such folder or file, nor a set of {', '.join(data.SETS)}"
+            f"{spec}: no such folder or file, nor a set of "
+            f"{', '.join(data.known_names())}"
         )
     source = data.load(
         name, resolution=resolution, split=split, data_dir=data_dir, seed=seed

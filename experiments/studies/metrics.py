@@ -56,6 +56,7 @@ class _Rows:
 
     shape = property(lambda self: self.source.shape)
     n_classes = property(lambda self: self.source.n_classes)
+    spec = property(lambda self: self.source.spec)
 
     def __len__(self):
         return len(self.rows)

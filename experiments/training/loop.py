@@ -112,10 +112,12 @@ class _Run:
         self.config, self.workdir, self.checkpoints = config, workdir, checkpoints
         self.source, self.gan, self.evaluate = source, gan, evaluate
         self.is_image = len(source.shape) == 3
+        batches = self.batches(stream=0)
         self.programs = Programs(
             gan,
             seed=config.seed,
-            batch=self.batches(stream=0)[0],
+            batch=batches[0],
+            prepare=batches.prepare,
             per_call=config.steps_per_call,
             n_samples=N_IMAGES if self.is_image else N_POINTS,
         )

@@ -26,12 +26,17 @@ class Programs:
     Args:
       gan: the game.
       seed: of everything random.
-      batch: one step's batch of this process, {name: [B, ...]}; an example.
+      batch: one step's batch of this process as the host has it, {name: [B, ...]}; an
+        example.
+      prepare: what makes of it, on the device, the batch that losses see (see
+        `gans.data.pipeline.prepare`).
       per_call: steps in one call.
       n_samples: how many `draw` makes.
     """
 
-    def __init__(self, gan, *, seed: int, batch, per_call: int, n_samples: int):
+    def __init__(
+        self, gan, *, seed: int, batch, prepare, per_call: int, n_samples: int
+    ):
         size = len(next(iter(batch.values()))) * jax.process_count()
         mesh = Mesh(np.array(jax.devices()), ("batch",))
         self._whole = NamedSharding(mesh, P())
@@ -49,7 +54,7 @@ class Programs:
             # Random numbers in many shapes take LLVM 13 s at its usual level, 3 s here.
             quick = {"xla_backend_optimization_level": "1"}
             once = functools.partial(replicated, compiler_options=quick)
-        self._gan, self._per_call = gan, per_call
+        self._gan, self._per_call, self._prepare = gan, per_call, prepare
 
         def keys(stream):
             key = jax.random.fold_in(jax.random.key(seed), stream)
@@ -114,7 +119,7 @@ class Programs:
         def compile_call():
             began = time.perf_counter()
             call = jax.jit(
-                make_call(self._gan, self._per_call),
+                make_call(self._gan, self._per_call, self._prepare),
                 donate_argnums=0,
                 out_shardings=self._whole,
             )
@@ -129,17 +134,22 @@ class Programs:
         return future
 
 
-def make_call(gan: core.GAN, per_call: int):
+def make_call(gan: core.GAN, per_call: int, prepare):
     """Returns call(state, batch, key) -> (state, metrics): one step, or several.
 
-    For `per_call` k > 1 the batch is k batches stacked, [k, B, ...]; metrics are [k].
+    Each step first prepares its batch. For `per_call` k > 1 the batch is k batches
+    stacked, [k, B, ...]; metrics are [k].
     """
     step = core.make_step(gan)
+
+    def one(state, batch, key):
+        return step(state, prepare(batch), key)
+
     if per_call == 1:
-        return step
+        return one
 
     def call(state, batches, key):
-        return jax.lax.scan(lambda s, batch: step(s, batch, key), state, batches)
+        return jax.lax.scan(lambda s, batch: one(s, batch, key), state, batches)
 
     return call
 

@@ -28,6 +28,9 @@ from gans.data.pipeline import Batches
 
 Values = Mapping[str, Array]
 
+# Examples of this many values or more, as images are, take convolutions.
+LARGE = 64
+
 _LANES = core.SEEDS.replace(
     **{f: P("lane") for f in ("params", "stats", "opt", "ema", "aux")},
     step=P(),
@@ -59,6 +62,7 @@ class Fleet:
         n = self.n_lanes = len(seeds)
         order = list(batches)
         self._batches = [batches[seed] for seed in order]
+        prepare = self._batches[0].prepare
         devices = np.array(jax.devices()[:n])
         mesh = Mesh(devices, ("lane",))
         # Each device has equally many: the last lane is there more than once.
@@ -91,7 +95,7 @@ class Fleet:
             step, key = core.make_step(build(lane["values"])), _keys(lane["seed"])[1]
             own = jax.tree.map(lambda x: x[:, lane["row"]], batches)
             state, metrics = jax.lax.scan(
-                lambda s, batch: step(s, batch, key), state, own
+                lambda s, batch: step(s, prepare(batch), key), state, own
             )
             means = {name: jnp.nanmean(x, axis=0) for name, x in metrics.items()}
             return state, (means, _finite(state))
@@ -99,7 +103,8 @@ class Fleet:
         on_cpu = jax.default_backend() == "cpu"
 
         def call(state, batches, lanes):
-            run = _in_turn if on_cpu and "image" in batches else _at_once
+            values = max(x[0, 0, 0].size for x in batches.values())  # of an example
+            run = _in_turn if on_cpu and values >= LARGE else _at_once
             return run(one, state, batches, lanes)
 
         apart = on_cpu and len(devices) > 1

@@ -46,8 +46,9 @@ def load(
         close = [prefix] if key else difflib.get_close_matches(prefix, known, n=2)
         near = [known[p] for p in close]
         hint = f"; did you mean {' or '.join(near)}?" if near else ""
-        listed = ", ".join(sorted(_served()))
-        raise ValueError(f"unknown data set {name!r}{hint} Known: {listed}")
+        raise ValueError(
+            f"unknown data set {name!r}{hint} Known: {', '.join(known_names())}"
+        )
     return _served()[key].load(
         argument or name,
         resolution=resolution,
@@ -57,6 +58,11 @@ def load(
         skip_corrupt=skip_corrupt,
         seed=seed,
     )
+
+
+def known_names() -> list[str]:
+    """All names that `load` accepts, in capitals what the user puts there."""
+    return sorted(_served())
 
 
 def seeded(name: str) -> bool:

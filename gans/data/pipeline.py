@@ -115,6 +115,10 @@ class Batches:
             batch[f"flip/{group}"] = np.concatenate(coins)
         return {k: x.reshape(n_steps, size, *x.shape[1:]) for k, x in batch.items()}
 
+    @property
+    def prepare(self) -> Callable[[Batch], Batch]:
+        return prepare(self.source.spec, self.source.groups)
+
     @functools.cached_property
     def _mirrored(self) -> list[int]:
         """The groups with a field that has a mirror image."""

@@ -60,7 +60,14 @@ def test_seeds_at_once_are_the_runs_of_these_seeds():
     assert diverged == [None, None] and together.step.shape == ()
     config.seed = 1
     batches = pipeline.batches(configs.load_data(config), 8, seed=1)
-    programs = Programs(gan, seed=1, batch=batches[0], per_call=1, n_samples=1)
+    programs = Programs(
+        gan,
+        seed=1,
+        batch=batches[0],
+        prepare=batches.prepare,
+        per_call=1,
+        n_samples=1,
+    )
     first = state = programs.init(0)
     step = jax.jit(core.make_step(gan))
     for i in range(4):

@@ -119,7 +119,9 @@ def train(config, n):
 
     @jax.jit
     def run(state, batches):
-        return jax.lax.scan(lambda s, b: step(s, b, KEY), state, batches)[0]
+        return jax.lax.scan(
+            lambda s, b: step(s, dataset.prepare(b), KEY), state, batches
+        )[0]
 
     return run(jax.jit(functools.partial(core.init, game))(KEY), batches), game, source
 

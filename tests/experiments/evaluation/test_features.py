@@ -165,7 +165,7 @@ def test_the_second_time_features_are_read(passes, folder):
     labels = np.arange(20, dtype=np.int32)
     images = noise(20)
     images[3] = images[2]
-    source = InMemory("a", {"image": images, "label": labels}, 20)
+    source = InMemory("a", {"image": images, "label": labels})
     first = extract_once(extractor(), of_source(source, "a"))
     again = extract_once(extractor(), of_source(source, "b"))
     assert passes == ["a"] and len(os.listdir(folder)) == 1
@@ -181,7 +181,7 @@ def test_the_second_time_features_are_read(passes, folder):
 def test_labels_are_those_of_the_images_at_hand(passes):
     images = noise(20)
     extract_once(extractor(), held(images))
-    source = InMemory("a", {"image": images, "label": np.ones(20, np.int32)}, 2)
+    source = InMemory("a", {"image": images, "label": np.ones(20, np.int32)})
     assert extract_once(extractor(), of_source(source, "a")).labels.sum() == 20
     assert len(passes) == 1
 

@@ -83,7 +83,7 @@ def test_some_are_drawn_without_repetition_and_in_order(tmp_path):
     # Each image's number is in its first pixels.
     images = noise(700, side=2)
     images[:, 0, 0, 0], images[:, 0, 0, 1] = np.divmod(np.arange(700), 256)
-    source = InMemory("numbered", {"image": images, "label": np.arange(700)}, 700)
+    source = InMemory("numbered", {"image": images, "label": np.arange(700)})
 
     def drawn(seed, n=600):
         found = of_source(source, "numbered", n=n, seed=seed)
@@ -126,10 +126,9 @@ def test_a_streamed_set_is_decoded_once_for_labels_and_identity():
         taken.extend(indices)
         return {"image": images[indices], "label": indices % 2}
 
-    source = Streamed("s", take, 600, (8, 8, 3), 2)
-    found = of_source(source, "s")
+    held = InMemory("h", {"image": images, "label": np.arange(600) % 2})
+    found = of_source(Streamed("s", take, 600, held.spec), "s")
     assert taken == list(range(600))
-    held = InMemory("h", {"image": images, "label": np.arange(600) % 2}, 2)
     assert found.identity == of_source(held, "h").identity
     np.testing.assert_array_equal(found.labels, held.arrays["label"])
 

@@ -9,6 +9,10 @@ import pytest
 from experiments import config as configs
 from experiments.training.programs import Programs, make_call
 from gans import core
+from gans.data import pipeline
+from gans.data.spec import Field
+
+PREPARE = pipeline.prepare({"point": Field("point", (2,), "float32")}, [["point"]])
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +26,14 @@ def batch(step, size=4):
 
 
 def make(gan, per_call=1, size=4):
-    return Programs(gan, seed=0, batch=batch(0, size), per_call=per_call, n_samples=8)
+    return Programs(
+        gan,
+        seed=0,
+        batch=batch(0, size),
+        prepare=PREPARE,
+        per_call=per_call,
+        n_samples=8,
+    )
 
 
 def bits(tree):
@@ -62,7 +73,7 @@ def test_several_steps_in_one_call(gan):
     assert int(after.step) == 2
     # every(2): g moves in the second step only.
     assert np.isnan(metrics["g/loss"]).tolist() == [True, False]
-    step, state = make_call(gan, 1), programs.init(0)
+    step, state = make_call(gan, 1, PREPARE), programs.init(0)
     for i in range(2):
         state, _ = jax.jit(step)(state, batch(i), programs.key(0))
     for x, y in zip(jax.tree.leaves(state), jax.tree.leaves(after), strict=True):
@@ -96,7 +107,9 @@ from experiments import config as configs
 from experiments.training.programs import Programs
 gan = configs.build(_tiny("gan", "circle", n_critic=2))
 points = {"point": np.arange(16, dtype=np.float32).reshape(8, 2) / 16}
-programs = Programs(gan, seed=0, batch=points, per_call=1, n_samples=8)
+programs = Programs(
+    gan, seed=0, batch=points, prepare=lambda batch: batch, per_call=1, n_samples=8
+)
 call, _ = programs.start_compiling().result()
 batch = programs.put_batch(points)
 state, metrics = call(programs.init(0), batch, programs.key(0))

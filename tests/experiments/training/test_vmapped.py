@@ -70,11 +70,19 @@ def trained(fleet, steps=STEPS):
 def alone(config, seed, steps=STEPS):
     """A run of the config: (first state, last state, metrics of each step)."""
     model, data = configs.build(config), batches(config, [seed])[seed]
-    programs = Programs(model, seed=seed, batch=data[0], per_call=1, n_samples=1)
+    programs = Programs(
+        model,
+        seed=seed,
+        batch=data[0],
+        prepare=data.prepare,
+        per_call=1,
+        n_samples=1,
+    )
     first = state = programs.init(0)
     step, found = jax.jit(core.make_step(model)), []
+    prepare = jax.jit(data.prepare)
     for i in range(steps):
-        state, metrics = step(state, data[i], programs.key(0))
+        state, metrics = step(state, prepare(data[i]), programs.key(0))
         found.append(metrics)
     return first, state, found
 
@@ -209,6 +217,8 @@ def test_a_lane_that_is_not_finite_is_seen_and_the_others_go_on():
     data = batches(config, (0, 1))
 
     class Spoilt:
+        prepare = data[1].prepare
+
         def window(self, start, k):
             found = data[1].window(start, k)
             return (
