@@ -13,8 +13,8 @@ class SelfAttention(nn.Module):
 
     Section 3 of arXiv 1805.08318, equations 1 to 3: 1x1 maps f, g, h to C / 8 channels,
     softmax over the H W positions attended to, and a 1x1 map v back to C. A 1x1 map is
-    a dense layer on each position; `dense(features, name=...)` makes it (spectrally
-    normalised, say) and is called with x alone.
+    a dense layer on each position; `dense(features, name=...)` returns such a layer,
+    x -> y, for example a spectrally normalised one.
 
     Raises ValueError if C < 8.
     """

@@ -1,4 +1,4 @@
-"""Equalised learning rate: kernels of deviation 1, scaled where they are used."""
+"""Equalised learning rate: kernels have standard deviation 1 and are scaled in use."""
 
 import math
 
@@ -14,11 +14,11 @@ class Equalised(nn.Module):
     """Wraps a layer (Dense, Conv, Embed ...), whose kernel it draws from N(0, 1).
 
     x [B, ...] -> layer(x), with every parameter of two or more axes times
-    gain / sqrt(fan_in), section 4.1 of arXiv 1710.10196: a step of Adam, whose size
-    does not depend on that of the gradients, is then the same share of every kernel.
-    `fan_in` is how many numbers an output is a sum of: strided taps that it does not
-    meet are not counted, and a row of an embedding weighs so many features. `gain` is
-    sqrt(2) before a ReLU; the last layer has 1.
+    gain / sqrt(fan_in), section 4.1 of arXiv 1710.10196. Adam's steps do not depend on
+    the size of gradients, so they then change every kernel by the same fraction.
+    `fan_in` is the number of terms in the sum of an output, without the taps that
+    strides skip; for an embedding it is the number of features. `gain` is sqrt(2)
+    before a ReLU and 1 in the last layer.
     """
 
     layer: nn.Module

@@ -1,6 +1,6 @@
-"""Resampling by two, alone and folded into the kernel of a convolution next to it.
+"""Resampling by two, alone and folded into the kernel of a neighbouring convolution.
 
-Folding is exact, and leaves a 3x3 layer its parameters and 4 of 9 multiplications.
+Folding is exact and keeps the parameters; a 3x3 layer needs 4 of 9 multiplications.
 """
 
 from collections.abc import Sequence
@@ -35,8 +35,8 @@ def upsample_conv(x: Array, w: Array) -> Array:
     """conv(upsample(x), w), at the cost of a transposed convolution.
 
     x [B, H, W, I], w [K, L, I, O] -> [B, 2H, 2W, O], padded like "SAME". Neighbouring
-    taps meet the same pixel of x: 3x3 becomes 4x4 with strides 2, of which an output
-    sees 4 taps. A 1x1 convolution is done before the enlargement instead.
+    taps multiply the same pixel of x: 3x3 becomes 4x4 with strides 2, and an output
+    depends on 4 of its taps. A 1x1 convolution is applied before upsampling instead.
     """
     if w.shape[:2] == (1, 1):
         return upsample(conv(x, w))
@@ -49,7 +49,7 @@ def conv_downsample(x: Array, w: Array) -> Array:
     """downsample(conv(x, w)), at the cost of a convolution with strides 2.
 
     x [B, 2H, 2W, I], w [K, L, I, O] -> [B, H, W, O], padded like "SAME". The mean over
-    four 3x3 windows is one 4x4 window. A 1x1 convolution is done after it instead.
+    four 3x3 windows is one 4x4 window. A 1x1 convolution is applied afterwards instead.
 
     Raises ValueError for an odd height or width.
     """

@@ -1,9 +1,9 @@
 """The forms in which a convolution and its two gradients can be computed.
 
-A form takes (x, w), (y, w) or (x, y) and a `Geometry`, and gives y, x or w. Arrays are
-channels last, x [N, *X, I] and y [N, *Y, O]; kernels are w [*K, I / groups, O]. Each is
-exact algebra, for one group unless it reads the groups. Terms that a form adds itself
-are added in float32 at least. `table` says which shape takes which form.
+A form maps (x, w), (y, w) or (x, y) and a `Geometry` to y, x or w. Arrays are channels
+last, x [N, *X, I] and y [N, *Y, O]; kernels are w [*K, I / groups, O]. Every form is
+mathematically exact; those that do not use `groups` need groups=1. Explicit sums are
+computed in float32 or better. `table` chooses the form for each shape.
 """
 
 import dataclasses
@@ -17,7 +17,7 @@ from jax import lax
 
 @dataclasses.dataclass(frozen=True)
 class Geometry:
-    """How a kernel walks over an image: y[o] = sum_t x[strides * o + t - low] * w[t].
+    """How a kernel moves over an image: y[o] = sum_t x[strides * o + t - low] * w[t].
 
     All but `groups` (the `feature_group_count` of `jax.lax`) have an entry per spatial
     axis. A convolution and its two gradients share one geometry.
@@ -32,7 +32,7 @@ class Geometry:
 
     @property
     def high(self) -> tuple[int, ...]:
-        """The padding behind x that the last window needs; negative cuts x there."""
+        """The padding after x that the last window needs; negative values crop x."""
         axes = zip(self.x, self.w, self.y, self.strides, self.low, strict=True)
         return tuple((y - 1) * s + w - x - low for x, w, y, s, low in axes)
 
@@ -42,14 +42,14 @@ class Geometry:
 
     @property
     def reverse(self) -> "Geometry":
-        """The walk of the flipped kernel over y, dilated by the strides, to x."""
+        """The geometry of the flipped kernel over the dilated y, which yields x."""
         axes = zip(self.y, self.strides, strict=True)
         dilated = tuple((y - 1) * s + 1 for y, s in axes)
         low = tuple(w - 1 - low for w, low in zip(self.w, self.low, strict=True))
         return Geometry(dilated, self.w, self.x, _ones(self.x), low, self.groups)
 
 
-# The plain operations, as JAX has and derives them.
+# The plain operations, with JAX's own derivatives.
 
 
 def plain(x: jax.Array, w: jax.Array, geometry: Geometry) -> jax.Array:
@@ -82,13 +82,13 @@ def plain_kernel_gradient(x: jax.Array, y: jax.Array, geometry: Geometry) -> jax
 
 
 def shift_sum(x, w, geometry):
-    """Over the taps, the sum of x shifted times the tap's number for each channel."""
+    """The sum over taps of the shifted x times the tap's weight for each channel."""
     wide = x.astype(_wide(x))
     return sum(v * w[tap][0] for tap, v in _windows(wide, geometry)).astype(x.dtype)
 
 
 def product_then_shifts(x, w, geometry):
-    """One matrix product gives what each tap adds to y, wherever it is; strides 1."""
+    """One matrix product computes all taps' contributions to y; strides 1."""
     return product_then_overlaps(x, flip(swap(w, 1)), geometry.reverse)
 
 
@@ -96,7 +96,7 @@ def product_then_shifts(x, w, geometry):
 
 
 def flipped(y, w, geometry):
-    """A convolution of the dilated y with the kernel flipped and swapped by hand."""
+    """A convolution of the dilated y with an explicitly flipped and swapped kernel."""
     return lax.conv_general_dilated(
         y,
         flip(swap(w, geometry.groups)),
@@ -109,14 +109,14 @@ def flipped(y, w, geometry):
 
 
 def product_then_overlaps(y, w, geometry):
-    """One matrix product gives what each tap adds to x, wherever it is; strides 1."""
+    """One matrix product computes all taps' contributions to x; strides 1."""
     shares = _dot(y, w.reshape(-1, *w.shape[-2:]), -1, -1)  # [N, *Y, taps, I]
     shares = jnp.unstack(shares, axis=-2)
     return _overlap(shares, geometry).astype(y.dtype)
 
 
 def products_then_overlaps(y, w, geometry):
-    """One matrix product per tap gives what it adds to x; strides 1."""
+    """One matrix product per tap computes its contribution to x; strides 1."""
     shares = (_dot(y, w[tap], -1, -1) for tap in _taps(geometry))
     return _overlap(shares, geometry).astype(y.dtype)
 
@@ -125,10 +125,10 @@ def products_then_overlaps(y, w, geometry):
 
 
 def canonical(x, y, geometry):
-    """A convolution of x with y, whose transposes to its layout are written out.
+    """A convolution of x with y, with explicit transposes to the standard layout.
 
-    XLA's CPU backend finds that layout by itself only outside of loops and branches;
-    inside, the one that JAX derives is a hundred times slower.
+    XLA's CPU backend finds that layout by itself only outside loops and branches.
+    Inside them, the layout that JAX derives is a hundred times slower.
     """
     w = lax.conv_general_dilated(
         jnp.swapaxes(x, 0, -1),
@@ -168,7 +168,7 @@ def dot_with_patches(x, y, geometry):
     return swap(flip(w), 1).astype(x.dtype)
 
 
-# Reductions: the same map by way of `form` at another geometry.
+# Reductions: the same map, computed by `form` with another geometry.
 
 
 def reverse(form):
@@ -208,7 +208,7 @@ def padded(form):
 
 
 def one_window(form):
-    """For a single window, which has any strides: those of its own size."""
+    """For a single window, where strides do not matter: they are set to its size."""
 
     def apply(a, b, geometry):
         return form(a, b, dataclasses.replace(geometry, strides=geometry.w))
@@ -248,7 +248,7 @@ def depth_w(form):
 
 
 def flat(form):
-    """y from x and w: the first axis' taps into channels, its places into the batch."""
+    """y from x and w: first-axis taps become channels, first-axis positions batch."""
 
     def apply(x, w, geometry):
         w = jnp.moveaxis(w, 0, -3)
@@ -260,7 +260,7 @@ def flat(form):
 
 
 def flat_w(form):
-    """w from x and y: the first axis' taps into channels, its places into the batch."""
+    """w from x and y: first-axis taps become channels, first-axis positions batch."""
 
     def apply(x, y, geometry):
         y = y.reshape(-1, *y.shape[2:])
@@ -297,7 +297,7 @@ def _taps(geometry):
 
 
 def _windows(x, geometry):
-    """For each tap, the [N, *Y, I] of x that meet it."""
+    """For each tap, the entries [N, *Y, I] of x that it multiplies."""
     x = _pad(x, geometry.pads)
     spans = [(y - 1) * s + 1 for y, s in zip(geometry.y, geometry.strides, strict=True)]
     for tap in _taps(geometry):
@@ -307,7 +307,7 @@ def _windows(x, geometry):
 
 
 def _overlap(shares, geometry):
-    """[N, *X, I]: the sum of the taps' shares [N, *Y, I], each where its tap is."""
+    """[N, *X, I]: the sum of the taps' shares [N, *Y, I], shifted by their taps."""
     axes = list(zip(geometry.low, geometry.x, geometry.y, strict=True))
     x = 0
     for tap, share in zip(_taps(geometry), shares, strict=True):
@@ -327,7 +327,7 @@ def _pixels(x):
 
 
 def _pad(x, pads):
-    """x padded along each spatial axis: before, behind and, if given, between."""
+    """x padded along each spatial axis: before, after and, if given, between."""
     each = [(0, 0, 0), *((*pad, 0)[:3] for pad in pads), (0, 0, 0)]
     return lax.pad(x, jnp.zeros((), x.dtype), each)
 

@@ -1,4 +1,4 @@
-"""Finds the convolutions in a program that a CPU computes slowly."""
+"""Finds the convolutions of a program that are slow on a CPU."""
 
 import operator
 import re
@@ -13,9 +13,10 @@ def slow_convolutions(program: str) -> list[str]:
     """A line "reason: operation" for each slow convolution in a StableHLO program.
 
     program: what `jax.jit(f).trace(*args).lower(lowering_platforms=("cpu",)).as_text()`
-      returns: before XLA, which mends some of these, though not in loops and branches.
+      returns: the program before XLA, which repairs some of these outside loops and
+      branches.
 
-    Slow on a CPU, by the factors measured: a kernel gradient in the layout of autodiff
+    Slow on a CPU, with measured factors: a kernel gradient in the layout of autodiff
     (100 in a loop, 45 with dilation), a dilated convolution of volumes (100), a grouped
     convolution (2 to 60) and its kernel gradient (hundreds), a kernel larger than the
     image before its padding (8 to 50).

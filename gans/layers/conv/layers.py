@@ -1,10 +1,10 @@
 """Convolutions that stay fast under differentiation, of any order and in either mode.
 
-Drop-in replacements of `jax.lax` and `flax.linen` convolutions, for arrays that are
-channels last with 1 to 3 spatial axes. Their derivatives of any order are maps of
-`maps` again, each computed in the form that `table` gives its shape; those of
-`jax.lax` reach operations, at the first transposed convolution or inside any loop, that
-XLA's CPU backend computes a hundred times slower.
+Drop-in replacements for the convolutions of `jax.lax` and `flax.linen`, for arrays that
+are channels last with 1 to 3 spatial axes. Their derivatives of any order are again the
+three functions of `maps`, each computed in the form that `table` chooses. Those of
+`jax.lax` become operations that XLA's CPU backend computes a hundred times slower, at
+the first transposed convolution or inside any loop.
 """
 
 import functools
@@ -38,7 +38,7 @@ def conv(
       w: [*K, I / feature_group_count, O], of the dtype of x.
       strides: one for all spatial axes, or one for each.
       padding: "SAME", "VALID", one width for every side, or per axis a width or a pair.
-      feature_group_count: channels are convolved in so many separate groups.
+      feature_group_count: the number of groups that are convolved separately.
 
     Returns [N, *Y, O], of the dtype of x. Raises ValueError for shapes that do not fit
     and TypeError for dtypes that differ.
@@ -77,9 +77,9 @@ def conv_transpose(
         `transpose_kernel` [*K, O / feature_group_count, I]: the kernel of the
         convolution whose input gradient this is.
       strides: the factors by which the output is larger than x.
-      padding: "SAME" (Y = strides * X) or "VALID", meant for that convolution; or
-        widths as in `conv`, put around x after `strides - 1` zeros between neighbours.
-      feature_group_count: channels are convolved in so many separate groups.
+      padding: "SAME" (Y = strides * X) or "VALID", applied to that convolution; or
+        widths as in `conv`, around x after dilation by `strides - 1` zeros.
+      feature_group_count: the number of groups that are convolved separately.
 
     Returns [N, *Y, O], of the dtype of x. Raises ValueError for shapes that do not fit
     and TypeError for dtypes that differ.

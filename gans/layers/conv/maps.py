@@ -6,10 +6,10 @@
 
 Each is bilinear and its two transposes are the other two, so derivatives of any order,
 in reverse and forward mode, stay within. The rest is what a primitive needs: shapes,
-`vmap`, and the form to compute (`table` on a CPU, the plain operations elsewhere).
+`vmap`, and the choice of a form (`table` on a CPU, the plain operations elsewhere).
 
-Operands are as in `forms`, or both have the same further leading axes, over which
-the map is mapped: that is how a `vmap` over kernels comes to the lowering.
+Operands are as in `forms`, or both have the same additional leading axes, over which
+the map is mapped: that is how a `vmap` over kernels reaches the lowering.
 """
 
 import functools
@@ -65,7 +65,7 @@ def _(x, y, *, geometry):
 
 
 def _like(a, b, shape):
-    # There gradients are summed over devices by rules private to JAX's own primitives.
+    # Sums of gradients over devices follow rules that only JAX's own primitives have.
     if not (a.manual_axis_type.empty and b.manual_axis_type.empty):
         raise NotImplementedError(
             "convolution inside jax.shard_map with check_vma=True; accepted are "
@@ -96,7 +96,7 @@ ad.defbilinear(
 
 
 def _define_batching(primitive: Primitive, left, right) -> None:
-    """A batch of both operands becomes a leading axis, that of one is folded into it.
+    """A batch of both operands becomes a leading axis; of one, it is folded into it.
 
     left, right: for a batch of that operand, the axis of it and the axis of the result
     that hold the batch: N, I of a kernel, or the last, whose channels come in groups.

@@ -1,7 +1,7 @@
-"""Which form of a convolution, or of one of its gradients, a shape takes on a CPU.
+"""Chooses the form of a convolution, or of one of its gradients, on a CPU.
 
-A shape takes the first row that it meets; reductions come back to the tables with other
-shapes. On other devices the plain operations of `forms` serve.
+The first row whose condition holds is used. Reductions look up the table again with
+another shape. Other devices use the plain operations of `forms`.
 """
 
 import math
@@ -16,9 +16,9 @@ from gans.layers.conv.forms import Geometry
 
 
 class Case(NamedTuple):
-    """What a row may ask: a geometry, N images, I channels of x and O of y.
+    """What a row depends on: a geometry, N images, I channels of x and O of y.
 
-    `wide` is whether the numbers have 32 bits or more.
+    `wide` is whether numbers have 32 bits or more.
     """
 
     geometry: Geometry
@@ -41,7 +41,7 @@ class Case(NamedTuple):
 
     @property
     def tiled(self) -> bool:
-        """Strided, with a kernel of a whole number of strides."""
+        """Strided, with a kernel size that is a multiple of the strides."""
         axes = zip(self.geometry.w, self.geometry.strides, strict=True)
         return not self.unit and all(w % s == 0 for w, s in axes)
 
@@ -51,7 +51,7 @@ class Case(NamedTuple):
 
     @property
     def heavy(self) -> bool:
-        """With many times more numbers in the kernel than in y."""
+        """With many times more entries in the kernel than in y."""
         return math.prod(self.geometry.w) * self.i > 8 * self.n * math.prod(
             self.geometry.y
         )
@@ -70,22 +70,23 @@ class Case(NamedTuple):
 
     @property
     def saves(self) -> bool:
-        """Whether the fewest multiplications are worth their sums, for all three maps.
+        """Whether `winograd` pays for its additions, for all three maps together.
 
-        A convolution and its gradients share the sums of x, w and y, so they take this
-        form together or not at all. Where they break even by `winograd.saving` was
+        A convolution and its gradients share the sums of x, w and y, so either all of
+        them use this form or none does. The break-even point of `winograd.saving` was
         measured with the three in one program (245 layers of 3x3, 4x4 and 5x5). In 16
-        bits sums round too much; points have none to share, volumes come as images.
+        bits the sums lose too much precision; 1x1 kernels have no sums to share, and
+        volumes are reduced to images first.
         """
         if not self.wide or self.grouped or self.point or self.volume:
             return False
-        # Of few pixels the other forms are matrix products at their best.
+        # With few pixels the other forms are large, efficient matrix products.
         even = 1.1 if self.tiled and self.small else 0.9
         return winograd.saving(*self[:4]) > even
 
 
 class Row(NamedTuple):
-    """The form, (x, w) -> y or a gradient's, of the cases that `when` takes."""
+    """The form, (x, w) -> y or a gradient's, of the cases where `when` holds."""
 
     when: Callable[[Case], bool]
     form: Callable[[jax.Array, jax.Array, Geometry], jax.Array]
@@ -93,7 +94,7 @@ class Row(NamedTuple):
 
 
 def choose(table: tuple[Row, ...], case: Case) -> Row:
-    """The first row of `table` that `case` meets; the last one takes all."""
+    """The first row whose condition holds for `case`; the last always does."""
     return next(row for row in table if row.when(case))
 
 

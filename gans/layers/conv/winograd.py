@@ -1,13 +1,14 @@
 """A convolution and its two gradients with fewer multiplications.
 
-m outputs under a kernel of r taps take m + r - 1 products instead of m r: of sums of
-inputs with sums of taps (Toom 1963, Cook 1966, Winograd 1980; for networks Lavin and
+For m outputs and a kernel of r taps, m + r - 1 products of sums of inputs with sums of
+taps replace m r products (Toom 1963, Cook 1966, Winograd 1980; for networks Lavin and
 Gray, arXiv 1509.09308, where this is F(m, r)). In two axes F(4, 3) saves three of four
-multiplications. The sums are matrix products with small constant matrices here, and
-the products, over all tiles and channels, are n matrix products in one.
+multiplications. Here the sums are products with small constant matrices, and the
+products, over all tiles and channels, are one batch of n matrix products.
 
-It is exact algebra; in float32 its rounding errors are about ten times those of the
-direct sum (5e-6 against 5e-7 of the largest output, for F(4, 3) in two axes).
+The result is mathematically exact; in float32 its rounding errors are about ten times
+those of the direct sum (for F(4, 3) in two axes, 5e-6 against 5e-7 of the largest
+output).
 """
 
 import functools
@@ -23,9 +24,9 @@ from jax import lax
 
 from gans.layers.conv.forms import Geometry, kernel_to_depth, kernel_to_space
 
-# Where polynomials are evaluated, beside infinity: small numbers round least.
+# Where polynomials are evaluated, beside infinity: small numbers lose least precision.
 _POINTS = tuple(map(Fraction, ("0", "1", "-1", "2", "-2", "1/2", "-1/2")))
-# A number that is read, summed and written costs about as much as so many operations.
+# Reading, adding and writing a number costs about as much as this many operations.
 _TOUCH = 150
 
 
@@ -63,7 +64,7 @@ def saving(geometry: Geometry, n: int, i: int, o: int) -> float:
 def _tiles(geometry, n, i, o):
     """The cheapest tiling, or None."""
     sizes = [
-        # Up to 5 taps: more points than that round too much.
+        # Up to 5 taps: with more points, rounding errors grow too large.
         (1,) if r == 1 else tuple(m for m in (2, 3, 4) if m >= r - 1)
         for r in _Tiles(geometry, ()).r
     ]
@@ -196,8 +197,8 @@ def _rank(at, shape):
 def _gather(x, at, numbers, sizes):
     """Rows of channels of x, zeros where `at` is -1.
 
-    They are copied in parallel, at the speed of memory: many times faster on a CPU than
-    slices that are stacked, or padded and added.
+    Rows are copied in parallel at memory speed: many times faster on a CPU than
+    stacking slices, or padding and adding them.
     """
     return lax.gather(x, at.astype(np.int32), numbers, sizes, mode="fill", fill_value=0)
 
@@ -208,7 +209,7 @@ def toom_cook(m: int, r: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
     A^T ((G w) * (B^T x)) = (sum_t w[t] x[i + t] for i < m), for w [r], x [n]: the
     transpose of the product of two polynomials by their values at n points, of which
-    the last is infinity. B^T is whole numbers.
+    the last is infinity. The entries of B^T are integers.
     """
     n = m + r - 1
     infinity = [Fraction(0)] * (n - 1) + [Fraction(1)]

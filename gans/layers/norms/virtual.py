@@ -18,11 +18,11 @@ from gans.layers.norms import Norm, Place
 class VirtualBatchNorm(nn.Module):
     """x [R + B, ..., C] -> the same shape; the first R = n_reference are the reference.
 
-    Section 3.5 of arXiv 1606.03498, with the weights of the authors' code: an example
-    is normalised per channel by the mean and the mean of squares of the reference
-    batch, weight R / (R + 1), and of its own positions, weight 1 / (R + 1); reference
-    examples by those of the reference alone. Then gain and bias. Statistics are
-    float32, and gradients flow through them.
+    Section 3.5 of arXiv 1606.03498, with the weights of the authors' code. An example
+    is normalised per channel by weighted averages of the mean and the mean of squares:
+    those of the reference batch have weight R / (R + 1), those of its own positions
+    1 / (R + 1). Reference examples use the statistics of the reference alone. A gain
+    and a bias follow. Statistics are float32, and gradients flow through them.
     """
 
     n_reference: int
