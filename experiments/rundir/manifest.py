@@ -51,7 +51,10 @@ def begin(command: str) -> dict[str, Any]:
 
 
 def peak_memory() -> int:
-    """Returns the peak memory in bytes: of the fullest device or the CPU process."""
+    """Returns the peak memory in bytes.
+
+    It is that of the fullest device; on CPU, that of the process.
+    """
     stats = [device.memory_stats() or {} for device in jax.local_devices()]
     peaks = [s["peak_bytes_in_use"] for s in stats if "peak_bytes_in_use" in s]
     if peaks:
