@@ -5,7 +5,7 @@ from setuptools import find_packages, setup
 setup(
     name="jax-gans",
     version="0.1.0",
-    description="Every GAN that matters, as pure JAX functions",
+    description="Generative adversarial networks as pure JAX functions",
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=find_packages(include=["gans*", "experiments*", "configs*"]),
@@ -17,7 +17,7 @@ setup(
         "optax",
         "orbax-checkpoint",
         "tensorflow-datasets",
-        "importlib_resources",  # tensorflow-datasets imports it without asking for it
+        "importlib_resources",  # tensorflow-datasets needs it, but does not declare it
         "chex",
         "ml-collections",
         "absl-py",
@@ -33,7 +33,7 @@ setup(
     extras_require={
         "cuda": ["jax[cuda13]"],
         "tpu": ["jax[tpu]"],
-        "tfds": ["tensorflow"],  # only to prepare a TFDS set, never to read one
+        "tfds": ["tensorflow"],  # only to prepare a TFDS dataset, not to read it
         "sweep": ["optuna"],
         "ray": ["optuna", "ray[tune]"],  # sweeps on a cluster
         "test": ["pytest", "pytest-xdist", "hypothesis", "ruff"],

@@ -1,4 +1,4 @@
-"""Files that are whole or not there at all: replaced at once, extended by lines."""
+"""Files that are never half written: replaced in one step, or extended line by line."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike) -> Iterator[str]:
-    """Gives the path of a temporary file, which becomes `path` if the block succeeds.
+    """Yields the path of a temporary file, which replaces `path` if the block succeeds.
 
-    So whoever reads `path` finds the old file or the new one, never a part of either.
-    An OSError that does not say which file it is about gets `path`.
+    A reader of `path` finds either the old file or the new one, complete. An OSError
+    that does not name its file is raised again with the name `path`.
     """
     temporary = f"{os.fspath(path)}.tmp"
     try:
         yield temporary
         os.replace(temporary, path)
     except OSError as error:
-        if error.filename is None:  # as those of a full disk
+        if error.filename is None:  # as is the case for a full disk
             error.filename = os.fspath(path)
         raise
     finally:
@@ -30,18 +30,21 @@ def replacing(path: str | os.PathLike) -> Iterator[str]:
 
 
 class Lines:
-    """A file of JSON lines that is never left with a torn one."""
+    """A file of JSON lines, to which complete lines are appended."""
 
     def __init__(self, path):
         self._path = path
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
 
     def append(self, record: dict) -> None:
-        """Writes a line; numbers that are not finite become null."""
+        """Writes a line. Numbers that are not finite become null.
+
+        Raises OSError, after removing what was written of the line.
+        """
         line = (json.dumps(_finite(record), allow_nan=False) + "\n").encode()
         length = os.fstat(self._file).st_size
         try:
-            # A nearly full disk takes a part, and says so when given the rest.
+            # A nearly full disk takes a part of it, and raises at the next write.
             written = 0
             while written < len(line):
                 written += os.write(self._file, line[written:])
@@ -55,14 +58,14 @@ class Lines:
             ) from error
 
     def close(self) -> None:
-        """May be called twice."""
+        """Closes the file. Can be called twice."""
         if self._file is not None:
             os.close(self._file)
             self._file = None
 
 
 def drop_lines(path: str | os.PathLike, last: int) -> None:
-    """Keeps the complete lines of steps up to `last`, in a file of JSON lines."""
+    """Removes the incomplete lines, and those of steps after `last`, from a file."""
     if not os.path.exists(path):
         return
     with open(path, "rb") as file:
@@ -75,7 +78,7 @@ def drop_lines(path: str | os.PathLike, last: int) -> None:
 
 
 def _step(line):
-    """The step of a line of metrics.jsonl; infinite for one that cannot be read."""
+    """Returns the step of a JSON line; infinity if it is not one."""
     try:
         return json.loads(line)["step"]
     except (ValueError, KeyError, TypeError):

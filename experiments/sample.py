@@ -209,6 +209,7 @@ def restore(gan, folder: pathlib.Path, step: int | None, *, recalibrate: bool = 
     from gans import averaging, core
 
     template = jax.eval_shape(functools.partial(core.init, gan), jax.random.key(0))
+    template = template.replace(frozen=core.frozen_variables(gan))
     restored = Checkpoints(folder, keep=None).restore(template, step)
     if restored is None:
         raise FileNotFoundError(f"--workdir={folder}: no checkpoint there yet")

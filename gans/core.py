@@ -228,11 +228,9 @@ class GAN:
 
 def init(gan: GAN, key: Array) -> State:
     """Returns the first state; pure, so jit it."""
-    params, stats, opt, ema, frozen = {}, {}, {}, {}, {}
+    params, stats, opt, ema = {}, {}, {}, {}
     for i, (name, net) in enumerate(gan.nets.items()):
         if net.frozen:
-            given = {**net.given}
-            frozen[name] = {"params": given.pop("params"), "stats": given}
             continue
         variables = _first_variables(net, jax.random.fold_in(key, i))
         params[name] = variables.pop("params")
@@ -248,7 +246,18 @@ def init(gan: GAN, key: Array) -> State:
         name: first(params) if callable(first) else first
         for name, first in gan.aux.items()
     }
+    frozen = frozen_variables(gan)
     return State(jnp.int32(0), params, stats, opt, ema, aux, frozen)
+
+
+def frozen_variables(gan: GAN) -> dict[str, dict[str, Tree]]:
+    """Returns `State.frozen`: {"params", "stats"} as given, by network name."""
+    frozen = {}
+    for name, net in gan.nets.items():
+        if net.frozen:
+            given = {**net.given}
+            frozen[name] = {"params": given.pop("params"), "stats": given}
+    return frozen
 
 
 def _first_variables(net, key):

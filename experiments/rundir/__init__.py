@@ -1,1 +1,1 @@
-"""What a run leaves in its folder, and opening it again."""
+"""The folder of a run: what is written there, and how it is opened again."""

@@ -1,96 +1,91 @@
-"""Checkpoints: asynchronous, atomic, and verified before they are believed."""
+"""Checkpoints of a run: written in the background, and checked before they are used."""
 
 from __future__ import annotations
 
-import dataclasses
 import errno
+import hashlib
 import json
-import logging
 import os
 import shutil
 import sys
-import zlib
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
-import orbax.checkpoint as ocp
 
+from experiments.rundir.writer import Writer, find_damage
 from gans.core import State
 
-_CHECKSUMS = "checksums.json"
-_LATER = "_CHECKPOINT_METADATA"  # which orbax writes again, and need not read
-_EXTRA = "extra"  # beside the fields of a State, JSON as uint8
-# Errors of a full disk; orbax gives the system's text and not its number.
+_EXTRA = "extra"  # JSON as uint8, beside the fields of a State
+_FROZEN = "frozen"  # in `extra`: the digests of the frozen networks
+# Errors of a full disk. Orbax reports the system's text, but not its number.
 FULL = {
     "No space left on device": errno.ENOSPC,
     "Disk quota exceeded": errno.EDQUOT,
     "File too large": errno.EFBIG,
 }
 
-# Orbax logs each failure once per thread that hears of it, and raises it as well; of
-# writes that fail together it awaits one, and asyncio reports the others when they are
-# collected, which may be never.
-logging.getLogger("absl").addFilter(lambda record: "orbax" not in record.pathname)
-logging.getLogger("asyncio").addFilter(
-    lambda record: "orbax" not in record.getMessage()
-)
-
-
-def _ignore_orphans(unraisable, before=sys.unraisablehook):
-    """After one failure orbax closes its event loop, to which other writes report."""
-    if str(unraisable.exc_value) != "Event loop is closed":
-        before(unraisable)
-
-
-sys.unraisablehook = _ignore_orphans
-
 
 class CheckpointError(ValueError):
-    """No checkpoint that could be restored, said in one line."""
+    """There is no checkpoint that can be restored; the message is one line."""
 
 
 class Checkpoints:
-    """The newest `keep` (None: all) checkpoints of a run, `workdir`/checkpoints/STEP.
+    """The newest `keep` checkpoints of a run (None: all), in WORKDIR/checkpoints/STEP.
 
-    A folder gets its name when it is complete, with the checksum of each of its files;
-    so a run killed at any moment leaves the ones before as they were. The step `best`,
-    where it is set, is kept however old it becomes.
+    A folder gets its name when it is complete, with the checksums of its files. So a
+    run that is killed, at any moment, leaves the earlier ones as they were. If `best`
+    is set, that step is kept however old it becomes.
+
+    A checkpoint is damaged if a file is missing or has the wrong content; being unable
+    to read it is not damage. Damaged checkpoints are passed over. The next `save`
+    renames them to STEP.damaged-1 (or -2, ...); they are never deleted. An object that
+    only restores changes nothing on disk.
+
+    Frozen networks (`State.frozen`) are not saved, only their digests. They must stay
+    the same for the lifetime of the object.
     """
 
     def __init__(self, workdir: str | Path, keep: int | None):
         self.folder = Path(workdir).absolute() / "checkpoints"
         self.best: int | None = None
         self._keep = keep
-        self._damaged = set()
-        self._writes = False  # whoever only reads must not tidy up after a writer
-        self._saver = ocp.AsyncCheckpointer(_Handler(use_compression=False))
+        self._damaged = set()  # steps
+        self._digests = None  # of the frozen networks, once they are known
+        self._saves = False  # an object that only reads must not tidy up
+        self._writer = Writer()
 
     def steps(self) -> list[int]:
-        """Returns the steps of all complete checkpoints, in order."""
-        if not self.folder.is_dir():
-            return []
-        return sorted(int(p.name) for p in self.folder.iterdir() if p.name.isdigit())
+        """Returns the steps of all complete checkpoints, in order.
+
+        Those that `restore` has found to be damaged are not counted. Raises OSError if
+        the folder cannot be read.
+        """
+        names = self._names()
+        return sorted({int(x) for x in names if x.isdecimal()} - self._damaged)
 
     def latest(self) -> int | None:
-        """Returns the newest step, if there is one."""
+        """Returns the newest step, or None if there is none."""
         return max(self.steps(), default=None)
 
     def save(self, step: int, state: State, extra: dict[str, Any]) -> None:
         """Copies the state to the host, and starts to write it with `extra`, JSON.
 
-        Returns before it is written; the next call of `save`, `check` or `close` raises
-        what went wrong: OSError, naming the path, where the disk is full.
+        Returns before it is written. If writing fails, the next call of `save`, `check`
+        or `close` raises the error: OSError, naming the folder, if the disk is full.
         """
-        arrays = {name: np.asarray(x) for name, x in _named(jax.device_get(state))}
+        if self._digests is None:
+            self._digests = digests(state)
+        extra = {**extra, _FROZEN: self._digests}
+        kept = jax.device_get(state.replace(frozen={}))
+        arrays = {name: np.asarray(x) for name, x in _named(kept)}
         arrays[_EXTRA] = np.frombuffer(json.dumps(extra).encode(), np.uint8)
-        self._writes = True
+        self._saves = True
         try:
-            self._saver.wait_until_finished()
+            self._writer.wait()
             self._clean()
-            path = self.folder / str(step)
-            self._saver.save(path, args=_Save(arrays), force=True)
+            self._writer.start(self.folder / str(step), arrays)
         except Exception as error:
             self._fail(error)
 
@@ -99,67 +94,111 @@ class Checkpoints:
     ) -> tuple[State, dict[str, Any]] | None:
         """Returns (state of numpy arrays, extra) of `step`, by default the newest good.
 
-        `template` is a state of arrays or `jax.ShapeDtypeStruct`. Damaged checkpoints
-        are named on stderr and passed over. Returns None where there are no
-        checkpoints at all; raises CheckpointError where none is good, where `step` is
-        not there, and where it holds the state of another model.
+        `template` is a state of arrays or `jax.ShapeDtypeStruct`, but `template.frozen`
+        holds the arrays themselves (`core.frozen_variables`): they are compared with
+        those that the run was trained with, and returned as they are.
+
+        Damaged checkpoints are reported on stderr and passed over. Returns None if
+        there are no checkpoints at all. Raises CheckpointError if none is good, if
+        `step` is not there, if it cannot be read, and if it belongs to another model or
+        to other frozen networks. Nothing is changed on disk.
         """
         self.close()
-        steps = self.steps()
-        if step is not None and step not in steps:
+        found = digests(template)
+        try:
+            steps, damaged = self.steps(), self._all_damaged()
+            if step is not None and step not in steps:
+                raise CheckpointError(
+                    f"{self.folder} has no checkpoint of step {step}; it has {steps}"
+                )
+            for candidate in reversed(steps) if step is None else [step]:
+                restored = self._restore(template, found, candidate)
+                if restored is not None:
+                    self._digests = found
+                    return restored
+        except OSError as error:
             raise CheckpointError(
-                f"{self.folder} has no checkpoint of step {step}; it has {steps}"
-            )
-        wanted = reversed(steps) if step is None else [step]
-        for candidate in wanted:
-            path = self.folder / str(candidate)
-            try:
-                _verify(path)
-                arrays = self._saver.restore(path, args=_Restore())
-            except Exception as error:
-                reason = str(error).splitlines()[0]
-                print(f"damaged checkpoint {path}: {reason}", file=sys.stderr)
-                self._damaged.add(path)
-                continue
-            extra = json.loads(arrays.pop(_EXTRA).tobytes())
-            return _fill(template, arrays, path), extra
-        if steps:
+                f"cannot read {error.filename or self.folder} "
+                f"({error.strerror or error}); nothing was changed there"
+            ) from error
+        if steps or damaged:
+            looked_at = [*steps, *damaged] if step is None else [step]
             raise CheckpointError(
-                f"no good checkpoint among {steps if step is None else [step]} in "
-                f"{self.folder}; nothing was changed there. To begin anew, move that "
+                f"no good checkpoint among [{', '.join(map(str, looked_at))}] in "
+                f"{self.folder}; nothing was changed there. To start again, move that "
                 "folder away or choose another workdir"
             )
         return None
 
     def check(self) -> None:
-        """Raises what went wrong in the background, if anything has."""
+        """Raises the error of a write that has failed in the background."""
         try:
-            self._saver.check_for_errors()
+            self._writer.check()
         except Exception as error:
             self._fail(error)
 
     def close(self) -> None:
         """Waits until everything is written."""
         try:
-            self._saver.wait_until_finished()
-            if self._writes:
+            self._writer.wait()
+            if self._saves:
                 self._clean()
         except Exception as error:
             self._fail(error)
 
-    def _clean(self):
-        """Removes what is over: the oldest, the damaged, and the never completed.
+    def _restore(self, template, found, step):
+        """(state, extra), or None if the checkpoint is damaged or has just gone."""
+        path = self.folder / str(step)
+        damage = find_damage(path)
+        if damage and path.is_dir():
+            print(f"damaged checkpoint {path}: {damage}", file=sys.stderr)
+            self._damaged.add(step)
+        if damage:
+            return None
+        try:
+            arrays = self._writer.read(path)
+        except ValueError as error:  # Orbax has no better name for an error of the disk
+            raise CheckpointError(
+                f"cannot read {path} ({str(error).splitlines()[0]}); nothing was "
+                "changed there"
+            ) from error
+        extra = json.loads(arrays.pop(_EXTRA).tobytes())
+        _compare(extra.pop(_FROZEN, {}), found, path)
+        state = _fill(template.replace(frozen={}), arrays, path)
+        return state.replace(frozen=template.frozen), extra
 
-        Only while no write is under way; one that outlives its failure (orbax awaits
-        the first that fails) may make its folder again, which goes at the next save.
+    def _names(self):
+        try:
+            return os.listdir(self.folder)
+        except FileNotFoundError:
+            return []
+
+    def _all_damaged(self):
+        """The damaged checkpoints, renamed already or not."""
+        renamed = [name for name in self._names() if ".damaged-" in name]
+        return sorted([*map(str, self._damaged), *renamed])
+
+    def _clean(self):
+        """Renames damaged checkpoints; removes the oldest and those never completed.
+
+        Only called while no write is under way.
         """
-        if jax.process_index() == 0 and self.folder.is_dir():
-            for path in [*self._damaged, *self.folder.glob("*.orbax-checkpoint-tmp*")]:
+        if jax.process_index() == 0:
+            for step in sorted(self._damaged):
+                self._set_aside(self.folder / str(step))
+            for path in self.folder.glob("*.orbax-checkpoint-tmp*"):
                 shutil.rmtree(path, ignore_errors=True)
             for step in self.steps()[: -self._keep] if self._keep else []:
                 if step != self.best:
                     shutil.rmtree(self.folder / str(step))
         self._damaged.clear()
+
+    def _set_aside(self, path):
+        number = 1
+        while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
+            number += 1
+        if path.exists():
+            path.rename(aside)
 
     def _fail(self, error):
         number = getattr(error, "errno", None)
@@ -175,45 +214,37 @@ class Checkpoints:
         ) from error
 
 
-class _Handler(ocp.PyTreeCheckpointHandler):
-    """Adds the files' checksums while the folder still has its temporary name."""
+def digests(state: State) -> dict[str, str]:
+    """Returns {network: SHA-256} of the frozen networks, in hexadecimal.
 
-    def finalize(self, directory):
-        super().finalize(directory)
-        directory = Path(directory)
-        if jax.process_index() == 0:
-            sums = {
-                str(path.relative_to(directory)): _checksum(path)
-                for path in sorted(directory.rglob("*"))
-                if path.is_file() and path.name != _LATER
-            }
-            (directory / _CHECKSUMS).write_text(json.dumps(sums))
-
-
-@ocp.args.register_with_handler(_Handler, for_save=True)
-@dataclasses.dataclass
-class _Save(ocp.args.PyTreeSave):
-    pass
-
-
-@ocp.args.register_with_handler(_Handler, for_restore=True)
-@dataclasses.dataclass
-class _Restore(ocp.args.PyTreeRestore):
-    pass
+    A digest covers each array's name, type, shape and bytes, in the order of the names.
+    """
+    found = {}
+    for network, tree in sorted(state.frozen.items()):
+        digest = hashlib.sha256()
+        for name, x in sorted(_named(tree), key=lambda pair: pair[0]):
+            if isinstance(x, jax.ShapeDtypeStruct):
+                raise TypeError(
+                    f"the state's frozen network {network!r} has shapes only; its "
+                    "arrays are needed, see core.frozen_variables"
+                )
+            x = np.asarray(jax.device_get(x))
+            digest.update(f"{name} {x.dtype} {x.shape}\n".encode())
+            digest.update(np.ascontiguousarray(x).tobytes())
+        found[network] = digest.hexdigest()
+    return found
 
 
-def _checksum(path):
-    total = 0
-    with open(path, "rb") as file:
-        while chunk := file.read(2**24):
-            total = zlib.crc32(chunk, total)
-    return total
-
-
-def _verify(path):
-    for name, expected in json.loads((path / _CHECKSUMS).read_text()).items():
-        if _checksum(path / name) != expected:
-            raise ValueError(f"{name} is not what was written")
+def _compare(saved, found, path):
+    """Raises CheckpointError unless the frozen networks are those of the checkpoint."""
+    for network in sorted({*saved, *found}):
+        before, now = saved.get(network), found.get(network)
+        if before != now:
+            raise CheckpointError(
+                f"{path} belongs to another frozen network {network!r}: SHA-256 "
+                f"{(before or 'none')[:16]} when it was saved, "
+                f"{(now or 'none')[:16]} now; was it given from another file?"
+            )
 
 
 def _named(tree):

@@ -1,4 +1,4 @@
-"""What a run says while it goes: metrics.jsonl, TensorBoard events, a progress bar."""
+"""The log of a run: metrics.jsonl, TensorBoard events, and a progress bar."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _BAR = (
 class Log:
     """The log of one run, in its workdir.
 
-    `start` is the step the run begins at, `steps` the one it ends at. With `resume`
-    the lines of metrics.jsonl up to `start` are kept and later ones dropped, as they
-    will be written again; without it both logs begin anew.
+    The run begins at step `start` and ends at step `steps`. With `resume`, the lines of
+    metrics.jsonl up to `start` are kept; later ones are removed, because they will be
+    written again. Without it, both logs start empty.
 
-    A line is written whole or, when the disk is full, not at all: then OSError is
-    raised, and every earlier line is intact.
+    A line is written completely or not at all. If the disk is full, OSError is raised
+    and every earlier line is intact.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Log:
     def write(self, step: int, metrics: dict[str, float]) -> None:
         """Writes one line, and the finite values to TensorBoard.
 
-        Values that are not finite become null. Raises OSError if the disk refuses.
+        Values that are not finite become null. Raises OSError if the disk is full.
         """
         values = {name: _number(value) for name, value in metrics.items()}
         self._lines.append({"step": int(step), **values})
@@ -72,10 +72,10 @@ class Log:
         self._events.image(step, name, image)
 
     def progress(self, step: int, metrics: dict[str, float] | None = None) -> None:
-        """Shows the way to the last step, with the losses (names `UPDATE/loss`).
+        """Shows the progress, and the losses (the metrics named `UPDATE/loss`).
 
-        At a terminal this moves the bar. Elsewhere it prints a line, if `metrics` are
-        given, whose speed is that since the line before, or since the first call.
+        At a terminal this moves the bar. Elsewhere it prints a line if `metrics` are
+        given. The speed is measured from the previous line, or from the first call.
         """
         if self._bar is not None:
             if metrics is not None:
@@ -83,7 +83,10 @@ class Log:
             self._bar.update(step - self._bar.n)
             return
         now = time.monotonic()
-        before, n_before = self._mark or (now, step)  # the first call has compiled
+        before, n_before = self._mark or (
+            now,
+            step,
+        )  # the first call includes compiling
         if metrics is not None:
             speed = (step - n_before) / (now - before) if now > before else 0.0
             self.message(
@@ -93,14 +96,14 @@ class Log:
             self._mark = (now, step)
 
     def message(self, text: str) -> None:
-        """Prints a line to stderr, above the bar where there is one."""
+        """Prints a line to stderr, above the bar if there is one."""
         if self._bar is not None:
             self._bar.write(text, file=sys.stderr)
         else:
             print(text, file=sys.stderr, flush=True)
 
     def close(self) -> None:
-        """Closes files and bar; may be called twice, and after a failed write."""
+        """Closes the files and the bar, also after a failed write. Can be repeated."""
         if self._bar is not None:
             self._bar.close()
         self._events.close()
@@ -108,10 +111,10 @@ class Log:
 
 
 class _Events:
-    """TensorBoard events, written at once.
+    """TensorBoard events, written without a buffer.
 
-    Not by tensorboardX's SummaryWriter: its thread dies of a full disk, after which the
-    queue that feeds it blocks the run, and a killed run loses its last two minutes.
+    tensorboardX's SummaryWriter is not used: a full disk ends its thread, after which
+    its queue blocks the run; and a run that is killed loses the last two minutes.
     """
 
     def __init__(self, workdir, purge_step):
@@ -143,14 +146,14 @@ class _Events:
             ) from error
 
     def _open(self):
-        # Imported at the first write: where torch is installed it is imported with it.
+        # Imported at the first write, because it imports torch if that is installed.
         from tensorboardX import RecordWriter
         from tensorboardX.proto.event_pb2 import SessionLog
 
         name = f"events.out.tfevents.{time.time():.0f}.{platform.node()}.{os.getpid()}"
         self._writer = RecordWriter(os.path.join(self._workdir, name))
         self._put(0, file_version="brain.Event:2")
-        # Hides what an earlier, longer run has written from this step on.
+        # Hides the events of an earlier, longer run from this step on.
         self._put(self._purge_step, session_log=SessionLog(status=SessionLog.START))
 
     def _put(self, step, **what):
@@ -163,7 +166,7 @@ class _Events:
     def close(self):
         writer, self._writer = self._writer, None
         if writer is not None:
-            # A full disk has left something in its buffer; the write said so.
+            # After a full disk its buffer is not empty; the write has raised that.
             with contextlib.suppress(OSError):
                 writer.close()
 
@@ -179,7 +182,7 @@ class _Bar(tqdm):
     @property
     def format_dict(self):
         shown = super().format_dict
-        # tqdm has no rate before its first update, nor after it has been closed.
+        # tqdm has no rate before its first update and after it has been closed.
         seconds, n_steps = shown["elapsed"], shown["n"] - shown["initial"]
         rate = shown["rate"] or (n_steps / seconds if seconds else 0.0)
         speed = _speed(rate, self._batch_size)

@@ -1,4 +1,4 @@
-"""run.json: what a run ran on, and how fast."""
+"""The run manifest, run.json: a run's command, hardware, versions, speed and status."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ _PACKAGES = "jax jaxlib flax optax orbax-checkpoint grain numpy".split()
 
 
 def read(workdir: Path) -> dict[str, Any]:
-    """Returns the facts written last, {} if there are none."""
+    """Returns the manifest of a run, {} if it has none yet."""
     path = workdir / "run.json"
     return json.loads(path.read_text()) if path.exists() else {}
 
 
-def write(workdir: Path, facts: dict[str, Any]) -> None:
-    """Writes WORKDIR/run.json, with the time and the memory needed up to now."""
-    facts = {**facts, "stop": _now(), "peak_memory_bytes": peak_memory()}
+def write(workdir: Path, manifest: dict[str, Any]) -> None:
+    """Writes WORKDIR/run.json, adding the time and the peak memory so far."""
+    manifest = {**manifest, "stop": _now(), "peak_memory_bytes": peak_memory()}
     with replacing(workdir / "run.json") as path:
-        Path(path).write_text(json.dumps(facts, indent=2) + "\n")
+        Path(path).write_text(json.dumps(manifest, indent=2) + "\n")
 
 
 def begin(command: str) -> dict[str, Any]:
-    """Returns what is known from the start."""
+    """Returns the manifest of a run that starts now."""
     devices = jax.devices()
     kind = devices[0].device_kind
     hardware = f"{len(devices)} x {kind}" if len(devices) > 1 else kind
@@ -51,7 +51,10 @@ def begin(command: str) -> dict[str, Any]:
 
 
 def peak_memory() -> int:
-    """Returns the bytes of the fullest device; on CPU, of the process."""
+    """Returns the peak memory in bytes.
+
+    It is that of the fullest device; on CPU, that of the process.
+    """
     stats = [device.memory_stats() or {} for device in jax.local_devices()]
     peaks = [s["peak_bytes_in_use"] for s in stats if "peak_bytes_in_use" in s]
     if peaks:
@@ -61,7 +64,7 @@ def peak_memory() -> int:
 
 
 def speed(n_steps: int, seconds: float, batch_size: int) -> dict[str, float]:
-    """Returns steps_per_s and images_per_s; nothing of no steps."""
+    """Returns {"steps_per_s", "images_per_s"}, or {} if there were no steps."""
     if not n_steps:
         return {}
     rate = n_steps / seconds

@@ -21,7 +21,7 @@ from experiments.rundir.log import Log
 from experiments.sampling import pictures
 from experiments.signals import Interrupted, Signals
 from experiments.training import health
-from experiments.training.metric_buffer import NotFinite, Window
+from experiments.training.metric_buffer import MetricBuffer, NotFinite
 from experiments.training.programs import Programs
 from gans import core
 from gans.data import pipeline
@@ -141,7 +141,9 @@ class _Run:
         """Trains, going back to the last checkpoint at a NaN if the config says so."""
         stream = None  # that of the checkpoint
         while True:
-            restored = self.checkpoints.restore(self.programs.template)
+            frozen = core.frozen_variables(self.gan)
+            template = self.programs.template.replace(frozen=frozen)
+            restored = self.checkpoints.restore(template)
             extra = restored[1] if restored else {"stream": 0, "seconds": 0.0}
             self.stream = extra["stream"] if stream is None else stream
             self.best = extra.get("best")
@@ -188,9 +190,10 @@ class _Run:
             batch_size=config.batch_size,
             resume=state is not None,
         )
-        # Of the lines that are kept: what is trained again is judged again.
-        self.alarm = health.replay(self.workdir / "metrics.jsonl")
-        self.facts["warnings"] = self.alarm.said
+        # Of the lines that are kept: what is trained again is checked again.
+        updates = {update.name: update.trains for update in self.gan.updates}
+        self.monitor = health.replay(self.workdir / "metrics.jsonl", updates)
+        self.facts["warnings"] = self.monitor.said
         with contextlib.closing(log), contextlib.closing(self.checkpoints):
             if state is None:
                 state = programs.init(self.stream)
@@ -213,7 +216,7 @@ class _Run:
         }
         key = programs.key(self.stream)
         batches = pipeline.iterate(self.batches(self.stream), step, per_call=per_call)
-        window = Window(self.gan, step)
+        buffer = MetricBuffer(self.gan, step)
         first_samples = programs.draw(state) if step == 0 else None
         call, compile_seconds = self.compiling.result()
         first_step, mark = step + per_call, (0.0, step)
@@ -223,7 +226,7 @@ class _Run:
                 batch = programs.put_batch(next(batches))
                 state, metrics = call(state, batch, key)
                 step += per_call
-                window.add(metrics)
+                buffer.add(metrics)
                 if step == first_step:
                     jax.block_until_ready(metrics)
                     so_far = {"seconds_to_first_step": time.time() - self.started}
@@ -237,20 +240,20 @@ class _Run:
                 if step == steps:  # `finish` draws and evaluates
                     due = (due | {"log", "checkpoint"}) - {"sample", "evaluate"}
                 if not due:
-                    window.wait(AHEAD)
+                    buffer.wait(AHEAD)
                     log.progress(step)
                     continue
-                window.fetch()
+                buffer.fetch()
                 seconds, n_steps = time.perf_counter() - mark[0], step - mark[1]
                 self.busy, self.counted = self.busy + seconds, self.counted + n_steps
                 if "log" in due:
                     self.checkpoints.check()
-                    means = window.means()
+                    means = buffer.means()
                     speed = manifest.speed(n_steps, seconds, config.batch_size)
                     log.write(step, {**means, **speed, "seconds": self.seconds()})
                     log.progress(step, means)
                     self.warn(step, means, log)
-                    window.clear(step)
+                    buffer.clear(step)
                 if "diagnose" in due:
                     values = jax.device_get(programs.singular_values(state))
                     log.write(step, {name: float(x) for name, x in values.items()})
@@ -262,7 +265,7 @@ class _Run:
                     self.save(state, step)
                 mark = (time.perf_counter(), step)
             if signals.number is not None:
-                window.fetch()
+                buffer.fetch()
                 self.checkpoints.close()
                 if self.checkpoints.latest() != step:
                     self.save(state, step)
@@ -302,7 +305,7 @@ class _Run:
 
     def warn(self, step, means, log):
         """Says, also in run.json, what these means show to be wrong, or over."""
-        messages = self.alarm(step, means)
+        messages = self.monitor(step, means)
         for message in messages:
             log.message(message)
         if messages:

@@ -1,4 +1,4 @@
-"""The metrics of the steps since the log's last line, and the guard against NaN."""
+"""The metrics since the last line of the log, and the check that losses are finite."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from gans import core
 
 
 class NotFinite(FloatingPointError):
-    """A loss, or the state, is NaN or infinite."""
+    """A loss or the state is NaN or infinite."""
 
 
-class Window:
-    """Metrics that stay on the device until they are asked for.
+class MetricBuffer:
+    """Collects metrics, which stay on the device until `fetch`.
 
-    `step` is the number of steps done when the window begins.
+    Args:
+      gan: its updates say when each loss must be finite.
+      step: the number of steps done before the first metrics.
     """
 
     def __init__(self, gan: core.GAN, step: int):
@@ -27,24 +29,24 @@ class Window:
         self.clear(step)
 
     def clear(self, step: int) -> None:
-        """Begins anew at `step`."""
+        """Forgets everything; the next metrics are those after `step` steps."""
         self._start, self._calls, self._values = step, [], {}
 
     def add(self, metrics: core.Metrics) -> None:
-        """Takes the metrics of one call, each [] or [k], as they are."""
+        """Keeps the metrics of one call, each [] or [k], without waiting for them."""
         self._calls.append(metrics)
 
     def wait(self, ahead: int) -> None:
-        """Waits for the last call but `ahead`."""
+        """Waits until at most `ahead` calls are unfinished."""
         if len(self._calls) > ahead:
             jax.block_until_ready(self._calls[-1 - ahead])
 
     def fetch(self) -> None:
-        """Brings the metrics to the host.
+        """Copies the metrics to the host.
 
-        Raises NotFinite, with the step (counted from 1), the update and the metrics of
-        that step, if the loss of an update that was due is not finite: where it was not
-        due, NaN says just that.
+        Raises NotFinite if an update was due and its loss is not finite. The message
+        has the step (counted from 1), the update, and all metrics of that step. An
+        update that was not due has NaN as its loss, which is no error.
         """
         calls, self._calls = jax.device_get(self._calls), []
         if not calls:
@@ -56,7 +58,7 @@ class Window:
             self._values[name] = np.append(self._values.get(name, x[:0]), x)
 
     def means(self) -> dict[str, float]:
-        """Returns each metric's mean over the steps of the window that have it."""
+        """Returns each metric's mean over the fetched steps that have it."""
         found = {name: x[~np.isnan(x)] for name, x in self._values.items()}
         return {n: float(x.mean(dtype=np.float64)) for n, x in found.items() if x.size}
 

@@ -6,7 +6,7 @@ import numpy as np
 from experiments.rundir import manifest
 
 
-def test_written_facts_are_read_again(tmp_path):
+def test_a_written_manifest_is_read_again(tmp_path):
     assert manifest.read(tmp_path) == {}
     known = manifest.begin("the command")
     manifest.write(tmp_path, {**known, "steps_per_s": 12.5})

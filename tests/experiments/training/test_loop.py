@@ -164,6 +164,7 @@ def test_falls_back_to_the_checkpoint_before_a_damaged_one(
     said = capfd.readouterr().err
     assert f"damaged checkpoint {tmp_path / 'checkpoints' / '30'}" in said
     assert "continuing after step 20" in said
+    assert (tmp_path / "checkpoints" / "30.damaged-1").is_dir()
     assert_same(tmp_path, whole(config))
 
 

@@ -4,19 +4,19 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from experiments.training.metric_buffer import NotFinite, Window
+from experiments.training.metric_buffer import MetricBuffer, NotFinite
 from gans.core import Update
 from gans.schedules import every
 
 NAN, INF = float("nan"), float("inf")
 
 
-def window(step=0, n_critic=3):
+def buffer(step=0, n_critic=3):
     updates = (
         Update("d", ("d",), loss=None),
         Update("g", ("g",), loss=None, when=every(n_critic)),
     )
-    return Window(types.SimpleNamespace(updates=updates), step)
+    return MetricBuffer(types.SimpleNamespace(updates=updates), step)
 
 
 def metrics(d, g):
@@ -24,7 +24,7 @@ def metrics(d, g):
 
 
 def test_means_over_the_steps_that_have_the_metric():
-    found = window()
+    found = buffer()
     for d, g in ((1, NAN), (2, NAN), (6, 5)):
         found.add(metrics(d, g))
     found.fetch()
@@ -32,7 +32,7 @@ def test_means_over_the_steps_that_have_the_metric():
 
 
 def test_several_steps_per_call_are_the_same():
-    found = window()
+    found = buffer()
     found.add({"d/loss": jnp.array([1.0, 2.0]), "g/loss": jnp.array([NAN, NAN])})
     found.add({"d/loss": jnp.array([6.0, 7.0]), "g/loss": jnp.array([5.0, NAN])})
     found.fetch()
@@ -40,7 +40,7 @@ def test_several_steps_per_call_are_the_same():
 
 
 def test_fetching_twice_counts_nothing_twice():
-    found = window()
+    found = buffer()
     found.add(metrics(1, NAN))
     found.fetch()
     found.fetch()
@@ -55,7 +55,7 @@ def test_fetching_twice_counts_nothing_twice():
 
 @pytest.mark.parametrize("value", [NAN, INF, -INF])
 def test_names_the_step_and_the_update(value):
-    found = window(step=10)
+    found = buffer(step=10)
     found.add(metrics(1, 2))
     found.fetch()
     found.add(metrics(1.5, 4))  # step 12, the fourth time that g is due
@@ -67,11 +67,11 @@ def test_names_the_step_and_the_update(value):
 
 def test_not_due_is_no_fault_but_due_is():
     # With every(3), g is due at the steps 3, 6, ... counted from 1.
-    found = window(step=3)
+    found = buffer(step=3)
     for g in (NAN, NAN, 1.0, NAN):
         found.add(metrics(0, g))
     found.fetch()
-    found = window(step=3)
+    found = buffer(step=3)
     for g in (NAN, NAN, NAN, 1.0):
         found.add(metrics(0, g))
     with pytest.raises(NotFinite, match="update 'g' is nan at step 6;"):
@@ -79,7 +79,7 @@ def test_not_due_is_no_fault_but_due_is():
 
 
 def test_a_fault_in_the_middle_of_a_call():
-    found = window(step=20)
+    found = buffer(step=20)
     d = jnp.where(jnp.arange(10) == 7, jnp.nan, 0.0)
     found.add({"d/loss": d, "g/loss": np.full(10, 1.0)})
     with pytest.raises(NotFinite, match="update 'd' is nan at step 28;"):
