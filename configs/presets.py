@@ -148,8 +148,8 @@ def ablation(
 
     Args:
       base: what all arms have in common.
-      arms: by name, what each changes: {"discriminator.optimizer.b1": 0.5}. A value takes the
-        place of what was there, a dict too.
+      arms: by name, what each changes: {"discriminator.optimizer.b1": 0.5}. A value
+        takes the place of what was there, a dict too.
       baseline: the arm that the others are compared with.
       seeds: runs of each arm, with seeds 0, 1, ...
       steps, images: the budget of each run, in real batches or in real images; of both

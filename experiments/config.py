@@ -60,7 +60,7 @@ class ConfigError(ValueError):
 
 
 def check(config: ConfigDict) -> None:
-    """Raises ValueError unless the keys of a run are there, with values that can be run.
+    """Raises ValueError unless the keys of a run are there and have accepted values.
 
     The keys of its variant are checked when it is built.
     """
@@ -119,7 +119,7 @@ def resolve(config: ConfigDict, source) -> ConfigDict:
 
 
 def _spec_of(shape, n_classes):
-    """The spec, in JSON's terms, of images or points, labelled where there are classes."""
+    """The spec, as JSON, of images or points, with labels where there are classes."""
     image = len(shape) == 3
     kind, dtype = ("image", "uint8") if image else ("point", "float32")
     fields = {kind: specs.Field(kind, shape, dtype)}
@@ -188,8 +188,8 @@ def override(
     """Returns a copy of `config` with values changed: {"generator.optimizer.b1": 0.5}.
 
     A value, expanded, takes the place of what was there, a dict too. Options of parts
-    (networks, optimisers) may be new; other keys must be there. Raises ValueError, with the nearest key, if
-    they are not.
+    (networks, optimisers) may be new; other keys must be there. Raises ValueError, with
+    the nearest key, if they are not.
     """
     config = config.copy_and_resolve_references()
     for key, value in changes.items():

@@ -104,7 +104,7 @@ class Bound:
     def __call__(
         self, *args, key: Array | None = None, method: str | None = None, **kwargs
     ) -> Any:
-        """Returns the output; what the pass would have changed in `stats` is dropped."""
+        """Returns the output, and drops what the pass would have changed in `stats`."""
         return self.mutate(*args, key=key, method=method, **kwargs)[0]
 
     def mutate(

@@ -199,7 +199,7 @@ class Game:
     # --- their parts -----------------------------------------------------------------
 
     def against_data(self, nets, batch, key, state, added):
-        """The discriminator's passes: (context of "d", its new stats, key, term keys)."""
+        """The discriminator's passes: (context of "d", new stats, key, term keys)."""
         key_g, key_d, *keys, key_in, key = jax.random.split(key, 4 + len(added))
         real, label = batch[self.field], batch.get("label")
         fake, _, z = generate(nets["g"], len(real), label, key_g, self.latent)
@@ -211,7 +211,7 @@ class Game:
         return context, stats, key, keys
 
     def against_d(self, nets, batch, key, state, added):
-        """The generator's passes: (context of "g", its new stats, term keys)."""
+        """The generator's passes: (context of "g", new stats, term keys)."""
         key_g, key_d, *keys, key_in, key = jax.random.split(key, 4 + len(added))
         real, label = batch[self.field], batch.get("label")
         fake, stats, z = generate(nets["g"], len(real), label, key_g, self.latent)

@@ -37,11 +37,11 @@ def make(
       warmup: updates over which the learning rate rises linearly from 0.
       clip: weights stay in [-clip, clip] after each update (see `clip_weights`).
       clip_singular: singular values stay below it (see `clip_singular_values`).
-      lazy: intervals of the network's lazy terms. The optimiser makes their updates too,
-        so its time constants are set to be those of one update per step (StyleGAN2,
-        arXiv 1912.04958, appendix B): with c = 1 / (1 + sum 1 / interval), the rate is
-        c lr, the decays b1, b2 and decay are to the power c. SGD, whose updates are as
-        large as the gradients, keeps its rate and momentum.
+      lazy: intervals of the network's lazy terms. It makes their updates too, so its
+        time constants are set to be those of one update per step (StyleGAN2, arXiv
+        1912.04958, appendix B): with c = 1 / (1 + sum 1 / interval), the rate is c lr,
+        the decays b1, b2 and decay are to the power c. SGD, whose updates are as large
+        as the gradients, keeps its rate and momentum.
       equalised: the network's kernels are stored at another size than they are used at
         (arXiv 1710.10196), so that limits of their size are refused.
       **options: passed to optax (b1, b2, decay, momentum, weight_decay ...), whose

@@ -41,7 +41,7 @@ class Stage:
 
 
 def of(variant: ModuleType, config: Any, spec: Spec) -> tuple[Stage, ...]:
-    """Returns the stages of a variant; of one without `stages`, one of the whole run."""
+    """Returns the stages of a variant, by default one, which is the whole run."""
     if hasattr(variant, "stages"):
         return tuple(variant.stages(config, spec))
     return (Stage(config["steps"], config["batch_size"], spec),)
@@ -51,8 +51,8 @@ def carry(old: State, new: State, reset_optimisers: bool = False) -> State:
     """Returns the first state of a stage: `new`, with what it shares with `old`.
 
     Every leaf whose path, shape and dtype agree is `old`'s, `step` and `aux` included;
-    layers that the stage adds start as in `new`. Frozen networks are `new`'s, and so are
-    the optimiser states if `reset_optimisers`.
+    layers that the stage adds start as in `new`. Frozen networks are `new`'s, and with
+    `reset_optimisers` the optimiser states are too.
     """
     kept = {
         path: leaf

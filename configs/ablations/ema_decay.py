@@ -6,10 +6,10 @@
 
 Yazici et al. 2019 (arXiv 1806.04498): averages do better and oscillate less than the
 last weights. Decays rise with min(decay, (1 + step) / (10 + step)), so that 0.999 is
-reached after 9,000 updates only, and 0.9999 after 90,000: a preset has those that its run
-is long enough for.
-Half-lives are in updates, without a ramp. Deviation: one run of each seed could serve all
-averages, while here each is trained anew, with the same random numbers.
+reached only after 9,000 updates, and 0.9999 after 90,000. A preset has those that its
+run is long enough for. Half-lives are in updates, without a ramp. Deviation: one run of
+each seed would be enough for all averages; here each is trained again, with the same
+random numbers.
 """
 
 from configs import presets

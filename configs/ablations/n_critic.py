@@ -6,8 +6,8 @@
 
 The k of algorithm 1 of Goodfellow et al. 2014 (arXiv 1406.2661), who take 1; 5 in WGAN
 (arXiv 1701.07875). No paper's table. Of the non-saturating loss; lambda_ncritic.py is
-about WGAN-GP's. All arms see as many real images, so that with 5 the generator is updated
-a fifth as often as with 1.
+about WGAN-GP's. All arms see as many real images, so that with 5 the generator is
+updated a fifth as often as with 1.
 """
 
 from configs import presets

@@ -15,8 +15,8 @@ so that with n_dis = 5 the generator makes 400 updates, with 1 it makes 2,000.
 cifar10: the paper's rates and plain CNN, and 100,000 updates of the generator for all,
 for which n_dis = 5 sees five times as many images.
 
-Deviations: the paper's weight, layer and batch normalisation of the discriminator, and its
-orthonormal regularisation, are not among the methods.
+Deviations: the paper's weight, layer and batch normalisation of the discriminator, and
+its orthonormal regularisation, are not among the methods.
 """
 
 from configs import presets

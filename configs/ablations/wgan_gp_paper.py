@@ -5,14 +5,14 @@
 
 Gulrajani et al. 2017 (arXiv 1704.00028), section 5.2 and figure 2: WGAN-GP alone bears
 all architectures, with one setting. Methods have the optimisers of section 5.2 and of
-the authors' code, and as many updates of the generator each: with n_critic = 5, WGAN and
-WGAN-GP see five times as many real images.
+the authors' code, and as many updates of the generator each: with n_critic = 5, WGAN
+and WGAN-GP see five times as many real images.
 
 digits: runs are of 800 updates, so all learning rates are five times the paper's; the
 multilayer perceptron is 4 layers of 128, and networks are small (see bases.py).
-cifar10: the paper's sizes and 200,000 updates, at 32x32 in place of LSUN's 64x64, with a
-layer less. Deviations: the gated nonlinearities and the 101-layer ResNet are left out,
-as our networks have neither; kernels are 4x4 in place of 5x5; WGAN-GP's critic has no
+cifar10: the paper's sizes and 200,000 updates, at 32x32 in place of LSUN's 64x64, with
+a layer less. Deviations: the gated nonlinearities and the 101-layer ResNet are left
+out, as our networks have neither; kernels are 4x4, not 5x5; WGAN-GP's critic has no
 normalisation where the paper's has layer normalisation, so for it "no_norm" differs
 from "dcgan" in the generator alone.
 """

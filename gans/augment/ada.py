@@ -3,7 +3,6 @@
 import dataclasses
 from typing import ClassVar
 
-import jax
 import jax.numpy as jnp
 from jax import Array
 
@@ -12,10 +11,11 @@ from gans.augment.diff_augment import DiffAugment, diff_augment
 
 
 def overfitting(on_real: Array) -> Array:
-    """r_t [] in [-1, 1]: mean sign of the discriminator's logits [B] of real training images.
+    """r_t [] in [-1, 1]: the mean sign of the logits [B] of real training images.
 
     Equation 1 of arXiv 2006.06676: near 0 without overfitting, 1 at its worst. It
-    presumes a discriminator that is 0 where it is undecided; otherwise subtract that logit.
+    presumes a discriminator whose logit is 0 where it is undecided; otherwise subtract
+    that logit.
     """
     return jnp.mean(jnp.sign(on_real.astype(jnp.float32)))
 

@@ -130,9 +130,9 @@ def minimax(smooth_real: float = 0.0, smooth_fake: float = 0.0) -> Adversarial:
     """Equation 1 of arXiv 1406.2661: the generator minimises log(1 - D(G(z))).
 
     With D = sigmoid(logits), the discriminator minimises -log D(x) - log(1 - D(G(z))).
-    Label smoothing (section 3.4 of arXiv 1606.03498, one-sided: smooth_fake = 0) moves
-    its targets from 1 and 0 to 1 - smooth_real and smooth_fake; the generator's loss stays.
-    Raises ValueError where one of the two is not in [0, 0.5).
+    Label smoothing (section 3.4 of arXiv 1606.03498, one-sided: smooth_fake = 0) makes
+    its targets 1 - smooth_real and smooth_fake instead of 1 and 0, and leaves the
+    generator's loss alone. Raises ValueError where one of the two is not in [0, 0.5).
     """
     return _cross_entropy(lambda x: -_logistic(-x), smooth_real, smooth_fake)
 
@@ -168,7 +168,7 @@ def relativistic_average(base: str = "logistic") -> Adversarial:
     """RaGAN (arXiv 1807.00734): each logit is measured from the other side's mean.
 
     The discriminator wants real examples above the mean of the fake, and the mean of
-    the real above fake examples; the generator wants both the other way about. Margins cost
+    the real above fake examples; the generator wants the opposite. Margins cost
     log(1 + exp(-m)) ("logistic": RaSGAN), (m - 1)^2 ("least_squares": RaLSGAN) or
     max(0, 1 - m) ("hinge": RaHingeGAN), and the two means of costs are added. Raises
     ValueError for another `base`.
@@ -248,7 +248,7 @@ def flip_labels(
 
 
 def top_k_weights(fake_logits: Array, share: float | Array) -> Array:
-    """Weights [B] of the generator's loss: only the fakes with the highest logits count.
+    """Weights [B] of the generator's loss: only fakes with the highest logits count.
 
     Algorithm 1 of arXiv 2002.06224. Of fake_logits [B], the k highest (of equal ones
     the first) get 1 / k each, the others 0; k = max(1, round(share B)), halves to even,

@@ -3,10 +3,10 @@
 The option `condition` of each network chooses for itself: "concat" embeds the label and
 appends it to the input; "projection" is conditional batch norm (gain 1 + gamma) in the
 generator, and in the discriminator the inner product of the label's embedding with the
-features. Both are in `gans/layers/conditional.py`. In each update real and fake examples
-share the labels of the batch, so the classes come in the data's own proportions.
-Updates are those of `gans/variants/gan.py`. Deviation: the second paper draws the labels
-of fake examples independently of the batch's.
+features. Both are in `gans/layers/conditional.py`. In each update real and fake
+examples share the labels of the batch, so the classes come in the data's own
+proportions. Updates are those of `gans/variants/gan.py`. Deviation: the second paper
+draws the labels of fake examples independently of the batch's.
 """
 
 import functools

@@ -4,8 +4,8 @@ The paper changed the networks (section 3): strided convolutions for pooling, no
 dense layers, batch norm except in the generator's last and the discriminator's first
 layer, ReLU in the generator, LeakyReLU in the discriminator. They are in
 `gans/networks/dcgan.py`; configs/dcgan.py has the paper's 64x64 layout and its Adam
-(section 4). Loss and updates are those of `gans/variants/gan.py`. With batch norm in the
-discriminator, real and fake go through it as batches of their own.
+(section 4). Loss and updates are those of `gans/variants/gan.py`. With batch norm in
+the discriminator, real and fake go through it as batches of their own.
 Deviation: dropout and no batch norm in the discriminator of the smaller layouts.
 """
 

@@ -2,9 +2,9 @@
 
 The critic's loss (line 7) is that of Wasserstein, D(fake) - D(real), and `weight` times
 the term `gradient_penalty`, at one point between each real example and its fake
-partner; the generator's (line 12) is -D(fake). In the log, "d/score_gap" is the estimate
-of the distance. The penalty needs a critic that sees one example at a time, so batch
-norm in it is refused (section 4).
+partner; the generator's (line 12) is -D(fake). In the log, "d/score_gap" is the
+estimate of the distance. The penalty needs a critic that sees one example at a time, so
+batch norm in it is refused (section 4).
 Deviations: the critic has no layer norm, which the paper recommends in place of batch
 norm; layouts for digits and for the plane are smaller than the paper's, with other
 learning rates and, for digits, n_critic = 1.
@@ -29,7 +29,8 @@ def build(config: parts.Config, spec: Spec, stage: int = 0) -> GAN:
     added = [term.name for term in game.terms["d"]]
     if gradient_penalty.__name__ not in added:
         raise ValueError(
-            f"penalties of the discriminator: WGAN-GP needs gradient_penalty, got {added}"
+            "discriminator: WGAN-GP needs gradient_penalty among its penalties, "
+            f"got {added}"
         )
     return game.gan(
         updates=(
