@@ -17,14 +17,14 @@ PRESETS = presets.IMAGES | {
 
 
 def get_config(preset: str = "digits"):
-    config = presets.run("cgan", preset, PRESETS)
+    config = presets.game("cgan", preset, PRESETS)
     config.loss = "hinge"
     condition = "concat" if preset.endswith("_concat") else "projection"
     digits = preset.startswith("digits")
     if preset in ("cifar10", "folder"):
         n = {32: 3, 64: 4, 128: 5}[config.resolution]
         config.generator = {"network": "resnet", "widths": (256,) * (n + 1)}
-        config.critic = {
+        config.discriminator = {
             "network": "resnet",
             "widths": (128,) * (n + 1),
             "n_down": n - 1,
@@ -37,7 +37,7 @@ def get_config(preset: str = "digits"):
         config.steps = 3_000 if digits else 50_000
     config.metrics = ("agreement",)
     config.n_evaluate = 1000
-    for player in (config.generator, config.critic):
+    for player in (config.generator, config.discriminator):
         player.condition = condition
     adam = presets.adam(2e-4, 0.0, 0.9, schedule="linear")
     return presets.players(config, adam, adam)

@@ -14,7 +14,7 @@ from configs import presets
 
 
 def get_config(preset: str = "digits"):
-    config = presets.run("dcgan", preset, presets.IMAGES)
+    config = presets.game("dcgan", preset, presets.IMAGES)
     config.batch_size = 128
     config.latent = 100
     if config.resolution == 64:
@@ -24,7 +24,7 @@ def get_config(preset: str = "digits"):
             "final": "transpose",
             "norm": "batch",
         }
-        config.critic = {
+        config.discriminator = {
             "network": "dcgan",
             "convolutions": ((128, 4, 2), (256, 4, 2), (512, 4, 2), (1024, 4, 2)),
             "norm": "batch",
@@ -37,7 +37,7 @@ def get_config(preset: str = "digits"):
             "norm": None,
             "slope": 0.2,
         }
-        config.critic = {
+        config.discriminator = {
             "network": "dcgan",
             "convolutions": ((64, 3, 1), (128, 3, 2), (128, 3, 2), (256, 3, 2)),
             "dropout": 0.4,
@@ -45,7 +45,7 @@ def get_config(preset: str = "digits"):
     config.steps = 100_000
     if preset == "digits":  # a doubling less, half as wide
         config.generator.widths = (128, 64, 64)
-        config.critic.convolutions = ((32, 3, 1), (64, 3, 2), (128, 3, 2))
+        config.discriminator.convolutions = ((32, 3, 1), (64, 3, 2), (128, 3, 2))
         config.batch_size = 64
         config.steps = 3_000
     adam = presets.adam(2e-4, 0.5, 0.999)

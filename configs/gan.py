@@ -11,10 +11,10 @@ from configs import presets
 
 
 def get_config(preset: str = "circle"):
-    config = presets.run("gan", preset, presets.POINTS | presets.IMAGES)
+    config = presets.game("gan", preset, presets.POINTS | presets.IMAGES)
     config.loss = "non_saturating"  # or minimax
     config.generator = {"network": "mlp", "widths": (128, 128)}
-    config.critic = {"network": "mlp", "widths": (128, 128)}
+    config.discriminator = {"network": "mlp", "widths": (128, 128)}
     adam = presets.adam(1e-3, 0.5, 0.999)
     if preset in presets.POINTS:
         config.latent = 10
@@ -27,8 +27,8 @@ def get_config(preset: str = "circle"):
     else:
         config.latent = 100
         config.generator.widths = (256, 512, 1024)
-        config.critic.widths = (1024, 512, 256)
-        config.critic.slope = 0.2
-        config.critic.dropout = 0.3
+        config.discriminator.widths = (1024, 512, 256)
+        config.discriminator.slope = 0.2
+        config.discriminator.dropout = 0.3
         adam = presets.adam(2e-4, 0.5, 0.999)
     return presets.players(config, adam, adam)

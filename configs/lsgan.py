@@ -11,12 +11,12 @@ from configs import presets
 
 
 def get_config(preset: str = "digits"):
-    config = presets.run("lsgan", preset, presets.IMAGES)
+    config = presets.game("lsgan", preset, presets.IMAGES)
     config.loss = "least_squares"
     config.targets = (0.0, 1.0, 1.0)  # a (fake), b (real), c (generator): equation 9
     presets.convolutional(config, 128 if preset == "digits" else 512)
     config.steps = 2_000 if preset == "digits" else 100_000
-    for player in (config.generator, config.critic):
+    for player in (config.generator, config.discriminator):
         player.kernel_init = "normal"
     adam = presets.adam(2e-4, 0.5, 0.999)
     return presets.players(config, adam, adam)

@@ -1,4 +1,4 @@
-"""What all configs share: the keys of a run, and the data presets."""
+"""What configs share: the keys of a run, those of the game of two, and data presets."""
 
 import difflib
 
@@ -20,7 +20,9 @@ POINTS = {name: {"data": name} for name in ("circle", "ring8", "grid25")}
 
 
 def run(variant: str, preset: str, accepted: dict[str, dict]) -> ConfigDict:
-    """Returns the keys that every config has, with the preset's data.
+    """Returns the keys that the config of every run has, with the preset's data.
+
+    A variant adds its own keys; those of the two-player game are added by `game`.
 
     Raises ValueError for an unknown preset, with the nearest name.
     """
@@ -59,22 +61,34 @@ def run(variant: str, preset: str, accepted: dict[str, dict]) -> ConfigDict:
             "n_evaluate": 10_000,  # samples per evaluation
             "metrics": (),  # see experiments/evaluate.py; the first chooses the best
             "extractor": "inception",  # of features for the metrics that need them
-            # The game.
-            "loss": "non_saturating",
-            "latent": 128,
-            "n_critic": 1,  # real batches per move of the generator
-            "n_critic_changes": (),  # ((step, n), ...): from that step on
-            "ema": 0.999,  # decay of the generator's average, per move of it
-            "ema_half_life": 0,  # its half-life in moves instead; 0: as `ema` says
-            "ema_ramp": 0.05,  # the half-life is at most this share of the moves so far
-            # What stabilises it, as "NAME(option=value, ...)" (README). Penalties are
-            # in config.critic.penalties and config.generator.penalties.
-            "augment": (),  # of the critic's inputs: instance_noise, diff_augment, ada
-            "label_flip": 0.0,  # share of examples with the wrong label, for the critic
-            "top_k": "",  # top_k(share=0.5): the generator learns from the best fakes
         }
     )
     config.update(accepted[preset])
+    return config
+
+
+def game(variant: str, preset: str, accepted: dict[str, dict]) -> ConfigDict:
+    """Returns the keys of a run (see `run`) and those of the game of two players.
+
+    The networks are added by the config itself, and their optimisers by `players`.
+    """
+    config = run(variant, preset, accepted)
+    config.update(
+        {
+            "loss": "non_saturating",
+            "latent": 128,
+            "n_critic": 1,  # real batches per update of the generator
+            "n_critic_changes": (),  # ((step, n), ...): from that step on
+            "ema": 0.999,  # decay of the generator's average, per update of it
+            "ema_half_life": 0,  # its half-life in updates instead; 0: as `ema` says
+            "ema_ramp": 0.05,  # the half-life is at most this share of the updates made
+            # Stabilisers, as "NAME(option=value, ...)". Terms of the losses are in
+            # config.discriminator.penalties and config.generator.penalties.
+            "augment": (),  # of the discriminator's inputs: see gans/augment
+            "label_flip": 0.0,  # share of labels that are wrong for the discriminator
+            "top_k": "",  # top_k(share=0.5): the generator learns from the best fakes
+        }
+    )
     return config
 
 
@@ -84,19 +98,20 @@ def _options(player: str, network: str) -> dict:
     Placeholders are made anew: one that is shared is the same key in two places.
     """
     options = {"penalties": (), "spectral": False, "equalised": False}
-    if player == "critic":
+    if player == "discriminator":
         options |= {"minibatch": config_dict.placeholder(str), "dropout": 0.0}
     if (player, network) == ("generator", "resnet"):
         return options | {"norm": "batch"}
-    if network != "resnet":  # whose critic has no slots for it
+    if network != "resnet":  # whose discriminator has no slots for it
         options["norm"] = config_dict.placeholder(str)
     return options
 
 
-def players(config: ConfigDict, generator: dict, critic: dict) -> ConfigDict:
+def players(config: ConfigDict, generator: dict, discriminator: dict) -> ConfigDict:
     """Returns the config with each player's optimiser, and with the options that its
     network has and the config does not set."""
-    for name, optimizer in (("generator", generator), ("critic", critic)):
+    optimizers = {"generator": generator, "discriminator": discriminator}
+    for name, optimizer in optimizers.items():
         given = {
             option: config_dict.placeholder(str) if value is None else value
             for option, value in config[name].to_dict().items()
@@ -133,8 +148,8 @@ def ablation(
 
     Args:
       base: what all arms have in common.
-      arms: by name, what each changes: {"critic.optimizer.b1": 0.5}. A value takes the
-        place of what was there, a dict too.
+      arms: by name, what each changes: {"discriminator.optimizer.b1": 0.5}. A value
+        takes the place of what was there, a dict too.
       baseline: the arm that the others are compared with.
       seeds: runs of each arm, with seeds 0, 1, ...
       steps, images: the budget of each run, in real batches or in real images; of both
@@ -157,11 +172,11 @@ def ablation(
     )
 
 
-def convolutional(config: ConfigDict, width: int, **critic) -> None:
+def convolutional(config: ConfigDict, width: int, **discriminator) -> None:
     """Gives both players WGAN-GP's convolutional networks (see configs/wgan_gp.py).
 
     Generator: width x 4x4, then half as wide at each of the doublings to the
-    resolution; critic: its mirror image with 4x4 convolutions of stride 2.
+    resolution; discriminator: its mirror image with 4x4 convolutions of stride 2.
     """
     n = {16: 2, 32: 3, 64: 4, 128: 5}[config.resolution]
     widths = [max(width >> i, 8) for i in range(n + 1)]
@@ -172,10 +187,10 @@ def convolutional(config: ConfigDict, width: int, **critic) -> None:
         "norm": "batch",
         "kernel_init": "he",
     }
-    config.critic = {
+    config.discriminator = {
         "network": "dcgan",
         "convolutions": tuple((w, 4, 2) for w in reversed(widths[:-1])),
         "slope": 0.2,
         "kernel_init": "he",
-        **critic,
+        **discriminator,
     }

@@ -12,7 +12,7 @@ from configs import presets
 
 
 def get_config(preset: str = "digits"):
-    config = presets.run("sagan", preset, presets.IMAGES)
+    config = presets.game("sagan", preset, presets.IMAGES)
     config.loss = "hinge"
     digits = preset == "digits"
     n = {16: 2, 32: 3, 64: 4, 128: 5}[config.resolution]
@@ -22,7 +22,7 @@ def get_config(preset: str = "digits"):
         "spectral": True,
         "attention": 8 if digits else 16,
     }
-    config.critic = {
+    config.discriminator = {
         "network": "resnet",
         "widths": (32 if digits else 128,) * (n + 1),
         "n_down": n - 1,

@@ -14,20 +14,20 @@ PRESETS = presets.IMAGES | {"cifar10_cnn": presets.IMAGES["cifar10"]}
 
 
 def get_config(preset: str = "digits"):
-    config = presets.run("sngan", preset, PRESETS)
+    config = presets.game("sngan", preset, PRESETS)
     config.loss = "hinge"  # or non_saturating
     config.n_critic = 5
     adam = presets.adam(2e-4, 0.0, 0.9, schedule="linear")
     if preset in ("cifar10", "folder"):
         n = {32: 3, 64: 4, 128: 5}[config.resolution]
         config.generator = {"network": "resnet", "widths": (256,) * (n + 1)}
-        config.critic = {
+        config.discriminator = {
             "network": "resnet",
             "widths": (128,) * (n + 1),
             "n_down": n - 1,
             "spectral": True,
         }
-        config.steps = 500_000  # 100k generator moves
+        config.steps = 500_000  # 100k updates of the generator
     else:
         # Table 3 of the paper.
         width = 64
@@ -37,7 +37,7 @@ def get_config(preset: str = "digits"):
             "final": "conv",
             "norm": "batch",
         }
-        config.critic = {
+        config.discriminator = {
             "network": "dcgan",
             "convolutions": (
                 (width, 3, 1),
@@ -54,7 +54,7 @@ def get_config(preset: str = "digits"):
         config.steps = 500_000
         if preset == "digits":  # a doubling less, a quarter as wide
             config.generator.widths = (128, 64, 32)
-            config.critic.convolutions = (
+            config.discriminator.convolutions = (
                 (16, 3, 1),
                 (32, 4, 2),
                 (32, 3, 1),

@@ -12,10 +12,10 @@ from configs import presets
 
 
 def get_config(preset: str = "digits"):
-    config = presets.run("wgan", preset, presets.IMAGES)
+    config = presets.game("wgan", preset, presets.IMAGES)
     config.loss = "wasserstein"
     config.n_critic = 5
-    # Steps of 100 critic moves per move of the generator: 25 of them in the paper's
+    # Steps of 100 critic updates per update of the generator: 25 of them in the paper's
     # code, before 5 to 1.
     config.warmup = 300 if preset == "digits" else 2500
     presets.convolutional(config, 128 if preset == "digits" else 512)
@@ -26,6 +26,6 @@ def get_config(preset: str = "digits"):
         "decay": 0.99,
         "schedule": "constant",
     }
-    for player in (config.generator, config.critic):
+    for player in (config.generator, config.discriminator):
         player.kernel_init = "normal"
     return presets.players(config, rmsprop, {**rmsprop, "clip": 0.01})

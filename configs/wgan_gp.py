@@ -19,7 +19,7 @@ PRESETS |= {"cifar10_cnn": presets.IMAGES["cifar10"]}
 
 
 def get_config(preset: str = "digits"):
-    config = presets.run("wgan_gp", preset, PRESETS)
+    config = presets.game("wgan_gp", preset, PRESETS)
     config.loss = "wasserstein"
     penalty = "gradient_penalty(weight=10)"
     config.n_critic = 5
@@ -29,7 +29,7 @@ def get_config(preset: str = "digits"):
         config.batch_size = 256
         penalty = "gradient_penalty(weight=0.1)"
         config.generator = {"network": "mlp", "widths": (128, 128, 128)}
-        config.critic = {"network": "mlp", "widths": (128, 128, 128)}
+        config.discriminator = {"network": "mlp", "widths": (128, 128, 128)}
         config.steps = 80_000 if preset == "grid25" else 30_000
         config.steps_per_call = 100
         config.log_every = 1000
@@ -44,7 +44,7 @@ def get_config(preset: str = "digits"):
             "widths": (128,) * 4,
             "kernel_init": "he",
         }
-        config.critic = {
+        config.discriminator = {
             "network": "resnet",
             "widths": (128,) * 4,
             "pool": "mean",
@@ -55,12 +55,12 @@ def get_config(preset: str = "digits"):
         presets.convolutional(config, 128 if preset == "digits" else 512)
         config.steps = 100_000
         if preset == "cifar10_cnn":  # half as wide as the generator's mirror image
-            config.critic.convolutions = ((64, 4, 2), (128, 4, 2), (256, 4, 2))
+            config.discriminator.convolutions = ((64, 4, 2), (128, 4, 2), (256, 4, 2))
         if preset == "digits":  # sized for minutes on a laptop
             config.steps = 4_000
             config.metrics = ("fid", "pr", "classes")
             config.n_critic = 1
             config.latent = 8  # fewer samples between classes than with 128
             adam = presets.adam(1e-3, 0.5, 0.9, schedule="linear")
-    config.critic.penalties = (penalty,)
+    config.discriminator.penalties = (penalty,)
     return presets.players(config, adam, adam)

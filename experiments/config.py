@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import functools
 import importlib
 import inspect
 import json
 import pkgutil
+import re
 from collections.abc import Collection, Mapping
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -15,15 +17,19 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from gans import data, names, variants
+from gans.data import spec as specs
 
-# Keys that every config has.
-SHARED = (
+# Keys that the config of every run has; variants add their own.
+RUN = (
     "variant data resolution channels n_classes flip data_dir skip_corrupt batch_size "
-    "steps seed dtype latent loss n_critic n_critic_changes generator critic ema "
-    "ema_half_life ema_ramp augment label_flip top_k steps_per_call on_nan log_every "
-    "diagnose_every sample_every checkpoint_every keep_checkpoints evaluate_every "
-    "n_evaluate metrics extractor"
+    "steps seed dtype steps_per_call on_nan log_every diagnose_every sample_every "
+    "checkpoint_every keep_checkpoints evaluate_every n_evaluate metrics extractor"
 ).split()
+# What keys were called before: {old: new}, of the config and of its networks.
+RENAMED = {"critic": "discriminator"}
+RENAMED_OF_NETWORKS = {"layers": "convolutions"}
+# Of these the value is free text, never NAME(option=value).
+TEXT = {"data", "data_dir", "variant"}
 # Those that leave the training as it is, bit for bit. `steps` is not among them, as
 # schedules depend on it, nor `steps_per_call`, as each number is another program.
 FREE = {
@@ -54,8 +60,14 @@ class ConfigError(ValueError):
 
 
 def check(config: ConfigDict) -> None:
-    """Raises ValueError unless every key is there, with a value that can be run."""
-    for key in SHARED:
+    """Raises ValueError unless the keys of a run are there and have accepted values.
+
+    The keys of its variant are checked when it is built.
+    """
+    for old, new in RENAMED.items():
+        if old in config:
+            raise ValueError(f"config.{old} is called config.{new} now")
+    for key in RUN:
         if key not in config:
             raise ValueError(f"the config has no key {key!r}, which every config has")
     known = [module.name for module in pkgutil.iter_modules(variants.__path__)]
@@ -87,39 +99,97 @@ def load_data(config: ConfigDict):
 
 
 def resolve(config: ConfigDict, source) -> ConfigDict:
-    """Returns a copy that knows its data: `shape` of one element, and `n_classes`."""
+    """Returns a copy that knows its data, with all strings expanded (see `expand`).
+
+    It has `spec`, that of the source in JSON's terms, with `n_classes` of the config in
+    place of the source's, and `shape` and `n_classes` of one element.
+    """
     config = from_json(to_json(config))
     config.shape = tuple(source.shape)
     if config.n_classes is None:
         config.n_classes = source.n_classes
+    with config.unlocked(), config.ignore_type():
+        if hasattr(source, "spec"):
+            config.spec = specs.to_json(source.spec)
+            if "label" in config.spec:
+                config.spec.label.n_classes = config.n_classes
+        else:
+            config.spec = _spec_of(config.shape, config.n_classes)
     return config
 
 
-def build(config: ConfigDict, stage: int | None = None):
-    """Returns the `gans.core.GAN` of a resolved config.
+def _spec_of(shape, n_classes):
+    """The spec, as JSON, of images or points, with labels where there are classes."""
+    image = len(shape) == 3
+    kind, dtype = ("image", "uint8") if image else ("point", "float32")
+    fields = {kind: specs.Field(kind, shape, dtype)}
+    if n_classes:
+        fields["label"] = specs.Field("label", (), "int32", n_classes)
+    return specs.to_json(fields)
 
-    Raises ValueError for a value that its variant does not accept.
+
+def build(config: ConfigDict, stage: int = 0):
+    """Returns the `gans.core.GAN` of a stage of a resolved config.
+
+    Raises ValueError, naming the variant, for a value that it does not accept.
     """
     import jax
 
     from gans import core
 
-    gan = importlib.import_module(f"gans.variants.{config.variant}").build(
-        config, stage
-    )
-    # What its networks refuse is said now.
-    jax.eval_shape(functools.partial(core.init, gan), jax.random.key(0))
+    values = config.to_dict()
+    of_data = specs.from_json(values["spec"])
+    variant = importlib.import_module(f"gans.variants.{config.variant}")
+    try:
+        gan = variant.build(values, of_data, stage)
+        # Networks check their options when they are first called.
+        jax.eval_shape(functools.partial(core.init, gan), jax.random.key(0))
+    except ValueError as error:
+        raise ValueError(f"config of {config.variant}: {error}") from error
     return gan
+
+
+_CALL = re.compile(r"\s*[A-Za-z_]\w*\s*\(")
+
+
+def expand(value: Any, place: str) -> Any:
+    """Returns a value with each "NAME(option=value, ...)" made into a dict.
+
+    That is {"name": NAME, "option": value, ...}; its values are Python literals. Other
+    strings, names too, stay as they are. Dicts and tuples are searched. Raises
+    ValueError, naming `place`, for a call of another form.
+    """
+    if isinstance(value, Mapping):
+        return {
+            key: x if key in TEXT and place == "config" else expand(x, f"{place}.{key}")
+            for key, x in value.items()
+        }
+    if isinstance(value, tuple | list):
+        return tuple(expand(x, f"{place}[{i}]") for i, x in enumerate(value))
+    if not isinstance(value, str) or not _CALL.match(value):
+        return value
+    try:
+        call = ast.parse(value.strip(), mode="eval").body
+        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
+            raise ValueError
+        options = {k.arg: ast.literal_eval(k.value) for k in call.keywords}
+        if call.args or None in options or "name" in options:
+            raise ValueError
+    except (ValueError, SyntaxError):
+        raise ValueError(
+            f"{place}: {value!r} is neither NAME nor NAME(option=value, ...)"
+        ) from None
+    return {"name": call.func.id, **options} if options else call.func.id
 
 
 def override(
     config: ConfigDict, changes: Mapping[str, Any], place: str = "override"
 ) -> ConfigDict:
-    """Returns a copy of `config` with values changed: {"critic.optimizer.b1": 0.5}.
+    """Returns a copy of `config` with values changed: {"generator.optimizer.b1": 0.5}.
 
-    A value takes the place of what was there, a dict too. A network's options may be
-    new to it; other keys must be there. Raises ValueError, with the nearest key, if
-    they are not.
+    A value, expanded, takes the place of what was there, a dict too. Options of parts
+    (networks, optimisers) may be new; other keys must be there. Raises ValueError, with
+    the nearest key, if they are not.
     """
     config = config.copy_and_resolve_references()
     for key, value in changes.items():
@@ -127,14 +197,22 @@ def override(
         where = config
         for name in path:
             known = where if isinstance(where, ConfigDict) else ()
-            names.check(name, known, f"{place}: {key}")
+            _known(name, known, f"{place}: {key}")
             where = where[name]
-        if path not in (["generator"], ["critic"]) and path[1:] != ["optimizer"]:
+        if not path or not isinstance(where, ConfigDict):
             known = where if isinstance(where, ConfigDict) else ()
-            names.check(last, known, f"{place}: {key}")
+            _known(last, known, f"{place}: {key}")
         with where.unlocked(), where.ignore_type():
-            where[last] = value
+            where[last] = expand(value, f"{place}: {key}")
     return config
+
+
+def _known(key: str, keys: Collection[str], place: str) -> None:
+    """Raises ValueError, with the new name or the nearest one, for an unknown key."""
+    new = (RENAMED | RENAMED_OF_NETWORKS).get(key)
+    if key not in keys and new in keys:
+        raise ValueError(f"{place}: {key!r} is called {new!r} now")
+    names.check(key, keys, place)
 
 
 def to_json(config: ConfigDict) -> str:
@@ -142,14 +220,22 @@ def to_json(config: ConfigDict) -> str:
 
 
 def from_json(text: str) -> ConfigDict:
-    """Returns the config of `to_json`; lists come back as tuples."""
+    """Returns the config of `to_json`, expanded; lists come back as tuples.
+
+    A resolved config of an older version is converted: its keys to their new names, and
+    its shape to a spec.
+    """
 
     def tuples(value):
         if isinstance(value, dict):
             return {key: tuples(x) for key, x in value.items()}
         return tuple(map(tuples, value)) if isinstance(value, list) else value
 
-    return ConfigDict(tuples(json.loads(text)))
+    content = {RENAMED.get(key, key): x for key, x in tuples(json.loads(text)).items()}
+    content = expand(content, "config")
+    if "shape" in content and "spec" not in content:
+        content["spec"] = _spec_of(content["shape"], content.get("n_classes"))
+    return ConfigDict(tuples(content))
 
 
 def differences(
@@ -211,5 +297,5 @@ def check_flag(config: ConfigDict, flag: str) -> None:
     place, *keys = flag.partition("=")[0].split(".")
     for key in keys:
         key = key.partition("[")[0]
-        names.check(key, config if isinstance(config, ConfigDict) else (), place)
+        _known(key, config if isinstance(config, ConfigDict) else (), place)
         config, place = config[key], f"{place}.{key}"

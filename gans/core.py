@@ -21,6 +21,7 @@ from flax import linen as nn
 from jax import Array
 
 from gans import names
+from gans.ema import follow
 
 Tree = Any
 Metrics = dict[str, Array]
@@ -103,10 +104,7 @@ class Bound:
     def __call__(
         self, *args, key: Array | None = None, method: str | None = None, **kwargs
     ) -> Any:
-        """Returns the output; what the pass would have changed in `stats` is dropped.
-
-        `key` feeds the stochastic layers (dropout), where the module has any.
-        """
+        """Returns the output, and drops what the pass would have changed in `stats`."""
         return self.mutate(*args, key=key, method=method, **kwargs)[0]
 
     def mutate(
@@ -295,11 +293,7 @@ def bind(gan: GAN, state: State, *, train: bool, ema: bool = False) -> dict[str,
 
 
 def sample(
-    gan: GAN,
-    state: State,
-    inputs: dict[str, Array],
-    key: Array,
-    output: str = "sample",
+    gan: GAN, state: State, inputs: dict[str, Array], key: Array, output: str = "sample"
 ) -> dict[str, Array]:
     """Returns an output of the model, {field: [n, ...]}, by the EMA.
 
@@ -326,8 +320,8 @@ def play(
     """
 
     def objective(trained):
-        moving = state.replace(params={**state.params, **trained})
-        return update.loss(bind(gan, moving, train=True), batch, key, moving)
+        current = state.replace(params={**state.params, **trained})
+        return update.loss(bind(gan, current, train=True), batch, key, current)
 
     trained = {name: state.params[name] for name in update.trains}
     (loss, out), grads = jax.value_and_grad(objective, has_aux=True)(trained)
@@ -358,16 +352,16 @@ def make_step(gan: GAN) -> Callable[..., tuple[State, Metrics]]:
 
     def step(state, batch, key):
         key = jax.random.fold_in(key, state.step)
-        metrics, moved, writers = {}, {}, {}
+        metrics, updated, writers = {}, {}, {}
         for i, update in enumerate(gan.updates):
             key_update = jax.random.fold_in(key, i)
-            move = functools.partial(play, gan, update)
+            make = functools.partial(play, gan, update)
             if update.when is None:
                 due = True
-                changes, found = move(state, batch, key_update)
+                changes, found = make(state, batch, key_update)
             else:
                 due = update.when(state.step)
-                changes, found = _play_if(due, move, state, batch, key_update)
+                changes, found = _play_if(due, make, state, batch, key_update)
             for name in changes["stats"]:
                 if name in writers:
                     raise ValueError(
@@ -376,10 +370,10 @@ def make_step(gan: GAN) -> Callable[..., tuple[State, Metrics]]:
                     )
                 writers[name] = update.name
             for name in update.trains:
-                moved[name] = moved.get(name, False) | due
+                updated[name] = updated.get(name, False) | due
             state = _merge(state, changes)
             metrics |= found
-        state = state.replace(step=state.step + 1, ema=_average(gan, state, moved))
+        state = state.replace(step=state.step + 1, ema=_average(gan, state, updated))
         if gan.after is not None:
             state = gan.after(state, metrics)
         return state, metrics
@@ -387,15 +381,15 @@ def make_step(gan: GAN) -> Callable[..., tuple[State, Metrics]]:
     return step
 
 
-def _play_if(due, move, state, batch, key):
-    """`move` under `lax.cond`; only what it can change passes through the branches."""
-    changes, metrics = jax.eval_shape(move, state, batch, key)
+def _play_if(due, make, state, batch, key):
+    """`make` under `lax.cond`; only what it can change passes through the branches."""
+    changes, metrics = jax.eval_shape(make, state, batch, key)
     unchanged = {
         field: {name: getattr(state, field)[name] for name in names}
         for field, names in changes.items()
     }
     nans = jax.tree.map(lambda x: jnp.full(x.shape, jnp.nan, x.dtype), metrics)
-    return jax.lax.cond(due, lambda: move(state, batch, key), lambda: (unchanged, nans))
+    return jax.lax.cond(due, lambda: make(state, batch, key), lambda: (unchanged, nans))
 
 
 def _merge(state, changes):
@@ -403,22 +397,11 @@ def _merge(state, changes):
     return state.replace(**merged)
 
 
-def _average(gan, state, moved):
-    """The EMA after a step: it moves in the steps in which its network moved."""
-    averages = dict(state.ema)
+def _average(gan, state, updated):
+    """The EMA after a step: it changes in the steps in which its network is updated."""
+    averages = {}
     for name, old in state.ema.items():
-        due = moved.get(name, False)
-        if due is False:
-            continue
-        decay = gan.nets[name].ema
-        decay = decay(state.step) if callable(decay) else decay
         new = {"params": state.params[name], "stats": state.stats[name]}
-
-        def blend(old=old, new=new, decay=decay):
-            return jax.tree.map(lambda a, b: a + (1 - decay) * (b - a), old, new)
-
-        if due is True:
-            averages[name] = blend()
-        else:
-            averages[name] = jax.lax.cond(due, blend, lambda old=old: old)
+        due = updated.get(name, False)
+        averages[name] = follow(old, new, gan.nets[name].ema, state.step, due)
     return averages

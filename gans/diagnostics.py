@@ -1,4 +1,4 @@
-"""Figures that show how a game goes, cheap enough to be taken at every move."""
+"""Figures that show how training goes, cheap enough to be taken at every update."""
 
 from typing import Any
 
@@ -8,30 +8,30 @@ import jax.numpy as jnp
 from jax import Array
 
 
-def judgement(
-    on_real: Array, on_fake: Array, boundary: float | None
-) -> dict[str, Array]:
-    """What a critic says of both sides, and how often it is right.
+def scores(on_real: Array, on_fake: Array, boundary: float | None) -> dict[str, Array]:
+    """What a discriminator says of both sides, and how often it is right.
 
     Args:
       on_real: logits [B] of real examples.
       on_fake: logits [B] of generated ones.
-      boundary: the logit between the two sides. None for critics whose logits have no
-        such zero (Wasserstein, relativistic): the midpoint of the two means.
+      boundary: the logit between the two sides. None where logits have no such zero
+        (Wasserstein, relativistic): the midpoint of the two means.
 
     Returns: [] float32 each,
-      real, fake: the means;
+      score_real, score_fake: the means;
+      score_gap: their difference;
       accuracy_real: the share of `on_real` above the boundary, in [0, 1];
       accuracy_fake: the share of `on_fake` below it, in [0, 1];
       sign: the mean sign of on_real - boundary, in [-1, 1]: r_t of arXiv 2006.06676,
-        equation 1, near 1 where a critic knows its training set by heart.
+        equation 1, near 1 where a discriminator knows its training set by heart.
     """
     on_real, on_fake = on_real.astype(jnp.float32), on_fake.astype(jnp.float32)
     real, fake = on_real.mean(), on_fake.mean()
     middle = (real + fake) / 2 if boundary is None else boundary
     return {
-        "real": real,
-        "fake": fake,
+        "score_real": real,
+        "score_fake": fake,
+        "score_gap": real - fake,
         "accuracy_real": jnp.mean(on_real > middle, dtype=jnp.float32),
         "accuracy_fake": jnp.mean(on_fake < middle, dtype=jnp.float32),
         "sign": jnp.mean(jnp.sign(on_real - middle)),

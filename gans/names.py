@@ -1,11 +1,10 @@
 """Things chosen by name, and the error for a name that is not known."""
 
-import ast
 import difflib
 import importlib
 import numbers
 import pkgutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from types import ModuleType
 from typing import Any
 
@@ -28,43 +27,29 @@ def module(name: str, package: str, place: str) -> ModuleType:
     return importlib.import_module(f"{package}.{name}")
 
 
-def named(value: str | Mapping[str, Any], place: str) -> tuple[str, dict[str, Any]]:
-    """Returns the name and the options of "NAME" or {"name": NAME, **options}.
+def modules(package: str) -> list[ModuleType]:
+    """Returns all files of a package, imported."""
+    path = importlib.import_module(package).__path__
+    return [
+        importlib.import_module(f"{package}.{m.name}")
+        for m in pkgutil.iter_modules(path)
+    ]
+
+
+def named(value: Any, place: str) -> tuple[str, dict[str, Any]]:
+    """Returns (name, options) of "NAME" or of {"name": NAME, option: value, ...}.
 
     Raises ValueError, naming `place`, for anything else.
     """
-    options = {"name": value} if isinstance(value, str) else value
-    if not isinstance(options, Mapping) or not isinstance(options.get("name"), str):
+    if isinstance(value, str):
+        return value, {}
+    options = dict(value.items()) if hasattr(value, "items") else {}
+    name = options.pop("name", None)
+    if not isinstance(name, str):
         raise ValueError(
-            f'{place}: {value!r} is neither a name nor {{"name": NAME, **options}}'
+            f"{place}: {value!r} is neither a name nor a dict of a name and options"
         )
-    options = dict(options)
-    return options.pop("name"), options
-
-
-def parse(
-    spec: str | tuple[str, dict[str, Any]], place: str
-) -> tuple[str, dict[str, Any]]:
-    """Returns the name and the options of "NAME" or "NAME(option=value, ...)".
-
-    Values are Python literals. A pair (name, options) is what was parsed before, with
-    values that may be traced. Raises ValueError, naming `place`, for anything else.
-    """
-    if isinstance(spec, tuple) and len(spec) == 2 and isinstance(spec[1], dict):
-        return spec[0], dict(spec[1])
-    try:
-        node = ast.parse(spec.strip(), mode="eval").body
-        call = node if isinstance(node, ast.Call) else ast.Call(node, [], [])
-        if not isinstance(call.func, ast.Name) or call.args:
-            raise ValueError
-        options = {k.arg: ast.literal_eval(k.value) for k in call.keywords}
-        if None in options:
-            raise ValueError
-    except (ValueError, SyntaxError, AttributeError):
-        raise ValueError(
-            f"{place}: {spec!r} is neither NAME nor NAME(option=value, ...)"
-        ) from None
-    return call.func.id, options
+    return name, options
 
 
 def holds(condition: Any) -> bool:

@@ -24,6 +24,7 @@ def make(
     clip: float | None = None,
     clip_singular: float | None = None,
     lazy: tuple[int, ...] = (),
+    equalised: bool = False,
     **options,
 ) -> optax.GradientTransformation:
     """Returns an optimiser of optax.
@@ -31,22 +32,24 @@ def make(
     Args:
       name: one of `NAMES`.
       learning_rate: its highest value.
-      n_updates: how often the player will move; `schedule` ends there.
+      n_updates: how often the network is updated; `schedule` ends there.
       schedule: "constant", or to 0 by "linear" or "cosine".
       warmup: updates over which the learning rate rises linearly from 0.
       clip: weights stay in [-clip, clip] after each update (see `clip_weights`).
       clip_singular: singular values stay below it (see `clip_singular_values`).
-      lazy: intervals of the player's lazy moves. The optimiser sees them too, so its
-        time constants are set to be those of one move per step (StyleGAN2, arXiv
+      lazy: intervals of the network's lazy terms. It makes their updates too, so its
+        time constants are set to be those of one update per step (StyleGAN2, arXiv
         1912.04958, appendix B): with c = 1 / (1 + sum 1 / interval), the rate is c lr,
-        the decays b1, b2 and decay are to the power c. SGD, whose moves are as large
+        the decays b1, b2 and decay are to the power c. SGD, whose updates are as large
         as the gradients, keeps its rate and momentum.
+      equalised: the network's kernels are stored at another size than they are used at
+        (arXiv 1710.10196), so that limits of their size are refused.
       **options: passed to optax (b1, b2, decay, momentum, weight_decay ...), whose
         defaults hold but for one: RMSprop adds eps to the root, as the authors of WGAN
         had it, not under it, where 1e-8 slows down all gradients below 1e-4.
 
-    Raises ValueError for an unknown name, schedule or option, and for a rate, a decay
-    or a limit out of range.
+    Raises ValueError for an unknown name, schedule or option, for a rate, a decay or a
+    limit out of range, and for a limit of equalised kernels.
     """
     check(name, NAMES, "optimizer.name")
     check(schedule, SCHEDULES, "optimizer.schedule")
@@ -59,18 +62,23 @@ def make(
     for key, value in (("clip", clip), ("clip_singular", clip_singular)):
         if value is not None:
             names.number(value, lambda x: x > 0, f"optimizer.{key}", "above 0, or None")
+            if equalised:
+                raise ValueError(
+                    f"optimizer.{key} limits the size of the kernels in use, but "
+                    "equalised kernels are stored at another size, about 1"
+                )
     for key in set(DECAYS) & set(options):
         names.number(
             options[key], lambda x: (0 <= x) & (x < 1), f"optimizer.{key}", "in [0, 1)"
         )
-    moves = 1 + sum(1 / interval for interval in lazy)
+    per_step = 1 + sum(1 / interval for interval in lazy)
     if lazy:
-        n_updates, warmup = (round(moves * n) for n in (n_updates, warmup))
+        n_updates, warmup = (round(per_step * n) for n in (n_updates, warmup))
     if lazy and name != "sgd":
-        learning_rate /= moves
+        learning_rate /= per_step
         given = {x: known[x].default for x in DECAYS if x in known} | options
         slower = {
-            x: given[x] ** (1 / moves) for x in DECAYS if given.get(x) is not None
+            x: given[x] ** (1 / per_step) for x in DECAYS if given.get(x) is not None
         }
         options = options | slower
     n = max(n_updates - warmup, 1)

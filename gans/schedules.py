@@ -9,6 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from gans import names
+
 When = Callable[[Array], Array]
 Schedule = Callable[[Array], Array]
 
@@ -17,8 +19,8 @@ def every(n: int) -> When | None:
     """Due at steps n - 1, 2 n - 1, ...: once per n batches, after the n-th.
 
     With n = n_critic on the generator's update this is Algorithm 1 of WGAN
-    (arXiv 1701.07875): n critic moves, then one of the generator. `every(1)` is None:
-    always due, without control flow. Raises ValueError unless n >= 1.
+    (arXiv 1701.07875): n updates of the critic, then one of the generator. `every(1)`
+    is None: always due, without control flow. Raises ValueError unless n >= 1.
     """
     if n < 1 or n != int(n):
         raise ValueError(f"every(n): n must be an integer of at least 1, got {n}")
@@ -63,7 +65,7 @@ def n_critic(n: int, changes: tuple[tuple[int, int], ...] = ()) -> When | None:
     return when
 
 
-def n_moves(n: int, changes: tuple[tuple[int, int], ...], steps: Array | int):
+def n_updates(n: int, changes: tuple[tuple[int, int], ...], steps: Array | int):
     """How often `n_critic(n, changes)` is due in so many steps: an int, or array []."""
     clip = np.clip if isinstance(steps, int) else jnp.clip
     pieces = [(0, n), *changes, (np.iinfo(np.int32).max, 1)]
@@ -98,24 +100,30 @@ def decay_to(least: float, rate: float, interval: int) -> Schedule:
 
 
 def ramp_up(decay: float) -> Schedule:
-    """EMA decay min(decay, (1 + move) / (10 + move)); a function of the move.
+    """EMA decay min(decay, (1 + update) / (10 + update)); a function of the update.
 
     Short at the start, so that the average soon forgets the first, random weights.
+    Raises ValueError for a decay outside [0, 1).
     """
-    return lambda move: jnp.minimum(decay, (1 + move) / (10 + move))
+    names.number(decay, lambda x: (0 <= x) & (x < 1), "ema", "in [0, 1)")
+    return lambda update: jnp.minimum(decay, (1 + update) / (10 + update))
 
 
-def half_life(moves: float, ramp: float | None = None) -> Schedule:
-    """EMA decay whose average forgets half in `moves` moves; a function of the move.
+def half_life(updates: float, ramp: float | None = None) -> Schedule:
+    """EMA decay whose average forgets half in `updates`; a function of the update.
 
-    With `ramp`, the half-life is at most ramp * (move + 1): short at the start, where
-    the weights change fast (StyleGAN2-ADA's training loop uses 0.05).
+    With `ramp`, the half-life is at most ramp * (update + 1): short at the start, where
+    the weights change fast (StyleGAN2-ADA's training loop uses 0.05). Raises ValueError
+    unless both are above 0.
     """
+    names.number(updates, lambda x: x > 0, "ema_half_life", "above 0")
+    if ramp is not None:
+        names.number(ramp, lambda x: x > 0, "ema_ramp", "above 0, or None")
 
-    def decay(move):
-        life = jnp.asarray(moves, jnp.float32)
+    def decay(update):
+        life = jnp.asarray(updates, jnp.float32)
         if ramp is not None:
-            life = jnp.minimum(life, ramp * (move + 1))
+            life = jnp.minimum(life, ramp * (update + 1))
         return 0.5 ** (1 / life)
 
     return decay

@@ -6,6 +6,7 @@ import importlib.util
 import os
 import pathlib
 import sys
+import types
 from unittest import mock
 
 import jax
@@ -41,9 +42,11 @@ def pytest_addoption(parser):
 
 
 def _tiny(variant, preset=None, **changes):
+    from experiments import config as configs
+
     module = importlib.import_module(f"configs.{variant}")
     config = module.get_config(preset) if preset else module.get_config()
-    for player in (config.generator, config.critic):
+    for player in (config.generator, config.discriminator):
         if "widths" in player:
             player.widths = (8,) * len(player.widths)
         if "convolutions" in player:
@@ -52,20 +55,22 @@ def _tiny(variant, preset=None, **changes):
             )
     config.batch_size = 4
     config.latent = 5
-    images = config.resolution is not None
-    config.shape = (
-        (config.resolution, config.resolution, config.channels) if images else (2,)
-    )
-    config.n_classes = 3 if images else None
     if "warmup" in config:
         config.warmup = 0
-    config.update(changes)
-    return config
+    images = config.resolution is not None
+    side = (config.resolution, config.resolution, config.channels)
+    config.n_classes = 3 if images else None
+    with config.unlocked(), config.ignore_type():
+        config.update(changes)
+    source = types.SimpleNamespace(
+        shape=side if images else (2,), n_classes=config.n_classes
+    )
+    return configs.resolve(config, source)
 
 
 @pytest.fixture(scope="session")
 def tiny():
-    """tiny(variant, preset, **changes) -> its config with 8 channels everywhere."""
+    """tiny(variant, preset, **changes) -> its config, resolved, with 8 channels."""
     return _tiny
 
 

@@ -8,7 +8,6 @@ are compared only where those are the recorded ones; elsewhere norms must agree.
 
 import functools
 import hashlib
-import importlib
 import json
 import pathlib
 import platform
@@ -19,6 +18,7 @@ import jaxlib
 import numpy as np
 import pytest
 
+from experiments import config as configs
 from gans import core
 from gans.data.pipeline import to_float
 
@@ -54,7 +54,7 @@ def after_steps(name, tiny):
     """The state of a tiny version of the preset, on batches drawn by numpy."""
     variant, _, preset = name.partition(":")
     config = tiny(variant, preset)
-    gan = importlib.import_module(f"gans.variants.{variant}").build(config)
+    gan = configs.build(config)
     random = np.random.default_rng(0)
     shape = (STEPS, config.batch_size, *config.shape)
     if len(config.shape) == 3:

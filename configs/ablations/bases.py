@@ -18,14 +18,14 @@ def points(data: str = "ring8") -> ConfigDict:
 
     Without an average of the generator: samples are those of its last weights.
     """
-    config = presets.run("gan", data, presets.POINTS)
+    config = presets.game("gan", data, presets.POINTS)
     config.latent = 8
     config.batch_size = 128
     config.steps = 10_000
     config.steps_per_call = 500
     config.ema = 0.0
     config.generator = {"network": "mlp", "widths": (64, 64)}
-    config.critic = {"network": "mlp", "widths": (64, 64)}
+    config.discriminator = {"network": "mlp", "widths": (64, 64)}
     config.metrics = ("modes",)
     return _finished(config, presets.adam(1e-3, 0.5, 0.999))
 
@@ -35,7 +35,7 @@ def digits() -> ConfigDict:
 
     A run takes 3 ms a step on 2 CPU cores, and has all ten classes at the end.
     """
-    config = presets.run("gan", "digits", presets.IMAGES)
+    config = presets.game("gan", "digits", presets.IMAGES)
     config.latent = 32
     config.batch_size = 32
     config.steps = 2_000
@@ -47,7 +47,7 @@ def digits() -> ConfigDict:
         "norm": "batch",
         "kernel_init": "he",
     }
-    config.critic = {
+    config.discriminator = {
         "network": "dcgan",
         "convolutions": ((16, 4, 2), (32, 4, 2)),
         "kernel_init": "he",
@@ -59,7 +59,7 @@ def digits() -> ConfigDict:
 
 def cifar10() -> ConfigDict:
     """The plain CNN of SNGAN's table 3 (arXiv 1802.05957), without spectral norm."""
-    config = presets.run("gan", "cifar10", presets.IMAGES)
+    config = presets.game("gan", "cifar10", presets.IMAGES)
     config.steps = 100_000
     config.generator = {
         "network": "dcgan",
@@ -67,7 +67,7 @@ def cifar10() -> ConfigDict:
         "final": "conv",
         "norm": "batch",
     }
-    config.critic = {
+    config.discriminator = {
         "network": "dcgan",
         "convolutions": (
             (64, 3, 1),
@@ -107,7 +107,7 @@ def base(preset: str, *accepted: str) -> ConfigDict:
 
 
 def get_config(preset: str = "digits"):
-    """A base by itself, for `experiments.run` and for the benchmark of fleets."""
+    """A base by itself, for `experiments.run` and for the benchmark of seeds."""
     return base(preset, *BASES)
 
 
@@ -116,7 +116,7 @@ def get_config(preset: str = "digits"):
 
 def both(option: str, value: Any) -> dict[str, Any]:
     """An option of both players."""
-    return {f"{player}.{option}": value for player in ("generator", "critic")}
+    return {f"{player}.{option}": value for player in ("generator", "discriminator")}
 
 
 def adam(learning_rate: float, b1: float, b2: float) -> dict[str, Any]:
@@ -131,9 +131,9 @@ def rmsprop(
     one = {"name": "rmsprop", "learning_rate": learning_rate, "decay": decay}
     one["schedule"] = "constant"
     clipped = one if clip is None else one | {"clip": clip}
-    return {"generator.optimizer": one, "critic.optimizer": clipped}
+    return {"generator.optimizer": one, "discriminator.optimizer": clipped}
 
 
 def gradient_penalty(weight: float) -> dict[str, Any]:
     """WGAN-GP's penalty (arXiv 1704.00028)."""
-    return {"critic.penalties": (f"gradient_penalty(weight={float(weight)})",)}
+    return {"discriminator.penalties": (f"gradient_penalty(weight={float(weight)})",)}

@@ -1,11 +1,11 @@
-"""Normalisation: of the generator, of the critic, of both, or of neither.
+"""Normalisation: of the generator, of the discriminator, of both, or of neither.
 
     python -m experiments.ablate --config=configs/ablations/batch_norm_where.py
     python -m experiments.ablate --config=configs/ablations/batch_norm_where.py:ring8
     python -m experiments.ablate --config=configs/ablations/batch_norm_where.py:cifar10
 
 Radford et al. 2015 (arXiv 1511.06434), section 3: batch norm in both players, but for
-the generator's last layer and the critic's first. Salimans et al. 2016 (arXiv
+the generator's last layer and the discriminator's first. Salimans et al. 2016 (arXiv
 1606.03498), section 3.5: virtual batch norm in its place in the generator. Karras et
 al. 2018 (arXiv 1710.10196), section 4.2: pixel norm in the generator, of maps, so not
 in the plane. Deviation: the references of virtual batch norm are a batch of the
@@ -23,7 +23,7 @@ def get_config(preset: str = "digits"):
     arms = {
         "none": {},
         "generator": {"generator.norm": "batch"},
-        "critic": {"critic.norm": "batch"},
+        "discriminator": {"discriminator.norm": "batch"},
         "both": bases.both("norm", "batch"),
         "generator_virtual": {"generator.norm": f"virtual(n_reference={n})"},
     }

@@ -8,8 +8,8 @@
 After Brock et al. 2019 (arXiv 1809.11096), table 1 and section 3, where larger
 batches do better in fewer steps, and are less stable; those are of 256 to 2,048 images
 of ImageNet. With equally many images, a batch of 256 makes a sixteenth of
-the moves of one of 16, and learning rates are the same for all: read small batches'
-gains accordingly. digits_steps gives all the same number of moves.
+the updates of one of 16, and learning rates are the same for all: read small batches'
+gains accordingly. digits_steps gives all the same number of updates.
 """
 
 from configs import presets

@@ -6,10 +6,10 @@
 
 Yazici et al. 2019 (arXiv 1806.04498): averages do better and oscillate less than the
 last weights. Decays rise with min(decay, (1 + step) / (10 + step)), so that 0.999 is
-reached after 9,000 moves only, and 0.9999 after 90,000: a preset has those that its run
-is long enough for.
-Half-lives are in moves, without a ramp. Deviation: one run of each seed could judge all
-averages, while here each is trained anew, with the same random numbers.
+reached only after 9,000 updates, and 0.9999 after 90,000. A preset has those that its
+run is long enough for. Half-lives are in updates, without a ramp. Deviation: one run of
+each seed would be enough for all averages; here each is trained again, with the same
+random numbers.
 """
 
 from configs import presets
@@ -29,7 +29,7 @@ def get_config(preset: str = "digits"):
         base.steps = 20_000
     arms = {f"decay{decay:g}": {"ema": decay} for decay in DECAYS[preset]}
     arms |= {
-        f"half_life{moves}": {"ema_half_life": moves, "ema_ramp": 1.0}
-        for moves in HALF_LIVES[preset]
+        f"half_life{n}": {"ema_half_life": n, "ema_ramp": 1.0}
+        for n in HALF_LIVES[preset]
     }
     return presets.ablation(base, arms, baseline="decay0")

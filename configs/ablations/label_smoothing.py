@@ -1,4 +1,4 @@
-"""Targets of the critic: smoothed on one side, on both, or wrong now and then.
+"""Targets of the discriminator: smoothed on one side, on both, or wrong now and then.
 
     python -m experiments.ablate --config=configs/ablations/label_smoothing.py
     python -m experiments.ablate --config=configs/ablations/label_smoothing.py:ring8

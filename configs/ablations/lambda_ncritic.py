@@ -1,4 +1,4 @@
-"""WGAN-GP: the penalty's weight, and the critic's moves per move of the generator.
+"""WGAN-GP: the penalty's weight, and the critic's updates per update of the generator.
 
     python -m experiments.ablate --config=configs/ablations/lambda_ncritic.py
     python -m experiments.ablate --config=configs/ablations/lambda_ncritic.py:ring8
@@ -7,7 +7,7 @@
 Gulrajani et al. 2017 (arXiv 1704.00028, algorithm 1) take lambda = 10 and n_critic = 5
 for images, of which they say that it works for many data sets; their code's lambda is
 0.1 in the plane, round which the weights are spread there. All arms see as many
-real images: with n_critic = 5, the generator moves a fifth as often as with 1.
+real images: with n_critic = 5, the generator is updated a fifth as often as with 1.
 Deviations: small networks and higher rates, but for `cifar10`.
 """
 
@@ -25,7 +25,7 @@ def get_config(preset: str = "digits"):
         base.steps = 20_000
     rate = {"digits": 1e-3, "ring8": 1e-3, "cifar10": 1e-4}[preset]
     b1 = 0.0 if preset == "cifar10" else 0.5
-    for player in (base.generator, base.critic):
+    for player in (base.generator, base.discriminator):
         player.optimizer = presets.adam(rate, b1, 0.9)
     arms = {
         f"lambda{weight:g}_n{n}": {"n_critic": n, **bases.gradient_penalty(weight)}

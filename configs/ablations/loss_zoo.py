@@ -1,4 +1,4 @@
-"""All losses on one architecture, whose critic is spectrally normalised.
+"""All losses on one architecture, whose discriminator is spectrally normalised.
 
     python -m experiments.ablate --config=configs/ablations/loss_zoo.py
     python -m experiments.ablate --config=configs/ablations/loss_zoo.py:ring8
@@ -32,6 +32,6 @@ LOSSES = {
 
 def get_config(preset: str = "digits"):
     base = bases.base(preset, "digits", "ring8", "cifar10")
-    base.critic.spectral = True
+    base.discriminator.spectral = True
     arms = {name: {"loss": loss} for name, loss in LOSSES.items()}
     return presets.ablation(base, arms, baseline="non_saturating")

@@ -1,4 +1,4 @@
-"""The critic's moves per move of the generator: 1, 2, 3, 5.
+"""The discriminator's updates per update of the generator: 1, 2, 3, 5.
 
     python -m experiments.ablate --config=configs/ablations/n_critic.py
     python -m experiments.ablate --config=configs/ablations/n_critic.py:ring8
@@ -6,8 +6,8 @@
 
 The k of algorithm 1 of Goodfellow et al. 2014 (arXiv 1406.2661), who take 1; 5 in WGAN
 (arXiv 1701.07875). No paper's table. Of the non-saturating loss; lambda_ncritic.py is
-about WGAN-GP's. All arms see as many real images, so that with 5 the generator moves a
-fifth as often as with 1.
+about WGAN-GP's. All arms see as many real images, so that with 5 the generator is
+updated a fifth as often as with 1.
 """
 
 from configs import presets

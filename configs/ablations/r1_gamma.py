@@ -17,10 +17,10 @@ GAMMAS = (0.1, 1.0, 10.0, 100.0)
 
 def get_config(preset: str = "ring8"):
     base = bases.base(preset, "ring8", "digits", "cifar10")
-    for player in (base.generator, base.critic):
+    for player in (base.generator, base.discriminator):
         player.optimizer.b1 = 0.0
     arms = {"none": {}} | {
-        f"gamma{gamma:g}": {"critic.penalties": (f"r1(weight={gamma})",)}
+        f"gamma{gamma:g}": {"discriminator.penalties": (f"r1(weight={gamma})",)}
         for gamma in GAMMAS
     }
     return presets.ablation(base, arms, baseline="none")

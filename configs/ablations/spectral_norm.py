@@ -1,4 +1,4 @@
-"""Six settings of Adam, and four ways to keep a critic from being steep.
+"""Six settings of Adam, and four ways to keep a discriminator from being steep.
 
     python -m experiments.ablate --config=configs/ablations/spectral_norm.py
     python -m experiments.ablate --config=configs/ablations/spectral_norm.py:cifar10
@@ -10,13 +10,13 @@ clip that of Wasserstein, with the weights of their papers (lambda 10, clipping 
 
 digits: a run is of 2,000 batches, so all learning rates are five times the paper's;
 their ratios are the paper's, as are b1, b2 and n_dis. All arms see as many real images,
-so that with n_dis = 5 the generator makes 400 moves, with 1 it makes 2,000.
+so that with n_dis = 5 the generator makes 400 updates, with 1 it makes 2,000.
 
-cifar10: the paper's rates and plain CNN, and 100,000 moves of the generator for all,
+cifar10: the paper's rates and plain CNN, and 100,000 updates of the generator for all,
 for which n_dis = 5 sees five times as many images.
 
-Deviations: the paper's weight, layer and batch normalisation of the critic, and its
-orthonormal regularisation, are not among the methods.
+Deviations: the paper's weight, layer and batch normalisation of the discriminator, and
+its orthonormal regularisation, are not among the methods.
 """
 
 from configs import presets
@@ -32,13 +32,13 @@ SETTINGS = {
     "f": (1e-3, 0.9, 0.999, 5),
 }
 METHODS = ("sn", "gp", "clip", "none")
-MOVES = 100_000  # of the generator, as in configs/sngan.py
+UPDATES = 100_000  # of the generator, as in configs/sngan.py
 
 
 def _method(name):
     wasserstein = {"loss": "wasserstein"}
     return {
-        "sn": {"critic.spectral": True},
+        "sn": {"discriminator.spectral": True},
         "gp": wasserstein | bases.gradient_penalty(10.0),
         "clip": wasserstein,
         "none": {},
@@ -54,10 +54,10 @@ def _arm(method, setting, preset):
     arm = {
         "n_critic": n_critic,
         "generator.optimizer": adam,
-        "critic.optimizer": adam | clip,
+        "discriminator.optimizer": adam | clip,
         **_method(method),
     }
-    return arm | ({"steps": MOVES * n_critic} if preset == "cifar10" else {})
+    return arm | ({"steps": UPDATES * n_critic} if preset == "cifar10" else {})
 
 
 def get_config(preset: str = "digits"):

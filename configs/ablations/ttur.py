@@ -4,8 +4,8 @@
     python -m experiments.ablate --config=configs/ablations/ttur.py:ring8
     python -m experiments.ablate --config=configs/ablations/ttur.py:cifar10
 
-Heusel et al. 2017 (arXiv 1706.08500), section 2: one move of each
-player, with a rate of its own, in place of several moves of the critic. Rates are the
+Heusel et al. 2017 (arXiv 1706.08500), section 2: one update of each
+player, with a rate of its own, instead of several of the discriminator. Rates are the
 base's, a quarter and four times it, so "g1_d4" is SAGAN's 1:4 (arXiv 1805.08318).
 Deviation: the paper's rates are chosen for each data set; none are here.
 """
@@ -22,7 +22,7 @@ def get_config(preset: str = "digits"):
     arms = {
         f"g{g}_d{d}": {
             "generator.optimizer.learning_rate": rate * FACTORS[g],
-            "critic.optimizer.learning_rate": rate * FACTORS[d],
+            "discriminator.optimizer.learning_rate": rate * FACTORS[d],
         }
         for g in FACTORS
         for d in FACTORS

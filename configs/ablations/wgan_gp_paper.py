@@ -5,14 +5,14 @@
 
 Gulrajani et al. 2017 (arXiv 1704.00028), section 5.2 and figure 2: WGAN-GP alone bears
 all architectures, with one setting. Methods have the optimisers of section 5.2 and of
-the authors' code, and as many moves of the generator each: with n_critic = 5, WGAN and
-WGAN-GP see five times as many real images.
+the authors' code, and as many updates of the generator each: with n_critic = 5, WGAN
+and WGAN-GP see five times as many real images.
 
-digits: runs are of 800 moves, so all learning rates are five times the paper's; the
+digits: runs are of 800 updates, so all learning rates are five times the paper's; the
 multilayer perceptron is 4 layers of 128, and networks are small (see bases.py).
-cifar10: the paper's sizes and 200,000 moves, at 32x32 in place of LSUN's 64x64, with a
-layer less. Deviations: the gated nonlinearities and the 101-layer ResNet are left out,
-as our networks have neither; kernels are 4x4 in place of 5x5; WGAN-GP's critic has no
+cifar10: the paper's sizes and 200,000 updates, at 32x32 in place of LSUN's 64x64, with
+a layer less. Deviations: the gated nonlinearities and the 101-layer ResNet are left
+out, as our networks have neither; kernels are 4x4, not 5x5; WGAN-GP's critic has no
 normalisation where the paper's has layer normalisation, so for it "no_norm" differs
 from "dcgan" in the generator alone.
 """
@@ -22,7 +22,7 @@ from configs.ablations import bases
 
 ARCHITECTURES = ("dcgan", "constant", "mlp", "no_norm", "tanh")
 METHODS = ("gan", "lsgan", "wgan", "wgan_gp")
-# Real batches for each move of the generator.
+# Real batches for each update of the generator.
 N_CRITIC = {"gan": 1, "lsgan": 1, "wgan": 5, "wgan_gp": 5}
 
 
@@ -50,7 +50,7 @@ def _method(name, factor):
         "wgan": {"loss": "wasserstein", **bases.rmsprop(5e-5 * factor, 0.9, clip=0.01)},
         "wgan_gp": {
             "loss": "wasserstein",
-            "critic.norm": None,
+            "discriminator.norm": None,
             **bases.gradient_penalty(10.0),
             **bases.adam(1e-4 * factor, 0.0, 0.9),
         },
@@ -59,22 +59,22 @@ def _method(name, factor):
 
 def get_config(preset: str = "digits"):
     base = bases.base(preset, "digits", "cifar10")
-    base.critic.norm = "batch"
+    base.discriminator.norm = "batch"
     if preset == "digits":
-        factor, moves, width, size = 5, 800, 16, 128
+        factor, updates, width, size = 5, 800, 16, 128
     else:
-        factor, moves, width, size = 1, 200_000, 64, 512
+        factor, updates, width, size = 1, 200_000, 64, 512
         base.ema = 0.0
         base.generator.widths = (256, 128, 64)
         base.generator.final = "transpose"
-        base.critic.convolutions = ((64, 4, 2), (128, 4, 2), (256, 4, 2))
-        base.critic.slope = 0.2
+        base.discriminator.convolutions = ((64, 4, 2), (128, 4, 2), (256, 4, 2))
+        base.discriminator.slope = 0.2
     arms = {
         f"{method}_{architecture}": {
             **_architecture(architecture, base, width, size),
             **_method(method, factor),
             "n_critic": N_CRITIC[method],
-            "steps": moves * N_CRITIC[method],
+            "steps": updates * N_CRITIC[method],
         }
         for method in METHODS
         for architecture in ARCHITECTURES

@@ -1,8 +1,9 @@
-"""Adversarial losses: pairs of functions of the critic's logits.
+"""Adversarial losses: pairs of functions from logits to costs, example by example.
 
-Every loss takes logits [B] (no sigmoid applied) and returns a [] to minimise, in
-float32, or in float64 where the logits are float64. Beside them, two ways to change
-what a loss is given: `flip_labels` and `top_k_weights`.
+A loss takes logits [B, ...] (no sigmoid applied) and returns a tuple of arrays of
+costs, in float32, or in float64 where the logits are float64. The caller reduces them:
+`total` adds the means. Beside them, two ways to change what a loss is given:
+`flip_labels` and `top_k_weights`.
 """
 
 import dataclasses
@@ -17,24 +18,38 @@ from jax import Array
 
 from gans.names import check, holds
 
+Costs = tuple[Array, ...]
+
 
 @dataclasses.dataclass(frozen=True)
 class Adversarial:
-    """The losses of the two players.
+    """The losses of the two players, not reduced.
 
-    critic: (real_logits [B], fake_logits [B]) -> [].
-    generator: (fake_logits [B], real_logits [B] | None = None,
-      weights [B] | None = None) -> []. `weights`, of sum 1, are those of the fake
-      examples wherever the loss averages over them; None: 1 / B each.
+    discriminator: (real_logits [B, ...], fake_logits [B, ...]) -> (costs of the real
+      [B, ...], costs of the fake [B, ...]), or (costs of the pairs [B, ...],).
+    generator: (fake_logits [B, ...], real_logits [B, ...] | None = None,
+      weights [B, ...] | None = None) -> (costs of the fake [B, ...],), or those and the
+      costs of the real. `weights`, of sum 1, are for relativistic losses that compare
+      with the mean of the fake logits; None: 1 / B each.
     relative: the generator's loss needs the logits of real examples.
-    boundary: the logit of the best critic where real and fake are equally likely: above
-      it, an example is judged real. None: a logit by itself says nothing of the kind.
+    boundary: the logit of the best discriminator where real and fake are equally
+      likely: above it, an example counts as real. None: a single logit has no such
+      meaning.
     """
 
-    critic: Callable[[Array, Array], Array]
-    generator: Callable[..., Array]
+    discriminator: Callable[[Array, Array], Costs]
+    generator: Callable[..., Costs]
     relative: bool = False
     boundary: float | Array | None = 0.0
+
+
+def total(costs: Costs, weights: Array | None = None) -> Array:
+    """Returns the sum [] of the means of the arrays of costs [B, ...].
+
+    `weights` [B, ...], of sum 1, take the place of the mean over the first array.
+    """
+    first, *rest = costs
+    return sum((_mean(x) for x in rest), _mean(first, weights))
 
 
 def _wide(x):
@@ -47,32 +62,32 @@ def _mean(x, weights=None):
 
 
 def _absolute(real, fake, fool, boundary=0.0):
-    """Losses of one example at a time: what `real` and `fake` cost the critic, and what
-    `fool` costs the generator, at a logit."""
+    """Losses of single examples: what `real` and `fake` cost the discriminator, and
+    what `fool` costs the generator, at a logit."""
 
-    def critic(real_logits, fake_logits):
-        return _mean(real(_wide(real_logits))) + _mean(fake(_wide(fake_logits)))
+    def discriminator(real_logits, fake_logits):
+        return real(_wide(real_logits)), fake(_wide(fake_logits))
 
     def generator(fake_logits, real_logits=None, weights=None):
-        return _mean(fool(_wide(fake_logits)), weights)
+        return (fool(_wide(fake_logits)),)
 
-    return Adversarial(critic, generator, boundary=boundary)
+    return Adversarial(discriminator, generator, boundary=boundary)
 
 
 def _relative(contest):
-    """Losses of a contest, which real is to win for the critic, and fake for the
-    generator: contest(winner, loser, mean over winners, mean over losers)."""
+    """Losses of a contest, which the discriminator wants real examples to win, and the
+    generator fake ones: contest(winner, loser, mean of winners, mean of losers)."""
 
-    def critic(real_logits, fake_logits):
+    def discriminator(real_logits, fake_logits):
         return contest(_wide(real_logits), _wide(fake_logits), _mean, _mean)
 
     def generator(fake_logits, real_logits=None, weights=None):
         if real_logits is None:
-            raise ValueError("a relativistic loss: the generator's needs real_logits")
-        over_fake = functools.partial(_mean, weights=weights)
-        return contest(_wide(fake_logits), _wide(real_logits), over_fake, _mean)
+            raise ValueError("the generator of a relativistic loss needs real_logits")
+        of_fake = functools.partial(_mean, weights=weights)
+        return contest(_wide(fake_logits), _wide(real_logits), of_fake, _mean)
 
-    return Adversarial(critic, generator, relative=True, boundary=None)
+    return Adversarial(discriminator, generator, relative=True, boundary=None)
 
 
 # The cost of being on the right side by a margin (below 0: on the wrong one).
@@ -92,7 +107,7 @@ BASES = {"logistic": _logistic, "least_squares": _squares, "hinge": _hinge}
 
 
 def _cross_entropy(fool, smooth_real, smooth_fake):
-    """Logistic losses with targets 1 - smooth_real and smooth_fake for the critic."""
+    """Logistic losses with targets 1 - smooth_real and smooth_fake."""
     for side, smooth in (("real", smooth_real), ("fake", smooth_fake)):
         if not holds((0 <= smooth) & (smooth < 0.5)):
             raise ValueError(
@@ -114,10 +129,10 @@ def _log(x):
 def minimax(smooth_real: float = 0.0, smooth_fake: float = 0.0) -> Adversarial:
     """Equation 1 of arXiv 1406.2661: the generator minimises log(1 - D(G(z))).
 
-    With D = sigmoid(logits), the critic minimises -log D(x) - log(1 - D(G(z))). Label
-    smoothing (section 3.4 of arXiv 1606.03498, one-sided: smooth_fake = 0) moves its
-    targets from 1 and 0 to 1 - smooth_real and smooth_fake; the generator's loss stays.
-    Raises ValueError where one of the two is not in [0, 0.5).
+    With D = sigmoid(logits), the discriminator minimises -log D(x) - log(1 - D(G(z))).
+    Label smoothing (section 3.4 of arXiv 1606.03498, one-sided: smooth_fake = 0) makes
+    its targets 1 - smooth_real and smooth_fake instead of 1 and 0, and leaves the
+    generator's loss alone. Raises ValueError where one of the two is not in [0, 0.5).
     """
     return _cross_entropy(lambda x: -_logistic(-x), smooth_real, smooth_fake)
 
@@ -125,7 +140,7 @@ def minimax(smooth_real: float = 0.0, smooth_fake: float = 0.0) -> Adversarial:
 def non_saturating(smooth_real: float = 0.0, smooth_fake: float = 0.0) -> Adversarial:
     """Section 3 of arXiv 1406.2661: the generator maximises log D(G(z)).
 
-    The critic's loss and its label smoothing are those of `minimax`.
+    The discriminator's loss and its label smoothing are those of `minimax`.
     """
     return _cross_entropy(_logistic, smooth_real, smooth_fake)
 
@@ -152,17 +167,16 @@ def wasserstein() -> Adversarial:
 def relativistic_average(base: str = "logistic") -> Adversarial:
     """RaGAN (arXiv 1807.00734): each logit is measured from the other side's mean.
 
-    The critic wants real examples above the mean of the fake, and the mean of the real
-    above fake examples; the generator wants both the other way about. Margins cost
+    The discriminator wants real examples above the mean of the fake, and the mean of
+    the real above fake examples; the generator wants the opposite. Margins cost
     log(1 + exp(-m)) ("logistic": RaSGAN), (m - 1)^2 ("least_squares": RaLSGAN) or
     max(0, 1 - m) ("hinge": RaHingeGAN), and the two means of costs are added. Raises
     ValueError for another `base`.
     """
     cost = BASES[check(base, BASES, "base of relativistic_average")]
 
-    def contest(winner, loser, over_winner, over_loser):
-        ahead = over_winner(cost(winner - over_loser(loser)))
-        return ahead + over_loser(cost(over_winner(winner) - loser))
+    def contest(winner, loser, of_winner, of_loser):
+        return cost(winner - of_loser(loser)), cost(of_winner(winner) - loser)
 
     return _relative(contest)
 
@@ -177,9 +191,9 @@ def relativistic_pairing(base: str = "logistic") -> Adversarial:
     """
     cost = BASES[check(base, BASES, "base of relativistic_pairing")]
 
-    def contest(winner, loser, over_winner, over_loser):
+    def contest(winner, loser, of_winner, of_loser):
         _check_pairs(winner, loser)
-        return over_winner(cost(winner - loser))
+        return (cost(winner - loser),)
 
     return _relative(contest)
 
@@ -212,7 +226,7 @@ def make(name: str, **options) -> Adversarial:
 def flip_labels(
     real_logits: Array, fake_logits: Array, key: Array, probability: float | Array
 ) -> tuple[Array, Array]:
-    """Noisy labels: some real and fake logits change places before the critic's loss.
+    """Noisy labels: some real and fake logits are exchanged before the loss.
 
     The trick is from S. Chintala's "How to train a GAN" (github.com/soumith/ganhacks,
     item 6). Deviation: pairs are flipped, so that as many examples are called real as
@@ -234,7 +248,7 @@ def flip_labels(
 
 
 def top_k_weights(fake_logits: Array, share: float | Array) -> Array:
-    """Weights [B] of the generator's loss: only the fakes that are judged best count.
+    """Weights [B] of the generator's loss: only fakes with the highest logits count.
 
     Algorithm 1 of arXiv 2002.06224. Of fake_logits [B], the k highest (of equal ones
     the first) get 1 / k each, the others 0; k = max(1, round(share B)), halves to even,

@@ -1,6 +1,6 @@
 """Distances between the statistics of two batches of features.
 
-Features are named arrays [B, ...]: a critic's hidden layers, of real and of fake
+Features are named arrays [B, ...]: a discriminator's hidden layers, of real and of fake
 examples. Statistics are taken over the batch alone, and all other axes of a layer are
 the coordinates of one vector. Distances are sums, not means, over coordinates and over
 layers, so a large layer weighs more. Gradients flow into both sides: who wants the real

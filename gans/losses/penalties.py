@@ -1,7 +1,8 @@
-"""Penalties on a critic's gradient with respect to its input, without their weights.
+"""Penalties on the gradient of a discriminator with respect to its input.
 
-A critic takes x [B, ...] to logits [B], each a function of its own example. A critic
-that looks at the batch has no such gradient, and none of these means anything for it.
+They are without their weights, and one number per example; the caller takes the mean.
+A discriminator takes x [B, ...] to logits [B], each a function of its own example.
+Where a logit depends on the rest of the batch, none of these means anything.
 """
 
 from collections.abc import Callable
@@ -10,13 +11,18 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-Critic = Callable[[Array], Array]
+Discriminate = Callable[[Array], Array]
 
 
 def gradient_penalty(
-    critic: Critic, real: Array, fake: Array, key: Array, *, one_sided: bool = False
+    discriminate: Discriminate,
+    real: Array,
+    fake: Array,
+    key: Array,
+    *,
+    one_sided: bool = False,
 ) -> Array:
-    """Mean squared distance of the critic's gradient norm from 1.
+    """Squared distance of the gradient's norm from 1, between real and fake examples.
 
     Algorithm 1, lines 6 and 7, of arXiv 1704.00028 (weight 10): the gradient is taken
     at one point per example, drawn uniformly on the line from its real to its fake
@@ -24,56 +30,58 @@ def gradient_penalty(
     leaves norms below 1 alone.
 
     Args:
-      critic: x [B, ...] -> logits [B].
+      discriminate: x [B, ...] -> logits [B].
       real: [B, ...], images in [-1, 1].
       fake: [B, ...].
       key: draws the B mixing weights.
 
-    Returns: [] float32.
+    Returns: [B] float32.
     """
-    excess = gradient_norms(critic, _between(real, fake, key)) - 1
-    return jnp.mean((jnp.maximum(excess, 0) if one_sided else excess) ** 2)
+    excess = gradient_norms(discriminate, _between(real, fake, key)) - 1
+    return (jnp.maximum(excess, 0) if one_sided else excess) ** 2
 
 
-def dragan(critic: Critic, real: Array, key: Array, *, scale: float = 0.5) -> Array:
-    """Mean squared distance of the gradient norm from 1 around the real data.
+def dragan(
+    discriminate: Discriminate, real: Array, key: Array, *, scale: float = 0.5
+) -> Array:
+    """Squared distance of the gradient's norm from 1, around real examples.
 
     Section 2.3 of arXiv 1705.07215 (weight 10, the norm's target k = 1). The points
     are those of its authors' code, not the paper's Gaussian ones: real [B, ...] plus a
     share U(0, 1) per example of noise `scale` * std(real) * U(0, 1) per number, which
     is never negative; the deviation is that of all numbers of the batch.
-    Returns: [] float32.
+    Returns: [B] float32.
     """
     key_noise, key = jax.random.split(key)
     noise = scale * jnp.std(_wide(real)) * jax.random.uniform(key_noise, real.shape)
-    return jnp.mean(
-        (gradient_norms(critic, _between(real, real + noise, key)) - 1) ** 2
-    )
+    return (gradient_norms(discriminate, _between(real, real + noise, key)) - 1) ** 2
 
 
-def r1(critic: Critic, real: Array) -> Array:
-    """Half the mean squared gradient norm at real data [B, ...]: [] float32.
+def r1(discriminate: Discriminate, real: Array) -> Array:
+    """Half the squared gradient norm at real data [B, ...]: [B] float32.
 
     Equation 9 of arXiv 1801.04406, whose weight is gamma (10 there).
     """
-    return 0.5 * jnp.mean(_squared_norms(critic, real))
+    return 0.5 * _squared_norms(discriminate, real)
 
 
-def r2(critic: Critic, fake: Array) -> Array:
-    """Half the mean squared gradient norm at generated data [B, ...]: [] float32.
+def r2(discriminate: Discriminate, fake: Array) -> Array:
+    """Half the squared gradient norm at generated data [B, ...]: [B] float32.
 
     Equation 10 of arXiv 1801.04406, whose weight is gamma.
     """
-    return 0.5 * jnp.mean(_squared_norms(critic, fake))
+    return 0.5 * _squared_norms(discriminate, fake)
 
 
-def zero_centred(critic: Critic, real: Array, fake: Array, key: Array) -> Array:
-    """Mean squared gradient norm between real and fake [B, ...]: [] float32.
+def zero_centred(
+    discriminate: Discriminate, real: Array, fake: Array, key: Array
+) -> Array:
+    """Squared gradient norm between real and fake [B, ...]: [B] float32.
 
     0-GP of arXiv 1902.03984, section 5 (weight 100), at points drawn as in
     `gradient_penalty`.
     """
-    return jnp.mean(_squared_norms(critic, _between(real, fake, key)))
+    return _squared_norms(discriminate, _between(real, fake, key))
 
 
 def _between(a, b, key):
@@ -82,16 +90,16 @@ def _between(a, b, key):
     return a + alpha * (b - a)
 
 
-def gradient_norms(critic: Critic, x: Array) -> Array:
-    """Euclidean norms [B] float32 of d critic(x)[i] / d x[i], for x [B, ...]."""
-    squares = _squared_norms(critic, x)
-    # The root has no derivative at 0: a flat critic gets the subgradient 0, not NaN.
+def gradient_norms(discriminate: Discriminate, x: Array) -> Array:
+    """Euclidean norms [B] float32 of d discriminate(x)[i] / d x[i], for x [B, ...]."""
+    squares = _squared_norms(discriminate, x)
+    # The root has no derivative at 0: a constant one gets the subgradient 0, not NaN.
     flat = squares == 0
     return jnp.where(flat, 0.0, jnp.sqrt(jnp.where(flat, 1.0, squares)))
 
 
-def _squared_norms(critic, x):
-    grads = jax.grad(lambda x: _wide(critic(x)).sum())(x)
+def _squared_norms(discriminate, x):
+    grads = jax.grad(lambda x: _wide(discriminate(x)).sum())(x)
     return jnp.sum(jnp.square(_wide(grads)).reshape(len(x), -1), axis=1)
 
 

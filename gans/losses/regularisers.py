@@ -1,4 +1,7 @@
-"""Terms on a critic's logits and on parameters, without their weights."""
+"""Regularisers of logits, of samples and of parameters, without their weights.
+
+Those of examples return one number per example; the caller takes the mean.
+"""
 
 from typing import Any
 
@@ -7,40 +10,43 @@ import jax.numpy as jnp
 from jax import Array
 
 
-def lecam(on_real: Array, on_fake: Array, mean_real: Array, mean_fake: Array) -> Array:
-    """Mean squared distance of each side's logits from the other side's running mean.
+def lecam(
+    on_real: Array, on_fake: Array, mean_real: Array, mean_fake: Array
+) -> tuple[Array, Array]:
+    """Squared distance of each side's logits from the other side's running mean.
 
     Equation 3 of arXiv 2104.03310 (weight 0.3 for BigGAN on CIFAR, decay 0.99 of the
     means). Deviation from the authors' code, which lets distances count only where a
     logit is on its own side of the other's mean: here, as in the paper, all do.
 
     Args: on_real [B], on_fake [B]; mean_real [], mean_fake [], constants.
-    Returns: [] float32.
+    Returns: of the real and of the fake, each [B] float32; their means are added.
     """
     on_real, on_fake = _wide(on_real), _wide(on_fake)
-    return jnp.mean((on_real - mean_fake) ** 2) + jnp.mean((on_fake - mean_real) ** 2)
+    return (on_real - mean_fake) ** 2, (on_fake - mean_real) ** 2
 
 
 def consistency(logits: Array, augmented: Array) -> Array:
-    """Mean squared difference of logits [B], of examples and of the same, augmented.
+    """Squared difference of logits [B] of examples and of the same, augmented.
 
     CR-GAN, arXiv 1910.12027 (weight 10; its experiments too regularise the last layer
     alone): real images, and the same flipped and moved. Of generated ones too: bCR,
     arXiv 2002.04724, algorithm 1 (weights 10). Of generated ones of nearby latents:
-    zCR, algorithm 2 there (weight 5). Gradients flow through both. Returns: [] float32.
+    zCR, algorithm 2 there (weight 5). Gradients flow through both.
+    Returns: [B] float32.
     """
-    return jnp.mean((_wide(logits) - _wide(augmented)) ** 2)
+    return (_wide(logits) - _wide(augmented)) ** 2
 
 
 def latent_diversity(fake: Array, neighbours: Array) -> Array:
-    """Minus the mean squared distance of G(z) and G(z + noise), both [B, ...].
+    """Minus the squared distance of G(z) and G(z + noise), both [B, ...].
 
     The generator's side of zCR, arXiv 2002.04724, algorithm 2 (weight 0.5): nearby
     latents are not to give the same image. The distance is the Euclidean one, over all
-    axes of an example, so it has no bound. Returns: [] float32.
+    axes of an example, so it has no bound. Returns: [B] float32.
     """
     squares = jnp.square(_wide(fake) - _wide(neighbours))
-    return -jnp.mean(jnp.sum(squares.reshape(len(fake), -1), axis=1))
+    return -jnp.sum(squares.reshape(len(fake), -1), axis=1)
 
 
 def orthogonal(params: Any, *, off_diagonal: bool = True) -> Array:

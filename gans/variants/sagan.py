@@ -1,22 +1,28 @@
 """SAGAN, Self-Attention GANs (arXiv 1805.08318).
 
-Self-attention in both networks with gamma from 0 (equations 1 to 3), spectral norm in
-both, hinge loss (equation 4), and two learning rates: 1e-4 and 4e-4 (TTUR).
-Deviations: ResNets of SNGAN's size for small images; labels are optional, by
-`condition="projection"` (the paper's networks are conditional).
+Self-attention in both networks, whose gain gamma starts at 0 (equations 1 to 3,
+`gans/layers/attention.py`), spectral normalisation in both (section 4.1), and, by the
+config, the hinge loss (equation 4) and two learning rates, 1e-4 and 4e-4 (TTUR, section
+4.2). Updates are those of `gans/variants/gan.py`. Deviations: ResNets of SNGAN's size
+for small images; labels are optional, by `condition="projection"`, where the paper's
+networks are conditional.
 """
 
+from gans import build as parts
 from gans.core import GAN
-from gans.variants import sngan
+from gans.data.spec import Spec
+
+NETWORKS = {"generator": {"spectral": True}, "discriminator": {"spectral": True}}
 
 
-def build(config, stage: int | None = None) -> GAN:
+def build(config: parts.Config, spec: Spec, stage: int = 0) -> GAN:
     """Returns the GAN that `config` describes (see configs/sagan.py).
 
-    Raises ValueError unless both networks have spectral norm and attention.
+    Raises ValueError if spectral normalisation or attention is turned off.
     """
-    for player in ("generator", "critic"):
-        for option in ("spectral", "attention"):
-            if not config[player].get(option):
-                raise ValueError(f"SAGAN needs config.{player}.{option}")
-    return sngan.build(config, stage)
+    for role in NETWORKS:
+        if not config[role].get("attention"):
+            raise ValueError(
+                f"{role}: SAGAN needs attention, the side of the maps that get it"
+            )
+    return parts.game(config, spec, sets=NETWORKS).gan()

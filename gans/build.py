@@ -1,0 +1,188 @@
+"""Parts of a config, nested dicts, made into networks, optimisers and a game.
+
+Strings are names, and {"name": NAME, option: value, ...} is a name with options; no
+string is parsed here. Errors name the part and its option.
+"""
+
+import contextlib
+from collections.abc import Mapping
+from typing import Any
+
+import jax.numpy as jnp
+import optax
+from flax import linen as nn
+
+from gans import augment, names, networks, optim, schedules, terms
+from gans.data.spec import Spec, main_field
+from gans.game import Game
+from gans.losses import adversarial
+
+Config = Mapping[str, Any]
+
+
+def game(
+    config: Config,
+    spec: Spec,
+    *,
+    loss: adversarial.Adversarial | None = None,
+    pace: tuple[int, tuple[tuple[int, int], ...]] | None = None,
+    sets: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Game:
+    """Returns the game of two players that a config describes.
+
+    Args:
+      config: with the keys of `configs.presets.game`.
+      loss: what the variant sets; None: what config["loss"] says.
+      pace: n_critic and its changes, likewise.
+      sets: {role: {option: value}} of its networks, likewise; the config may leave them
+        out, but not contradict.
+
+    Raises ValueError for an unknown name or option, and for incompatible parts.
+    """
+    n_critic, changes = pace or (config["n_critic"], config["n_critic_changes"])
+    schedules.n_critic(n_critic, changes)  # refuses what cannot be a pace
+    field, label = main_field(spec), spec.get("label")
+    shared = {
+        "n_classes": label and label.n_classes,
+        "dtype": jnp.dtype(config["dtype"]),
+    }
+    made, added, tx = {}, {}, {}
+    for name, role, own in (
+        ("g", "generator", {"shape": spec[field].shape}),
+        ("d", "discriminator", {}),
+    ):
+        part, steps = config[role], config["steps"]
+        if name == "g":
+            steps = schedules.n_updates(n_critic, changes, steps)
+        with place(role):
+            part = with_set(part, (sets or {}).get(role, {}))
+            made[name] = network(role, part, config["batch_size"], **own, **shared)
+            added[name] = terms.make(part.get("penalties", ()), role)
+            tx[name] = optimiser(part, steps, added[name], made[name].layers.equalised)
+    return Game(
+        generator=made["g"],
+        discriminator=made["d"],
+        tx=tx,
+        loss=loss or loss_of(config),
+        latent=config["latent"],
+        spec=spec,
+        ema=ema(config, n_critic, changes),
+        terms=added,
+        augments=augments(config["augment"]),
+        label_flip=config["label_flip"],
+        top_k=top_k(config["top_k"]),
+        n_critic=n_critic,
+        n_critic_changes=changes,
+    )
+
+
+def with_set(part: Config, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the part of a network with the options that its variant sets.
+
+    Raises ValueError if the part has another value of one.
+    """
+    for name, value in options.items():
+        if part.get(name, value) != value:
+            raise ValueError(
+                f"{name}={part[name]!r}, but this variant has {name}={value!r}"
+            )
+    return {**dict(part.items()), **options}
+
+
+@contextlib.contextmanager
+def place(name: str):
+    """Puts the name of a part before what a ValueError says."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+
+
+def network(role: str, part: Config, batch_size: int, **own: Any) -> nn.Module:
+    """Returns the "generator" or the "discriminator" of a part of a config.
+
+    Raises ValueError for unknown options, and where the network's statistics do not fit
+    `batch_size`.
+    """
+    options = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in part.items()
+        if name not in ("optimizer", "penalties")
+    }
+    module = networks.make(role.capitalize(), **own, **options)
+    layers = module.layers
+    names.number(layers.dropout, lambda x: (0 <= x) & (x < 1), "dropout", "in [0, 1)")
+    if layers.n_reference > batch_size:
+        raise ValueError(
+            "virtual batch norm needs a batch of at least "
+            f"n_reference={layers.n_reference}, got batch_size={batch_size}"
+        )
+    group = None
+    if layers.minibatch is not None:
+        group = names.named(layers.minibatch, "minibatch")[1].get("group")
+    if group and batch_size > group and batch_size % group:
+        raise ValueError(
+            f"minibatch={layers.minibatch!r}: its group does not divide "
+            f"batch_size={batch_size}"
+        )
+    return module
+
+
+def optimiser(
+    part: Config,
+    n_updates: int,
+    added: tuple[terms.Term, ...] = (),
+    equalised: bool = False,
+) -> optax.GradientTransformation:
+    """Returns the optimiser of a network that is updated `n_updates` times.
+
+    The updates of its lazy terms are added to these, and limits of the size of
+    `equalised` kernels are refused (see `optim.make`).
+    """
+    name, options = names.named(part["optimizer"], "optimizer")
+    return optim.make(
+        name,
+        n_updates=max(n_updates, 1),
+        lazy=tuple(term.every for term in added if term.every > 1),
+        equalised=equalised,
+        **options,
+    )
+
+
+def loss_of(config: Config) -> adversarial.Adversarial:
+    """Returns the loss that config["loss"] names."""
+    name, options = names.named(config["loss"], "loss")
+    return adversarial.make(name, **options)
+
+
+def augments(values: tuple[Any, ...]) -> tuple[augment.Augment, ...]:
+    """Returns the augmentations that are named."""
+    named = (names.named(value, "augment") for value in values)
+    return tuple(augment.make(name, **options) for name, options in named)
+
+
+def top_k(value: Any) -> schedules.Schedule | None:
+    """Returns the schedule of top-k training; None for an empty value."""
+    if not value:
+        return None
+    name, options = names.named(value, "top_k")
+    names.check(name, ("top_k",), "top_k")
+    known = {"share": 0.5, "gamma": 0.99, "interval": 781}
+    names.options(known, options, "top_k")
+    share, gamma, interval = (known | options).values()
+    for option, x in (("share", share), ("gamma", gamma)):
+        names.number(x, lambda x: (0 < x) & (x <= 1), f"top_k: {option}", "in (0, 1]")
+    return schedules.decay_to(share, gamma, interval)
+
+
+def ema(
+    config: Config, n_critic: int, changes: tuple[tuple[int, int], ...]
+) -> schedules.Schedule:
+    """Returns the generator's EMA decay, a function of the step.
+
+    It counts the generator's updates.
+    """
+    decay = schedules.ramp_up(config["ema"])
+    if config["ema_half_life"]:
+        decay = schedules.half_life(config["ema_half_life"], config["ema_ramp"])
+    return lambda step: decay(schedules.n_updates(n_critic, changes, step + 1) - 1)
