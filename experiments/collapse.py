@@ -8,7 +8,7 @@ An arm is the base config of `experiments.studies.stabilisers` with one cure. It
 are trained at once, in one compiled program, each on batches of its own: seed s is what
 `experiments.run` would make of the arm's config with seed=s, up to rounding. Then
 samples of each are judged: modes recovered, share of high quality, and the divergence
-of the modes' shares from uniform (see gans/metrics/modes.py). In the plane the last is
+of the modes' shares from uniform (see gans/metrics/scores/modes.py). In the plane the last is
 of the high-quality samples alone, and says little where these are few.
 
 OUT.json has the values of each seed, and all they depend on, and what the same judge
@@ -43,7 +43,7 @@ from experiments.studies.collapse_report import Results
 from experiments.training.vmapped import Fleet, lane
 from gans import core, names
 from gans.data import pipeline
-from gans.metrics import modes
+from gans.metrics.scores import modes
 
 N_POINTS, N_IMAGES = 10_000, 26_000  # samples judged of each seed
 BATCH = 500

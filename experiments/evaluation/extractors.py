@@ -21,8 +21,8 @@ from experiments import process
 from experiments.evaluation import pretrained as files
 from experiments.files import replacing
 from gans import data, names
-from gans.metrics.extractor import Extractor
-from gans.metrics.path_length import Map, path_length
+from gans.metrics.features.extractor import Extractor
+from gans.metrics.scores.path_length import Map, path_length
 
 LPIPS = ("lpips_vgg", "lpips_alex", "lpips_squeeze")
 NAMES = ("inception", "squeezenet", "classifier", *LPIPS)
@@ -106,7 +106,7 @@ def _of_user(name, function):
 
 
 def _inception(path, resize):
-    from gans.metrics import inception, pth
+    from gans.metrics.features import inception, pth
 
     sha256 = files.checksum(path)
     variables = inception.from_pth(pth.read(path))
@@ -123,7 +123,7 @@ def _inception(path, resize):
 
 
 def _squeezenet(path):
-    from gans.metrics import squeezenet
+    from gans.metrics.features import squeezenet
 
     with np.load(path) as arrays:
         variables = squeezenet.from_npz(dict(arrays))
@@ -160,7 +160,7 @@ def _lpips_files(net, weights):
 
 
 def _lpips(net, trunk, heads):
-    from gans.metrics import lpips, pth
+    from gans.metrics.features import lpips, pth
 
     given = {"trunk": trunk, "heads": heads}
     sha256 = {part: files.checksum(path) for part, (path, _) in given.items()}
@@ -245,7 +245,7 @@ def distance(
 def ppl_z(extractor: Extractor, generate: Map, z0: np.ndarray, z1: np.ndarray) -> dict:
     """Returns the mean length of the paths from z0 to z1 [N, L], as `compute` does.
 
-    generate: of `gans.metrics.path_length`; the distance is that of the extractor.
+    generate: of `gans.metrics.scores.path_length`; the distance is that of the extractor.
     """
     began = time.perf_counter()
     d, said = distance(extractor)
@@ -290,7 +290,7 @@ def classifier(
     accuracy on the rest is part of its protocol. Raises ValueError without labels, and
     for fewer than five images.
     """
-    from gans.metrics import classifier as small
+    from gans.metrics.classifiers import small
 
     load = functools.partial(
         data.load, name, resolution=resolution, channels=channels, data_dir=data_dir

@@ -20,7 +20,7 @@ from experiments import process
 from experiments.evaluation.image_sets import ImageSet, of_source
 from experiments.files import replacing
 from gans.data.source import Streamed
-from gans.metrics.extractor import Extractor
+from gans.metrics.features.extractor import Extractor
 
 # Images per device and call. On CPU more would not fit its caches.
 PER_DEVICE = {"cpu": 16}

@@ -16,7 +16,7 @@ from experiments.evaluation import scores
 from experiments.evaluation.features import Data, Features
 from experiments.files import replacing
 from experiments.sampling import pictures
-from gans.metrics import neighbours
+from gans.metrics.scores import neighbours
 
 CLOSEST = 0.01  # of the held-out images
 N_PAIRS, COLUMNS = 16, 8  # of the picture

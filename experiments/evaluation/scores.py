@@ -14,9 +14,9 @@ from experiments.evaluation import statistics
 from experiments.evaluation.features import Features
 from experiments.evaluation.statistics import Statistics
 from gans import names
-from gans.metrics import classes, frechet, inception_score, kernel, neighbours
-from gans.metrics.extractor import Extractor
-from gans.metrics.moments import Moments
+from gans.metrics.scores import classes, frechet, inception_score, kernel, neighbours
+from gans.metrics.features.extractor import Extractor
+from gans.metrics.scores.moments import Moments
 
 N_SUBSETS, SUBSET = 100, 1000  # of the kernel distance
 N_SPLITS = 10  # of the Inception score

@@ -38,7 +38,7 @@ def test_the_metrics_of_the_config_see_n_samples_of_the_average(game, monkeypatc
         seen.append(samples["point"])
         return {"spread": float(samples["point"].std())}
 
-    monkeypatch.setattr("gans.metrics.modes.measure", measure)
+    monkeypatch.setattr("gans.metrics.scores.modes.measure", measure)
     judge = make_evaluate(gan, config, source)
     report = judge(state)
     spread = float(seen[0].std())
@@ -99,7 +99,7 @@ def test_features_of_samples_against_training_and_test_images(
     config = tiny("cgan", "digits", n_evaluate=600, n_classes=10)
     config.metrics = ("fid", "agreement", "intra_fid")
     config.extractor = f"{__name__}:mean_colour"
-    monkeypatch.setattr("gans.metrics.agreement.measure", lambda *_: {"agreement": 0.1})
+    monkeypatch.setattr("gans.metrics.scores.agreement.measure", lambda *_: {"agreement": 0.1})
     monkeypatch.setitem(sys.modules, __name__, _this())
     gan, state = built(config)
     source = data.load("digits", resolution=16)
@@ -278,7 +278,7 @@ def test_a_run_is_evaluated_afterwards(run, monkeypatch):
     def measure(samples, source):
         return {"spread": float(samples["point"].std()), "n": len(samples["point"])}
 
-    monkeypatch.setattr("gans.metrics.modes.measure", measure)
+    monkeypatch.setattr("gans.metrics.scores.modes.measure", measure)
     lines = (run / "metrics.jsonl").read_text().splitlines()
     report = evaluate_run(run, checkpoint="10", n=70, metrics=("modes",))
     (*old, new) = (run / "metrics.jsonl").read_text().splitlines()

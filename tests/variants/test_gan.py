@@ -14,7 +14,7 @@ from experiments.sampling import sampler
 from gans import core, data
 from gans.data import pipeline
 from gans.losses import adversarial
-from gans.metrics import modes
+from gans.metrics.scores import modes
 from gans.variants import gan
 
 KEY = jax.random.key(0)

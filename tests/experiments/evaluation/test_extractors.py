@@ -13,8 +13,9 @@ from experiments.evaluation import extractors, scores
 from experiments.evaluation.extractors import find, test_split
 from experiments.evaluation.pretrained import INCEPTION, checksum
 from gans import data
-from gans.metrics import classifier, inception, lpips, pth
-from gans.metrics.extractor import Extractor
+from gans.metrics.classifiers import small as classifier
+from gans.metrics.features import inception, lpips, pth
+from gans.metrics.features.extractor import Extractor
 
 test_split.__test__ = False  # it is not one
 ROOT = pathlib.Path(__file__).parents[3]

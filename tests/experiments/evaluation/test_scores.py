@@ -6,7 +6,7 @@ import pytest
 from experiments.evaluation import scores
 from experiments.evaluation.features import Features
 from experiments.evaluation.statistics import Statistics
-from gans.metrics import frechet
+from gans.metrics.scores import frechet
 
 
 def features(n=400, d=6, seed=0, shift=0.0, **changes):

@@ -7,7 +7,7 @@ import pytest
 import scipy.stats
 
 from gans import data
-from gans.metrics import modes
+from gans.metrics.scores import modes
 
 MODES = np.array([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0], [10.0, 10.0]], np.float32)
 

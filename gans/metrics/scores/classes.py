@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from gans.metrics import frechet
-from gans.metrics.moments import checked
+from gans.metrics.scores import frechet
+from gans.metrics.scores.moments import checked
 
 
 def coverage(

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict
 
-from gans.metrics import squeezenet
+from gans.metrics.features import squeezenet
 
-WEIGHTS = pathlib.Path(__file__).parents[3] / "shared/data/weights"
+WEIGHTS = pathlib.Path(__file__).parents[4] / "shared/data/weights"
 TRUNK = WEIGHTS / "squeezenet_v1.1_notop_keras.npz"
 FULL = WEIGHTS / "squeezenet_v1.1_full_fp16_ncnn.npz"
 needs_weights = pytest.mark.skipif(

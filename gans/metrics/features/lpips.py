@@ -17,8 +17,8 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from jax import Array
 
 from gans.layers.conv import Conv
-from gans.metrics.extractor import Extractor, to_rgb
-from gans.metrics.squeezenet import Fire, match, max_pool
+from gans.metrics.features.extractor import Extractor, to_rgb
+from gans.metrics.features.squeezenet import Fire, match, max_pool
 from gans.names import check
 
 # What the authors put before the trunks; their own constants, for images in [-1, 1].

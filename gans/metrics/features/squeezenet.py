@@ -27,8 +27,8 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from jax import Array
 
 from gans.layers.conv import Conv
-from gans.metrics.extractor import Extractor, to_rgb
-from gans.metrics.resize import resize
+from gans.metrics.features.extractor import Extractor, to_rgb
+from gans.metrics.features.resize import resize
 
 SIZE = 227
 MEAN_BGR = (104.0, 117.0, 123.0)

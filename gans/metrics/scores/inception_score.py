@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from gans.metrics.moments import checked
+from gans.metrics.scores.moments import checked
 
 
 def score(logits: np.ndarray, n_splits: int = 10, seed: int = 0) -> dict[str, float]:

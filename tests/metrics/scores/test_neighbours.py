@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gans.metrics import neighbours
+from gans.metrics.scores import neighbours
 
 
 def column(*values):

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gans.metrics import moments
-from gans.metrics.moments import Moments
+from gans.metrics.scores import moments
+from gans.metrics.scores.moments import Moments
 
 
 def error(found, expected):

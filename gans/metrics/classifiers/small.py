@@ -26,7 +26,7 @@ from flax import linen as nn
 from jax import Array
 
 from gans.layers.conv import Conv
-from gans.metrics.extractor import Extractor
+from gans.metrics.features.extractor import Extractor
 
 BATCH = 128
 LEARNING_RATE = 5e-3

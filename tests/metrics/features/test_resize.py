@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gans.metrics import resize as resizing
-from gans.metrics.resize import resize
+from gans.metrics.features import resize as resizing
+from gans.metrics.features.resize import resize
 
 # From and to, (height, width): up, down, both, not square, odd, much larger, tiny.
 SIZES = [

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gans.metrics import classes, frechet
+from gans.metrics.scores import classes, frechet
 
 
 def test_coverage_by_hand():

@@ -13,9 +13,9 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from gans.metrics import pth
+from gans.metrics.features import pth
 
-HEADS = pathlib.Path(__file__).parents[3] / "shared" / "data" / "weights"
+HEADS = pathlib.Path(__file__).parents[4] / "shared" / "data" / "weights"
 FORMATS = pytest.mark.parametrize("zipped", [True, False], ids=["zip", "stream"])
 
 

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gans.metrics import lpips, pth
+from gans.metrics.features import lpips, pth
 
-WEIGHTS = pathlib.Path(__file__).parents[3] / "shared/data/weights"
+WEIGHTS = pathlib.Path(__file__).parents[4] / "shared/data/weights"
 NETS = ("vgg", "alex", "squeeze")
 
 # torchvision's `features` once more, from its documentation: (index, in, out, kernel)

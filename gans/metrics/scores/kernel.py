@@ -8,7 +8,7 @@ In float64: the distance is a small difference of large means.
 
 import numpy as np
 
-from gans.metrics.moments import checked
+from gans.metrics.scores.moments import checked
 
 BLOCK = 2**24  # entries of a kernel matrix held at a time: 128 MiB
 

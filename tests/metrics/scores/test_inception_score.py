@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gans.metrics import inception_score
+from gans.metrics.scores import inception_score
 
 
 def logits(n=103, k=12, seed=0):

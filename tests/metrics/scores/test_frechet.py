@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from gans.metrics import frechet
-from gans.metrics.moments import Moments
+from gans.metrics.scores import frechet
+from gans.metrics.scores.moments import Moments
 
 
 def features(n, d, seed, scale=1.0):

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from gans.interpolation import lerp, slerp
 from gans.names import check
 
 Map = Callable[[Array, Array], Array]
@@ -102,29 +103,3 @@ def _summary(lengths):
     kept = lengths[(low <= lengths) & (lengths <= high)]
     error = kept.std(ddof=1) / len(kept) ** 0.5 if len(kept) > 1 else np.nan
     return PathLength(float(kept.mean()), float(error), len(kept))
-
-
-def lerp(a: Array | np.ndarray, b: Array | np.ndarray, t: np.ndarray) -> np.ndarray:
-    """The point a + t (b - a) of a straight line, in float64: [N, L] of t [N, 1]."""
-    a, b = (np.asarray(x, np.float64) for x in (a, b))
-    return a + t * (b - a)
-
-
-def slerp(a: Array | np.ndarray, b: Array | np.ndarray, t: np.ndarray) -> np.ndarray:
-    """The point at t of the great circle from a to b, in float64: [N, L] of t [N, 1].
-
-    The direction turns by t times the angle between a and b. The authors return unit
-    vectors, as their mapping takes any length alike; here the length goes evenly from
-    that of a to that of b, so that Gaussian latents keep theirs. Not defined for ends
-    that are opposite or 0.
-    """
-    a, b = (np.asarray(x, np.float64) for x in (a, b))
-    length_a, length_b = (np.linalg.norm(x, axis=1, keepdims=True) for x in (a, b))
-    a, b = a / length_a, b / length_b
-    cosine = np.sum(a * b, axis=1, keepdims=True)
-    across = b - cosine * a
-    sine = np.linalg.norm(across, axis=1, keepdims=True)
-    angle = t * np.arctan2(sine, cosine)
-    across = np.divide(across, sine, out=np.zeros_like(a), where=sine > 0)
-    direction = a * np.cos(angle) + across * np.sin(angle)
-    return direction * (length_a + t * (length_b - length_a))

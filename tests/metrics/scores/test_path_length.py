@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.spatial import geometric_slerp
 
-from gans.metrics.path_length import lerp, path_length, slerp
+from gans.metrics.scores.path_length import lerp, path_length, slerp
 
 KEY = jax.random.key(0)
 L = 6

@@ -14,7 +14,7 @@ import dataclasses
 
 import numpy as np
 
-from gans.metrics.moments import Moments, checked, pieces
+from gans.metrics.scores.moments import Moments, checked, pieces
 
 Gaussian = Moments | tuple[np.ndarray, np.ndarray]
 

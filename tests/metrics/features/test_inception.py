@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gans.metrics import inception, pth
+from gans.metrics.features import inception, pth
 
 TAPS = ["64", "192", "768", "2048", "logits_unbiased", "logits"]
 # Of the largest number of a tap.

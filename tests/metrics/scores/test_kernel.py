@@ -6,7 +6,7 @@ import operator
 import numpy as np
 import pytest
 
-from gans.metrics import kernel
+from gans.metrics.scores import kernel
 
 
 def features(n, seed, d=16):

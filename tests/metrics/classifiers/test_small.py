@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from gans import data
-from gans.metrics import classifier
+from gans.metrics.classifiers import small as classifier
 
-MNIST = pathlib.Path(__file__).parents[3] / "shared/data/mnist"
+MNIST = pathlib.Path(__file__).parents[4] / "shared/data/mnist"
 
 
 def digits(split, resolution=16):

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from gans.metrics.moments import checked, pieces
+from gans.metrics.scores.moments import checked, pieces
 from gans.names import check
 
 ROWS = 256  # of a block: fewer make products slow, more overflow the caches

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gans import data
-from gans.metrics import agreement
+from gans.metrics.scores import agreement
 
 
 @pytest.fixture(scope="module")
