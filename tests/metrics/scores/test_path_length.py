@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy.spatial import geometric_slerp
 
 from gans.metrics.scores.path_length import lerp, path_length, slerp
 
@@ -216,29 +215,6 @@ def test_the_key_decides():
         return path_length(linear, squared, *ends(), key=key).mean
 
     assert length(KEY) == length(KEY) != length(jax.random.key(1))
-
-
-def test_slerp_stays_on_the_sphere():
-    a, b = on_sphere()
-    t = np.linspace(-0.1, 1.1, 50)[:, None]
-    points = slerp(a, b, t)
-    np.testing.assert_allclose(np.linalg.norm(points, axis=1), 2, rtol=1e-6)
-    assert np.linalg.norm(lerp(a, b, t), axis=1).min() < 1.9
-    for i in range(8, 42):  # scipy's for t in [0, 1]
-        unit = (x[i].astype(float) / np.linalg.norm(x[i].astype(float)) for x in (a, b))
-        expected = 2 * geometric_slerp(*unit, t[i])
-        np.testing.assert_allclose(points[i], expected[0], rtol=0, atol=1e-6)
-    for where, end in ((0, a), (1, b)):
-        np.testing.assert_allclose(slerp(a, b, np.full((50, 1), where)), end, atol=1e-6)
-
-
-def test_slerp_by_hand():
-    # A quarter circle, whose length goes from 2 to 4; a third of it is 30 degrees.
-    a, b = np.array([[2.0, 0.0]]), np.array([[0.0, 4.0]])
-    expected = 8 / 3 * np.array([[np.sqrt(3) / 2, 1 / 2]])
-    np.testing.assert_allclose(slerp(a, b, np.array([[1 / 3]])), expected)
-    # Along one ray only the length changes.
-    np.testing.assert_allclose(slerp(a, 3 * a, np.array([[0.5]])), 2 * a)
 
 
 def test_bad_arguments_are_refused():
