@@ -50,8 +50,8 @@ class Sampler:
             )
         self.gan, self.spec, self.output = gan, spec, output
         self._source = source if gan.conditioned_on else None
-        self._inputs = jax.jit(self._traced_inputs, static_argnums=1)
-        self._outputs = jax.jit(self._traced_outputs, static_argnums=3)
+        self._inputs = jax.jit(self.traced_inputs, static_argnums=1)
+        self._outputs = jax.jit(self.traced_outputs, static_argnums=3)
 
     def examples(self, n: int, first: int = 0) -> Arrays:
         """Returns rows first ... first + n - 1 of the fields that the model is given.
@@ -112,12 +112,11 @@ class Sampler:
     def fields(self) -> dict[str, jax.ShapeDtypeStruct]:
         """Returns {field: shape and type} of two samples [2, ...]; computes nothing."""
         key = jax.eval_shape(lambda: jax.random.key(0))
-        state = jax.eval_shape(functools.partial(core.init, self.gan), key)
         return jax.eval_shape(
-            lambda state, key, examples: self._traced_outputs(
-                state, self._traced_inputs(key, 2, examples), key
+            lambda state, key, examples: self.traced_outputs(
+                state, self.traced_inputs(key, 2, examples), key
             ),
-            state,
+            self._state(),
             key,
             self.examples(2),
         )
@@ -126,12 +125,42 @@ class Sampler:
         """Returns {name: shape and type} of two inputs [2, ...]; computes nothing."""
         key = jax.eval_shape(lambda: jax.random.key(0))
         return jax.eval_shape(
-            lambda key, examples: self._traced_inputs(key, 2, examples),
+            lambda key, examples: self.traced_inputs(key, 2, examples),
             key,
             self.examples(2),
         )
 
-    def _traced_inputs(self, key, n, examples):
+    def given(self, examples: Arrays) -> Arrays:
+        """Returns those of the `examples` on which the output depends, decoded."""
+        if not examples:
+            return {}
+        state = self._state()
+        key = jax.eval_shape(lambda: jax.random.key(0))
+        n = core.length(examples)
+        jaxpr = jax.make_jaxpr(
+            lambda examples, state, key: self.traced_outputs(
+                state, self.traced_inputs(key, n, examples), key
+            )
+        )(examples, state, key).jaxpr
+        needed = {id(x) for x in jaxpr.outvars}
+        for equation in reversed(jaxpr.eqns):
+            if any(id(x) in needed for x in equation.outvars):
+                needed |= {id(x) for x in equation.invars}
+        # Dicts are flattened in the order of their keys; the examples come first.
+        return {
+            name: np.asarray(kinds.of(self.spec[name]).decode(examples[name]))
+            for name, x in zip(sorted(examples), jaxpr.invars, strict=False)
+            if id(x) in needed
+        }
+
+    def _state(self):
+        key = jax.eval_shape(lambda: jax.random.key(0))
+        return jax.eval_shape(functools.partial(core.init, self.gan), key)
+
+    def traced_inputs(
+        self, key: Array, n: int, examples: Arrays
+    ) -> dict[str, Array]:
+        """Returns what `inputs` does, of `examples`; to be traced."""
         batch = {
             name: kinds.of(self.spec[name]).decode(x) for name, x in examples.items()
         }
@@ -142,33 +171,43 @@ class Sampler:
             }
         return self.gan.inputs(key, batch)
 
-    def _traced_outputs(self, state, inputs, key, only=None):
+    def traced_outputs(self, state, inputs, key, only=None) -> dict[str, Array]:
+        """Returns what a call does; to be traced."""
         made = core.sample(self.gan, state, inputs, key, self.output)
         return made if only is None else {name: made[name] for name in only}
 
 
-def drawing(
-    gan: core.GAN, spec: Spec, source: Any, *, key: Array, n: int
-) -> Callable[[core.State], dict[str, dict[str, Array]]]:
-    """Returns the pure function state -> {output: {field: [n, ...]}} of one drawing.
+class Drawing:
+    """What a run draws again and again: every output that has a picture.
 
-    It is what a run draws again and again: of the outputs that can be drawn (see
-    `drawable`), always from the same latents and, where the model is conditioned on
-    examples, the same examples.
+    Calling it with a state is pure, and returns {output: {field: [n, ...]}}. Latents
+    are always the same, and so are the examples of a conditional model.
+
+    Args:
+      gan, spec, source: see `Sampler`.
+      key: of latents and of what outputs draw.
+      n: samples of each output.
     """
-    samplers = {x: Sampler(gan, spec, source, x) for x in drawable(gan, spec, source)}
-    first = next(iter(samplers.values()), None)
-    examples = first.examples(n) if first else {}
 
-    def draw(state):
+    def __init__(self, gan: core.GAN, spec: Spec, source: Any, *, key: Array, n: int):
+        found = drawable(gan, spec, source)
+        self._samplers = {x: Sampler(gan, spec, source, x) for x in found}
+        self._key, self._n = key, n
+        first = next(iter(self._samplers.values()), None)
+        self._examples = first.examples(n) if first else {}
+
+    def __call__(self, state: core.State) -> dict[str, dict[str, Array]]:
         made = {}
-        for i, (name, sampler) in enumerate(samplers.items()):
-            inputs = sampler._traced_inputs(key, n, examples)
-            key_output = jax.random.fold_in(key, i)
-            made[name] = sampler._traced_outputs(state, inputs, key_output)
+        for i, (name, sampler) in enumerate(self._samplers.items()):
+            inputs = sampler.traced_inputs(self._key, self._n, self._examples)
+            key = jax.random.fold_in(self._key, i)
+            made[name] = sampler.traced_outputs(state, inputs, key)
         return made
 
-    return draw
+    @functools.cached_property
+    def given(self) -> dict[str, Arrays]:
+        """{output: {field: [n, ...]}}: the examples that it is made of, decoded."""
+        return {x: s.given(self._examples) for x, s in self._samplers.items()}
 
 
 def drawable(gan: core.GAN, spec: Spec, source: Any = None) -> list[str]:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gans.metrics.scores.path_length import lerp, path_length, slerp
+from gans.metrics.scores.path_length import path_length, slerp
 
 KEY = jax.random.key(0)
 L = 6
