@@ -187,9 +187,7 @@ class Images:
 
     def scores(self, state: core.State) -> dict[str, scores.Values]:
         """Returns all wanted scores by features, {score: {quantity: value}}."""
-        return self._of_state(
-            state, "scores", lambda: self.scores_of(self.fake(state))
-        )
+        return self._of_state(state, "scores", lambda: self.scores_of(self.fake(state)))
 
     def results(self, state: core.State, score: str) -> dict[str, Result]:
         """Returns the results of one of the wanted scores."""

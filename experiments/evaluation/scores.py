@@ -15,8 +15,8 @@ from experiments.evaluation import statistics
 from experiments.evaluation.features import Features
 from experiments.evaluation.statistics import Statistics
 from gans import names
-from gans.metrics.scores import neighbours
 from gans.metrics.features.extractor import Extractor
+from gans.metrics.scores import neighbours
 from gans.metrics.scores.moments import Moments
 
 FEW = 10_000  # images; the bias of fewer is larger than most differences

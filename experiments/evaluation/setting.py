@@ -92,9 +92,7 @@ class Setting:
         made = self.sampler(output, metric).fields()
         found = [x for x in made if x in self.spec and self.spec[x].kind == kind]
         if len(found) != 1:
-            has = [
-                f"{x} ({self.spec[x].kind})" if x in self.spec else x for x in made
-            ]
+            has = [f"{x} ({self.spec[x].kind})" if x in self.spec else x for x in made]
             raise ValueError(
                 f"{self.place}: {metric} is for data of kind {kind}; output {output!r} "
                 f"has {', '.join(has)}"

@@ -115,7 +115,8 @@ def restore(
     state = jax.device_put(restored[0])
     if not recalibrate:
         return state
-    least = [getattr(net.module, "n_reference", 0) for net in gan.nets.values()]
+    layers = [getattr(net.module, "layers", None) for net in gan.nets.values()]
+    least = [getattr(found, "n_reference", 0) for found in layers]
     batch = max(256, *least)
     if examples is None:
         examples = lambda i, n: {"": jnp.zeros((n,))}  # noqa: E731

@@ -157,9 +157,7 @@ class Sampler:
         key = jax.eval_shape(lambda: jax.random.key(0))
         return jax.eval_shape(functools.partial(core.init, self.gan), key)
 
-    def traced_inputs(
-        self, key: Array, n: int, examples: Arrays
-    ) -> dict[str, Array]:
+    def traced_inputs(self, key: Array, n: int, examples: Arrays) -> dict[str, Array]:
         """Returns what `inputs` does, of `examples`; to be traced."""
         batch = {
             name: kinds.of(self.spec[name]).decode(x) for name, x in examples.items()

@@ -99,7 +99,9 @@ def test_features_of_samples_against_training_and_test_images(
     config = tiny("cgan", "digits", n_evaluate=600, n_classes=10)
     config.metrics = ("fid", "agreement", "intra_fid")
     config.extractor = f"{__name__}:mean_colour"
-    monkeypatch.setattr("gans.metrics.scores.agreement.measure", lambda *_: {"agreement": 0.1})
+    monkeypatch.setattr(
+        "gans.metrics.scores.agreement.measure", lambda *_: {"agreement": 0.1}
+    )
     monkeypatch.setitem(sys.modules, __name__, _this())
     gan, state = built(config)
     source = data.load("digits", resolution=16)

@@ -24,7 +24,5 @@ def measure(
     return {"fid": {"value": distance, "standard_error": error}}
 
 
-SCORE = Score(
-    "fid", measure, better={"fid": "lower"}, least=(2, 2), statistics=True
-)
+SCORE = Score("fid", measure, better={"fid": "lower"}, least=(2, 2), statistics=True)
 make = SCORE.make

@@ -13,7 +13,5 @@ def measure(real: Features, fake: Features, seed: int) -> Values:
     return {"fid_infinity": {"value": found["infinity"], "slope": found["slope"]}}
 
 
-SCORE = Score(
-    "fid_infinity", measure, better={"fid_infinity": "lower"}, least=(2, 20)
-)
+SCORE = Score("fid_infinity", measure, better={"fid_infinity": "lower"}, least=(2, 20))
 make = SCORE.make
