@@ -8,8 +8,8 @@ An arm is the base config of `experiments.studies.stabilisers` with one cure. It
 are trained at once, in one compiled program, each on batches of its own: seed s is what
 `experiments.run` would make of the arm's config with seed=s, up to rounding. Then
 samples of each are judged: modes recovered, share of high quality, and the divergence
-of the modes' shares from uniform (see gans/metrics/scores/modes.py). In the plane the last is
-of the high-quality samples alone, and says little where these are few.
+of the modes' shares from uniform (see gans/metrics/scores/modes.py). In the plane
+the last is of the high-quality samples alone, and says little where these are few.
 
 OUT.json has the values of each seed, and all they depend on, and what the same judge
 says of the data; it is written after every arm, and arms found in it are not run again.

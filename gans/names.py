@@ -52,22 +52,6 @@ def named(value: Any, place: str) -> tuple[str, dict[str, Any]]:
     return name, options
 
 
-def named(value: Any, place: str) -> tuple[str, dict[str, Any]]:
-    """Returns (name, options) of "NAME" or of {"name": NAME, option: value, ...}.
-
-    Raises ValueError, naming `place`, for anything else.
-    """
-    if isinstance(value, str):
-        return value, {}
-    options = dict(value.items()) if hasattr(value, "items") else {}
-    name = options.pop("name", None)
-    if not isinstance(name, str):
-        raise ValueError(
-            f"{place}: {value!r} is neither a name nor a dict of a name and options"
-        )
-    return name, options
-
-
 def holds(condition: Any) -> bool:
     """Whether a condition on numbers is true, or not to be known: one is traced.
 

@@ -67,9 +67,8 @@ def open_set(
     elif at and "/" not in after:
         name, split = prefix, after
     if ":" not in name and name not in data.known_names():
-        raise FileNotFoundError(
-            f"{spec}: no such folder or file, nor a set of {', '.join(data.known_names())}"
-        )
+        known = ", ".join(data.known_names())
+        raise FileNotFoundError(f"{spec}: no such folder or file, nor a set of {known}")
     source = data.load(
         name, resolution=resolution, split=split, data_dir=data_dir, seed=seed
     )

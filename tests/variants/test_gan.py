@@ -10,7 +10,6 @@ import numpy as np
 import optax
 import pytest
 
-from experiments.sampling import sampler
 from gans import core, data
 from gans.data import pipeline
 from gans.losses import adversarial
@@ -128,7 +127,9 @@ def train(config, n):
 
 def points(game, state, n=2000):
     return np.asarray(
-        sampler.sample(game, state, sampler.inputs(game, jax.random.key(5), n))
+        core.sample(
+            game, state, game.inputs(jax.random.key(5), {"": jnp.zeros(n)}), KEY
+        )["point"]
     )
 
 

@@ -4,10 +4,10 @@
         -> (state -> {name: Result})
 
 `config.metrics` names the file and gives the options: "fid", "pr(k=5)",
-"fid(output='a_to_b')". `setting` is the run's (see `experiments.evaluation.setting`): it
-has its config, and samples and features, which evaluators share. `make` is called before
-anything is trained. It raises ValueError, in one line, for a model or data that it cannot
-measure.
+"fid(output='a_to_b')". `setting` is the run's (see `experiments.evaluation.setting`):
+it has the config, and the samples and features that evaluators share. `make` is called
+before anything is trained. It raises ValueError, in one line, for a model or data that
+it cannot measure.
 
 A file with a SCORE is a score by features; it also measures images without a model, in
 `experiments.metrics`.

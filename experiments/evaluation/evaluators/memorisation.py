@@ -1,4 +1,4 @@
-"""Whether a model repeats its training images: see `experiments.evaluation.memorisation`."""
+"""Whether a model repeats its training images; see evaluation/memorisation.py."""
 
 from __future__ import annotations
 

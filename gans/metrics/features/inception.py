@@ -24,8 +24,8 @@ from gans.metrics.features.resize import resize
 SIZE = 299
 CLASSES = 1008
 EPSILON = 1e-3  # of the batch normalisations; PyTorch's default is 1e-5
-# Each resize of `gans.metrics.features.resize` goes with the scale of its own implementation:
-# x becomes (x - half) / half.
+# Each resize of `gans.metrics.features.resize` goes with the scale of its own
+# implementation: x becomes (x - half) / half.
 HALF = {"tf": 128.0, "pytorch": 127.5, "clean": 128.0}
 
 
@@ -290,8 +290,8 @@ def from_pth(arrays: Mapping[str, np.ndarray], dtype: Any = np.float32) -> dict:
 def preprocess(images: Array, method: str, dtype: Any = jnp.float32) -> Array:
     """Images uint8 [B, H, W, 1 or 3] as `Inception` takes them [B, 299, 299, 3].
 
-    method: "tf", "pytorch" or "clean", see `gans.metrics.features.resize` and `HALF`. Raises
-    ValueError for other shapes and dtypes of images.
+    method: "tf", "pytorch" or "clean", see `gans.metrics.features.resize` and `HALF`.
+    Raises ValueError for other shapes and dtypes of images.
     """
     if images.dtype != jnp.uint8 or images.ndim != 4 or images.shape[-1] not in (1, 3):
         raise ValueError(
