@@ -94,7 +94,6 @@ class Images:
         Raises ValueError for one that such images cannot have.
         """
         place = self.setting.place
-        scores.check([score], extractor=self.setting.config.extractor, place=place)
         if score in self.wanted:
             raise ValueError(f"{place}: {score} of {self.output!r} is there twice")
         self.wanted[score] = dict(options)

@@ -57,6 +57,8 @@ class Score:
     def make(self, gan, spec, source, *, setting, output: str = "sample", **options):
         """Returns the evaluator of a run; see `experiments.evaluation.evaluators`."""
         names.options(self.options, options, f"{setting.place}: {self.name}")
+        extractor = setting.config.extractor
+        check([self.name], extractor=extractor, place=setting.place)
         images = setting.of_images(self.name, output)
         images.want(self.name, {**self.options, **options})
         return lambda state: images.results(state, self.name)

@@ -99,8 +99,12 @@ class Setting:
             )
         return found[0]
 
-    def of_images(self, metric: str, output: str = "sample") -> Images:
+    def of_images(
+        self, metric: str, output: str = "sample", *, floats: bool = False
+    ) -> Images:
         """Returns an output's images, and the real ones; they are shared by metrics.
+
+        floats: whether the extractor is to see them as floats, too.
 
         Raises ValueError if the output has no images, or the extractor cannot see them;
         FileNotFoundError if there are no weights.
@@ -108,7 +112,7 @@ class Setting:
         field = self.field(metric, output, "image")
         if output not in self.images:
             self.images[output] = Images(self, output, field)
-        self.images[output].find_extractor()
+        self.images[output].find_extractor(floats=floats)
         return self.images[output]
 
     def named(self, name: str, output: str) -> str:

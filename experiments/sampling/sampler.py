@@ -81,6 +81,8 @@ class Sampler:
     ) -> dict[str, Array]:
         """Returns the output of the averaged networks, {field: [n, ...]}, decoded.
 
+        Labels among the inputs, the classes that were asked for, are in it, too.
+
         key: of what the output itself draws, such as dropout. only: the fields that
         are wanted; nothing else is computed.
         """
@@ -172,6 +174,12 @@ class Sampler:
     def traced_outputs(self, state, inputs, key, only=None) -> dict[str, Array]:
         """Returns what a call does; to be traced."""
         made = core.sample(self.gan, state, inputs, key, self.output)
+        asked = {
+            name: x
+            for name, x in inputs.items()
+            if name in self.spec and self.spec[name].kind == "label"
+        }
+        made = {**asked, **made}
         return made if only is None else {name: made[name] for name in only}
 
 

@@ -126,11 +126,8 @@ def train(config, n):
 
 
 def points(game, state, n=2000):
-    return np.asarray(
-        core.sample(
-            game, state, game.inputs(jax.random.key(5), {"": jnp.zeros(n)}), KEY
-        )["point"]
-    )
+    inputs = game.inputs(jax.random.key(5), {"": jnp.zeros(n)})
+    return np.asarray(core.sample(game, state, inputs, KEY)["point"])
 
 
 def test_gan_learns_the_ring():

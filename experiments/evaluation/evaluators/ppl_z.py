@@ -21,7 +21,7 @@ def make(gan, spec, source, *, setting, output: str = "sample"):
     Raises ValueError for samples that are no images, latents that are not flat,
     another type than float32, and an extractor that sees no steps so small.
     """
-    images = setting.of_images("ppl_z", output)
+    images = setting.of_images("ppl_z", output, floats=True)
     sampler, config = setting.sampler(output), setting.config
     inputs = sampler.input_shapes()
     if "z" not in inputs or inputs["z"].ndim != 2 or config.dtype != "float32":
@@ -30,7 +30,6 @@ def make(gan, spec, source, *, setting, output: str = "sample"):
             f"to see steps so small; {config.variant} has {', '.join(inputs)} and "
             f"{config.dtype}"
         )
-    images.find_extractor(floats=True)
 
     def evaluate(state):
         n = setting.n
