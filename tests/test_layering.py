@@ -158,7 +158,11 @@ ARRAYS = 'def f(x: Array) -> Array:\n    """x {} doubled."""\n'
         ("gans/networks/a.py", "from gans.losses import penalties", "networks imports"),
         ("gans/data/a.py", "def _f():\n    import gans.core", "data imports gans.core"),
         ("gans/metrics/a.py", "from gans import data", "metrics imports gans.data"),
-        ("gans/variants/a.py", "from gans.metrics.scores import modes", "variants imports"),
+        (
+            "gans/variants/a.py",
+            "from gans.metrics.scores import modes",
+            "variants imports",
+        ),
         ("gans/variants/a.py", "from gans.data import pipeline", "variants imports"),
         ("gans/terms/a.py", "from gans.game import Game", "terms imports gans.game"),
         ("gans/game.py", "from gans import build", "game imports gans.build"),

@@ -22,27 +22,16 @@ def config_of(folder: str | os.PathLike):
 
 
 def spec_of(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the `gans.data.spec.Spec` of a resolved config.
+    """Returns the `gans.data.spec.Spec` of a config.
 
-    Older runs have only the shape of one image or point, and the number of classes.
-    Raises ValueError for a config that was not resolved.
+    Raises ValueError for a config that was not resolved with its data.
     """
     from gans.data import spec
 
     given = config.get("spec")
-    if given:
-        given = given.to_dict() if hasattr(given, "to_dict") else given
-        return spec.from_json(given)
-    shape = config.get("shape")
-    if not shape:
+    if not given:
         raise ValueError("the config has no spec: it was not resolved with its data")
-    if len(shape) == 1:  # the only other kind that older runs had
-        found = {"point": spec.Field("point", shape, "float32")}
-    else:
-        found = {"image": spec.Field("image", shape, "uint8")}
-    if config.get("n_classes"):
-        found["label"] = spec.Field("label", (), "int32", config["n_classes"])
-    return found
+    return spec.from_json(given.to_dict() if hasattr(given, "to_dict") else given)
 
 
 def load_test(config: Mapping[str, Any], spec: Mapping[str, Any]) -> Any:
@@ -109,6 +98,7 @@ def restore(
 
     key = jax.random.key(0)
     template = jax.eval_shape(functools.partial(core.init, gan), key)
+    template = template.replace(frozen=core.frozen_variables(gan))
     restored = Checkpoints(folder, keep=None).restore(template, step)
     if restored is None:
         raise FileNotFoundError(f"--workdir={folder}: no checkpoint there yet")

@@ -17,10 +17,9 @@ from experiments import config as configs
 from experiments import report
 from experiments.evaluation import reports
 from experiments.files import drop_lines, replacing
-from experiments.rundir import manifest
+from experiments.rundir import manifest, restore
 from experiments.rundir.checkpoint import FULL, CheckpointError, Checkpoints
 from experiments.rundir.log import Log
-from experiments.rundir import restore
 from experiments.sampling import pictures, sampler
 from experiments.signals import Interrupted, Signals
 from experiments.training import health

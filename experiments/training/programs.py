@@ -16,6 +16,7 @@ from jax.sharding import PartitionSpec as P
 
 from gans import core, diagnostics
 
+
 class Programs:
     """What a run compiles, over a mesh of all devices: state replicated, batch split.
 
@@ -30,9 +31,7 @@ class Programs:
       draw: pure function of the state: what a run draws again and again.
     """
 
-    def __init__(
-        self, gan, *, seed: int, batch, prepare, per_call: int, draw=None
-    ):
+    def __init__(self, gan, *, seed: int, batch, prepare, per_call: int, draw=None):
         size = len(next(iter(batch.values()))) * jax.process_count()
         mesh = Mesh(np.array(jax.devices()), ("batch",))
         self._whole = NamedSharding(mesh, P())

@@ -16,7 +16,7 @@ def run(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("run")
     config = importlib.import_module("configs.gan").get_config("ring8")
-    for player in (config.generator, config.critic):
+    for player in (config.generator, config.discriminator):
         player.widths = (8,)
     config.update({"batch_size": 4, "steps": 10, "steps_per_call": 10})
     config.update({"log_every": 10, "sample_every": 10, "checkpoint_every": 10})

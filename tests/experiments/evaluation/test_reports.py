@@ -10,6 +10,7 @@ import jax
 import numpy as np
 import pytest
 
+from experiments import config as configs
 from experiments.evaluation import reports
 from experiments.evaluation.reports import evaluate_run, make_evaluate
 from gans import core, data
@@ -18,13 +19,15 @@ from gans.data.kinds.image import encode
 
 @pytest.fixture(scope="module")
 def game():
+    source = data.load("ring8")
     config = importlib.import_module("configs.gan").get_config("ring8")
-    config.shape, config.n_evaluate = (2,), 700
-    return config, *built(config), data.load("ring8")
+    config = configs.resolve(config, source)
+    config.n_evaluate = 700
+    return config, *built(config), source
 
 
 def built(config):
-    gan = importlib.import_module(f"gans.variants.{config.variant}").build(config)
+    gan = configs.build(config)
     state = jax.jit(functools.partial(core.init, gan))(jax.random.key(0))
     return gan, state
 
@@ -140,8 +143,7 @@ def digits(tiny, tmp_path, monkeypatch):
         here = config.copy_and_resolve_references()
         here.update({"metrics": metrics, **changes})
         if here.variant == "gan":
-            del here.generator.condition, here.critic.condition
-            here.n_classes = None
+            here.generator.condition = here.discriminator.condition = None
         gan, state = built(here)
         if halve:
             whole = gan.outputs["sample"]
@@ -276,7 +278,7 @@ def run(tmp_path_factory, tiny):
 
     folder = tmp_path_factory.mktemp("run")
     config = importlib.import_module("configs.gan").get_config("ring8")
-    for player in (config.generator, config.critic):
+    for player in (config.generator, config.discriminator):
         player.widths = (8,)
     config.update({"batch_size": 4, "steps": 20, "steps_per_call": 10})
     config.update({"log_every": 10, "sample_every": 20, "checkpoint_every": 10})

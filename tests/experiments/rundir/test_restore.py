@@ -1,34 +1,35 @@
 """A run opened again: its config, its data's spec, its state."""
 
 import functools
+import json
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from ml_collections import ConfigDict
 
 from experiments import config as configs
 from experiments.rundir import restore
 from experiments.rundir.checkpoint import Checkpoints
 from gans import core
-from gans.data import spec
 from gans.data.spec import Field
 
 
-def test_the_spec_of_a_config_and_of_an_older_one():
+def test_the_spec_of_a_run_and_of_an_older_one(tiny, tmp_path):
+    config = tiny("cgan", "digits")
     wanted = {
-        "image": Field("image", (8, 8, 1), "uint8"),
-        "label": Field("label", (), "int32", 10),
+        "image": Field("image", (16, 16, 1), "uint8"),
+        "label": Field("label", (), "int32", 3),
     }
-    resolved = ConfigDict({"spec": spec.to_json(wanted)})
-    assert restore.spec_of(resolved) == wanted
-    older = ConfigDict({"shape": (8, 8, 1), "n_classes": 10})
-    assert restore.spec_of(older) == wanted
-    older = ConfigDict({"shape": (2,), "n_classes": None})
-    assert restore.spec_of(older) == {"point": Field("point", (2,), "float32")}
+    (tmp_path / "config.json").write_text(configs.to_json(config))
+    assert restore.spec_of(restore.config_of(tmp_path)) == wanted
+    older = json.loads(configs.to_json(config))
+    del older["spec"]
+    older["critic"] = older.pop("discriminator")
+    (tmp_path / "config.json").write_text(json.dumps(older))
+    assert restore.spec_of(restore.config_of(tmp_path)) == wanted
     with pytest.raises(ValueError, match="the config has no spec"):
-        restore.spec_of(ConfigDict({"n_classes": None}))
+        restore.spec_of({"n_classes": None})
 
 
 def test_steps_by_name(tmp_path):

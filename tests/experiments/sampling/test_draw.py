@@ -35,8 +35,8 @@ def train(workdir, config):
 @pytest.fixture(scope="module")
 def images(tiny, tmp_path_factory):
     workdir = tmp_path_factory.mktemp("images")
-    config = tiny("cgan", "digits", shape=(8, 8, 1))
-    for player in ("generator", "critic"):
+    config = tiny("cgan", "digits")
+    for player in ("generator", "discriminator"):
         config[player] = {
             "network": "mlp",
             "widths": (8,),
