@@ -157,7 +157,6 @@ def our_step(config: str, dtype: str) -> Runner:
         batch=batch,
         prepare=prepare,
         per_call=per_call,
-        n_samples=config.batch_size,
     )
     call, compile_seconds = programs.start_compiling().result()
     if per_call > 1:

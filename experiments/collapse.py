@@ -8,8 +8,8 @@ An arm is the base config of `experiments.studies.stabilisers` with one cure. It
 are trained at once, in one compiled program, each on batches of its own: seed s is what
 `experiments.run` would make of the arm's config with seed=s, up to rounding. Then
 samples of each are judged: modes recovered, share of high quality, and the divergence
-of the modes' shares from uniform (see gans/metrics/modes.py). In the plane the last is
-of the high-quality samples alone, and says little where these are few.
+of the modes' shares from uniform (see gans/metrics/scores/modes.py). In the plane
+the last is of the high-quality samples alone, and says little where these are few.
 
 OUT.json has the values of each seed, and all they depend on, and what the same judge
 says of the data; it is written after every arm, and arms found in it are not run again.
@@ -42,11 +42,11 @@ from experiments.studies import collapse_report, stabilisers
 from experiments.studies.collapse_report import Results
 from experiments.training.vmapped import Fleet, lane
 from gans import core, names
-from gans.data import pipeline
-from gans.metrics import modes
+from gans.data import kinds, pipeline
+from gans.data.spec import Spec, main_field
+from gans.metrics.scores import modes
 
 N_POINTS, N_IMAGES = 10_000, 26_000  # samples judged of each seed
-BATCH = 500
 N_SHOWN = {"point": 500, "image": 16}  # of one seed, in the figure
 
 
@@ -155,7 +155,7 @@ def arm(
     state, diverged = train(gan, config, lab.sources)
     records, shown = [], None
     states = [lane(state, seed) for seed in range(len(diverged))]
-    samples = draw(gan, states, lab.n_samples)
+    samples = draw(gan, lab.sources[0].spec, states, lab.n_samples)
     for seed, step in enumerate(diverged):
         if step is not None:
             records.append({"seed": seed, "diverged_by_step": step})
@@ -201,19 +201,17 @@ def train(
     return state, [None if i < 0 else int(i + 1) * k for i in first]
 
 
-def draw(gan: core.GAN, states: list[core.State], n: int) -> np.ndarray:
-    """Returns n samples of each of S states [S, n, ...]; images as uint8.
+def draw(gan: core.GAN, spec: Spec, states: list[core.State], n: int) -> np.ndarray:
+    """Returns n samples of each of S states [S, n, ...], as the data store them.
 
     The latents are the same for each state, and those of `experiments.evaluate`.
     """
-    sample = jax.jit(functools.partial(sampler.sample, gan))
-    parts = []
-    for i in range(-(-n // BATCH)):
-        z = sampler.inputs(gan, jax.random.key(i), BATCH)
-        made = np.stack([np.asarray(sample(state, z)) for state in states])
-        images = made.ndim == 5
-        parts.append(pipeline.to_uint8(np.nan_to_num(made)) if images else made)
-    return np.concatenate(parts, axis=1)[:, :n]
+    field, sample = main_field(spec), sampler.Sampler(gan, spec)
+    encode, made = kinds.of(spec[field]).encode, []
+    for state in states:
+        batches = sample.batches(state, n, only=(field,))
+        made.append(np.concatenate([encode(np.nan_to_num(x[field])) for x in batches]))
+    return np.stack(made)
 
 
 # --- all arms ------------------------------------------------------------------------

@@ -11,11 +11,12 @@ ROOT = pathlib.Path(__file__).parents[1]
 OURS = ("gans", "experiments", "configs")
 # What a part of gans/ may import of the others, beside itself and `names`.
 # `a.b` is that file alone.
-BASE = "names ema sharding schedules optim diagnostics losses layers"
+BASE = "names interpolation ema sharding schedules optim diagnostics losses layers"
 MAY = {part: set() for part in BASE.split()}
 MAY["core"] = {"ema"}
 MAY["averaging"] = {"core"}
 MAY |= {part: {"layers"} for part in ("networks", "data", "metrics")}
+MAY["metrics"] = {"layers", "interpolation"}
 MAY |= {"schedules": set(), "augment": set(), "terms": {"core", "augment", "losses"}}
 MAY["stages"] = {"core", "data.spec"}
 PARTS = "core schedules optim losses networks augment terms"
@@ -25,7 +26,7 @@ MAY["variants"] = MAY["game"] | {"game", "build", "stages"}
 # Logs, checkpoints, pictures and the clock belong to experiments/.
 OUTSIDE = {"absl", "orbax", "tensorboardX", "matplotlib", "time", "datetime"}
 SHAPES = {"losses", "layers", "networks", "metrics", "data", "augment", "terms"}
-SHAPES |= {"diagnostics.py", "game.py", "sharding.py"}
+SHAPES |= {"diagnostics.py", "game.py", "sharding.py", "interpolation.py"}
 VAGUE = {"util", "utils", "helper", "helpers", "common", "misc"}
 
 
@@ -157,7 +158,11 @@ ARRAYS = 'def f(x: Array) -> Array:\n    """x {} doubled."""\n'
         ("gans/networks/a.py", "from gans.losses import penalties", "networks imports"),
         ("gans/data/a.py", "def _f():\n    import gans.core", "data imports gans.core"),
         ("gans/metrics/a.py", "from gans import data", "metrics imports gans.data"),
-        ("gans/variants/a.py", "from gans.metrics import modes", "variants imports"),
+        (
+            "gans/variants/a.py",
+            "from gans.metrics.scores import modes",
+            "variants imports",
+        ),
         ("gans/variants/a.py", "from gans.data import pipeline", "variants imports"),
         ("gans/terms/a.py", "from gans.game import Game", "terms imports gans.game"),
         ("gans/game.py", "from gans import build", "game imports gans.build"),

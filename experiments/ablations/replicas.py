@@ -13,15 +13,16 @@ import jax
 import numpy as np
 
 from experiments import config as configs
-from experiments import evaluate
 from experiments.ablations.arms import Program
+from experiments.evaluation import reports
+from experiments.rundir import restore
 from experiments.rundir.checkpoint import Checkpoints
 from experiments.sampling import pictures, sampler
 from experiments.training.vmapped import Fleet, lane
 from gans.data import pipeline
 
 SAVE_EVERY = 300  # seconds, between evaluations; after each there is a checkpoint
-N_IMAGES, N_POINTS = 36, 2048  # of a lane, in its picture
+N_IMAGES = 36  # of a lane, in its picture
 
 
 class Cohort:
@@ -79,7 +80,7 @@ class Cohort:
         "protocol" of these, "seconds"}.
         """
         began, config, fleet = time.monotonic(), self.config, self.fleet
-        judge = evaluate.make_evaluate(self.gan, config, self.sources[self.seeds[0]])
+        judge = reports.make_evaluate(self.gan, config, self.sources[self.seeds[0]])
         checkpoints = Checkpoints(self.folder, 1)
         n = fleet.n_lanes
         restored = checkpoints.restore(fleet.template)
@@ -153,7 +154,7 @@ class Cohort:
                 name: [call[name][i] for call in window if np.isfinite(call[name][i])]
                 for name in window[0]
             }
-            values = evaluate.values(report)
+            values = reports.values(report)
             values |= {name: float(np.mean(x)) for name, x in found.items() if x}
             values = {k: float(v) for k, v in values.items() if np.isfinite(v)}
             images = step * self.config.batch_size
@@ -161,11 +162,16 @@ class Cohort:
 
     def _records(self, state, story, samples):
         samples.mkdir(parents=True, exist_ok=True)
-        is_image = len(self.config.shape) == 3
-        draw = jax.jit(functools.partial(sampler.sample, self.gan))
-        z = sampler.inputs(
-            self.gan, jax.random.key(0), N_IMAGES if is_image else N_POINTS
+        source = self.sources[self.seeds[0]]
+        spec, load_test = source.spec, functools.partial(restore.load_test, self.config)
+        drawing = sampler.Drawing(
+            self.gan,
+            spec,
+            sampler.source_of(self.gan, source, lambda: load_test(spec)),
+            key=jax.random.key(0),
+            n=N_IMAGES if "image" in spec else pictures.count(spec),
         )
+        draw = jax.jit(drawing)
         records = []
         for i, (name, seed) in enumerate(self.program.names):
             arm = self.program.arms[self.program.lanes[i][0]]
@@ -177,15 +183,13 @@ class Cohort:
                 record["diverged_by_step"] = story["diverged"][i]
             else:
                 path = samples / f"{name}_{seed}.png"
-                self._show(path, np.asarray(draw(lane(state, i), z)), seed)
+                pictures.draw(
+                    path.with_suffix(""),
+                    spec,
+                    draw(lane(state, i)),
+                    given=drawing.given,
+                    source=self.sources[seed],
+                )
                 record["samples"] = f"{samples.name}/{path.name}"
             records.append(record)
         return records
-
-    def _show(self, path, made, seed):
-        if made.ndim == 4:
-            pictures.save_png(path, pictures.grid(made))
-            return
-        source = self.sources[seed]
-        real = source.take(np.arange(min(N_POINTS, len(source))))["point"]
-        pictures.scatter(path, real, made, getattr(source, "modes", None))

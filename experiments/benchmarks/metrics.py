@@ -156,7 +156,8 @@ def with_random_weights(name: str):
     import jax
     import jax.numpy as jnp
 
-    from gans.metrics import classifier, inception, lpips, squeezenet
+    from gans.metrics.classifiers import small as classifier
+    from gans.metrics.features import inception, lpips, squeezenet
 
     def init(module, side):
         x = jnp.zeros((1, side, side, 3))
@@ -204,8 +205,8 @@ def our_score(name: str, n: int, features: str) -> Runner:
     from experiments import process
 
     process.configure()
-    from gans.metrics import frechet, inception_score, kernel, neighbours
-    from gans.metrics.moments import Moments
+    from gans.metrics.scores import frechet, inception_score, kernel, neighbours
+    from gans.metrics.scores.moments import Moments
 
     real, fake, logits = sides(n, *WIDTHS[features])
     size = min(peers.SUBSET, n)

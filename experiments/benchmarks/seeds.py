@@ -267,7 +267,6 @@ def _alone(config, batches, start):
         batch=own[0],
         prepare=own.prepare,
         per_call=config.steps_per_call,
-        n_samples=1,
     )
     compiling = programs.start_compiling()
     state, key = programs.init(0), programs.key(0)

@@ -116,7 +116,6 @@ def steps(config: str, names: list[str]) -> Runner:
             batch=batch,
             prepare=prepare,
             per_call=1,
-            n_samples=1,
         )
         began = time.perf_counter()
         call, _ = programs.start_compiling().result()

@@ -6,7 +6,6 @@ import functools
 import hashlib
 import importlib
 import io
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,15 +20,13 @@ from experiments import process
 from experiments.evaluation import pretrained as files
 from experiments.files import replacing
 from gans import data, names
-from gans.metrics.extractor import Extractor
-from gans.metrics.path_length import Map, path_length
+from gans.metrics.features.extractor import Extractor
 
 LPIPS = ("lpips_vgg", "lpips_alex", "lpips_squeeze")
 NAMES = ("inception", "squeezenet", "classifier", *LPIPS)
 OURS = ("inception", "squeezenet", "classifier", "lpips")  # so our names begin
 FLOATS = ("squeezenet", "classifier", *LPIPS)  # those that see fractions of a level
 CLASSIFIER_STEPS = 1500
-EPSILON = 1e-4  # of a path, the step of ppl_z
 SMALLEST = {"vgg": 16, "alex": 31, "squeeze": 17}  # pixels, of which a tap is left
 # torchvision's files, whose names end in their checksums, and the LPIPS authors'.
 TRUNKS = {
@@ -106,7 +103,7 @@ def _of_user(name, function):
 
 
 def _inception(path, resize):
-    from gans.metrics import inception, pth
+    from gans.metrics.features import inception, pth
 
     sha256 = files.checksum(path)
     variables = inception.from_pth(pth.read(path))
@@ -123,7 +120,7 @@ def _inception(path, resize):
 
 
 def _squeezenet(path):
-    from gans.metrics import squeezenet
+    from gans.metrics.features import squeezenet
 
     with np.load(path) as arrays:
         variables = squeezenet.from_npz(dict(arrays))
@@ -160,7 +157,7 @@ def _lpips_files(net, weights):
 
 
 def _lpips(net, trunk, heads):
-    from gans.metrics import lpips, pth
+    from gans.metrics.features import lpips, pth
 
     given = {"trunk": trunk, "heads": heads}
     sha256 = {part: files.checksum(path) for part, (path, _) in given.items()}
@@ -242,40 +239,6 @@ def distance(
     return functools.partial(squared, extractor.variables), said
 
 
-def ppl_z(extractor: Extractor, generate: Map, z0: np.ndarray, z1: np.ndarray) -> dict:
-    """Returns the mean length of the paths from z0 to z1 [N, L], as `compute` does.
-
-    generate: of `gans.metrics.path_length`; the distance is that of the extractor.
-    """
-    began = time.perf_counter()
-    d, said = distance(extractor)
-
-    def counted(x, y):
-        bar.update(len(x))
-        return d(x, y)
-
-    title = f"ppl_z by {extractor.name}"
-    key = jax.random.key(2)
-    with (
-        tqdm(desc=title, total=len(z0), disable=None, leave=False) as bar,
-        jax.default_matmul_precision("float32"),
-    ):
-        found = path_length(generate, counted, z0, z1, key=key, epsilon=EPSILON)
-    value = {
-        "value": found.mean,
-        "standard_error": found.standard_error,
-        "n_pairs": len(z0),
-        "n_kept": found.n,
-        "epsilon": EPSILON,
-        "path": "slerp of z, t uniform",
-        "distance": said,
-        "images": "float32",
-        "better": "lower",
-        "seconds": time.perf_counter() - began,
-    }
-    return {f"ppl_z_{extractor.name}": value}
-
-
 def classifier(
     name: str,
     *,
@@ -290,14 +253,22 @@ def classifier(
     accuracy on the rest is part of its protocol. Raises ValueError without labels, and
     for fewer than five images.
     """
-    from gans.metrics import classifier as small
+    from gans.metrics.classifiers import small
 
     load = functools.partial(
         data.load, name, resolution=resolution, channels=channels, data_dir=data_dir
     )
     source, held_out = load(), test_split(load)
-    if source.n_classes is None:
-        raise ValueError(f"extractor 'classifier': {name} has no labels to learn from")
+    spec = source.spec
+    images = [x for x, field in spec.items() if field.kind == "image"]
+    labels = [x for x, field in spec.items() if field.kind == "label"]
+    if len(images) != 1 or len(labels) != 1:
+        raise ValueError(
+            f"extractor 'classifier': {name} has no labels to learn from; wanted are "
+            f"one field of images and one of labels, it has {', '.join(spec)}"
+        )
+    (image,), (label,) = images, labels
+    shape, n_classes = spec[image].shape, spec[label].n_classes
     if len(source) < 5:
         raise ValueError(
             f"extractor 'classifier': {name} has {len(source)} images, fewer than 5"
@@ -310,23 +281,23 @@ def classifier(
     else:
         test = held_out.take(np.arange(len(held_out)))
 
-    described = [name, source.shape, seed, CLASSIFIER_STEPS, source.n_classes]
+    described = [name, shape, seed, CLASSIFIER_STEPS, n_classes]
     key = hashlib.sha256(repr(described).encode())
-    for array in (train["image"], train["label"], test["image"], test["label"]):
+    for array in (train[image], train[label], test[image], test[label]):
         key.update(np.ascontiguousarray(array))
     path = process.cache_folder() / "classifiers" / f"{key.hexdigest()[:32]}.npz"
     if not path.is_file():
         variables = small.train(
-            train["image"],
-            train["label"],
-            source.n_classes,
+            train[image],
+            train[label],
+            n_classes,
             seed=seed,
             steps=CLASSIFIER_STEPS,
             progress=functools.partial(
                 tqdm, desc=f"classifier of {name}", disable=None, leave=False
             ),
         )
-        accuracy = small.accuracy(variables, test["image"], test["label"])
+        accuracy = small.accuracy(variables, test[image], test[label])
         _keep(path, flatten_dict(variables, sep="/"), accuracy)
     with np.load(path) as kept:
         arrays = dict(kept)
@@ -334,12 +305,12 @@ def classifier(
     protocol = {
         "weights": files.checksum(path),
         "trained_on": name,
-        "image_shape": list(map(int, source.shape)),
+        "image_shape": list(shape),
         "training_seed": seed,
         "training_steps": CLASSIFIER_STEPS,
         "n_train": n,
         "test_accuracy": accuracy,
-        "n_test": len(test["label"]),
+        "n_test": len(test[label]),
     }
     return small.make(unflatten_dict(arrays, sep="/"), protocol=protocol)
 

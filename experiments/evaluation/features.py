@@ -20,7 +20,7 @@ from experiments import process
 from experiments.evaluation.image_sets import ImageSet, of_source
 from experiments.files import replacing
 from gans.data.source import Streamed
-from gans.metrics.extractor import Extractor
+from gans.metrics.features.extractor import Extractor
 
 # Images per device and call. On CPU more would not fit its caches.
 PER_DEVICE = {"cpu": 16}
@@ -70,6 +70,7 @@ class Data:
       source: the training images.
       load: () -> Extractor.
       load_test: () -> source of the test images, or None.
+      field, label: of the images and of their labels, see `of_source`.
     """
 
     def __init__(
@@ -78,8 +79,11 @@ class Data:
         source: Any,
         load: Callable[[], Extractor],
         load_test: Callable[[], Any],
+        field: str | None = None,
+        label: str | None = None,
     ):
         self.name, self._source = name, source
+        self._fields = {"field": field, "label": label}
         self._load, self._load_test = load, load_test
 
     @functools.cached_property
@@ -102,14 +106,17 @@ class Data:
 
     @functools.cached_property
     def real(self) -> Features:
-        return extract_once(self.extractor, of_source(self.images, self.name))
+        return extract_once(
+            self.extractor, of_source(self.images, self.name, **self._fields)
+        )
 
     @functools.cached_property
     def test(self) -> Features | None:
         test = self._load_test()
         if test is None:
             return None
-        return extract_once(self.extractor, of_source(test, f"{self.name}@test"))
+        images = of_source(test, f"{self.name}@test", **self._fields)
+        return extract_once(self.extractor, images)
 
 
 def extract(extractor: Extractor, images: ImageSet) -> Features:

@@ -11,6 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from gans import data
+from gans.data.spec import main_field
 
 BATCH = 256  # images read at a time
 
@@ -66,20 +67,36 @@ def open_set(
     elif at and "/" not in after:
         name, split = prefix, after
     if ":" not in name and name not in data.known_names():
-        raise FileNotFoundError(
-            f"{spec}: no such folder or file, nor a set of "
-            f"{', '.join(data.known_names())}"
-        )
+        known = ", ".join(data.known_names())
+        raise FileNotFoundError(f"{spec}: no such folder or file, nor a set of {known}")
     source = data.load(
         name, resolution=resolution, split=split, data_dir=data_dir, seed=seed
     )
     return of_source(source, spec, n=n, seed=seed)
 
 
-def of_source(source, name: str, *, n: int | None = None, seed: int = 0) -> ImageSet:
-    """Returns the images of a source, or `n` of them drawn by `seed`, in order."""
-    if len(source.shape) != 3:
-        raise ValueError(f"{name} holds points, not images")
+def of_source(
+    source,
+    name: str,
+    *,
+    n: int | None = None,
+    seed: int = 0,
+    field: str | None = None,
+    label: str | None = None,
+) -> ImageSet:
+    """Returns the images of a source, or `n` of them drawn by `seed`, in order.
+
+    field, label: names of the images and of their labels in the source; by default its
+    only field besides labels, and its only label if it has one.
+
+    Raises ValueError if the field holds no images, and if there are fewer than n.
+    """
+    field = field or main_field(source.spec)
+    if source.spec[field].kind != "image":
+        raise ValueError(f"{name} holds {source.spec[field].kind} data, not images")
+    if label is None:
+        labels = [x for x, of in source.spec.items() if of.kind == "label"]
+        label = labels[0] if len(labels) == 1 else None
     indices = np.arange(len(source))
     if n is not None and n > len(source):
         raise ValueError(
@@ -95,23 +112,23 @@ def of_source(source, name: str, *, n: int | None = None, seed: int = 0) -> Imag
 
     def batches() -> Iterator[np.ndarray]:
         for start in starts:
-            yield take(start)["image"]
+            yield take(start)[field]
 
     labels = []
-    identity = hashlib.sha256(repr(tuple(map(int, source.shape))).encode())
+    identity = hashlib.sha256(repr(source.spec[field].shape).encode())
     # A large folder is decoded here, which takes minutes.
     for start in tqdm(
         starts, desc=f"reading {name}", disable=None, leave=False, delay=1
     ):
         taken = take(start)
-        identity.update(taken["image"])
-        if source.n_classes is not None:
-            labels.append(taken["label"])
+        identity.update(taken[field])
+        if label is not None:
+            labels.append(taken[label])
     return ImageSet(
         name,
         len(indices),
         batches,
         np.concatenate(labels) if labels else None,
-        source.n_classes,
+        None if label is None else source.spec[label].n_classes,
         identity.hexdigest(),
     )

@@ -16,7 +16,8 @@ from experiments.evaluation import scores
 from experiments.evaluation.features import Data, Features
 from experiments.files import replacing
 from experiments.sampling import pictures
-from gans.metrics import neighbours
+from gans.data import kinds
+from gans.metrics.scores import neighbours
 
 CLOSEST = 0.01  # of the held-out images
 N_PAIRS, COLUMNS = 16, 8  # of the picture
@@ -83,6 +84,8 @@ def draw(
     nearest: np.ndarray,
     samples: Callable[[np.ndarray], np.ndarray],
     training: Any,
+    *,
+    field: str = "image",
 ) -> None:
     """Draws the 16 samples closest to training images, each above its training image.
 
@@ -90,10 +93,12 @@ def draw(
       path: of the PNG; indices and distances, row by row, go to a .json of that name.
       distances, nearest: of all samples, see `measure`.
       samples: indices [K] -> [K, H, W, C] floats in [-1, 1].
-      training: source of the training images.
+      training: source of the training images, which are its `field`.
     """
     indices = np.argsort(distances, kind="stable")[:N_PAIRS]
-    shown = samples(indices), training.take(nearest[indices])["image"] / 127.5 - 1
+    real = training.take(nearest[indices])[field]
+    real = np.asarray(kinds.of(training.spec[field]).decode(real))
+    shown = samples(indices), real
     k = len(indices)
     columns = COLUMNS if k % COLUMNS == 0 else k
     starts = range(0, k, columns)

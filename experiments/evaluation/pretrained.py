@@ -55,7 +55,7 @@ SQUEEZENET = Weights(
     "squeezenet",
     flag="--squeezenet-weights",
     variable="GANS_SQUEEZENET",
-    what="an .npz of SqueezeNet v1.1's arrays, see gans/metrics/squeezenet.py",
+    what="an .npz of SqueezeNet v1.1's arrays, see gans/metrics/features/squeezenet.py",
 )
 
 

@@ -2,49 +2,75 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from importlib import metadata
 from typing import Any
 
-import numpy as np
 from tqdm import tqdm
 
 from experiments.evaluation import statistics
 from experiments.evaluation.features import Features
 from experiments.evaluation.statistics import Statistics
 from gans import names
-from gans.metrics import classes, frechet, inception_score, kernel, neighbours
-from gans.metrics.extractor import Extractor
-from gans.metrics.moments import Moments
+from gans.metrics.features.extractor import Extractor
+from gans.metrics.scores import neighbours
+from gans.metrics.scores.moments import Moments
 
-N_SUBSETS, SUBSET = 100, 1000  # of the kernel distance
-N_SPLITS = 10  # of the Inception score
 FEW = 10_000  # images; the bias of fewer is larger than most differences
 SMALL = 75  # pixels: Inception's smallest input
-LOWER = "fid fid_infinity kid annd_rg pas kl intra_fid".split()
-HIGHER = (
-    "is precision recall precision_threshold recall_threshold density coverage classes "
-    "classes_tenth"
-).split()
-# Neither is better: `nearest` is 0 for copies and large for noise.
-BETTER = dict.fromkeys(LOWER, "lower") | dict.fromkeys(HIGHER, "higher")
-OF_STATISTICS = ("fid",)  # the others need the features of every image
-# Those that need a model, and come from experiments/evaluate.py.
-OF_RUNS = ("ppl_z", "ppl_w", "memorisation", "modes", "agreement")
-# By distances of features; the function of `neighbours`, and its arguments.
-NEIGHBOURS = {
-    "pr": ("precision_recall", {"k": 3}),
-    "dc": ("density_coverage", {"k": 5}),
-    "pr_threshold": ("threshold_precision_recall", {}),
-    "nnfs": ("nnfs", {}),
-    "nearest": ("nearest", {}),
-}
-# Real and generated images that a score needs at least.
-LEAST = {"fid": (2, 2), "fid_infinity": (2, 20), "kid": (2, 2), "is": (1, 10)}
-LEAST |= {"pr": (4, 4)} | dict.fromkeys(("dc", "pr_threshold", "nnfs"), (6, 1))
 
 Values = dict[str, dict[str, Any]]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Score:
+    """A score of images by features: what a file of `evaluators` calls SCORE.
+
+    Attributes:
+      name: of the file.
+      measure: (real, fake, seed, **options) -> {quantity: {"value", ...}}, of two
+        `Features`; with `distances` (found, options) -> the same, of what the figure
+        gives.
+      better: {quantity: "lower" or "higher"}; a quantity that is absent has neither.
+      least: real and generated images that it needs at least.
+      options: what `measure` can be told, and the defaults.
+      distances: a figure of `gans.metrics.scores.neighbours`: all of these are computed
+        in one pass, with the options as arguments.
+      statistics: whether mean and covariance are enough.
+      logits: whether the extractor must classify; "own": the classes of the data.
+      labels: the sides that need labels, of "real" and "generated".
+    """
+
+    name: str
+    measure: Callable[..., Values]
+    better: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    least: tuple[int, int] = (1, 1)
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    distances: str | None = None
+    statistics: bool = False
+    logits: bool | str = False
+    labels: tuple[str, ...] = ()
+
+    def make(self, gan, spec, source, *, setting, output: str = "sample", **options):
+        """Returns the evaluator of a run; see `experiments.evaluation.evaluators`."""
+        names.options(self.options, options, f"{setting.place}: {self.name}")
+        extractor = setting.config.extractor
+        check([self.name], extractor=extractor, place=setting.place)
+        images = setting.of_images(self.name, output)
+        images.want(self.name, {**self.options, **options})
+        return lambda state: images.results(state, self.name)
+
+
+@functools.cache
+def known() -> dict[str, Score]:
+    """Returns the scores by features: files of `evaluators` that have a SCORE."""
+    from experiments.evaluation import evaluators
+
+    modules = {name: evaluators.module(name) for name in evaluators.names()}
+    return {n: m.SCORE for n, m in modules.items() if hasattr(m, "SCORE")}
 
 
 def check(
@@ -55,24 +81,28 @@ def check(
     extractor: its name. Those of LPIPS give distances; nothing else of their features
       means anything.
     """
-    for score in wanted:
-        if score in OF_RUNS:
+    from experiments.evaluation import evaluators
+
+    of_statistics = [name for name, score in known().items() if score.statistics]
+    by_distances = [name for name, score in known().items() if score.distances]
+    for name in wanted:
+        if name in evaluators.names() and name not in known():
             raise ValueError(
-                f"{place}: {score} is of a model, not of images alone: see `python -m "
+                f"{place}: {name} is of a model, not of images alone: see `python -m "
                 "experiments.evaluate --workdir=DIR`"
             )
-        names.check(score, SCORES, place)
-        if extractor.startswith("lpips_") and score not in NEIGHBOURS:
+        names.check(name, known(), place)
+        if extractor.startswith("lpips_") and name not in by_distances:
             raise ValueError(
-                f"{place}: {extractor} gives distances alone, and {score} is none of "
-                f"the scores by distances: {', '.join(NEIGHBOURS)}"
+                f"{place}: {extractor} gives distances alone, and {name} is none of "
+                f"the scores by distances: {', '.join(by_distances)}"
             )
-        if score in OF_STATISTICS:
+        if name in of_statistics:
             continue
         if any(isinstance(side, Statistics) for side in sides):
             raise ValueError(
-                f"{place}: {score} needs images; of mean and covariance alone there is "
-                f"only {', '.join(OF_STATISTICS)}"
+                f"{place}: {name} needs images; mean and covariance alone are enough "
+                f"only for {', '.join(of_statistics)}"
             )
 
 
@@ -89,32 +119,30 @@ def check_images(
     """Raises ValueError for a score that such images cannot have, before it is made.
 
     Args:
-      wanted: of SCORES.
+      wanted: names of `known()`.
       n_real, n_fake: the numbers of images.
       n_classes: of the real ones; None: they have no labels.
       labelled: whether the generated ones have labels.
       n_logits: of the extractor; 0: it does not classify; None: not known yet.
     """
-    for score in wanted:
-        if score == "is" and n_logits == 0:
-            raise ValueError(f"{place}: is needs an extractor that classifies")
+    for name in wanted:
+        score = known()[name]
+        if score.logits and n_logits == 0:
+            raise ValueError(f"{place}: {name} needs an extractor that classifies")
         other = n_logits is not None and n_logits != n_classes
-        if score == "classes" and (n_classes is None or other):
+        if score.logits == "own" and (n_classes is None or other):
             raise ValueError(
-                f"{place}: classes needs labelled real images, and the extractor "
+                f"{place}: {name} needs labelled real images, and the extractor "
                 "`classifier` of their classes"
             )
-        if score == "intra_fid" and (n_classes is None or not labelled):
-            raise ValueError(f"{place}: intra_fid needs labels of both sides")
+        if "generated" in score.labels and (n_classes is None or not labelled):
+            raise ValueError(f"{place}: {name} needs labels of both sides")
         for kind, n, least in zip(
-            ("real", "generated"),
-            (n_real, n_fake),
-            LEAST.get(score, (1, 1)),
-            strict=True,
+            ("real", "generated"), (n_real, n_fake), score.least, strict=True
         ):
             if n < least:
                 raise ValueError(
-                    f"{place}: {score} of {n} {kind} images, fewer than {least}"
+                    f"{place}: {name} of {n} {kind} images, fewer than {least}"
                 )
 
 
@@ -132,7 +160,7 @@ def compute(
     computed together: "seconds" are those of all. A progress bar names the score.
 
     Args:
-      wanted: of SCORES.
+      wanted: names of `known()`, or {name: options}.
       real, fake: of the reference and of what is measured.
       extractor: its name, which becomes part of the scores': "fd_classifier"; only
         those of Inception's own weights have the plain ones, "fid".
@@ -140,39 +168,83 @@ def compute(
 
     Raises ValueError for an unknown score, and for one that cannot be had of these.
     """
-    wanted, found = list(dict.fromkeys(wanted)), {}
-    check(wanted, real, fake, extractor=extractor)
+    found = by_score(wanted, real, fake, extractor, seed=seed)
+    return {name: x for values in found.values() for name, x in values.items()}
+
+
+def by_score(
+    wanted: Iterable[str],
+    real: Features | Statistics,
+    fake: Features | Statistics,
+    extractor: str,
+    *,
+    seed: int = 0,
+) -> dict[str, Values]:
+    """Returns {score: what `compute` returns of it}, in the order of `wanted`."""
+    given = wanted if isinstance(wanted, Mapping) else dict.fromkeys(wanted, {})
+    check(given, real, fake, extractor=extractor)
     if isinstance(real, Features) and isinstance(fake, Features):
         check_images(
-            wanted,
+            given,
             n_real=len(real),
             n_fake=len(fake),
             n_classes=None if real.labels is None else real.n_classes,
             labelled=fake.labels is not None,
             n_logits=0 if fake.logits is None else fake.logits.shape[1],
         )
-    by_distance = [score for score in wanted if score in NEIGHBOURS]
+    options = {name: {**known()[name].options, **given[name]} for name in given}
+    by_distance = [name for name in given if known()[name].distances]
+    found = {}
     # disable=None: at a terminal only
-    with tqdm(total=len(wanted), unit=" scores", disable=None, leave=False) as bar:
-        for score in wanted:
-            if score in found:
+    with tqdm(total=len(given), unit=" scores", disable=None, leave=False) as bar:
+        for name in given:
+            if name in found:
                 continue
-            together = by_distance if score in by_distance else [score]
+            together = by_distance if name in by_distance else [name]
             bar.set_description(f"{', '.join(together)} by {extractor}")
             began = time.perf_counter()
-            if score in by_distance:
-                values = _by_distance(together, real, fake)
+            if name in by_distance:
+                values = _by_distance({x: options[x] for x in together}, real, fake)
             else:
-                values = {score: OF_FEATURES[score](real, fake, seed)}
+                score = known()[name]
+                values = {name: score.measure(real, fake, seed, **options[name])}
             seconds = time.perf_counter() - began
-            found |= {name: (value, seconds) for name, value in values.items()}
+            found |= {x: (value, seconds) for x, value in values.items()}
             bar.update(len(together))
     return {
-        named(quantity, extractor): value
-        | {"better": BETTER.get(quantity), "seconds": found[score][1]}
-        for score in wanted
-        for quantity, value in found[score][0].items()
+        name: {
+            named(quantity, extractor): value
+            | {"better": known()[name].better.get(quantity), "seconds": found[name][1]}
+            for quantity, value in found[name][0].items()
+        }
+        for name in given
     }
+
+
+def _by_distance(wanted, real, fake):
+    """{score: {quantity: {"value", ...}}} of {score by distances: options}."""
+    figures = {known()[name].distances: given for name, given in wanted.items()}
+    results = neighbours.together(real.features, fake.features, **figures)
+    return {
+        name: known()[name].measure(results[known()[name].distances], dict(given))
+        for name, given in wanted.items()
+    }
+
+
+def with_errors(found: Mapping[str, float], options: Mapping[str, Any]) -> Values:
+    """Returns the values of {quantity, quantity_se}, each with the options."""
+    return {
+        name: {"value": value, "standard_error": found[f"{name}_se"], **options}
+        for name, value in found.items()
+        if not name.endswith("_se")
+    }
+
+
+def gaussian(side: Features | Statistics) -> Any:
+    """Returns mean and covariance of one side."""
+    if isinstance(side, Statistics):
+        return side.mean, side.cov
+    return Moments.of(side.features)
 
 
 def named(quantity: str, extractor: str) -> str:
@@ -264,97 +336,3 @@ def _shown(value):
 
 def _count(images):
     return images.n if isinstance(images, Statistics) else len(images)
-
-
-# --- the scores: (real, fake, seed) -> {quantity: {"value", ...}} --------------------
-
-
-def _gaussian(side):
-    if isinstance(side, Statistics):
-        return side.mean, side.cov
-    return Moments.of(side.features)
-
-
-def _fid(real, fake, seed):
-    if isinstance(fake, Statistics):
-        distance = frechet.distance(_gaussian(real), _gaussian(fake))
-        return {"fid": {"value": distance}}
-    reference = _gaussian(real)
-    if isinstance(real, Features):
-        distance = frechet.distance_of_features(real.features, fake.features)
-    else:
-        distance = frechet.distance(reference, _gaussian(fake))
-    error = frechet.standard_error(fake.features, reference, seed=seed)
-    return {"fid": {"value": distance, "standard_error": error}}
-
-
-def _fid_infinity(real, fake, seed):
-    found = frechet.infinity(fake.features, _gaussian(real), seed=seed)
-    return {"fid_infinity": {"value": found["infinity"], "slope": found["slope"]}}
-
-
-def _kid(real, fake, seed):
-    size = min(SUBSET, len(real), len(fake))
-    found = kernel.distance(real.features, fake.features, N_SUBSETS, size, seed=seed)
-    value = {"value": found["mean"], "std_over_subsets": found["std"]}
-    return {"kid": value | {"subset_size": size, "n_subsets": N_SUBSETS}}
-
-
-def _is(real, fake, seed):
-    found = inception_score.score(fake.logits, N_SPLITS, seed=seed)
-    value = {"value": found["mean"], "std_over_splits": found["std"]}
-    return {"is": value | {"n_splits": N_SPLITS}}
-
-
-def _by_distance(wanted, real, fake):
-    """{score: {quantity: {"value", ...}}} of scores in NEIGHBOURS."""
-    figures = dict(NEIGHBOURS[score] for score in wanted)
-    results = neighbours.together(real.features, fake.features, **figures)
-    return {
-        score: _quantities(score, results[figure], parameters)
-        for score in wanted
-        for figure, parameters in [NEIGHBOURS[score]]
-    }
-
-
-def _quantities(score, found, parameters):
-    if score == "nearest":
-        distances, _ = found
-        found = {"nearest": float(distances.mean())}
-        found["nearest_se"] = float(distances.std() / np.sqrt(len(distances)))
-    if score == "pr_threshold":
-        parameters = {"delta": found.pop("delta")}
-        found = {
-            f"{name.removesuffix('_se')}_threshold{'_se' * name.endswith('_se')}": value
-            for name, value in found.items()
-        }
-    return {
-        name: {"value": value, "standard_error": found[f"{name}_se"], **parameters}
-        for name, value in found.items()
-        if not name.endswith("_se")
-    }
-
-
-def _classes(real, fake, seed):
-    n = real.n_classes
-    guesses = fake.logits.argmax(axis=1)
-    found = classes.coverage(real.labels, guesses, n)
-    return {name: {"value": value, "n_classes": n} for name, value in found.items()}
-
-
-def _intra_fid(real, fake, seed):
-    value = classes.intra_frechet(
-        real.features, real.labels, fake.features, fake.labels
-    )
-    return {"intra_fid": {"value": value}}
-
-
-OF_FEATURES = {
-    "fid": _fid,
-    "fid_infinity": _fid_infinity,
-    "kid": _kid,
-    "is": _is,
-    "classes": _classes,
-    "intra_fid": _intra_fid,
-}
-SCORES = (*OF_FEATURES, *NEIGHBOURS)

@@ -13,8 +13,8 @@ import numpy as np
 
 from experiments.evaluation.features import Features
 from experiments.files import replacing
-from gans.metrics.extractor import Extractor
-from gans.metrics.moments import Moments
+from gans.metrics.features.extractor import Extractor
+from gans.metrics.scores.moments import Moments
 
 # What must be equal for two sets of features to be comparable.
 COMPARED = ("extractor", "weights", "resize", "scale", "features", "function")

@@ -1,21 +1,238 @@
-"""Samples of a model: its inputs and its outputs."""
+"""The one sampler: outputs of a trained model, batch by batch.
+
+Every command that draws from a model does so here: `run`, `sample`, `evaluate`,
+ablations, and `experiments.load`.
+"""
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
-from gans import core
+from gans import core, names
+from gans.data import kinds
+from gans.data.spec import Spec, decoded
+
+BATCH = 500  # of an evaluation: its latents depend on it
+Arrays = dict[str, np.ndarray]
 
 
-def inputs(gan: core.GAN, key: Array, n: int) -> dict[str, Array]:
-    """Returns n inputs of an unconditional model's outputs."""
-    return gan.inputs(key, {"": jnp.zeros((n,))})
+class Sampler:
+    """An output of a GAN.
+
+    Args:
+      gan: whose output it is.
+      spec: of the data.
+      source: of the examples that a conditional model is given (`gan.conditioned_on`);
+        row i goes with sample i, and the rows repeat. Others need none.
+      output: a name of `gan.outputs`.
+
+    Raises ValueError for an unknown output, and for a model that is conditioned on
+    examples if there is no source.
+    """
+
+    def __init__(
+        self, gan: core.GAN, spec: Spec, source: Any = None, output: str = "sample"
+    ):
+        names.check(output, gan.outputs, "output")
+        for name in gan.conditioned_on:
+            names.check(name, spec, "the model's inputs are made of the data's field")
+        if gan.conditioned_on and source is None:
+            raise ValueError(
+                f"output {output!r} is made of examples "
+                f"({', '.join(gan.conditioned_on)}), and there is no source of them"
+            )
+        self.gan, self.spec, self.output = gan, spec, output
+        self._source = source if gan.conditioned_on else None
+        self._inputs = jax.jit(self.traced_inputs, static_argnums=1)
+        self._outputs = jax.jit(self.traced_outputs, static_argnums=3)
+
+    def examples(self, n: int, first: int = 0) -> Arrays:
+        """Returns rows first ... first + n - 1 of the fields that the model is given.
+
+        They are as the source stores them, {field: [n, ...]}; {} of a model that is
+        given none.
+        """
+        if self._source is None:
+            return {}
+        rows = np.arange(first, first + n) % len(self._source)
+        taken = self._source.take(rows)
+        return {name: taken[name] for name in self.gan.conditioned_on}
+
+    def inputs(self, key: Array, n: int, first: int = 0) -> dict[str, Array]:
+        """Returns n inputs of the output, {name: [n, ...]}.
+
+        key: draws latents. first: row of the first example, see `examples`.
+        """
+        return self._inputs(key, n, self.examples(n, first))
+
+    def __call__(
+        self,
+        state: core.State,
+        inputs: Mapping[str, Array],
+        key: Array | None = None,
+        only: tuple[str, ...] | None = None,
+    ) -> dict[str, Array]:
+        """Returns the output of the averaged networks, {field: [n, ...]}, decoded.
+
+        Labels among the inputs, the classes that were asked for, are in it, too.
+
+        key: of what the output itself draws, such as dropout. only: the fields that
+        are wanted; nothing else is computed.
+        """
+        key = jax.random.key(0) if key is None else key
+        return self._outputs(state, dict(inputs), key, only)
+
+    def batches(
+        self,
+        state: core.State,
+        n: int,
+        *,
+        only: tuple[str, ...] | None = None,
+        size: int = BATCH,
+    ) -> Iterator[Arrays]:
+        """Yields n samples, {field: numpy [b, ...]}; batch i is drawn from key(i).
+
+        So they are the same ones each time. The last batch may be smaller.
+        """
+        for i, start in enumerate(range(0, n, size)):
+            made = self(state, *self.batch(i, size), only)
+            keep = min(size, n - start)
+            yield {name: np.asarray(x)[:keep] for name, x in made.items()}
+
+    def batch(self, i: int, size: int = BATCH) -> tuple[dict[str, Array], Array]:
+        """Returns inputs and key of batch i of `batches`."""
+        key = jax.random.key(i)
+        return self.inputs(key, size, i * size), jax.random.fold_in(key, 1)
+
+    def fields(self) -> dict[str, jax.ShapeDtypeStruct]:
+        """Returns {field: shape and type} of two samples [2, ...]; computes nothing."""
+        key = jax.eval_shape(lambda: jax.random.key(0))
+        return jax.eval_shape(
+            lambda state, key, examples: self.traced_outputs(
+                state, self.traced_inputs(key, 2, examples), key
+            ),
+            self._state(),
+            key,
+            self.examples(2),
+        )
+
+    def input_shapes(self) -> dict[str, jax.ShapeDtypeStruct]:
+        """Returns {name: shape and type} of two inputs [2, ...]; computes nothing."""
+        key = jax.eval_shape(lambda: jax.random.key(0))
+        return jax.eval_shape(
+            lambda key, examples: self.traced_inputs(key, 2, examples),
+            key,
+            self.examples(2),
+        )
+
+    def given(self, examples: Arrays) -> Arrays:
+        """Returns those of the `examples` on which the output depends, decoded."""
+        if not examples:
+            return {}
+        state = self._state()
+        key = jax.eval_shape(lambda: jax.random.key(0))
+        n = core.length(examples)
+        jaxpr = jax.make_jaxpr(
+            lambda examples, state, key: self.traced_outputs(
+                state, self.traced_inputs(key, n, examples), key
+            )
+        )(examples, state, key).jaxpr
+        needed = {id(x) for x in jaxpr.outvars}
+        for equation in reversed(jaxpr.eqns):
+            if any(id(x) in needed for x in equation.outvars):
+                needed |= {id(x) for x in equation.invars}
+        # Dicts are flattened in the order of their keys; the examples come first.
+        return {
+            name: np.asarray(kinds.of(self.spec[name]).decode(examples[name]))
+            for name, x in zip(sorted(examples), jaxpr.invars, strict=False)
+            if id(x) in needed
+        }
+
+    def _state(self):
+        key = jax.eval_shape(lambda: jax.random.key(0))
+        return jax.eval_shape(functools.partial(core.init, self.gan), key)
+
+    def traced_inputs(self, key: Array, n: int, examples: Arrays) -> dict[str, Array]:
+        """Returns what `inputs` does, of `examples`; to be traced."""
+        batch = {
+            name: kinds.of(self.spec[name]).decode(x) for name, x in examples.items()
+        }
+        if not batch:  # only the length is used: nothing is allocated
+            batch = {
+                name: jnp.zeros((n, *x.shape), x.dtype)
+                for name, x in decoded(self.spec).items()
+            }
+        return self.gan.inputs(key, batch)
+
+    def traced_outputs(self, state, inputs, key, only=None) -> dict[str, Array]:
+        """Returns what a call does; to be traced."""
+        made = core.sample(self.gan, state, inputs, key, self.output)
+        asked = {
+            name: x
+            for name, x in inputs.items()
+            if name in self.spec and self.spec[name].kind == "label"
+        }
+        made = {**asked, **made}
+        return made if only is None else {name: made[name] for name in only}
 
 
-def sample(gan: core.GAN, state: core.State, given: dict[str, Array]) -> Array:
-    """Returns the examples [n, ...] that the model makes of its inputs."""
-    made = core.sample(gan, state, given, jax.random.key(0))
-    (examples,) = (x for name, x in made.items() if name != "label")
-    return examples
+class Drawing:
+    """What a run draws again and again: every output that has a picture.
+
+    Calling it with a state is pure, and returns {output: {field: [n, ...]}}. Latents
+    are always the same, and so are the examples of a conditional model.
+
+    Args:
+      gan, spec, source: see `Sampler`.
+      key: of latents and of what outputs draw.
+      n: samples of each output.
+    """
+
+    def __init__(self, gan: core.GAN, spec: Spec, source: Any, *, key: Array, n: int):
+        found = drawable(gan, spec, source)
+        self._samplers = {x: Sampler(gan, spec, source, x) for x in found}
+        self._key, self._n = key, n
+        first = next(iter(self._samplers.values()), None)
+        self._examples = first.examples(n) if first else {}
+
+    def __call__(self, state: core.State) -> dict[str, dict[str, Array]]:
+        made = {}
+        for i, (name, sampler) in enumerate(self._samplers.items()):
+            inputs = sampler.traced_inputs(self._key, self._n, self._examples)
+            key = jax.random.fold_in(self._key, i)
+            made[name] = sampler.traced_outputs(state, inputs, key)
+        return made
+
+    @functools.cached_property
+    def given(self) -> dict[str, Arrays]:
+        """{output: {field: [n, ...]}}: the examples that it is made of, decoded."""
+        return {x: s.given(self._examples) for x, s in self._samplers.items()}
+
+
+def drawable(gan: core.GAN, spec: Spec, source: Any = None) -> list[str]:
+    """Returns the outputs with a field of the data that is no label: "sample" first."""
+    found = []
+    for name in sorted(gan.outputs, key=lambda name: name != "sample"):
+        fields = Sampler(gan, spec, source, name).fields()
+        if any(x in spec and spec[x].kind != "label" for x in fields):
+            found.append(name)
+    return found
+
+
+def source_of(gan: core.GAN, source: Any, load_test: Callable[[], Any]) -> Any:
+    """Returns the source of a conditional model's examples: test images if any.
+
+    source: the training set. load_test: () -> the test set, or None if there is none.
+    None for a model that needs no examples: nothing is loaded.
+    """
+    if not gan.conditioned_on:
+        return None
+    test = load_test()
+    return source if test is None else test

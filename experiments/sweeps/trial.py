@@ -162,7 +162,7 @@ def _check(texts):
     import jax
 
     from experiments import config as configs
-    from experiments import evaluate
+    from experiments.evaluation import reports
     from gans import core
 
     source = None
@@ -173,7 +173,7 @@ def _check(texts):
         gan = configs.build(config)
         if text is texts[0]:
             config.n_evaluate = min(config.n_evaluate, N_CHECK)
-            judge = evaluate.make_evaluate(gan, config, source)
+            judge = reports.make_evaluate(gan, config, source)
             report = judge(core.init(gan, jax.random.key(config.seed)))
     name, result = next(iter(report["results"].items()))
     return {"objective": f"eval/{name}", "better": result["better"]}

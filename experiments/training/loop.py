@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import sys
 import time
 from collections.abc import Callable
@@ -13,12 +14,13 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from experiments import config as configs
-from experiments import evaluate, report
+from experiments import report
+from experiments.evaluation import reports
 from experiments.files import drop_lines, replacing
-from experiments.rundir import manifest
+from experiments.rundir import manifest, restore
 from experiments.rundir.checkpoint import FULL, CheckpointError, Checkpoints
 from experiments.rundir.log import Log
-from experiments.sampling import pictures
+from experiments.sampling import pictures, sampler
 from experiments.signals import Interrupted, Signals
 from experiments.training import health
 from experiments.training.metric_buffer import MetricBuffer, NotFinite
@@ -28,7 +30,7 @@ from gans.data import pipeline
 
 AHEAD = 2  # calls handed to the device beyond the one that is waited for
 ROLLBACKS = 3
-N_IMAGES, N_POINTS = 64, 2048  # in a picture of samples
+_LATENTS = 2**31  # folded into the seed's key; the streams are 0, 1, ...
 
 
 class DiskFull(Exception):
@@ -71,7 +73,7 @@ def train(
     try:
         source, config = _prepare(config, workdir, checkpoints, allow_config_change)
         gan = configs.build(config)
-        judge = evaluate.make_evaluate(gan, config, source)
+        judge = reports.make_evaluate(gan, config, source)
         workdir.mkdir(parents=True, exist_ok=True)
         with replacing(workdir / "config.json") as path:
             Path(path).write_text(configs.to_json(config))
@@ -111,7 +113,14 @@ class _Run:
     def __init__(self, config, workdir, checkpoints, source, gan, evaluate):
         self.config, self.workdir, self.checkpoints = config, workdir, checkpoints
         self.source, self.gan, self.evaluate = source, gan, evaluate
-        self.is_image = len(source.shape) == 3
+        load_test = functools.partial(restore.load_test, config, source.spec)
+        self.drawing = sampler.Drawing(
+            gan,
+            source.spec,
+            sampler.source_of(gan, source, load_test),
+            key=jax.random.fold_in(jax.random.key(config.seed), _LATENTS),
+            n=pictures.count(source.spec),
+        )
         batches = self.batches(stream=0)
         self.programs = Programs(
             gan,
@@ -119,7 +128,7 @@ class _Run:
             batch=batches[0],
             prepare=batches.prepare,
             per_call=config.steps_per_call,
-            n_samples=N_IMAGES if self.is_image else N_POINTS,
+            draw=self.drawing,
         )
         self.compiling = None  # future (call, seconds)
         self.busy = self.counted = 0  # seconds and steps, without the first call
@@ -289,19 +298,13 @@ class _Run:
         self.checkpoints.save(step, state, extra)
 
     def show(self, samples, step, log):
-        """Draws samples [n, ...], as samples/step_STEP.png and for TensorBoard."""
-        samples = np.asarray(samples, np.float32)
-        path = self.workdir / "samples" / f"step_{step:08d}.png"
-        path.parent.mkdir(exist_ok=True)
-        if self.is_image:
-            picture = pictures.grid(samples)
-            pictures.save_png(path, picture)
-        else:
-            rows = np.arange(min(N_POINTS, len(self.source)))
-            real = self.source.take(rows)["point"]
-            modes = getattr(self.source, "modes", None)
-            picture = pictures.scatter(path, real, samples, modes)
-        log.image(step, "samples", picture)
+        """Draws {output: {field: [n, ...]}}: samples/step_STEP.png, and TensorBoard."""
+        stem = self.workdir / "samples" / f"step_{step:08d}"
+        stem.parent.mkdir(exist_ok=True)
+        spec, given = self.source.spec, self.drawing.given
+        drawn = pictures.draw(stem, spec, samples, given=given, source=self.source)
+        for name, picture in drawn.items():
+            log.image(step, name, picture)
 
     def warn(self, step, means, log):
         """Says, also in run.json, what these means show to be wrong, or over."""
@@ -316,12 +319,12 @@ class _Run:
         report = self.evaluate(state)
         if not report:
             return False
-        values = evaluate.values(report)
+        values = reports.values(report)
         log.write(step, values)
-        evaluate.write(self.workdir, step, report)
+        reports.write(self.workdir, step, report)
         shown = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
         log.message(f"step {step}: {shown}")
-        better = evaluate.better(report, step, self.best)
+        better = reports.better(report, step, self.best)
         if better:
             self.best, self.checkpoints.best = better, step
             self.facts["best"] = better
@@ -346,6 +349,6 @@ class _Run:
 
 def _drop_pictures(workdir, last):
     """Removes pictures of steps after `last`: they will be drawn again."""
-    for path in workdir.glob("samples/step_*.png"):
-        if int(path.stem.removeprefix("step_")) > last:
+    for path in workdir.glob("samples/step_*"):
+        if int(path.stem.split("_")[1]) > last:
             path.unlink()

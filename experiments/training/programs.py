@@ -14,10 +14,7 @@ from jax import Array
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from experiments.sampling import sampler
 from gans import core, diagnostics
-
-_LATENTS = 2**31  # folded into the seed's key; the streams are 0, 1, ...
 
 
 class Programs:
@@ -31,12 +28,10 @@ class Programs:
       prepare: what makes of it, on the device, the batch that losses see (see
         `gans.data.pipeline.prepare`).
       per_call: steps in one call.
-      n_samples: how many `draw` makes.
+      draw: pure function of the state: what a run draws again and again.
     """
 
-    def __init__(
-        self, gan, *, seed: int, batch, prepare, per_call: int, n_samples: int
-    ):
+    def __init__(self, gan, *, seed: int, batch, prepare, per_call: int, draw=None):
         size = len(next(iter(batch.values()))) * jax.process_count()
         mesh = Mesh(np.array(jax.devices()), ("batch",))
         self._whole = NamedSharding(mesh, P())
@@ -60,16 +55,12 @@ class Programs:
             key = jax.random.fold_in(jax.random.key(seed), stream)
             return tuple(jax.random.split(key))
 
-        def draw(state):
-            key = jax.random.fold_in(jax.random.key(seed), _LATENTS)
-            return sampler.sample(gan, state, sampler.inputs(gan, key, n_samples))
-
         self._keys = replicated(keys)
         self._init = once(functools.partial(core.init, gan)).lower(
             jax.eval_shape(keys, 0)[0]
         )
         self._finite = once(_finite)
-        self.draw = replicated(draw)
+        self.draw = replicated(draw or (lambda state: {}))
         self.singular_values = once(functools.partial(_singular_values, gan))
 
     @property

@@ -10,7 +10,6 @@ import pytest
 
 from experiments import collapse
 from experiments import config as configs
-from experiments.sampling import sampler
 from experiments.studies import collapse_report, stabilisers
 from experiments.training.programs import Programs
 from experiments.training.vmapped import lane
@@ -40,7 +39,6 @@ def tiny(monkeypatch):
     monkeypatch.setattr(stabilisers, "table", lambda config: dict(ARMS))
     monkeypatch.setattr(collapse, "N_POINTS", 600)
     monkeypatch.setattr(collapse, "N_IMAGES", 40)
-    monkeypatch.setattr(collapse, "BATCH", 40)
 
 
 def leaves(tree):
@@ -66,7 +64,6 @@ def test_seeds_at_once_are_the_runs_of_these_seeds():
         batch=batches[0],
         prepare=batches.prepare,
         per_call=1,
-        n_samples=1,
     )
     first = state = programs.init(0)
     step = jax.jit(core.make_step(gan))
@@ -87,12 +84,13 @@ def test_samples_are_those_of_each_state():
     gan = configs.build(lab.config)
     state, _ = collapse.train(gan, lab.config, lab.sources)
     states = [lane(state, seed) for seed in range(2)]
-    samples = collapse.draw(gan, states, 50)  # more than one batch, and a part of one
-    assert samples.shape == (2, 50, 2)
+    samples = collapse.draw(gan, lab.sources[0].spec, states, 510)
+    assert samples.shape == (2, 510, 2)
     for seed, one in enumerate(states):
-        latents = [sampler.inputs(gan, jax.random.key(i), 40)["z"] for i in range(2)]
-        latents = {"z": jnp.concatenate(latents)[:50]}
-        expected = jax.jit(functools.partial(sampler.sample, gan))(one, latents)
+        batch = {"": jnp.zeros(500)}
+        latents = [gan.inputs(jax.random.key(i), batch)["z"] for i in range(2)]
+        latents = {"z": jnp.concatenate(latents)[:510]}
+        expected = core.sample(gan, one, latents, jax.random.key(0))["point"]
         np.testing.assert_allclose(samples[seed], expected, rtol=1e-4, atol=1e-6)
 
 

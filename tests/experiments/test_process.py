@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from experiments import process
+
 SETTINGS = ("XLA_FLAGS", "OPENBLAS_NUM_THREADS", "GANS_PLAIN_PROCESS")
 
 
@@ -90,3 +92,8 @@ def test_where_cores_are_devices_a_decomposition_has_one_thread():
     apart = shown.replace("configure()", "configure(cores_apart=True)")
     assert (python(shown), python(apart)) == ("3.0 None", "3.0 1")
     assert python(apart, **{name: "3"}) == "3.0 3"
+
+
+def test_the_cache_is_where_the_user_wants_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert process.cache_folder() == tmp_path / "jax-gans"

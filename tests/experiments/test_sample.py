@@ -1,206 +1,28 @@
+"""The command that samples, and what the light modules import."""
+
 import functools
-import os
 import subprocess
 import sys
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
-from PIL import Image
 
 from experiments import config as configs
-from experiments import sample
-from experiments.rundir.checkpoint import CheckpointError, Checkpoints
-from experiments.sampling import pictures, sampler
+from experiments.rundir.checkpoint import Checkpoints
 from gans import core
-from gans.data.pipeline import to_uint8
-
-
-def train(workdir, config):
-    """A run's config and its checkpoints of steps 7 and 9, of two different states."""
-    workdir.mkdir(exist_ok=True)
-    (workdir / "config.json").write_text(configs.to_json(config))
-    gan = configs.build(config)
-    checkpoints = Checkpoints(workdir, keep=None)
-    states = {}
-    for step in (7, 9):
-        state = jax.jit(functools.partial(core.init, gan))(jax.random.key(step))
-        states[step] = state.replace(step=np.int32(step))
-        checkpoints.save(step, states[step], {})
-    checkpoints.close()
-    return gan, states
-
-
-@pytest.fixture(scope="module")
-def images(tiny, tmp_path_factory):
-    workdir = tmp_path_factory.mktemp("images")
-    config = tiny("cgan", "digits", shape=(8, 8, 1))
-    for player in ("generator", "critic"):
-        config[player] = {
-            "network": "mlp",
-            "widths": (8,),
-            "condition": "concat",
-            "optimizer": config[player].optimizer,
-        }
-    return workdir, *train(workdir, config)
 
 
 @pytest.fixture(scope="module")
 def points(tiny, tmp_path_factory):
     workdir = tmp_path_factory.mktemp("points")
-    return workdir, *train(workdir, tiny("gan", "ring8"))
-
-
-def expected(gan, state, *, n, seed=0, **changed):
-    inputs = {**sampler.inputs(gan, jax.random.key(seed), n), **changed}
-    return np.asarray(jax.jit(functools.partial(sampler.sample, gan))(state, inputs))
-
-
-def assert_same(a, b):
-    """uint8 images, equal but for rounding."""
-    assert a.shape == b.shape and a.dtype == b.dtype == np.uint8
-    np.testing.assert_allclose(a.astype(int), b.astype(int), atol=1)
-
-
-def test_arrays(images, tmp_path):
-    workdir, gan, states = images
-    path = sample.write(workdir, n=5, out=tmp_path / "new" / "x.npz", seed=3)
-    with np.load(path) as arrays:
-        assert sorted(arrays) == ["image", "label"]
-        wanted = to_uint8(expected(gan, states[9], n=5, seed=3))
-        assert wanted.std() > 1  # control: not all one grey
-        assert_same(arrays["image"], wanted)
-        np.testing.assert_array_equal(arrays["label"], [0, 1, 2, 0, 1])
-        assert arrays["label"].dtype == np.int32
-
-
-def test_samples_do_not_depend_on_the_batch_size(images, tmp_path):
-    workdir, _, _ = images
-    found = {}
-    for name, seed, size in (("a", 0, 3), ("b", 0, 64), ("c", 1, 3)):
-        path = tmp_path / f"{name}.npz"
-        sample.write(workdir, n=7, out=path, seed=seed, batch_size=size)
-        found[name] = np.load(path)["image"]
-    assert_same(found["a"], found["b"])
-    with pytest.raises(AssertionError):  # control: another seed is another sample
-        assert_same(found["a"], found["c"])
-
-
-def test_a_grid_beside_the_run_by_default(images):
-    workdir, gan, states = images
-    path = sample.write(workdir, n=5)
-    assert path == str(workdir / "samples" / "drawn_00000009.png")
-    wanted = pictures.grid(expected(gan, states[9], n=5))
-    assert_same(np.array(Image.open(path))[..., None], wanted)
-    assert len(np.array(Image.open(sample.write(workdir)))) == 8 * 66 - 2
-
-
-def test_single_pngs(images, tmp_path):
-    workdir, gan, states = images
-    out = tmp_path / "singly"
-    assert sample.write(workdir, n=5, out=out, batch_size=2) == str(out)
-    assert sorted(os.listdir(out)) == [f"0000{i}.png" for i in range(5)]
-    found = [np.array(Image.open(out / f"0000{i}.png"))[..., None] for i in range(5)]
-    assert_same(np.stack(found), to_uint8(expected(gan, states[9], n=5)))
-    with pytest.raises(FileExistsError, match="singly"):
-        sample.write(workdir, n=2, out=out)
-
-
-def test_class_and_checkpoint(images, tmp_path):
-    workdir, gan, states = images
-    path = tmp_path / "x.npz"
-    sample.write(workdir, n=4, out=path, label=2, checkpoint=7)
-    label = np.full(4, 2, np.int32)
-    arrays = np.load(path)
-    np.testing.assert_array_equal(arrays["label"], label)
-    assert_same(arrays["image"], to_uint8(expected(gan, states[7], n=4, label=label)))
-
-
-def test_interpolation(images, tmp_path):
-    workdir, gan, states = images
-    path = tmp_path / "x.png"
-    sample.write(workdir, n=2, out=path, interpolate=4, label=1)
-    picture = np.array(Image.open(path))[..., None]
-    assert picture.shape == (2 * 66 - 2, 4 * 66 - 2, 1)
-    # The ends of the rows: latents 0 and 1 of four on the left, 2 and 3 on the right.
-    ends = expected(gan, states[9], n=4, label=np.ones(4, np.int32))
-    assert_same(picture[:, :64], pictures.grid(ends[:2], columns=1))
-    assert_same(picture[:, -64:], pictures.grid(ends[2:], columns=1))
-    sample.write(workdir, out=path, interpolate=3)
-    assert np.array(Image.open(path)).shape == (8 * 66 - 2, 3 * 66 - 2)
-
-
-def test_points(points, tmp_path):
-    workdir, gan, states = points
-    path = sample.write(workdir, n=6, out=tmp_path / "x.npz")
-    with np.load(path) as arrays:
-        assert list(arrays) == ["point"] and arrays["point"].dtype == np.float32
-        wanted = expected(gan, states[9], n=6)
-        np.testing.assert_allclose(arrays["point"], wanted, rtol=1e-5, atol=1e-6)
-    path = sample.write(workdir, n=6, out=tmp_path / "x.png")
-    assert Image.open(path).size == (640, 640)
-
-
-@pytest.mark.parametrize(
-    "arguments, error, message",
-    [
-        ({"n": 0}, ValueError, "--n=0: wanted at least 1"),
-        ({"batch_size": 0}, ValueError, "--batch_size=0: wanted at least 1"),
-        ({"interpolate": 1}, ValueError, "--interpolate=1: wanted at least 2"),
-        ({"out": "x.jpg"}, ValueError, r"'\.jpg'; wanted \.png .* \.npz"),
-        ({"label": 3}, ValueError, "--class=3: digits has 0 to 2"),
-        ({"label": -1}, ValueError, "--class=-1: digits has 0 to 2"),
-        ({"checkpoint": 8}, CheckpointError, r"no checkpoint of step 8.*\[7, 9\]"),
-    ],
-)
-def test_wrong_arguments(images, arguments, error, message):
-    with pytest.raises(error, match=message):
-        sample.write(images[0], **arguments)
-
-
-@pytest.mark.parametrize(
-    "arguments, message",
-    [
-        ({"label": 0}, "--class=0: gan has no classes"),
-        ({"interpolate": 3}, "ring8 has points, not images"),
-        ({"out": "folder/"}, "ring8 has points, not images"),
-    ],
-)
-def test_wrong_arguments_for_points(points, arguments, message):
-    with pytest.raises(ValueError, match=message):
-        sample.write(points[0], **arguments)
-
-
-def test_no_run_and_no_checkpoint(tiny, tmp_path):
-    with pytest.raises(FileNotFoundError, match="nowhere: no run there"):
-        sample.write(tmp_path / "nowhere")
-    (tmp_path / "config.json").write_text(configs.to_json(tiny("gan", "ring8")))
-    with pytest.raises(FileNotFoundError, match="no checkpoint there yet"):
-        sample.write(tmp_path)
-    assert os.listdir(tmp_path) == ["config.json"]
-
-
-def test_slerp_goes_round_at_constant_speed():
-    # From (1, 0) to (0, 1) in three steps of 30 degrees. The straight line's second
-    # point would be (2/3, 1/3).
-    found = sample.slerp(np.array([[1.0, 0.0]]), np.array([[0.0, 1.0]]), 4)
-    r = np.sqrt(3) / 2
-    wanted = [[[1, 0], [r, 0.5], [0.5, r], [0, 1]]]
-    np.testing.assert_allclose(found, wanted, atol=1e-12)
-
-
-def test_slerp_keeps_shape_type_ends_and_length():
-    a, b = np.random.default_rng(0).normal(size=(2, 6, 4, 32)).astype(np.float32)
-    found = sample.slerp(a, b, 5)
-    assert found.shape == (6, 5, 4, 32) and found.dtype == np.float32
-    np.testing.assert_allclose(found[:, 0], a, atol=1e-6)
-    np.testing.assert_allclose(found[:, -1], b, atol=1e-6)
-    lengths = np.linalg.norm(found.reshape(6, 5, -1), axis=-1)
-    middle = np.linalg.norm((a + b).reshape(6, -1) / 2, axis=-1)
-    assert (lengths[:, 2] > 0.95 * np.minimum(lengths[:, 0], lengths[:, 4])).all()
-    assert (middle < 0.9 * lengths[:, 2]).all()  # control: the straight line
-    np.testing.assert_allclose(sample.slerp(a, a, 3)[:, 1], a, rtol=1e-6)
+    config = tiny("gan", "ring8")
+    (workdir / "config.json").write_text(configs.to_json(config))
+    init = jax.jit(functools.partial(core.init, configs.build(config)))
+    checkpoints = Checkpoints(workdir, keep=None)
+    checkpoints.save(7, init(jax.random.key(7)).replace(step=np.int32(7)), {})
+    checkpoints.close()
+    return workdir
 
 
 def run(*flags):
@@ -209,48 +31,23 @@ def run(*flags):
 
 
 def test_command(points, tmp_path):
-    workdir = f"--workdir={points[0]}"
+    workdir = f"--workdir={points}"
     out = tmp_path / "x.npz"
     done = run(workdir, "--n=3", f"--out={out}")
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"{out}\n" and len(np.load(out)["point"]) == 3
     failed = run(workdir, "--class=1")
     assert failed.returncode == 1
-    assert failed.stderr == "error: --class=1: gan has no classes\n"
+    assert failed.stderr == "error: class 1: gan has no classes\n"
 
 
-@pytest.mark.parametrize("module", ["sample", "report", "log", "pictures"])
+@pytest.mark.parametrize(
+    "module", ["sample", "report", "rundir.log", "sampling.pictures", "evaluate"]
+)
 def test_nothing_heavy_is_imported_at_first(module):
-    code = f"import sys, experiments.{module} as _; print(*sys.modules)"
+    code = f"import sys, experiments.{module}; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     heavy = {"jax", "flax", "grain", "matplotlib", "tensorboardX", "torch", "orbax"}
     assert not heavy & set(done.stdout.split())
-
-
-def test_statistics_are_recalibrated(tmp_path, tiny):
-    """Of an average whose statistics are far off, samples change; without norm, not."""
-    config = tiny("wgan_gp", ema=0.5)
-    gan = configs.build(config)
-    state = jax.jit(functools.partial(core.init, gan))(jax.random.key(0))
-    wrong = jax.tree.map(lambda x: x + 5, state.ema["g"]["stats"])
-    state = state.replace(ema={"g": {**state.ema["g"], "stats": wrong}})
-    checkpoints = Checkpoints(tmp_path, keep=1)
-    checkpoints.save(1, state, {"stream": 0})
-    checkpoints.close()
-    plain, afresh = (
-        sample.restore(gan, tmp_path, None, recalibrate=x) for x in (False, True)
-    )
-    inputs = sampler.inputs(gan, jax.random.key(1), 64)
-    spread = [
-        float(jnp.std(sampler.sample(gan, s, inputs), axis=0).mean())
-        for s in (plain, afresh)
-    ]
-    assert spread[1] > 2 * spread[0]
-    for a, b in zip(
-        jax.tree.leaves(plain.ema["g"]["params"]),
-        jax.tree.leaves(afresh.ema["g"]["params"]),
-        strict=True,
-    ):
-        np.testing.assert_array_equal(a, b)

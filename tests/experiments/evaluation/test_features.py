@@ -12,7 +12,7 @@ from experiments.evaluation import features
 from experiments.evaluation.features import extract, extract_once
 from experiments.evaluation.image_sets import ImageSet, of_source
 from gans.data.source import InMemory
-from gans.metrics.extractor import Extractor
+from gans.metrics.features.extractor import Extractor
 
 SIZE = 16 * len(jax.devices())  # of a batch, on CPUs
 
@@ -303,7 +303,7 @@ def test_the_progress_bar_is_for_terminals(terminal, monkeypatch, capsys):
 MANY = """
 import importlib.util, sys
 import jax, numpy as np
-from gans.metrics.moments import Moments
+from gans.metrics.scores.moments import Moments
 spec = importlib.util.spec_from_file_location("tested", sys.argv[1])
 tested = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(tested)

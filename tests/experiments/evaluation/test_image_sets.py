@@ -158,8 +158,8 @@ def _without_delay(monkeypatch, bar):
         ("folder:{}/n@ne/a", FileNotFoundError, "n@ne/a: there is no such folder"),
         ("tfd:cifar10", ValueError, "did you mean tfds:NAME"),
         ("{}", FileNotFoundError, "holds no .png"),
-        ("circle", ValueError, "circle holds points, not images"),
-        ("ring8@test", ValueError, "ring8@test holds points"),
+        ("circle", ValueError, "circle holds point data, not images"),
+        ("ring8@test", ValueError, "ring8@test holds point data"),
         ("folder:{}@test", ValueError, "no split 'test'"),
     ],
 )

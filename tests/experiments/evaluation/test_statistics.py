@@ -8,8 +8,8 @@ import pytest
 from experiments.evaluation import statistics
 from experiments.evaluation.features import Features
 from experiments.evaluation.statistics import compare, holds, read, write
-from gans.metrics import frechet
-from gans.metrics.extractor import Extractor
+from gans.metrics.features.extractor import Extractor
+from gans.metrics.scores import frechet
 
 EXTRACTOR = Extractor(
     "net", None, None, {"weights": "ab12", "resize": "299x299 tf", "scale": "x/2"}

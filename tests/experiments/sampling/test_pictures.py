@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from experiments.sampling import pictures
+from experiments.sampling.pictures import point
 
 
 def levels(*values, side=64, channels=1):
@@ -89,7 +90,7 @@ def test_scatter_draws_points_where_they_are(tmp_path):
     real = np.stack([np.cos(angle), np.sin(angle)], 1)
     fake = np.full((50, 2), 0.5)
     path = tmp_path / "x.png"
-    picture = pictures.scatter(path, real, fake, modes=np.zeros((1, 2)))
+    picture = point.scatter(path, real, fake, modes=np.zeros((1, 2)))
     assert picture.shape == (640, 640, 3) and picture.dtype == np.uint8
     np.testing.assert_array_equal(np.array(Image.open(path)), picture)
     rows, columns = np.nonzero(red(picture))
@@ -102,6 +103,6 @@ def test_scatter_takes_its_limits_from_the_real_points(tmp_path):
     real = np.random.default_rng(0).normal(size=(100, 2))
     near, far = np.zeros((50, 2)), np.full((50, 2), 1e6)
     far[0] = np.nan
-    shown = pictures.scatter(tmp_path / "x.png", real, near)
-    hidden = pictures.scatter(tmp_path / "y.png", real, far)
+    shown = point.scatter(tmp_path / "x.png", real, near)
+    hidden = point.scatter(tmp_path / "y.png", real, far)
     assert red(shown).any() and not red(hidden).any()

@@ -118,7 +118,7 @@ def test_the_best_checkpoint_is_kept_beside_the_last(
     def measure(samples, source):
         return {"high_quality": quality[steps_seen.pop()]}
 
-    monkeypatch.setattr("gans.metrics.modes.measure", measure)
+    monkeypatch.setattr("gans.metrics.scores.modes.measure", measure)
     kept = Checkpoints(tmp_path, keep=None)
 
     steps_seen, config.steps = [20, 10], 20

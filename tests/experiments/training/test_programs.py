@@ -3,6 +3,7 @@ import subprocess
 import sys
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -26,13 +27,18 @@ def batch(step, size=4):
 
 
 def make(gan, per_call=1, size=4):
+    def draw(state):
+        key = jax.random.key(9)
+        inputs = gan.inputs(key, {"": jnp.zeros(8)})
+        return {"sample": core.sample(gan, state, inputs, key)}
+
     return Programs(
         gan,
         seed=0,
         batch=batch(0, size),
         prepare=PREPARE,
         per_call=per_call,
-        n_samples=8,
+        draw=draw,
     )
 
 
@@ -47,7 +53,7 @@ def test_state_and_samples_are_functions_of_seed_and_stream(gan):
     assert bits(jax.random.key_data(programs.key(0))) != bits(
         jax.random.key_data(programs.key(1))
     )
-    assert programs.draw(programs.init(0)).shape == (8, 2)
+    assert programs.draw(programs.init(0))["sample"]["point"].shape == (8, 2)
     shapes = [(x.shape, x.dtype) for x in jax.tree.leaves(programs.template)]
     assert shapes == [(x.shape, x.dtype) for x in jax.tree.leaves(programs.init(0))]
 
@@ -108,7 +114,7 @@ from experiments.training.programs import Programs
 gan = configs.build(_tiny("gan", "circle", n_critic=2))
 points = {"point": np.arange(16, dtype=np.float32).reshape(8, 2) / 16}
 programs = Programs(
-    gan, seed=0, batch=points, prepare=lambda batch: batch, per_call=1, n_samples=8
+    gan, seed=0, batch=points, prepare=lambda batch: batch, per_call=1
 )
 call, _ = programs.start_compiling().result()
 batch = programs.put_batch(points)

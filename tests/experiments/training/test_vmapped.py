@@ -76,7 +76,6 @@ def alone(config, seed, steps=STEPS):
         batch=data[0],
         prepare=data.prepare,
         per_call=1,
-        n_samples=1,
     )
     first = state = programs.init(0)
     step, found = jax.jit(core.make_step(model)), []

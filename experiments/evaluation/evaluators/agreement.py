@@ -1,0 +1,37 @@
+"""Whether conditional samples show the class that was asked for."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from experiments.evaluation.result import Result
+from gans.data import kinds
+from gans.metrics.scores import agreement
+
+N_REAL = 10_000  # of the real images; a support vector machine needs no more
+
+
+def make(gan, spec, source, *, setting, output: str = "sample"):
+    """Returns the evaluator; ValueError for samples or data without labels."""
+    field = setting.field("agreement", output, "image")
+    if "label" not in setting.sampler(output).fields() or "label" not in spec:
+        raise ValueError(
+            f"{setting.place}: agreement needs a conditional GAN and labelled data"
+        )
+
+    def evaluate(state):
+        samples = setting.collect(state, output)
+        rows = np.random.default_rng(0).permutation(len(source))[:N_REAL]
+        real = source.take(rows)
+        found = agreement.measure(
+            samples[field],
+            samples["label"],
+            np.asarray(kinds.of(spec[field]).decode(real[field])),
+            real["label"],
+        )
+        return {
+            f"agreement/{name}": Result(value, "higher")
+            for name, value in found.items()
+        }
+
+    return evaluate

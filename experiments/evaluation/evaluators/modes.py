@@ -1,0 +1,75 @@
+"""Modes that are found: of points in the plane, and of stacked digits."""
+
+from __future__ import annotations
+
+import functools
+
+import jax
+import numpy as np
+
+from experiments.evaluation.result import Result
+from gans.data import kinds
+from gans.metrics.scores import modes
+
+
+def make(gan, spec, source, *, setting, output: str = "sample"):
+    """Returns the evaluator; ValueError for data whose modes nobody knows.
+
+    Stacked digits are seen by a classifier of single digits, which is trained at the
+    first evaluation and kept.
+    """
+    stacked = setting.config.data.startswith("stacked:")
+    if not stacked and not hasattr(source, "sigma"):
+        raise ValueError(
+            f"{setting.place}: modes is for the 2-D sets circle, ring8 and grid25, and "
+            f"for stacked ones; {setting.config.data} is neither"
+        )
+    field = setting.field("modes", output, "image" if stacked else "point")
+
+    @functools.cache
+    def classifier():
+        return of_channels(setting.config)
+
+    def evaluate(state):
+        samples = setting.collect(state, output)
+        if stacked:
+            measure, protocol = classifier()
+            setting.note({"classifier": protocol})
+            images = kinds.of(spec[field]).encode(np.nan_to_num(samples[field]))
+            found = measure(images)
+        else:
+            found = modes.measure(samples, source)
+        return {
+            f"modes/{name}": Result(value, "lower" if name == "kl" else "higher")
+            for name, value in found.items()
+        }
+
+    return evaluate
+
+
+def of_channels(config):
+    """Returns measure(images uint8 [N, H, W, 3]) -> figures, and its protocol.
+
+    A classifier of the set whose pictures are stacked looks at each channel.
+    """
+    from experiments.evaluation import extractors
+    from experiments.evaluation.features import extract
+    from experiments.evaluation.image_sets import ImageSet
+
+    classifier = extractors.classifier(
+        config.data.partition(":")[2],
+        resolution=config.resolution,
+        channels=1,
+        data_dir=config.data_dir,
+    )
+
+    def measure(images):
+        n, *size, n_channels = images.shape
+        channels = np.moveaxis(images, -1, 1).reshape(-1, *size, 1)
+        found = extract(
+            classifier, ImageSet("channels", len(channels), lambda: iter([channels]))
+        )
+        likely = np.asarray(jax.nn.softmax(found.logits))
+        return modes.stacked(likely.reshape(n, n_channels, -1))
+
+    return measure, classifier.protocol

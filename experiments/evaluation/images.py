@@ -1,0 +1,208 @@
+"""Images of a model and of its data, as a feature extractor sees them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from experiments.evaluation import extractors, features, scores
+from experiments.evaluation.image_sets import ImageSet
+from experiments.evaluation.result import Result
+from experiments.rundir import restore
+from experiments.sampling.sampler import BATCH
+from gans import core
+from gans.data import kinds
+
+if TYPE_CHECKING:
+    from experiments.evaluation.setting import Setting
+
+
+class Images:
+    """Images of an output and of the data, as the extractor sees them.
+
+    Attributes:
+      field: of the data and of the output.
+      wanted: scores by features that are asked for: {name: options}.
+    """
+
+    def __init__(self, setting: Setting, output: str, field: str):
+        self.setting, self.output, self.field = setting, output, field
+        self.wanted: dict[str, dict[str, Any]] = {}
+        self._state, self._found = None, {}
+
+    def find_extractor(self, *, floats: bool = False) -> None:
+        """Finds the weights and loads nothing: what is missing is said at once.
+
+        Raises ValueError if the extractor cannot see such images, and FileNotFoundError
+        if there are no weights. floats: whether it is to see them as floats, too.
+        """
+        shape = self.setting.spec[self.field].shape
+        extractors.check(self.setting.config.extractor, shape, floats=floats)
+        self.data  # noqa: B018 -- makes it
+
+    @property
+    def label(self) -> str | None:
+        """The name of the images' labels in the data, if they have any."""
+        spec, own = self.setting.spec, f"{self.field}/label"
+        labels = [name for name, field in spec.items() if field.kind == "label"]
+        return own if own in labels else (labels or [None])[0]
+
+    @functools.cached_property
+    def labelled(self) -> bool:
+        """Whether the output says which classes its samples were asked to have."""
+        return "label" in self.setting.sampler(self.output).fields()
+
+    @functools.cached_property
+    def data(self) -> features.Data:
+        """The real images; the extractor is loaded when it is needed."""
+        setting, config = self.setting, self.setting.config
+        shape = setting.spec[self.field].shape
+        known = {
+            "name": config.data,
+            "resolution": shape[0] if shape[0] == shape[1] else None,
+            "channels": shape[2],
+            "data_dir": config.data_dir,
+        }
+        find = extractors.find(
+            config.extractor,
+            resize=setting.resize,
+            weights=setting.weights,
+            trained_on=known,
+        )
+
+        def load():
+            extractor = find()
+            if {"is", "classes"} & {*self.wanted}:
+                self.check(n_logits=features.n_logits(extractor, shape))
+            return extractor
+
+        return features.Data(
+            config.data,
+            setting.source,
+            load,
+            functools.partial(restore.load_test, config, setting.spec),
+            field=self.field,
+            label=self.label,
+        )
+
+    def want(self, score: str, options: Mapping[str, Any]) -> None:
+        """Has a score by features computed together with all others.
+
+        Raises ValueError for one that such images cannot have.
+        """
+        place = self.setting.place
+        if score in self.wanted:
+            raise ValueError(f"{place}: {score} of {self.output!r} is there twice")
+        self.wanted[score] = dict(options)
+        self.check(n_logits=None)
+
+    def check(self, n_logits: int | None) -> None:
+        """Raises ValueError for a wanted score that these images cannot have."""
+        label = self.label
+        scores.check_images(
+            self.wanted,
+            n_real=len(self.setting.source),
+            n_fake=self.setting.n,
+            n_classes=None if label is None else self.setting.spec[label].n_classes,
+            labelled=self.labelled,
+            n_logits=n_logits,
+            place=self.setting.place,
+        )
+
+    def summary(self, state: core.State) -> dict[str, Any]:
+        """Returns what belongs in the report beside the results.
+
+        "protocol" and "warnings"; with a baseline also "baseline", the scores of test
+        images, and "equal_n", those of the larger side cut to the size of the other.
+        {} if no features of this state were needed.
+        """
+        if state is not self._state or "fake" not in self._found:
+            return {}
+        name, extractor = self.setting.config.data, self.data.extractor
+        fake, real = self.fake(state), self.data.real
+        output = "samples" if self.output == "sample" else self.output
+        sides, found = {name: real, output: fake}, {}
+        found["protocol"] = scores.describe(
+            extractor, real, fake, real=name, fake=f"{output} of the EMA"
+        )
+        test = self.data.test if self.setting.baseline and self.wanted else None
+        if test is not None:
+            sides[f"{name}@test"] = test
+            found["baseline"] = self._flat(test)
+            found["protocol"]["n_test"] = len(test)
+            n, larger, kind = len(test), fake, output
+            if len(fake) < len(test):
+                n, larger, kind = len(fake), test, "real test images"
+            if n < len(larger):
+                results = self._flat(larger.some(n))
+                found["equal_n"] = {"column": f"{kind}, n={n}", "results": results}
+        found["warnings"] = [
+            doubt
+            for name, side in sides.items()
+            for doubt in scores.doubts(name, side, extractor.name)
+        ]
+        return found
+
+    def _flat(self, side):
+        return {
+            self.setting.named(quantity, self.output): value
+            for values in self.scores_of(side).values()
+            for quantity, value in values.items()
+        }
+
+    def _of_state(self, state, name, compute):
+        """`compute()`, once for each state."""
+        if state is not self._state:
+            self._state, self._found = state, {}
+        if name not in self._found:
+            self._found[name] = compute()
+        return self._found[name]
+
+    def fake(self, state: core.State) -> features.Features:
+        """Returns the features of n samples; computed once for each state."""
+        return self._of_state(state, "fake", functools.partial(self._extract, state))
+
+    def _extract(self, state):
+        setting, encode = self.setting, kinds.of(self.setting.spec[self.field]).encode
+        labels = n_classes = None
+        if self.labelled:
+            only = setting.samples(state, self.output, only=("label",))
+            labels = np.concatenate([x["label"] for x in only])
+            n_classes = setting.spec[self.label].n_classes if self.label else None
+        images = ImageSet(
+            "samples" if self.output == "sample" else f"samples of {self.output}",
+            setting.n,
+            lambda: (
+                encode(x[self.field])
+                for x in setting.samples(state, self.output, only=(self.field,))
+            ),
+            labels,
+            n_classes,
+        )
+        return features.extract(self.data.extractor, images)
+
+    def scores(self, state: core.State) -> dict[str, scores.Values]:
+        """Returns all wanted scores by features, {score: {quantity: value}}."""
+        return self._of_state(state, "scores", lambda: self.scores_of(self.fake(state)))
+
+    def results(self, state: core.State, score: str) -> dict[str, Result]:
+        """Returns the results of one of the wanted scores."""
+        values = self.scores(state)[score]
+        return {name: Result.from_json(value) for name, value in values.items()}
+
+    def scores_of(self, side: features.Features) -> dict[str, scores.Values]:
+        """Returns the wanted scores of one side against the training images."""
+        name = self.data.extractor.name
+        return scores.by_score(self.wanted, self.data.real, side, name)
+
+    def some(self, state: core.State, indices: np.ndarray) -> np.ndarray:
+        """Returns some of the n samples again: [K, H, W, C] floats in [-1, 1]."""
+        sampler, field = self.setting.sampler(self.output), self.field
+        batches = {
+            i: np.asarray(sampler(state, *sampler.batch(i), (field,))[field])
+            for i in {*(indices // BATCH).tolist()}
+        }
+        return np.stack([batches[i // BATCH][i % BATCH] for i in indices.tolist()])

@@ -1,0 +1,193 @@
+"""How good a model is: all evaluators that a config names, in one report."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import inspect
+import os
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from experiments.evaluation import evaluators
+from experiments.files import Lines
+from gans import core, names
+
+Report = dict[str, Any]
+Metric = str | Mapping[str, Any]
+
+
+def named(metric: Metric, place: str = "config.metrics") -> tuple[str, dict[str, Any]]:
+    """Returns name and options of a metric: "fid", or {"name": "pr", "k": 5}.
+
+    Raises ValueError for an unknown name.
+    """
+    name, options = names.named(metric, place)
+    names.check(name, evaluators.names(), place)
+    return name, options
+
+
+def check(metrics: Iterable[Metric], place: str = "config.metrics") -> None:
+    """Raises ValueError for a metric that is not known."""
+    for metric in metrics:
+        named(metric, place)
+
+
+def make_evaluate(
+    gan: core.GAN,
+    config,
+    source,
+    *,
+    resize: str = "tf",
+    weights: dict[str, str | None] | None = None,
+    baseline: bool = False,
+    folder: Path | None = None,
+) -> Callable[[core.State], Report]:
+    """Returns evaluate(state) -> {"results", "protocol", "warnings"}, or {} of nothing.
+
+    It draws config.n_evaluate samples (by the EMA) from latents that are always the
+    same. Features of real images are computed once, and kept in the cache folder. With
+    `baseline` there are "baseline", the results of the data's test images, and
+    "equal_n": {"column": its name, "results"}. Pictures go to `folder`.
+
+    Raises ValueError for a metric that is unknown, or that such data, model or
+    extractor cannot have; FileNotFoundError for weights that are not there.
+    """
+    if not config.metrics:
+        return lambda state: {}
+    from experiments.evaluation.setting import Setting  # imports JAX
+
+    check(config.metrics)
+    setting = Setting(
+        gan,
+        source,
+        config,
+        resize=resize,
+        weights=weights,
+        baseline=baseline,
+        folder=folder,
+    )
+    made = [_make(setting, metric) for metric in config.metrics]
+
+    def evaluate(state):
+        setting.noted, results = {}, {}
+        for output, evaluator in made:
+            for name, result in evaluator(state).items():
+                name = setting.named(name, output)
+                if name in results:
+                    raise ValueError(f"config.metrics: two of them give {name}")
+                results[name] = result.to_json()
+        report = {"results": results, "protocol": {}, "warnings": []}
+        for images in setting.images.values():
+            found = images.summary(state)
+            report["warnings"] += found.pop("warnings", [])
+            for part in ("protocol", "baseline"):
+                if part in found:
+                    report[part] = {**found.pop(part), **report.get(part, {})}
+            report |= {key: x for key, x in found.items() if key not in report}
+        report["protocol"] = {**setting.noted, **report["protocol"]}
+        return report
+
+    return evaluate
+
+
+def _make(setting, metric):
+    """(its output, the evaluator) of a metric."""
+    name, options = named(metric, setting.place)
+    make = evaluators.module(name).make
+    parameters = inspect.signature(make).parameters.values()
+    if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+        accepted = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+        accepted = [name for name in accepted if name != "setting"]
+        names.options(accepted, options, f"{setting.place}: {name}")
+    evaluator = make(
+        setting.gan, setting.spec, setting.source, setting=setting, **options
+    )
+    return options.get("output", "sample"), evaluator
+
+
+def values(report: Report) -> dict[str, float]:
+    """Returns {"eval/NAME": value}, as metrics.jsonl has them."""
+    return {f"eval/{name}": x["value"] for name, x in report["results"].items()}
+
+
+def better(report: Report, step: int, best: dict | None) -> dict | None:
+    """Returns {"step", "metric", "value"} if the first result beats `best`."""
+    metric, result = next(iter(report["results"].items()))
+    value = result["value"]
+    if result["better"] is None or not np.isfinite(value):
+        return None
+    if best is not None and best["metric"] == metric:
+        sign = 1 if result["better"] == "higher" else -1
+        if not sign * value > sign * best["value"]:
+            return None
+    return {"step": step, "metric": metric, "value": value}
+
+
+def write(workdir: Path, step: int, report: Report) -> None:
+    """Adds a line to WORKDIR/evaluations.jsonl: the step, the time and the report.
+
+    Raises OSError if the disk refuses; the lines before it stay as they are.
+    """
+    now = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
+    with contextlib.closing(Lines(workdir / "evaluations.jsonl")) as lines:
+        lines.append({"step": step, "time": now, **report})
+
+
+def evaluate_run(
+    workdir: str | os.PathLike,
+    *,
+    checkpoint: str = "last",
+    n: int | None = None,
+    metrics: tuple[Metric, ...] | None = None,
+    extractor: str | None = None,
+    resize: str = "tf",
+    weights: dict[str, str | None] | None = None,
+    recalibrate: bool = False,
+) -> Report:
+    """Evaluates a checkpoint of a run; returns the report, and adds it to the run's.
+
+    Arguments are those of `experiments.evaluate`; None means what the run's config
+    says. Raises FileNotFoundError without a run, checkpoint or weights; ValueError for
+    the rest.
+    """
+    from experiments.rundir import restore
+
+    folder = Path(workdir)
+    config = restore.config_of(folder)
+    with config.unlocked(), config.ignore_type():
+        if n is not None:
+            config.n_evaluate = n
+        if metrics is not None:
+            config.metrics = metrics
+        if extractor is not None:
+            config.extractor = extractor
+    if not config.metrics:
+        raise ValueError(
+            "no metrics: the run's config has none; name some by --metrics"
+        )
+    check(config.metrics)
+    restore.step_of(folder, checkpoint)
+
+    from experiments.sampling.model import Model  # imports JAX
+
+    model = Model.load(folder, checkpoint, recalibrate=recalibrate)
+    evaluate = make_evaluate(
+        model.gan,
+        config,
+        model.data,
+        resize=resize,
+        weights=weights,
+        baseline=True,
+        folder=folder,
+    )
+    report = evaluate(model.state)
+    report["protocol"]["recalibrated"] = recalibrate
+    step = int(model.state.step)
+    write(folder, step, report)
+    with contextlib.closing(Lines(folder / "metrics.jsonl")) as lines:
+        lines.append({"step": step, **values(report)})
+    return report

@@ -1,0 +1,45 @@
+"""What an evaluator has found."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """A number, which way is better, and all that it depends on.
+
+    Attributes:
+      value: the number.
+      better: "lower", "higher", or None where neither is.
+      error: its standard error, if known.
+      protocol: what this number depends on beside the protocol of the whole report,
+        as JSON: the number of neighbours, of subsets ...
+    """
+
+    value: float
+    better: str | None = None
+    error: float | None = None
+    protocol: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns {"value", "standard_error" if there is one, ..., "better"}."""
+        found = {"value": self.value}
+        if self.error is not None:
+            found["standard_error"] = self.error
+        protocol = dict(self.protocol)
+        last = {"seconds": protocol.pop("seconds")} if "seconds" in protocol else {}
+        return {**found, **protocol, "better": self.better, **last}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Result:
+        """Returns the result that `to_json` was made of."""
+        rest = {
+            name: x
+            for name, x in value.items()
+            if name not in ("value", "better", "standard_error")
+        }
+        error = value.get("standard_error")
+        return cls(value["value"], value.get("better"), error, rest)

@@ -1,0 +1,124 @@
+"""What the evaluators of a run share: samples, features and scores of a state."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from experiments.evaluation.images import Images
+from experiments.rundir import restore
+from experiments.sampling.sampler import Arrays, Sampler, source_of
+from gans import core
+
+
+class Setting:
+    """One run's model, data and config, and how it is to be evaluated.
+
+    Args:
+      gan, source: the model, and its training set.
+      config: of the run: `data`, `extractor`, `n_evaluate`, `dtype` and others.
+      resize: how Inception's input is resized.
+      weights: files of weights, by name.
+      baseline: whether scores of test images are computed, too.
+      folder: of pictures; None: there are none.
+      place: what an error calls the metrics.
+    """
+
+    def __init__(
+        self,
+        gan: core.GAN,
+        source: Any,
+        config: Any,
+        *,
+        resize: str = "tf",
+        weights: dict[str, str | None] | None = None,
+        baseline: bool = False,
+        folder: Path | None = None,
+        place: str = "config.metrics",
+    ):
+        self.gan, self.source, self.config = gan, source, config
+        self.spec, self.n, self.place = source.spec, config.n_evaluate, place
+        self.resize, self.weights = resize, weights
+        self.baseline, self.folder = baseline, folder
+        self.images: dict[str, Images] = {}  # by output
+        self.noted: dict[str, Any] = {}
+
+    @functools.cached_property
+    def conditions(self) -> Any:
+        """The source of the examples that a conditional model is given, else None."""
+        return source_of(
+            self.gan,
+            self.source,
+            functools.partial(restore.load_test, self.config, self.spec),
+        )
+
+    @functools.cached_property
+    def _samplers(self) -> dict[str, Sampler]:
+        return {}
+
+    def sampler(self, output: str, metric: str = "") -> Sampler:
+        """Returns the sampler of an output; `metric` is named in errors."""
+        if output not in self._samplers:
+            try:
+                found = Sampler(self.gan, self.spec, self.conditions, output)
+            except ValueError as error:
+                raise ValueError(f"{self.place}: {metric}: {error}") from None
+            self._samplers[output] = found
+        return self._samplers[output]
+
+    def samples(
+        self, state: core.State, output: str = "sample", **options: Any
+    ) -> Iterator[Arrays]:
+        """Yields n samples, {field: [b, ...]}; always from the same latents.
+
+        Labels that the model was asked for are among them, under "label".
+        """
+        return self.sampler(output).batches(state, self.n, **options)
+
+    def collect(self, state: core.State, output: str = "sample") -> Arrays:
+        """Returns all n samples as one, {field: [n, ...]}."""
+        parts = list(self.samples(state, output))
+        return {name: np.concatenate([x[name] for x in parts]) for name in parts[0]}
+
+    def field(self, metric: str, output: str, kind: str) -> str:
+        """Returns the output's only field of a kind.
+
+        Raises ValueError, with the reason, if there is none in the data, or several.
+        """
+        made = self.sampler(output, metric).fields()
+        found = [x for x in made if x in self.spec and self.spec[x].kind == kind]
+        if len(found) != 1:
+            has = [f"{x} ({self.spec[x].kind})" if x in self.spec else x for x in made]
+            raise ValueError(
+                f"{self.place}: {metric} is for data of kind {kind}; output {output!r} "
+                f"has {', '.join(has)}"
+            )
+        return found[0]
+
+    def of_images(
+        self, metric: str, output: str = "sample", *, floats: bool = False
+    ) -> Images:
+        """Returns an output's images, and the real ones; they are shared by metrics.
+
+        floats: whether the extractor is to see them as floats, too.
+
+        Raises ValueError if the output has no images, or the extractor cannot see them;
+        FileNotFoundError if there are no weights.
+        """
+        field = self.field(metric, output, "image")
+        if output not in self.images:
+            self.images[output] = Images(self, output, field)
+        self.images[output].find_extractor(floats=floats)
+        return self.images[output]
+
+    def named(self, name: str, output: str) -> str:
+        """Returns what a result is called in the report: "fid", "a_to_b/fid"."""
+        return name if output == "sample" else f"{output}/{name}"
+
+    def note(self, protocol: Mapping[str, Any]) -> None:
+        """Adds to the protocol of the report that is being made."""
+        self.noted = {**protocol, **self.noted}

@@ -1,0 +1,120 @@
+"""Opens what a run has left: its config, the steps it kept, its state."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+
+def config_of(folder: str | os.PathLike):
+    """Returns the config of a run; raises FileNotFoundError if there is none."""
+    from experiments import config as configs
+
+    path = Path(folder) / "config.json"
+    if not path.is_file():
+        raise FileNotFoundError(f"--workdir={folder}: no run there (no config.json)")
+    config = configs.from_json(path.read_text())
+    configs.check(config)
+    return config
+
+
+def spec_of(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the `gans.data.spec.Spec` of a config.
+
+    Raises ValueError for a config that was not resolved with its data.
+    """
+    from gans.data import spec
+
+    given = config.get("spec")
+    if not given:
+        raise ValueError("the config has no spec: it was not resolved with its data")
+    return spec.from_json(given.to_dict() if hasattr(given, "to_dict") else given)
+
+
+def load_test(config: Mapping[str, Any], spec: Mapping[str, Any]) -> Any:
+    """Returns the test set that belongs to a config's data, or None without one.
+
+    spec: of the training set, whose image size and channels the test set gets.
+    """
+    from gans import data
+
+    options = {"resolution": config["resolution"], "channels": config["channels"]}
+    images = [field.shape for field in spec.values() if field.kind == "image"]
+    if len(images) == 1:
+        height, width, channels = images[0]
+        options = {"resolution": height if height == width else None}
+        options["channels"] = channels
+    try:
+        return data.load(
+            config["data"], **options, split="test", data_dir=config["data_dir"]
+        )
+    except ValueError:  # there is no such split
+        return None
+
+
+def step_of(folder: str | os.PathLike, checkpoint: str | int | None) -> int | None:
+    """Returns the step of "best", "last" (None), or a step; ValueError for the rest."""
+    from experiments.rundir import manifest
+
+    if checkpoint is None or isinstance(checkpoint, int):
+        return checkpoint
+    if checkpoint == "best":
+        best = manifest.read(Path(folder)).get("best")
+        if best is None:
+            raise ValueError(
+                f"--checkpoint=best: {folder} was not evaluated while it was trained"
+            )
+        return best["step"]
+    if checkpoint != "last" and not checkpoint.isdigit():
+        raise ValueError(f"--checkpoint={checkpoint}: wanted last, best or a step")
+    return None if checkpoint == "last" else int(checkpoint)
+
+
+def restore(
+    gan,
+    folder: str | os.PathLike,
+    step: int | None,
+    *,
+    recalibrate: bool = False,
+    examples: Callable[[Any, int], dict[str, Any]] | None = None,
+    output: str = "sample",
+):
+    """Returns the state of a run's checkpoint, on the device; by default the last.
+
+    With `recalibrate` the averaged generator gets batch statistics of its own, from 100
+    passes of 256 samples of `output` (see `gans.averaging`). A conditional model then
+    needs `examples`: (pass, n) -> n decoded examples {field: [n, ...]}, traced.
+
+    Raises FileNotFoundError if there is none, CheckpointError if it cannot be read.
+    """
+    import jax
+    import jax.numpy as jnp
+
+    from experiments.rundir.checkpoint import Checkpoints
+    from gans import averaging, core
+
+    key = jax.random.key(0)
+    template = jax.eval_shape(functools.partial(core.init, gan), key)
+    template = template.replace(frozen=core.frozen_variables(gan))
+    restored = Checkpoints(folder, keep=None).restore(template, step)
+    if restored is None:
+        raise FileNotFoundError(f"--workdir={folder}: no checkpoint there yet")
+    state = jax.device_put(restored[0])
+    if not recalibrate:
+        return state
+    layers = [getattr(net.module, "layers", None) for net in gan.nets.values()]
+    least = [getattr(found, "n_reference", 0) for found in layers]
+    batch = max(256, *least)
+    if examples is None:
+        examples = lambda i, n: {"": jnp.zeros((n,))}  # noqa: E731
+    afresh = functools.partial(
+        averaging.recalibrate,
+        gan,
+        n=100,
+        examples=lambda i: examples(i, batch),
+        output=output,
+    )
+    return jax.jit(afresh)(state, key)

@@ -1,0 +1,182 @@
+"""Pictures of what a model makes: one file for each kind of data, found by its name.
+
+A kind is a module with
+
+    N = 64          how many examples the picture of a run holds
+    GRID = True     whether examples have their own tiles, in rows of `columns`
+    SOURCE = False  whether `draw` looks at the source
+    draw(path, examples, *, name, beside=(), source=None, columns=None)
+                    draws examples [n, ...], decoded, and saves them as a PNG; returns
+                    the picture, uint8 [H, W, 1 or 3]. `beside` holds more arrays
+                    [n, ...], to be shown side by side with the examples, before them;
+                    `name` is that of the field, of which `source` has real examples.
+    single(path, example)   saves one example as a PNG, if the kind has such a form
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import pkgutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from experiments.files import replacing
+from gans import names
+
+# Images up to half this many pixels are enlarged to (nearly) as many, to be seen.
+_TILE = 64
+_GAP = 2  # pixels
+_GAP_VALUE = 128
+Arrays = Mapping[str, np.ndarray]
+
+
+def kinds() -> list[str]:
+    """Returns the kinds of data that can be drawn."""
+    return [module.name for module in pkgutil.iter_modules(__path__)]
+
+
+def of(field) -> ModuleType:
+    """Returns the module that draws a `gans.data.spec.Field`.
+
+    Raises ValueError for a kind that cannot be drawn, such as a label.
+    """
+    return names.module(field.kind, __name__, "pictures of a field of kind")
+
+
+def count(spec: Mapping[str, Any]) -> int:
+    """Returns how many examples the pictures of a run need at most."""
+    return max((of(f).N for f in spec.values() if f.kind in kinds()), default=1)
+
+
+def draw(
+    stem: str | os.PathLike,
+    spec: Mapping[str, Any],
+    outputs: Mapping[str, Arrays],
+    *,
+    given: Mapping[str, Iterable[np.ndarray]] | None = None,
+    source: Any = None,
+    columns: int | None = None,
+    at_most: int | None = 0,
+) -> dict[str, np.ndarray]:
+    """Draws everything that a model has made and that has a picture.
+
+    Fields of one kind share a picture, side by side, with the examples that their
+    output was made of. Fields that the data do not have, such as scores, are left out.
+
+    Args:
+      stem: where to, without a suffix. The first picture of "sample" is STEM.png, one
+        of another output STEM_OUTPUT.png; where an output has several, their kinds are
+        added.
+      spec: of the data.
+      outputs: {output: {field: [n, ...]}}, decoded.
+      given: {output: {field: [n, ...]}}, the examples, decoded.
+      source: of real examples.
+      columns: examples in a row, of kinds that have tiles.
+      at_most: examples in a picture; None: all; 0: the kind's own number.
+
+    Returns {"samples" or "samples/OUTPUT": picture}, as the log names them.
+    """
+    stem, found = Path(stem), {}
+    for output, fields in outputs.items():
+        groups = {}
+        for name, x in [*(given or {}).get(output, {}).items(), *fields.items()]:
+            if name in spec and spec[name].kind in kinds():
+                groups.setdefault(spec[name].kind, []).append((name, x))
+        made = {spec[name].kind for name in fields if name in spec}
+        groups = {kind: group for kind, group in groups.items() if kind in made}
+        for i, group in enumerate(groups.values()):
+            field = spec[group[-1][0]]
+            parts = [] if output == "sample" else [output]
+            parts += [field.kind] if i else []
+            module = of(field)
+            n = module.N if at_most == 0 else at_most
+            *beside, examples = (np.asarray(x)[:n] for _, x in group)
+            found["/".join(["samples", *parts])] = module.draw(
+                stem.with_name("_".join([stem.name, *parts]) + ".png"),
+                examples,
+                name=group[-1][0],
+                beside=beside,
+                source=source,
+                columns=columns,
+            )
+    return found
+
+
+def grid(images: np.ndarray, columns: int | None = None) -> np.ndarray:
+    """Images side by side, row by row, with gaps of two grey pixels.
+
+    Args:
+      images: [N, H, W, C] floats in [-1, 1]; what is not a number is shown grey.
+      columns: images in a row; by default as many as make a square.
+
+    Returns:
+      uint8 [h, w, C]. Images of at most 32 pixels are enlarged, each pixel to a square,
+      by the largest integer that keeps them within 64.
+
+    Raises ValueError if there are no images, or columns < 1.
+    """
+    from gans.data.kinds import image  # imports JAX
+
+    images = np.asarray(images, np.float32)
+    if images.ndim != 4 or not images.size:
+        raise ValueError(f"grid wants images [N, H, W, C], N > 0, got {images.shape}")
+    if columns is None:
+        columns = math.ceil(math.sqrt(len(images)))
+    if columns < 1:
+        raise ValueError(f"grid wants at least 1 column, got {columns}")
+    factor = max(1, _TILE // max(images.shape[1:3]))
+    tiles = image.encode(np.nan_to_num(images)).repeat(factor, 1).repeat(factor, 2)
+
+    n, height, width, channels = tiles.shape
+    rows = -(-n // columns)
+    shape = (rows * columns, height + _GAP, width + _GAP, channels)
+    cells = np.full(shape, _GAP_VALUE, np.uint8)
+    cells[:n, :height, :width] = tiles
+    cells = cells.reshape(rows, columns, *shape[1:]).swapaxes(1, 2)
+    return cells.reshape(rows * shape[1], columns * shape[2], channels)[:-_GAP, :-_GAP]
+
+
+def side_by_side(arrays: Iterable[np.ndarray]) -> np.ndarray:
+    """Interleaves arrays [n, ..., H, W, C] of images: [n * K, ..., H, W, C].
+
+    The first of each, then the second of each, and so on. Smaller images are enlarged
+    to the largest, by repeating pixels; grey ones become RGB among coloured ones.
+    """
+    arrays = [np.asarray(x, np.float32) for x in arrays]
+    height, width, channels = np.max([x.shape[-3:] for x in arrays], axis=0)
+    same = []
+    for x in arrays:
+        h, w, c = x.shape[-3:]
+        x = x[..., np.arange(height) * h // height, :, :]
+        x = x[..., np.arange(width) * w // width, :]
+        same.append(x if c == channels else x[..., :1].repeat(channels, -1))
+    return np.stack(same, 1).reshape(-1, *same[0].shape[1:])
+
+
+def columns_of(n: int, n_arrays: int) -> int | None:
+    """Returns how many tiles a row has, if each example has `n_arrays` tiles."""
+    if n_arrays == 1:
+        return None
+    return n_arrays * max(1, round(math.sqrt(n / n_arrays)))
+
+
+def save_png(path: str | os.PathLike, image: np.ndarray) -> None:
+    """Writes uint8 [H, W, C], C = 1 (grey), 3 or 4; whole, or not at all.
+
+    Raises ValueError for another shape or type, OSError if it cannot be written.
+    """
+    from PIL import Image
+
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] not in (1, 3, 4):
+        raise ValueError(
+            "save_png wants uint8 [H, W, C] with C = 1, 3 or 4, "
+            f"got {image.dtype} {image.shape}"
+        )
+    picture = Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image)
+    with replacing(path) as temporary:
+        picture.save(temporary, "PNG")

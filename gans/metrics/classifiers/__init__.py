@@ -1,0 +1,1 @@
+"""Classifiers that are trained on the data which they are to score."""

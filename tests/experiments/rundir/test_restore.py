@@ -1,0 +1,80 @@
+"""A run opened again: its config, its data's spec, its state."""
+
+import functools
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from experiments import config as configs
+from experiments.rundir import restore
+from experiments.rundir.checkpoint import Checkpoints
+from gans import core
+from gans.data.spec import Field
+
+
+def test_the_spec_of_a_run_and_of_an_older_one(tiny, tmp_path):
+    config = tiny("cgan", "digits")
+    wanted = {
+        "image": Field("image", (16, 16, 1), "uint8"),
+        "label": Field("label", (), "int32", 3),
+    }
+    (tmp_path / "config.json").write_text(configs.to_json(config))
+    assert restore.spec_of(restore.config_of(tmp_path)) == wanted
+    older = json.loads(configs.to_json(config))
+    del older["spec"]
+    older["critic"] = older.pop("discriminator")
+    (tmp_path / "config.json").write_text(json.dumps(older))
+    assert restore.spec_of(restore.config_of(tmp_path)) == wanted
+    with pytest.raises(ValueError, match="the config has no spec"):
+        restore.spec_of({"n_classes": None})
+
+
+def test_steps_by_name(tmp_path):
+    (tmp_path / "run.json").write_text('{"best": {"step": 30}}')
+    steps = [restore.step_of(tmp_path, x) for x in ("last", None, "best", "20", 20)]
+    assert steps == [None, None, 30, 20, 20]
+    with pytest.raises(ValueError, match="--checkpoint=first: wanted last, best"):
+        restore.step_of(tmp_path, "first")
+    with pytest.raises(ValueError, match="was not evaluated"):
+        restore.step_of(tmp_path / "other", "best")
+
+
+def test_the_test_set_has_the_size_of_the_training_set(tmp_path):
+    config = {"data": "digits", "resolution": None, "channels": None, "data_dir": None}
+    of = {"image": Field("image", (16, 16, 1), "uint8")}
+    test = restore.load_test(config, of)
+    assert test.spec["image"].shape == (16, 16, 1) and len(test) == 360
+    np.save(tmp_path / "x.npy", np.zeros((4, 16, 16, 1), np.uint8))
+    config["data"] = f"array:{tmp_path / 'x.npy'}"
+    assert restore.load_test(config, of) is None
+
+
+def test_statistics_are_recalibrated(tmp_path, tiny):
+    """Of an average whose statistics are far off, samples change; without norm, not."""
+    config = tiny("wgan_gp", ema=0.5)
+    gan = configs.build(config)
+    state = jax.jit(functools.partial(core.init, gan))(jax.random.key(0))
+    wrong = jax.tree.map(lambda x: x + 5, state.ema["g"]["stats"])
+    state = state.replace(ema={"g": {**state.ema["g"], "stats": wrong}})
+    checkpoints = Checkpoints(tmp_path, keep=1)
+    checkpoints.save(1, state, {"stream": 0})
+    checkpoints.close()
+    plain, afresh = (
+        restore.restore(gan, tmp_path, None, recalibrate=x) for x in (False, True)
+    )
+    key = jax.random.key(1)
+    inputs = gan.inputs(key, {"": jnp.zeros(64)})
+    spread = [
+        float(jnp.std(core.sample(gan, s, inputs, key)["image"], axis=0).mean())
+        for s in (plain, afresh)
+    ]
+    assert spread[1] > 2 * spread[0]
+    for a, b in zip(
+        jax.tree.leaves(plain.ema["g"]["params"]),
+        jax.tree.leaves(afresh.ema["g"]["params"]),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(a, b)

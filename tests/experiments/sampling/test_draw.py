@@ -1,0 +1,184 @@
+"""Samples of a run in files: a grid, arrays, single pictures."""
+
+import functools
+import os
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image
+
+from experiments import config as configs
+from experiments.rundir.checkpoint import CheckpointError, Checkpoints
+from experiments.sampling import pictures
+from experiments.sampling.draw import draw
+from gans import core
+from gans.data.kinds.image import encode
+
+
+def train(workdir, config):
+    """A run's config and its checkpoints of steps 7 and 9, of two different states."""
+    workdir.mkdir(exist_ok=True)
+    (workdir / "config.json").write_text(configs.to_json(config))
+    gan = configs.build(config)
+    checkpoints = Checkpoints(workdir, keep=None)
+    states = {}
+    for step in (7, 9):
+        state = jax.jit(functools.partial(core.init, gan))(jax.random.key(step))
+        states[step] = state.replace(step=np.int32(step))
+        checkpoints.save(step, states[step], {})
+    checkpoints.close()
+    return gan, states
+
+
+@pytest.fixture(scope="module")
+def images(tiny, tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("images")
+    config = tiny("cgan", "digits")
+    for player in ("generator", "discriminator"):
+        config[player] = {
+            "network": "mlp",
+            "widths": (8,),
+            "condition": "concat",
+            "optimizer": config[player].optimizer,
+        }
+    return workdir, *train(workdir, config)
+
+
+@pytest.fixture(scope="module")
+def points(tiny, tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("points")
+    return workdir, *train(workdir, tiny("gan", "ring8"))
+
+
+def expected(gan, state, *, n, seed=0, **changed):
+    key = jax.random.key(seed)
+    inputs = {**gan.inputs(key, {"": jnp.zeros(n)}), **changed}
+    made = jax.jit(functools.partial(core.sample, gan))(state, inputs, key)
+    (examples,) = (x for name, x in made.items() if name != "label")
+    return np.asarray(examples)
+
+
+def assert_same(a, b):
+    """uint8 images, equal but for rounding."""
+    assert a.shape == b.shape and a.dtype == b.dtype == np.uint8
+    np.testing.assert_allclose(a.astype(int), b.astype(int), atol=1)
+
+
+def test_arrays(images, tmp_path):
+    workdir, gan, states = images
+    path = draw(workdir, n=5, out=tmp_path / "new" / "x.npz", seed=3)
+    with np.load(path) as arrays:
+        assert sorted(arrays) == ["image", "label"]
+        wanted = encode(expected(gan, states[9], n=5, seed=3))
+        assert wanted.std() > 1  # control: not all one grey
+        assert_same(arrays["image"], wanted)
+        np.testing.assert_array_equal(arrays["label"], [0, 1, 2, 0, 1])
+        assert arrays["label"].dtype == np.int32
+
+
+def test_samples_do_not_depend_on_the_batch_size(images, tmp_path):
+    workdir, _, _ = images
+    found = {}
+    for name, seed, size in (("a", 0, 3), ("b", 0, 64), ("c", 1, 3)):
+        path = tmp_path / f"{name}.npz"
+        draw(workdir, n=7, out=path, seed=seed, batch_size=size)
+        found[name] = np.load(path)["image"]
+    assert_same(found["a"], found["b"])
+    with pytest.raises(AssertionError):  # control: another seed is another sample
+        assert_same(found["a"], found["c"])
+
+
+def test_a_grid_beside_the_run_by_default(images):
+    workdir, gan, states = images
+    path = draw(workdir, n=5)
+    assert path == str(workdir / "samples" / "drawn_00000009.png")
+    wanted = pictures.grid(expected(gan, states[9], n=5))
+    assert_same(np.array(Image.open(path))[..., None], wanted)
+    assert len(np.array(Image.open(draw(workdir)))) == 8 * 66 - 2
+
+
+def test_single_pngs(images, tmp_path):
+    workdir, gan, states = images
+    out = tmp_path / "singly"
+    assert draw(workdir, n=5, out=out, batch_size=2) == str(out)
+    assert sorted(os.listdir(out)) == [f"0000{i}.png" for i in range(5)]
+    found = [np.array(Image.open(out / f"0000{i}.png"))[..., None] for i in range(5)]
+    assert_same(np.stack(found), encode(expected(gan, states[9], n=5)))
+    with pytest.raises(FileExistsError, match="singly"):
+        draw(workdir, n=2, out=out)
+
+
+def test_class_and_checkpoint(images, tmp_path):
+    workdir, gan, states = images
+    path = tmp_path / "x.npz"
+    draw(workdir, n=4, out=path, label=2, checkpoint=7)
+    label = np.full(4, 2, np.int32)
+    arrays = np.load(path)
+    np.testing.assert_array_equal(arrays["label"], label)
+    assert_same(arrays["image"], encode(expected(gan, states[7], n=4, label=label)))
+
+
+def test_interpolation(images, tmp_path):
+    workdir, gan, states = images
+    path = tmp_path / "x.png"
+    draw(workdir, n=2, out=path, interpolate=4, label=1)
+    picture = np.array(Image.open(path))[..., None]
+    assert picture.shape == (2 * 66 - 2, 4 * 66 - 2, 1)
+    # The ends of the rows: latents 0 and 1 of four on the left, 2 and 3 on the right.
+    ends = expected(gan, states[9], n=4, label=np.ones(4, np.int32))
+    assert_same(picture[:, :64], pictures.grid(ends[:2], columns=1))
+    assert_same(picture[:, -64:], pictures.grid(ends[2:], columns=1))
+    draw(workdir, out=path, interpolate=3)
+    assert np.array(Image.open(path)).shape == (8 * 66 - 2, 3 * 66 - 2)
+
+
+def test_points(points, tmp_path):
+    workdir, gan, states = points
+    path = draw(workdir, n=6, out=tmp_path / "x.npz")
+    with np.load(path) as arrays:
+        assert list(arrays) == ["point"] and arrays["point"].dtype == np.float32
+        wanted = expected(gan, states[9], n=6)
+        np.testing.assert_allclose(arrays["point"], wanted, rtol=1e-5, atol=1e-6)
+    path = draw(workdir, n=6, out=tmp_path / "x.png")
+    assert Image.open(path).size == (640, 640)
+
+
+@pytest.mark.parametrize(
+    "arguments, error, message",
+    [
+        ({"n": 0}, ValueError, "--n=0: wanted at least 1"),
+        ({"batch_size": 0}, ValueError, "--batch_size=0: wanted at least 1"),
+        ({"interpolate": 1}, ValueError, "--interpolate=1: wanted at least 2"),
+        ({"out": "x.jpg"}, ValueError, r"'\.jpg'; wanted \.png .* \.npz"),
+        ({"label": 3}, ValueError, "class 3: digits has 0 to 2"),
+        ({"label": -1}, ValueError, "class -1: digits has 0 to 2"),
+        ({"checkpoint": 8}, CheckpointError, r"no checkpoint of step 8.*\[7, 9\]"),
+    ],
+)
+def test_wrong_arguments(images, arguments, error, message):
+    with pytest.raises(error, match=message):
+        draw(images[0], **arguments)
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({"label": 0}, "class 0: gan has no classes"),
+        ({"interpolate": 3}, "ring8 has point data, not images"),
+        ({"out": "folder/"}, "ring8 has point data, not images"),
+    ],
+)
+def test_wrong_arguments_for_points(points, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        draw(points[0], **arguments)
+
+
+def test_no_run_and_no_checkpoint(tiny, tmp_path):
+    with pytest.raises(FileNotFoundError, match="nowhere: no run there"):
+        draw(tmp_path / "nowhere")
+    (tmp_path / "config.json").write_text(configs.to_json(tiny("gan", "ring8")))
+    with pytest.raises(FileNotFoundError, match="no checkpoint there yet"):
+        draw(tmp_path)
+    assert os.listdir(tmp_path) == ["config.json"]
