@@ -33,7 +33,7 @@ class Programs:
 
     def __init__(self, gan, *, seed: int, batch, prepare, per_call: int, draw=None):
         size = len(next(iter(batch.values()))) * jax.process_count()
-        mesh = Mesh(np.array(jax.devices()), ("batch",))
+        mesh = self._mesh = Mesh(np.array(jax.devices()), ("batch",))
         self._whole = NamedSharding(mesh, P())
         self._split = NamedSharding(mesh, P(*[None] * (per_call > 1), "batch"))
         stacked = (per_call,) if per_call > 1 else ()
@@ -116,7 +116,9 @@ class Programs:
             )
             key = jax.eval_shape(self._keys, 0)[1]
             key = jax.ShapeDtypeStruct(key.shape, key.dtype, sharding=self._whole)
-            compiled = call.lower(self.template, self._batch, key).compile()
+            with jax.set_mesh(self._mesh):  # what a step draws is split over it
+                lowered = call.lower(self.template, self._batch, key)
+            compiled = lowered.compile()
             return compiled, time.perf_counter() - began
 
         pool = ThreadPoolExecutor(1)
