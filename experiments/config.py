@@ -9,14 +9,16 @@ import inspect
 import json
 import pkgutil
 import re
+import sys
 from collections.abc import Collection, Mapping
-from importlib.util import module_from_spec, spec_from_file_location
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
 from ml_collections import ConfigDict
 
 from gans import data, names, variants
+from gans.data import kinds
 from gans.data import spec as specs
 
 # Keys that the config of every run has; variants add their own.
@@ -70,8 +72,7 @@ def check(config: ConfigDict) -> None:
     for key in RUN:
         if key not in config:
             raise ValueError(f"the config has no key {key!r}, which every config has")
-    known = [module.name for module in pkgutil.iter_modules(variants.__path__)]
-    names.check(config.variant, known, "config.variant")
+    _check_variant(config.variant)
     for key, choices in _CHOICES.items():
         names.check(config[key], choices, f"config.{key}")
     for key in _POSITIVE:
@@ -86,11 +87,41 @@ def check(config: ConfigDict) -> None:
             )
 
 
-def load_data(config: ConfigDict):
-    """Returns the source that `gans.data.load` makes of a config."""
+def _check_variant(name):
+    """Raises ValueError unless there is such a file, or such a module of the user's."""
+    if "." not in name:
+        known = [module.name for module in pkgutil.iter_modules(variants.__path__)]
+        names.check(name, known, "config.variant")
+        return
+    try:
+        found = name in sys.modules or find_spec(name)
+    except ImportError:  # of the package it is in
+        found = None
+    if not found:
+        raise ValueError(
+            f"config.variant={name!r}: there is no such module on Python's path"
+        )
+
+
+def variant(config: ConfigDict):
+    """Returns the module of config.variant.
+
+    A plain name is a file of gans/variants. A name with a dot is a module of your own,
+    "my_package.my_variant", imported from Python's path.
+    """
+    _check_variant(config.variant)
+    inside = "" if "." in config.variant else "gans.variants."
+    return importlib.import_module(inside + config.variant)
+
+
+def load_data(config: ConfigDict, resolution: int | None = None):
+    """Returns the source that `gans.data.load` makes of a config.
+
+    `resolution` takes the place of the config's where it is given.
+    """
     return data.load(
         config.data,
-        resolution=config.resolution,
+        resolution=resolution or config.resolution,
         channels=config.channels,
         data_dir=config.data_dir,
         skip_corrupt=config.skip_corrupt,
@@ -137,16 +168,62 @@ def build(config: ConfigDict, stage: int = 0):
 
     from gans import core
 
-    values = config.to_dict()
-    of_data = specs.from_json(values["spec"])
-    variant = importlib.import_module(f"gans.variants.{config.variant}")
+    values, spec = config.to_dict(), stages(config)[stage].spec
     try:
-        gan = variant.build(values, of_data, stage)
+        gan = variant(config).build(values, spec, stage)
         # Networks check their options when they are first called.
         jax.eval_shape(functools.partial(core.init, gan), jax.random.key(0))
     except ValueError as error:
         raise ValueError(f"config of {config.variant}: {error}") from error
     return gan
+
+
+def stages(config: ConfigDict) -> tuple[Any, ...]:
+    """Returns the `gans.stages.Stage`s of a resolved config, at least one.
+
+    Raises ValueError if config.steps is not the number of steps of all stages.
+    """
+    from gans import stages
+
+    values = config.to_dict()
+    spec = specs.from_json(values["spec"])
+    try:
+        found = stages.of(variant(config), values, spec)
+    except ValueError as error:
+        raise ValueError(f"config of {config.variant}: {error}") from error
+    total = stages.first_step(found, len(found))
+    if total != config.steps:
+        raise ValueError(
+            f"config.steps={config.steps}, but the {len(found)} stages of "
+            f"config.variant={config.variant!r} have {total} steps in all"
+        )
+    return found
+
+
+def of_stage(config: ConfigDict, index: int) -> ConfigDict:
+    """Returns a resolved config with the data and batch size of one stage.
+
+    It is for those who sample and evaluate. `build` takes the config of the whole run.
+    """
+    every = stages(config)
+    if len(every) == 1:
+        return config
+    spec = every[index].spec
+    own = config.copy_and_resolve_references()
+    with own.unlocked(), own.ignore_type():
+        own.batch_size, own.resolution = every[index].batch_size, resolution(spec)
+        own.spec = specs.to_json(spec)
+        own.shape = next(f.shape for f in spec.values() if f.kind != "label")
+    return own
+
+
+def resolution(spec: specs.Spec) -> int | None:
+    """Returns the width of the first field that has one."""
+    for field in spec.values():
+        axes = kinds.of(field).AXES
+        if "W" in axes:
+            return field.shape[axes.index("W")]
+    return None
 
 
 _CALL = re.compile(r"\s*[A-Za-z_]\w*\s*\(")

@@ -105,7 +105,7 @@ def _subtitle(step, config, run):
 def _figures(step, config, run, records):
     """The key figures; those that nobody knows are left out."""
     what = "Points" if len(config.get("shape", ())) == 1 else "Images"
-    seen = step * config.get("batch_size", 0)
+    seen = run.get("examples") or step * config.get("batch_size", 0)
     speed = {
         key: run.get(key) or _median(records, key)
         for key in ("steps_per_s", "images_per_s")

@@ -1,10 +1,13 @@
 """Training in stages: what each trains on, and what a stage takes over from the last.
 
+Steps are counted through all stages, and data in examples.
+
 A variant with `stages(config, spec) -> (Stage, ...)` builds the GAN of stage i by
 `build(config, spec, stage=i)`; others have one stage.
 """
 
 import dataclasses
+from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
@@ -47,12 +50,42 @@ def of(variant: ModuleType, config: Any, spec: Spec) -> tuple[Stage, ...]:
     return (Stage(config["steps"], config["batch_size"], spec),)
 
 
+def first_step(stages: Sequence[Stage], index: int) -> int:
+    """Returns how many steps come before stage `index`."""
+    return sum(stage.steps for stage in stages[:index])
+
+
+def first_row(stages: Sequence[Stage], index: int) -> int:
+    """Returns how many examples come before stage `index`."""
+    return sum(stage.steps * stage.batch_size for stage in stages[:index])
+
+
+def index_of(stages: Sequence[Stage], step: int) -> int:
+    """Returns the stage of the state after `step` steps: the one that made the last.
+
+    A state at the border of two stages is still one of the first; one beyond all stages
+    is of the last.
+    """
+    for index in range(len(stages) - 1):
+        if step <= first_step(stages, index + 1):
+            return index
+    return len(stages) - 1
+
+
+def examples(stages: Sequence[Stage], step: int) -> int:
+    """Returns how many real examples the first `step` steps take."""
+    index = index_of(stages, step)
+    into = step - first_step(stages, index)
+    return first_row(stages, index) + into * stages[index].batch_size
+
+
 def carry(old: State, new: State, reset_optimisers: bool = False) -> State:
     """Returns the first state of a stage: `new`, with what it shares with `old`.
 
     Every leaf whose path, shape and dtype agree is `old`'s, `step` and `aux` included;
     layers that the stage adds start as in `new`. Frozen networks are `new`'s, and with
-    `reset_optimisers` the optimiser states are too.
+    `reset_optimisers` the optimiser states are too. Otherwise a parameter that is new
+    has new moments but the old step count, so that Adam does not correct their bias.
     """
     kept = {
         path: leaf

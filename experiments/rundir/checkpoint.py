@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,8 @@ class Checkpoints:
         self.best: int | None = None
         self._keep = keep
         self._damaged = set()  # steps
-        self._digests = None  # of the frozen networks, once they are known
+        # Frozen networks, and their digests once they are known.
+        self._frozen, self._digests = None, {}
         self._saves = False  # an object that only reads must not tidy up
         self._writer = Writer()
 
@@ -75,8 +77,8 @@ class Checkpoints:
         Returns before it is written. If writing fails, the next call of `save`, `check`
         or `close` raises the error: OSError, naming the folder, if the disk is full.
         """
-        if self._digests is None:
-            self._digests = digests(state)
+        if state.frozen is not self._frozen:
+            self._frozen, self._digests = state.frozen, digests(state)
         extra = {**extra, _FROZEN: self._digests}
         kept = jax.device_get(state.replace(frozen={}))
         arrays = {name: np.asarray(x) for name, x in _named(kept)}
@@ -90,13 +92,14 @@ class Checkpoints:
             self._fail(error)
 
     def restore(
-        self, template: State, step: int | None = None
+        self, template: State | Callable[[int], State], step: int | None = None
     ) -> tuple[State, dict[str, Any]] | None:
         """Returns (state of numpy arrays, extra) of `step`, by default the newest good.
 
         `template` is a state of arrays or `jax.ShapeDtypeStruct`, but `template.frozen`
         holds the arrays themselves (`core.frozen_variables`): they are compared with
-        those that the run was trained with, and returned as they are.
+        those that the run was trained with, and returned as they are. It may also be a
+        function of the step that returns such a state.
 
         Damaged checkpoints are reported on stderr and passed over. Returns None if
         there are no checkpoints at all. Raises CheckpointError if none is good, if
@@ -104,7 +107,6 @@ class Checkpoints:
         to other frozen networks. Nothing is changed on disk.
         """
         self.close()
-        found = digests(template)
         try:
             steps, damaged = self.steps(), self._all_damaged()
             if step is not None and step not in steps:
@@ -112,9 +114,8 @@ class Checkpoints:
                     f"{self.folder} has no checkpoint of step {step}; it has {steps}"
                 )
             for candidate in reversed(steps) if step is None else [step]:
-                restored = self._restore(template, found, candidate)
+                restored = self._restore(template, candidate)
                 if restored is not None:
-                    self._digests = found
                     return restored
         except OSError as error:
             raise CheckpointError(
@@ -146,7 +147,7 @@ class Checkpoints:
         except Exception as error:
             self._fail(error)
 
-    def _restore(self, template, found, step):
+    def _restore(self, template, step):
         """(state, extra), or None if the checkpoint is damaged or has just gone."""
         path = self.folder / str(step)
         damage = find_damage(path)
@@ -162,8 +163,12 @@ class Checkpoints:
                 f"cannot read {path} ({str(error).splitlines()[0]}); nothing was "
                 "changed there"
             ) from error
+        if callable(template):
+            template = template(step)
         extra = json.loads(arrays.pop(_EXTRA).tobytes())
+        found = digests(template)
         _compare(extra.pop(_FROZEN, {}), found, path)
+        self._frozen, self._digests = template.frozen, found
         state = _fill(template.replace(frozen={}), arrays, path)
         return state.replace(frozen=template.frozen), extra
 

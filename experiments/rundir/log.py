@@ -25,7 +25,8 @@ class Log:
 
     The run begins at step `start` and ends at step `steps`. With `resume`, the lines of
     metrics.jsonl up to `start` are kept; later ones are removed, because they will be
-    written again. Without it, both logs start empty.
+    written again. Without it, both logs start empty. The attribute `batch_size`, from
+    which the images per second are counted, may change in between.
 
     A line is written completely or not at all. If the disk is full, OSError is raised
     and every earlier line is intact.
@@ -46,7 +47,7 @@ class Log:
         drop_lines(path, last_kept)
         self._lines = Lines(path)
         self._events = _Events(workdir, purge_step=last_kept + 1)
-        self._steps, self._batch_size = steps, batch_size
+        self._steps, self.batch_size = steps, batch_size
         self._mark = None  # (time, step) from which the speed is measured
         self._bar = None
         if sys.stderr.isatty():
@@ -80,6 +81,7 @@ class Log:
         if self._bar is not None:
             if metrics is not None:
                 self._bar.losses = _losses(metrics)
+            self._bar.batch_size = self.batch_size
             self._bar.update(step - self._bar.n)
             return
         now = time.monotonic()
@@ -90,7 +92,7 @@ class Log:
         if metrics is not None:
             speed = (step - n_before) / (now - before) if now > before else 0.0
             self.message(
-                _line(step, self._steps, speed, self._batch_size, _losses(metrics))
+                _line(step, self._steps, speed, self.batch_size, _losses(metrics))
             )
         if metrics is not None or self._mark is None:
             self._mark = (now, step)
@@ -175,7 +177,7 @@ class _Bar(tqdm):
     """A bar that also shows images per second, and the losses."""
 
     def __init__(self, *, batch_size, **kwargs):
-        self._batch_size = batch_size
+        self.batch_size = batch_size
         self.losses = ""
         super().__init__(**kwargs)
 
@@ -185,7 +187,7 @@ class _Bar(tqdm):
         # tqdm has no rate before its first update and after it has been closed.
         seconds, n_steps = shown["elapsed"], shown["n"] - shown["initial"]
         rate = shown["rate"] or (n_steps / seconds if seconds else 0.0)
-        speed = _speed(rate, self._batch_size)
+        speed = _speed(rate, self.batch_size)
         return {**shown, "speed": speed, "losses": self.losses}
 
 

@@ -3,41 +3,38 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import jax
-import numpy as np
 from ml_collections import ConfigDict
 
 from experiments import config as configs
 from experiments import report
 from experiments.evaluation import reports
 from experiments.files import drop_lines, replacing
-from experiments.rundir import manifest, restore
+from experiments.rundir import manifest
 from experiments.rundir.checkpoint import FULL, CheckpointError, Checkpoints
 from experiments.rundir.log import Log
-from experiments.sampling import pictures, sampler
+from experiments.sampling import pictures
 from experiments.signals import Interrupted, Signals
-from experiments.training import health
+from experiments.training import ahead, health
 from experiments.training.metric_buffer import MetricBuffer, NotFinite
-from experiments.training.programs import Programs
-from gans import core
+from experiments.training.stage import Ready, Stages
+from gans import core, stages
 from gans.data import pipeline
 
 AHEAD = 2  # calls handed to the device beyond the one that is waited for
 ROLLBACKS = 3
-_LATENTS = 2**31  # folded into the seed's key; the streams are 0, 1, ...
 
 
 class DiskFull(Exception):
     """A file could not be written; says which, and what is intact."""
 
 
-# What is the user's to mend: to be said in a line, without a traceback.
+# What the user can correct: shown in a line, without a traceback.
 ERRORS = (configs.ConfigError, CheckpointError, NotFinite, DiskFull)
 
 
@@ -58,7 +55,7 @@ def train(
         and report.html.
       command: the command line, for run.json.
       started: `time.time()` when the process began.
-      allow_config_change: goes on although the checkpoints are of another config.
+      allow_config_change: continues although the checkpoints are of another config.
       on_evaluation: gets the step and the values of each evaluation, before the
         checkpoint of that step; what it raises ends the run.
 
@@ -71,16 +68,20 @@ def train(
     if jax.process_index() > 0:  # of several hosts: its own log, the same checkpoints
         workdir = workdir / f"process_{jax.process_index()}"
     try:
-        source, config = _prepare(config, workdir, checkpoints, allow_config_change)
-        gan = configs.build(config)
-        judge = reports.make_evaluate(gan, config, source)
+        source = configs.load_data(config)
+        config = configs.resolve(config, source)
+        if checkpoints.steps() and not allow_config_change:
+            configs.compare(workdir / "config.json", config)
+        all_stages = Stages(config, source)
+        # Whatever cannot be run is found before anything is written.
+        all_stages.get(all_stages.after(checkpoints.latest() or 0))
         workdir.mkdir(parents=True, exist_ok=True)
         with replacing(workdir / "config.json") as path:
             Path(path).write_text(configs.to_json(config))
     except (ValueError, RuntimeError, OSError) as error:
         raise configs.ConfigError(str(error)) from error
-    run = _Run(config, workdir, checkpoints, source, gan, judge)
-    run.facts, run.started = manifest.begin(command), started or time.time()
+    run = _Run(config, workdir, checkpoints, all_stages)
+    run.record, run.started = manifest.begin(command), started or time.time()
     run.on_evaluation = on_evaluation
     try:
         return run.to_the_end()
@@ -91,72 +92,27 @@ def train(
             f"{error.filename}: {error.strerror}. Intact: every line of metrics.jsonl, "
             f"and {checkpoints.folder} with steps {checkpoints.steps()}"
         ) from error
-
-
-def _prepare(config, workdir, checkpoints, allow_config_change):
-    """Returns the data and the resolved config, if it may go on in this workdir."""
-    if config.batch_size % jax.device_count():
-        raise ValueError(
-            f"config.batch_size={config.batch_size} cannot be split evenly among "
-            f"{jax.device_count()} devices"
-        )
-    source = configs.load_data(config)
-    config = configs.resolve(config, source)
-    if checkpoints.steps() and not allow_config_change:
-        configs.compare(workdir / "config.json", config)
-    return source, config
+    finally:
+        all_stages.close()
 
 
 class _Run:
-    """A run in this process: what it is made of, and how far it has come."""
+    """A run in this process: what it consists of, and how far it has come."""
 
-    def __init__(self, config, workdir, checkpoints, source, gan, evaluate):
+    def __init__(self, config, workdir, checkpoints, all_stages):
         self.config, self.workdir, self.checkpoints = config, workdir, checkpoints
-        self.source, self.gan, self.evaluate = source, gan, evaluate
-        load_test = functools.partial(restore.load_test, config, source.spec)
-        self.drawing = sampler.Drawing(
-            gan,
-            source.spec,
-            sampler.source_of(gan, source, load_test),
-            key=jax.random.fold_in(jax.random.key(config.seed), _LATENTS),
-            n=pictures.count(source.spec),
-        )
-        batches = self.batches(stream=0)
-        self.programs = Programs(
-            gan,
-            seed=config.seed,
-            batch=batches[0],
-            prepare=batches.prepare,
-            per_call=config.steps_per_call,
-            draw=self.drawing,
-        )
-        self.compiling = None  # future (call, seconds)
-        self.busy = self.counted = 0  # seconds and steps, without the first call
-
-    def batches(self, stream):
-        """Batches by step; another stream of random numbers has another order."""
-        seed = self.config.seed
-        if stream:
-            seed = int(np.random.SeedSequence((seed, stream)).generate_state(1)[0])
-        return pipeline.batches(
-            self.source,
-            self.config.batch_size,
-            seed=seed,
-            flip=self.config.flip,
-            shard=(jax.process_index(), jax.process_count()),
-        )
+        self.stages: Stages = all_stages
+        # Seconds, steps and examples, without the first call of each stage.
+        self.busy = self.counted = self.examples = 0
 
     def to_the_end(self):
         """Trains, going back to the last checkpoint at a NaN if the config says so."""
         stream = None  # that of the checkpoint
         while True:
-            frozen = core.frozen_variables(self.gan)
-            template = self.programs.template.replace(frozen=frozen)
-            restored = self.checkpoints.restore(template)
+            restored = self.checkpoints.restore(self.stages.template)
             extra = restored[1] if restored else {"stream": 0, "seconds": 0.0}
             self.stream = extra["stream"] if stream is None else stream
-            self.best = extra.get("best")
-            self.checkpoints.best = self.best["step"] if self.best else None
+            self.set_best(extra.get("best"))
             if stream is None:
                 self.seconds_before = extra["seconds"]
             try:
@@ -166,7 +122,7 @@ class _Run:
                 where = f"last good checkpoint: {'none' if last is None else folder}"
                 where += "" if last is None else f"/{last}"
                 if self.config.on_nan != "rollback" or self.stream >= ROLLBACKS:
-                    self.write_facts(status=f"stopped: {error}")
+                    self.write_record(status=f"stopped: {error}")
                     raise NotFinite(f"{error}\n{where}") from None
                 stream = self.stream + 1
                 print(
@@ -177,132 +133,183 @@ class _Run:
 
     def from_here(self, state):
         """Trains from a restored state of numpy arrays, or from the start."""
-        config, programs = self.config, self.programs
+        config, n_steps = self.config, self.stages.n_steps
         step = 0 if state is None else int(state.step)
         if step % config.steps_per_call:
             raise configs.ConfigError(
                 f"config.steps_per_call={config.steps_per_call} does not divide the "
                 f"{step} steps of the checkpoint"
             )
-        finished = step >= config.steps
+        finished = step >= n_steps
         if finished and manifest.read(self.workdir).get("status") == "finished":
             print(f"already finished: {self.closing_line()}", file=sys.stderr)
             return state
-        if not finished and self.compiling is None:
-            self.compiling = programs.start_compiling()
+        stage = self.stages.get(self.stages.after(step))
+        if not finished:
+            self.stages.start(stage.index)
         _drop_pictures(self.workdir, step)
         drop_lines(self.workdir / "evaluations.jsonl", step if state else -1)
         log = Log(
             self.workdir,
             start=step,
-            steps=config.steps,
-            batch_size=config.batch_size,
+            steps=n_steps,
+            batch_size=stage.batch_size,
             resume=state is not None,
         )
-        # Of the lines that are kept: what is trained again is checked again.
-        updates = {update.name: update.trains for update in self.gan.updates}
-        self.monitor = health.replay(self.workdir / "metrics.jsonl", updates)
-        self.facts["warnings"] = self.monitor.said
+        # Of the lines that are kept: steps that are trained again are checked again.
+        path = self.workdir / "metrics.jsonl"
+        self.monitor = health.replay(path, self.stages.updates)
+        self.record["warnings"] = self.monitor.said
         with contextlib.closing(log), contextlib.closing(self.checkpoints):
-            if state is None:
-                state = programs.init(self.stream)
-            else:
+            if state is not None:
                 log.message(f"continuing after step {step}")
-                state = programs.put_state(state)
+            state = self.first_state(stage, state, step, log)
+            self.first_samples = stage.programs.draw(state) if step == 0 else None
             if not finished:
-                state = self.loop(state, step, log)
-            self.finish(state, max(step, config.steps), log)
+                # Until it is compiled, Ctrl-C ends the process at once.
+                self.stages.start(stage.index).result()
+                with Signals() as signals:
+                    stage, state = self.all_stages(stage, state, step, log, signals)
+            self.finish(stage, state, max(step, n_steps), log)
         print(f"finished: {self.closing_line()}", file=sys.stderr)
         return state
 
-    def loop(self, state, step, log):
-        """Calls the compiled program until the last step, or a signal."""
-        config, programs = self.config, self.programs
-        per_call, steps = config.steps_per_call, config.steps
+    def first_state(self, stage: Ready, state, step, log):
+        """Returns a state on the devices: new, restored, or of the stage before."""
+        if state is None:
+            return stage.programs.init(self.stream)
+        if step == stage.first:
+            new = stage.programs.init(self.stream)
+            state = stages.carry(state, new, stage.reset_optimisers)
+            self.set_best(None)  # values of another resolution are no measure
+            log.message(
+                f"stage {stage.index + 1} of {len(self.stages)} begins after step "
+                f"{step}: batches of {stage.batch_size}"
+            )
+        return stage.programs.put_state(state)
+
+    def all_stages(self, stage: Ready, state, step, log, signals):
+        """Trains to the end of the last stage; returns it and its state."""
+        ended = None  # when the last stage was over
+        while True:
+            state, step = self.one_stage(stage, state, step, log, signals, ended)
+            if signals.number is not None:
+                self.checkpoints.close()
+                if self.checkpoints.latest() != step:
+                    self.save(stage, state, step)
+                    self.checkpoints.close()
+                self.write_record(status=f"stopped after step {step}")
+                raise Interrupted(signals.number, step)
+            if step >= self.stages.n_steps:
+                return stage, state
+            ended = time.perf_counter()
+            stage = self.stages.get(stage.index + 1)
+            self.stages.start(stage.index)
+            state = self.first_state(stage, state, step, log)
+            log.batch_size = stage.batch_size
+
+    def one_stage(self, stage: Ready, state, step, log, signals, ended):
+        """Calls the compiled program until the stage's last step, or a signal."""
+        config, programs = self.config, stage.programs
+        per_call = config.steps_per_call
         every = {
             event: config[f"{event}_every"]
             for event in ("log", "diagnose", "sample", "evaluate", "checkpoint")
         }
         key = programs.key(self.stream)
-        batches = pipeline.iterate(self.batches(self.stream), step, per_call=per_call)
-        buffer = MetricBuffer(self.gan, step)
-        first_samples = programs.draw(state) if step == 0 else None
-        call, compile_seconds = self.compiling.result()
+        batches = stage.batches(self.stream)
+        batches = pipeline.iterate(batches, step, per_call=per_call)
+        buffer = MetricBuffer(stage.gan, step)
+        compiled, compile_seconds = self.stages.start(stage.index).result()
         first_step, mark = step + per_call, (0.0, step)
 
-        with Signals() as signals:
-            while step < steps and signals.number is None:
-                batch = programs.put_batch(next(batches))
-                state, metrics = call(state, batch, key)
-                step += per_call
-                buffer.add(metrics)
-                if step == first_step:
-                    jax.block_until_ready(metrics)
-                    so_far = {"seconds_to_first_step": time.time() - self.started}
-                    so_far["compile_seconds"] = compile_seconds
-                    self.facts = {**so_far, **self.facts}
-                    self.write_facts()
-                    if first_samples is not None:
-                        self.show(first_samples, 0, log)
-                    mark = (time.perf_counter(), step)
-                due = {event for event, n in every.items() if n and step % n == 0}
-                if step == steps:  # `finish` draws and evaluates
-                    due = (due | {"log", "checkpoint"}) - {"sample", "evaluate"}
-                if not due:
-                    buffer.wait(AHEAD)
-                    log.progress(step)
-                    continue
+        def call(state, step):
+            del step  # batches come in order
+            return compiled(state, programs.put_batch(next(batches)), key)
+
+        if ended is not None:
+            seconds = time.perf_counter() - ended
+            self.record.setdefault("standstills", {})[str(step)] = seconds
+        calls = ahead.steps(call, state, step, stage.last, per_call, ahead=AHEAD)
+        for step, state, metrics in calls:
+            buffer.add(metrics)
+            if step == first_step:
+                jax.block_until_ready(metrics)
+                if ended is None:
+                    self.say_first(compile_seconds)
+                if step == per_call:
+                    self.show(stage, self.first_samples, 0, log)
+                mark = (time.perf_counter(), step)
+            due = {event for event, n in every.items() if n and step % n == 0}
+            if step == stage.last:
+                due |= {"log", "checkpoint"}
+            if step == self.stages.n_steps:  # `finish` draws and evaluates
+                due -= {"sample", "evaluate"}
+            if due:
                 buffer.fetch()
                 seconds, n_steps = time.perf_counter() - mark[0], step - mark[1]
-                self.busy, self.counted = self.busy + seconds, self.counted + n_steps
-                if "log" in due:
-                    self.checkpoints.check()
-                    means = buffer.means()
-                    speed = manifest.speed(n_steps, seconds, config.batch_size)
-                    log.write(step, {**means, **speed, "seconds": self.seconds()})
-                    log.progress(step, means)
-                    self.warn(step, means, log)
-                    buffer.clear(step)
-                if "diagnose" in due:
-                    values = jax.device_get(programs.singular_values(state))
-                    log.write(step, {name: float(x) for name, x in values.items()})
-                if "sample" in due:
-                    self.show(programs.draw(state), step, log)
-                if "evaluate" in due and self.judge(state, step, log):
-                    due.add("checkpoint")
-                if "checkpoint" in due:
-                    self.save(state, step)
+                self.count(n_steps, seconds, stage)
+            if "log" in due:
+                self.checkpoints.check()
+                self.stages.check()
+                means = buffer.means()
+                speed = manifest.speed(n_steps, seconds, stage.batch_size)
+                log.write(step, {**means, **speed, "seconds": self.seconds()})
+                log.progress(step, means)
+                self.warn(step, means, log)
+                self.record["examples"] = self.stages.examples(step)
+                buffer.clear(step)
+            if "diagnose" in due:
+                values = jax.device_get(programs.singular_values(state))
+                log.write(step, {name: float(x) for name, x in values.items()})
+            if "sample" in due:
+                self.show(stage, programs.draw(state), step, log)
+            if "evaluate" in due and self.judge(stage, state, step, log):
+                due.add("checkpoint")
+            if "checkpoint" in due:
+                self.save(stage, state, step)
+            if due:
                 mark = (time.perf_counter(), step)
+            else:
+                log.progress(step)
             if signals.number is not None:
                 buffer.fetch()
-                self.checkpoints.close()
-                if self.checkpoints.latest() != step:
-                    self.save(state, step)
-                    self.checkpoints.close()
-                self.write_facts(status=f"stopped after step {step}")
-                raise Interrupted(signals.number, step)
-        return state
+                break
+        return state, step
 
-    def finish(self, state, step, log):
+    def say_first(self, compile_seconds):
+        """Keeps how long the first step took to come."""
+        first = {"seconds_to_first_step": time.time() - self.started}
+        self.record = {**first, "compile_seconds": compile_seconds, **self.record}
+        self.write_record()
+
+    def count(self, n_steps, seconds, stage):
+        """Adds steps to those from which the run's speed is known."""
+        self.busy, self.counted = self.busy + seconds, self.counted + n_steps
+        self.examples += n_steps * stage.batch_size
+
+    def finish(self, stage, state, step, log):
         """The last samples and the last evaluation, with the checkpoint on disk."""
         self.checkpoints.close()
-        self.show(self.programs.draw(state), step, log)
-        self.judge(state, step, log)
-        self.write_facts(status="finished")
+        self.show(stage, stage.programs.draw(state), step, log)
+        self.judge(stage, state, step, log)
+        self.record["examples"] = self.stages.examples(step)
+        self.write_record(status="finished")
 
-    def save(self, state, step):
-        wrong = self.programs.not_finite(state)
+    def save(self, stage, state, step):
+        wrong = stage.programs.not_finite(state)
         if wrong:
             raise NotFinite(f"not finite after step {step}: {', '.join(wrong)}")
         extra = {"stream": self.stream, "seconds": self.seconds(), "best": self.best}
+        extra["stage"] = stage.index
         self.checkpoints.save(step, state, extra)
 
-    def show(self, samples, step, log):
+    def show(self, stage, samples, step, log):
         """Draws {output: {field: [n, ...]}}: samples/step_STEP.png, and TensorBoard."""
         stem = self.workdir / "samples" / f"step_{step:08d}"
         stem.parent.mkdir(exist_ok=True)
-        spec, given = self.source.spec, self.drawing.given
-        drawn = pictures.draw(stem, spec, samples, given=given, source=self.source)
+        spec, given = stage.source.spec, stage.drawing.given
+        drawn = pictures.draw(stem, spec, samples, given=given, source=stage.source)
         for name, picture in drawn.items():
             log.image(step, name, picture)
 
@@ -312,34 +319,41 @@ class _Run:
         for message in messages:
             log.message(message)
         if messages:
-            self.write_facts()
+            self.write_record()
 
-    def judge(self, state, step, log):
+    def judge(self, stage, state, step, log):
         """Logs the metrics; returns whether the first of them was never as good."""
-        report = self.evaluate(state)
-        if not report:
+        found = stage.evaluate(state)
+        if not found:
             return False
-        values = reports.values(report)
+        values = reports.values(found)
         log.write(step, values)
-        reports.write(self.workdir, step, report)
+        reports.write(self.workdir, step, found)
         shown = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
         log.message(f"step {step}: {shown}")
-        better = reports.better(report, step, self.best)
+        better = reports.better(found, step, self.best)
         if better:
-            self.best, self.checkpoints.best = better, step
-            self.facts["best"] = better
+            self.set_best(better)
+            self.record["best"] = better
         if self.on_evaluation:
             self.on_evaluation(step, values)
         return better is not None
+
+    def set_best(self, best):
+        """Keeps the checkpoint of the best evaluation so far, {"step", ...} or None."""
+        self.best, self.checkpoints.best = best, best["step"] if best else None
 
     def seconds(self):
         """How long the run has taken, with what came before the checkpoint."""
         return self.seconds_before + time.time() - self.started
 
-    def write_facts(self, **changes):
-        self.facts |= {"seconds": self.seconds(), **changes}
-        self.facts |= manifest.speed(self.counted, self.busy, self.config.batch_size)
-        manifest.write(self.workdir, self.facts)
+    def write_record(self, **changes):
+        """Writes run.json."""
+        self.record |= {"seconds": self.seconds(), **changes}
+        if self.counted:
+            batch_size = self.examples / self.counted
+            self.record |= manifest.speed(self.counted, self.busy, batch_size)
+        manifest.write(self.workdir, self.record)
 
     def closing_line(self):
         where = report.write(self.workdir)

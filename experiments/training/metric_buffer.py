@@ -36,11 +36,6 @@ class MetricBuffer:
         """Keeps the metrics of one call, each [] or [k], without waiting for them."""
         self._calls.append(metrics)
 
-    def wait(self, ahead: int) -> None:
-        """Waits until at most `ahead` calls are unfinished."""
-        if len(self._calls) > ahead:
-            jax.block_until_ready(self._calls[-1 - ahead])
-
     def fetch(self) -> None:
         """Copies the metrics to the host.
 

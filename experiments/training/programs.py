@@ -1,10 +1,11 @@
-"""The compiled programs of a run, and the devices their arrays live on."""
+"""The compiled programs of a stage, and the devices their arrays live on."""
 
 from __future__ import annotations
 
 import functools
+import threading
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 
 import grain  # noqa: F401 -- before `start_compiling`, which says why
 import jax
@@ -18,10 +19,13 @@ from gans import core, diagnostics
 
 
 class Programs:
-    """What a run compiles, over a mesh of all devices: state replicated, batch split.
+    """What a stage compiles, over a mesh of all devices: state replicated, batch split.
+
+    Variables of frozen networks are placed once. They are part of every state here, but
+    no program returns or donates them.
 
     Args:
-      gan: the game.
+      gan: what is trained.
       seed: of everything random.
       batch: one step's batch of this process as the host has it, {name: [B, ...]}; an
         example.
@@ -33,9 +37,9 @@ class Programs:
 
     def __init__(self, gan, *, seed: int, batch, prepare, per_call: int, draw=None):
         size = len(next(iter(batch.values()))) * jax.process_count()
-        mesh = self._mesh = Mesh(np.array(jax.devices()), ("batch",))
-        self._whole = NamedSharding(mesh, P())
-        self._split = NamedSharding(mesh, P(*[None] * (per_call > 1), "batch"))
+        self._mesh = Mesh(np.array(jax.devices()), ("batch",))
+        self._whole = NamedSharding(self._mesh, P())
+        self._split = NamedSharding(self._mesh, P(*[None] * (per_call > 1), "batch"))
         stacked = (per_call,) if per_call > 1 else ()
         self._batch = {
             name: jax.ShapeDtypeStruct(
@@ -43,33 +47,48 @@ class Programs:
             )
             for name, x in batch.items()
         }
-        replicated = functools.partial(jax.jit, out_shardings=self._whole)
-        once = replicated
-        if jax.default_backend() == "cpu":
-            # Random numbers in many shapes take LLVM 13 s at its usual level, 3 s here.
-            quick = {"xla_backend_optimization_level": "1"}
-            once = functools.partial(replicated, compiler_options=quick)
         self._gan, self._per_call, self._prepare = gan, per_call, prepare
 
         def keys(stream):
             key = jax.random.fold_in(jax.random.key(seed), stream)
             return tuple(jax.random.split(key))
 
-        self._keys = replicated(keys)
-        self._init = once(functools.partial(core.init, gan)).lower(
-            jax.eval_shape(keys, 0)[0]
+        def init(key):
+            return core.init(gan, key).replace(frozen={})
+
+        def singular_values(state):
+            return _singular_values(gan, state)
+
+        replicated = functools.partial(jax.jit, out_shardings=self._whole)
+        once = replicated
+        if jax.default_backend() == "cpu":
+            # Random numbers in many shapes take LLVM 13 s at its usual level, 3 s here.
+            quick = {"xla_backend_optimization_level": "1"}
+            once = functools.partial(replicated, compiler_options=quick)
+        self._keys, init = replicated(keys), once(init)
+        self._key = self._placed(jax.eval_shape(keys, 0)[0])
+        self._init = _Program(init, self._key)
+        self._bare = self._placed(init.eval_shape(self._key))
+        self.draw = _Program(replicated(draw or (lambda state: {})), self.template)
+        self.singular_values = _Program(once(singular_values), self.template)
+        self._finite = _Program(once(_finite), self._bare)
+
+    def _placed(self, shapes):
+        """The shapes, on every device."""
+        return jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=self._whole),
+            shapes,
         )
-        self._finite = once(_finite)
-        self.draw = replicated(draw or (lambda state: {}))
-        self.singular_values = once(functools.partial(_singular_values, gan))
 
     @property
     def template(self) -> core.State:
         """The state's shapes, types and sharding."""
-        return jax.tree.map(
-            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=self._whole),
-            self._init.out_info,
-        )
+        return self._bare.replace(frozen=self._placed(core.frozen_variables(self._gan)))
+
+    @functools.cached_property
+    def frozen(self) -> dict:
+        """The variables of frozen networks, on every device."""
+        return jax.device_put(core.frozen_variables(self._gan), self._whole)
 
     def key(self, stream: int) -> Array:
         """The run's key, of a stream of random numbers."""
@@ -77,11 +96,12 @@ class Programs:
 
     def init(self, stream: int) -> core.State:
         """The first state of a stream of random numbers."""
-        return self._init.compile()(self._keys(stream)[0])
+        return self._init(self._keys(stream)[0]).replace(frozen=self.frozen)
 
     def put_state(self, state: core.State) -> core.State:
-        """A state of numpy arrays, on every device."""
-        return jax.device_put(state, self._whole)
+        """A state of numpy arrays, as a checkpoint has it, on every device."""
+        state = jax.device_put(state.replace(frozen={}), self._whole)
+        return state.replace(frozen=self.frozen)
 
     def put_batch(self, batch: dict[str, np.ndarray]) -> dict[str, Array]:
         """This process's part of a batch, [B, ...] or [k, B, ...], on its devices."""
@@ -92,39 +112,73 @@ class Programs:
 
     def not_finite(self, state: core.State) -> list[str]:
         """Names the parts of the state, as "params/g", with a NaN or an infinity."""
-        return sorted(
-            n for n, ok in jax.device_get(self._finite(state)).items() if not ok
-        )
+        finite = jax.device_get(self._finite(state.replace(frozen={})))
+        return sorted(name for name, ok in finite.items() if not ok)
 
-    def start_compiling(self) -> Future:
-        """Compiles the training call in the background.
+    def compile(self):
+        """Returns (call, seconds of compilation).
 
-        Its result is (call, seconds); call(state, batch, key) -> (state, metrics [k] or
-        []) donates the state.
-
-        Importing a library that defers its own imports by putting another `__import__`
-        in builtins' place, as grain does, breaks those of JAX in this thread: such a
-        library must be imported before.
+        call(state, batch, key) -> (state, metrics [k] or []) donates the state.
         """
+        began = time.perf_counter()
+        one_call = make_call(self._gan, self._per_call, self._prepare)
 
-        def compile_call():
-            began = time.perf_counter()
-            call = jax.jit(
-                make_call(self._gan, self._per_call, self._prepare),
-                donate_argnums=0,
-                out_shardings=self._whole,
+        def call(state, frozen, batch, key):
+            state, metrics = one_call(state.replace(frozen=frozen), batch, key)
+            return state.replace(frozen={}), metrics
+
+        jitted = jax.jit(call, donate_argnums=0, out_shardings=self._whole)
+        with jax.set_mesh(self._mesh):  # for gans.sharding
+            lowered = jitted.lower(
+                self._bare, self.template.frozen, self._batch, self._key
             )
-            key = jax.eval_shape(self._keys, 0)[1]
-            key = jax.ShapeDtypeStruct(key.shape, key.dtype, sharding=self._whole)
-            with jax.set_mesh(self._mesh):  # what a step draws is split over it
-                lowered = call.lower(self.template, self._batch, key)
             compiled = lowered.compile()
-            return compiled, time.perf_counter() - began
 
+        def attached(state, batch, key):
+            frozen = state.frozen
+            state, metrics = compiled(state.replace(frozen={}), frozen, batch, key)
+            return state.replace(frozen=frozen), metrics
+
+        return attached, time.perf_counter() - began
+
+    def start_compiling(self, pool: Executor | None = None) -> Future:
+        """Starts `compile` in the background, in a thread of its own or of `pool`.
+
+        Some libraries, among them grain, defer their own imports by replacing
+        `builtins.__import__` for a while. Imports that JAX makes in this thread fail
+        meanwhile, so such a library must be imported before.
+        """
+        if pool is not None:
+            return pool.submit(self.compile)
         pool = ThreadPoolExecutor(1)
-        future = pool.submit(compile_call)
+        future = pool.submit(self.compile)
         pool.shutdown(wait=False)
         return future
+
+    def compile_others(self) -> None:
+        """Compiles what a stage needs beside the call, so that nothing waits for it."""
+        for program in (self._init, self.draw, self._finite):
+            program.compile()
+
+
+class _Program:
+    """A jitted function of known arguments, compiled once: when first called, at last.
+
+    Several threads may ask for it.
+    """
+
+    def __init__(self, jitted, *shapes):
+        self._jitted, self._shapes = jitted, shapes
+        self._lock, self._compiled = threading.Lock(), None
+
+    def compile(self):
+        with self._lock:
+            if self._compiled is None:
+                self._compiled = self._jitted.lower(*self._shapes).compile()
+        return self._compiled
+
+    def __call__(self, *args):
+        return self.compile()(*args)
 
 
 def make_call(gan: core.GAN, per_call: int, prepare):
@@ -134,15 +188,18 @@ def make_call(gan: core.GAN, per_call: int, prepare):
     stacked, [k, B, ...]; metrics are [k].
     """
     step = core.make_step(gan)
-
-    def one(state, batch, key):
-        return step(state, prepare(batch), key)
-
     if per_call == 1:
-        return one
+        return lambda state, batch, key: step(state, prepare(batch), key)
 
     def call(state, batches, key):
-        return jax.lax.scan(lambda s, batch: one(s, batch, key), state, batches)
+        frozen = state.frozen  # a constant of the loop, not carried through it
+
+        def one(state, batch):
+            state, metrics = step(state.replace(frozen=frozen), prepare(batch), key)
+            return state.replace(frozen={}), metrics
+
+        state, metrics = jax.lax.scan(one, state.replace(frozen={}), batches)
+        return state.replace(frozen=frozen), metrics
 
     return call
 

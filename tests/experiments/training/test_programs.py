@@ -1,3 +1,4 @@
+import dataclasses
 import os
 import subprocess
 import sys
@@ -6,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import linen as nn
 
 from experiments import config as configs
 from experiments.training.programs import Programs, make_call
@@ -87,21 +89,77 @@ def test_several_steps_in_one_call(gan):
 
 
 @pytest.mark.parametrize("field", ["params", "stats", "opt", "ema", "aux"])
-def test_names_the_part_that_is_not_finite(gan, field):
+def test_names_the_part_that_is_not_finite(tiny, field):
+    config = tiny("gan", "circle")
+    config.generator.norm = "batch"
+    gan = dataclasses.replace(configs.build(config), aux={"p": jnp.zeros(2)})
     programs = make(gan)
     state = programs.init(0)
-    state = state.replace(
-        stats={"g": {"mean": np.zeros(3, np.float32)}}, aux={"p": np.zeros(2)}
-    )
     assert programs.not_finite(state) == []
-    name, value = next(iter(getattr(state, field).items()))
-    leaves, treedef = jax.tree.flatten(value)
+    name = "p" if field == "aux" else "g"
+    leaves, treedef = jax.tree.flatten(getattr(state, field)[name])
     i = next(i for i, x in enumerate(leaves) if np.issubdtype(x.dtype, np.inexact))
     leaves[i] = np.asarray(leaves[i]).copy()
     leaves[i].flat[-1] = np.nan
     broken = {**getattr(state, field), name: jax.tree.unflatten(treedef, leaves)}
     found = programs.not_finite(state.replace(**{field: broken}))
     assert found == [f"{field}/{name}"]
+
+
+class Fixed(nn.Module):
+    """What a pretrained network is here: a fixed map of points [B, 2] to [B]."""
+
+    @nn.compact
+    def __call__(self, x, train):
+        return nn.Dense(1)(x)[:, 0]
+
+
+def with_fixed(gan, kernel):
+    """The GAN with a network "f" that is given, and a loss of g that depends on it."""
+    given = {"params": {"Dense_0": {"kernel": kernel, "bias": jnp.zeros(1)}}}
+    fixed = core.Net(Fixed(), (jax.ShapeDtypeStruct((1, 2), "float32"),), given=given)
+    d, g = gan.updates
+
+    def loss(nets, batch, key, state):
+        value, out = g.loss(nets, batch, key, state)
+        made = nets["g"](jax.random.normal(key, (4, 5)), None)
+        return value + nets["f"](made).mean(), out
+
+    updates = (d, dataclasses.replace(g, loss=loss))
+    return dataclasses.replace(gan, nets={**gan.nets, "f": fixed}, updates=updates)
+
+
+@pytest.mark.parametrize("per_call", [1, 2])
+def test_frozen_networks_are_placed_once_and_survive_the_donation(gan, per_call):
+    kernel = jnp.ones((2, 1))
+    batches = [batch(i) for i in range(per_call)]
+    given = batch(0)
+    if per_call > 1:
+        given = {"point": np.stack([b["point"] for b in batches])}
+
+    def after(kernel):
+        programs = make(with_fixed(gan, kernel), per_call)
+        call, _ = programs.start_compiling().result()
+        state = programs.put_state(jax.device_get(programs.init(0)))
+        for _ in range(2):
+            before = state
+            state, _ = call(state, programs.put_batch(given), programs.key(0))
+            assert all(x.is_deleted() for x in jax.tree.leaves(before.params))
+        assert programs.not_finite(state) == []
+        assert programs.draw(state).shape == (8, 2)
+        shapes = jax.tree.map(lambda x: (x.shape, x.dtype), state)
+        assert shapes == jax.tree.map(lambda x: (x.shape, x.dtype), programs.template)
+        (placed,) = state.frozen.values()
+        (first,) = programs.frozen.values()
+        for x, y in zip(jax.tree.leaves(placed), jax.tree.leaves(first), strict=True):
+            assert x is y and not x.is_deleted()
+        return state
+
+    state = after(kernel)
+    assert not kernel.is_deleted() and "f" not in state.params
+    assert (np.asarray(state.frozen["f"]["params"]["Dense_0"]["kernel"]) == 1).all()
+    # Another kernel is another training.
+    assert bits(state.params) != bits(after(2 * kernel).params)
 
 
 MANY = """
@@ -155,12 +213,14 @@ def noted(**options):
     if compiling:
         print("deferred by", sys._getframe(1).f_globals["__name__"])
     return lazy_imports(**options)
-def start(self):
+def start(self, pool=None):
     global compiling
     compiling = True
-    return start_compiling(self)
+    return start_compiling(self, pool)
 epy.lazy_imports, Programs.start_compiling = noted, start
-train(_tiny("gan", "circle", steps=4, evaluate_every=4, n_evaluate=64), sys.argv[1])
+config = _tiny("gan", "circle", steps=4, evaluate_every=4, n_evaluate=64)
+config.steps_per_call = 1
+train(config, sys.argv[1])
 print(compiling)
 """
 
