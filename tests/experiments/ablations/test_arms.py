@@ -20,14 +20,14 @@ def resolved(changes, **options):
     return arms.resolve(ablation(changes, **options), configs.load_data)
 
 
-def together(changes, n_seeds=1, n_lanes=64, missing=None):
+def together(changes, n_seeds=1, most=64, missing=None):
     """The programs' names of arms, and the numbers left open in each."""
     found = resolved(changes)
     everything = {(arm.name, seed) for arm in found for seed in range(n_seeds)}
     wanted = everything if missing is None else missing
     return [
         ([name for name, _ in p.names], sorted(p.values))
-        for p in arms.programs(found, wanted, n_lanes)
+        for p in arms.programs(found, wanted, most)
     ]
 
 
@@ -36,15 +36,15 @@ def together(changes, n_seeds=1, n_lanes=64, missing=None):
 
 def test_values_have_places():
     config = ConfigDict({"a": {"b": 1.5, "c": (1, 2)}, "loss": "hinge"})
-    config.critic = {"penalties": ("r1(weight=2.0)", "lecam")}
+    config.mapping = {"terms": ({"name": "r1", "weight": 2.0}, "lecam")}
     found = arms.leaves(config)
     assert found["a", "b"] == 1.5 and found["a", "c", 1] == 2
     assert found["loss",] == "hinge"
-    weight = ("critic", "penalties", 0, "weight")
-    assert found[weight] == 2.0 and arms.spell(weight) == "critic.penalties[0].weight"
+    weight = ("mapping", "terms", 0, "weight")
+    assert found[weight] == 2.0 and arms.spell(weight) == "mapping.terms[0].weight"
     changed = arms.put(config, weight, 7.0)
-    assert changed.critic.penalties == (("r1", {"weight": 7.0}), "lecam")
-    assert config.critic.penalties == ("r1(weight=2.0)", "lecam")  # as it was
+    assert changed.mapping.terms == ({"name": "r1", "weight": 7.0}, "lecam")
+    assert config.mapping.terms[0]["weight"] == 2.0  # as it was
     assert arms.put(config, ("a", "b"), 3.0).a.b == 3.0
     assert arms.put(config, ("a", "c", 0), 9).a.c == (9, 2)
 
@@ -86,9 +86,9 @@ def test_a_float_that_must_be_known_is_compiled_apart():
     ]
 
 
-def test_lanes_are_split_evenly_and_only_what_is_missing_is_run():
+def test_replicas_are_split_evenly_and_only_what_is_missing_is_run():
     rate = {"generator.optimizer.learning_rate": 1e-5}
-    found = together({"slow": rate}, n_seeds=5, n_lanes=4)
+    found = together({"slow": rate}, n_seeds=5, most=4)
     assert [len(names) for names, _ in found] == [4, 4, 2]
     assert sum((names for names, _ in found), []) == ["base"] * 5 + ["slow"] * 5
     missing = {("slow", 1), ("slow", 3)}
@@ -133,17 +133,42 @@ def test_the_baseline_comes_first_and_the_order_is_kept():
         ({"x": {"n_critc": 1}}, {}, "arm x: .*n_critc.*did you mean 'n_critic'"),
         ({"x": {"loss": "hing"}}, {}, "arm x: .*did you mean 'hinge'"),
         ({"x": {"critic.penalties": ("r1(wait=1)",)}}, {}, "arm x: .*'wait'"),
-        ({"x": {"steps": 33}}, {}, "arm x: 33 steps of 8 are not a multiple"),
-        ({"x y": {}}, {}, "'x y' must be of letters, digits"),
+        ({"x": {"steps": 33}}, {}, "arm x: its 33 steps are not a multiple"),
+        ({"x y": {}}, {}, "'x y' must consist of letters, digits"),
         ({}, {"baseline": "bas"}, "config.baseline: 'bas' is not one of base"),
         ({}, {"seeds": 0}, "config.seeds=0 must be at least 1"),
-        ({}, {"lanes": 0}, "config.lanes=0"),
+        ({}, {"replicas_per_program": 0}, "config.replicas_per_program=0"),
         ({}, {"steps": 5, "images": 5}, "config.steps=5 and config.images=5"),
+        ({"x": {"seed": 3}}, {}, "x sets 'seed', which has no effect in an ablation"),
+        ({"x": {"log_every": 10}}, {}, "x sets 'log_every', .* no logs"),
+        ({"x": {"evaluate_every": 10}}, {}, "x sets 'evaluate_every'.*evaluations"),
     ],
 )
 def test_what_cannot_be_run(changes, options, message):
     with pytest.raises(ValueError, match=message):
         resolved(changes, **options)
+
+
+def test_some_of_the_arms():
+    config = ablation({"a": {"ema": 0.1}, "b": {"ema": 0.2}})
+    config.order = ("b", "base")
+    found = arms.resolve(config, configs.load_data)
+    assert [arm.name for arm in found] == ["base", "b"]
+    for order, message in [
+        (("b", "a"), "lacks the baseline, base"),
+        (("base", "b", "b"), "names an arm twice"),
+        (("base", "c"), "config.order: 'c' is not one of a, b, base"),
+    ]:
+        config.order = order
+        with pytest.raises(ValueError, match=message):
+            arms.check(config)
+
+
+def test_the_former_name_of_a_key():
+    config = ablation({})
+    config.lanes = 8
+    with pytest.raises(ValueError, match="lanes is now .*replicas_per_program"):
+        arms.check(config)
 
 
 def test_a_config_that_is_no_ablation():
