@@ -105,7 +105,7 @@ class Program:
         }
 
     def build(self, values: Mapping[str, Any]) -> core.GAN:
-        """Returns the GAN with the numbers {place, as `spell` writes it: [] float32}."""
+        """Returns the GAN with numbers {place, as `spell` writes it: [] float32}."""
         config = self.config
         for place in self.numbers:
             config = put(config, place, values[spell(place)])
@@ -259,7 +259,7 @@ def spell(place: Place) -> str:
     ).removeprefix(".")
 
 
-# --- which arms share a program ----------------------------------------------------------
+# --- which arms share a program -------------------------------------------------------
 
 
 def programs(

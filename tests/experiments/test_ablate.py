@@ -80,7 +80,7 @@ def test_from_end_to_end(tmp_path):
     assert not [p for p in (tmp_path / "programs").iterdir() if p.is_dir()]
 
 
-def test_a_lane_is_what_the_run_command_makes(tmp_path):
+def test_a_replica_is_what_the_run_command_makes(tmp_path):
     """The same losses and scores, to the rounding of a few steps."""
     config = small()
     results = run(config, tmp_path / "ablation")
@@ -120,13 +120,13 @@ def test_a_lane_is_what_the_run_command_makes(tmp_path):
 def test_what_is_there_is_not_run_again_and_what_is_new_is_added(tmp_path, monkeypatch):
     first = run(small(), tmp_path)
     began = []
-    real = replicas.Cohort.run
+    real = replicas.Replicas.run
 
     def noted(self, *args):
         began.append(self.program.names)
         return real(self, *args)
 
-    monkeypatch.setattr(replicas.Cohort, "run", noted)
+    monkeypatch.setattr(replicas.Replicas, "run", noted)
     again = run(small(), tmp_path)
     assert began == [] and arms(again) == arms(first)
     assert len(again["runs"]) == 2
@@ -237,7 +237,7 @@ def test_arms_that_diverge_or_fail_are_recorded_and_the_rest_goes_on(
         assert seed["error"] == "RuntimeError: out of memory"
     said = ablate._failed(results)
     assert re.match(
-        "2 runs of hinge failed.* again.*: RuntimeError: out of memory", said
+        "2 runs of hinge failed; run again.*: RuntimeError: out of memory", said
     )
     monkeypatch.undo()
     again = run(config, tmp_path)
@@ -246,7 +246,7 @@ def test_arms_that_diverge_or_fail_are_recorded_and_the_rest_goes_on(
     assert arms(again)["base"] == arms(results)["base"]
 
 
-def test_a_program_of_nothing_but_diverged_lanes_ends_early(tmp_path, monkeypatch):
+def test_a_program_whose_replicas_have_all_diverged_ends_early(tmp_path, monkeypatch):
     calls = []
     real = Fleet.call
 
@@ -270,11 +270,11 @@ def test_the_plan(tmp_path):
     assert lines[0] == "3 arms x 2 seeds, 0 done"
     assert lines[1] == "program 1: 4 runs of base, slow"
     assert "differ in generator.optimizer.learning_rate" in lines[2]
-    assert "differ in seeds alone" in lines[4] and "20 steps of" in lines[4]
+    assert "differ in the seed only" in lines[4] and "20 steps of" in lines[4]
     assert not (tmp_path / "none").exists()
 
 
-def test_images_are_judged_by_their_features(tmp_path, monkeypatch):
+def test_images_are_evaluated_by_their_features(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr("experiments.evaluation.extractors.CLASSIFIER_STEPS", 20)
     from configs import dcgan
@@ -303,6 +303,8 @@ def test_images_are_judged_by_their_features(tmp_path, monkeypatch):
         (["--config.arm.base=1"], "'arm' is not one of"),
         (["--config.base.stepz=1"], "'stepz' is not one of.*did you mean 'steps'"),
         (["--config.baseline=bas"], "config.baseline: 'bas' is not one of"),
+        (["--config.lanes=4"], "lanes is now called .*replicas_per_program"),
+        (["--arms=hing"], "--arms: 'hing' is not one of.*did you mean 'hinge'"),
     ],
 )
 def test_a_mistake_is_one_line(tmp_path, flags, message):
@@ -316,3 +318,22 @@ def test_a_mistake_is_one_line(tmp_path, flags, message):
     )
     assert result.returncode == 1 and len(result.stderr.splitlines()) == 1
     assert re.search(message, result.stderr), result.stderr
+
+
+def test_some_arms_and_always_the_baseline():
+    config = small({"hinge": {"loss": "hinge"}, "ema": {"ema": 0.5}})
+    ablate.choose(config, ["ema"])
+    assert config.order == ("base", "ema")
+    with pytest.raises(ValueError, match="--arms: 'emma' is not one of"):
+        ablate.choose(config, ["emma"])
+
+
+def test_programs_of_former_workdirs_are_not_run_again(tmp_path, monkeypatch):
+    """They call their replicas lanes."""
+    first = run(small(), tmp_path)
+    (path,) = (tmp_path / "programs").glob("*.json")
+    part = json.loads(path.read_text())
+    part["lanes"] = part.pop("replicas")
+    path.write_text(json.dumps(part))
+    monkeypatch.setattr(replicas.Replicas, "run", None)  # would raise
+    assert arms(run(small(), tmp_path)) == arms(first)
