@@ -178,6 +178,14 @@ def test_a_fall_is_flagged_and_noise_is_not():
     assert find(up, metrics={"eval/fd": "higher"}).fallen == ["down"]
 
 
+def test_one_evaluation_has_no_best():
+    found = find(usual(), evaluations=1)
+    assert found.best == {} and found.fallen == []
+    assert found.verdicts["good"] == "better"
+    assert "best" not in findings.details(results(usual()), found)[0]
+    assert "best" in findings.details(results(usual()), find(usual()))[0]
+
+
 # --- texts ----------------------------------------------------------------------------
 
 
@@ -208,7 +216,7 @@ def test_markdown(tmp_path):
         "- eval/fd: significantly better: good; significantly worse: bad; "
         "not distinguishable: hinge."
     )
-    assert "Holm" in text and "for the 3 comparisons" in text
+    assert "Holm" in text and "the 3 comparisons" in text
     assert "What is missing" not in text
 
 
