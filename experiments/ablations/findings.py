@@ -14,8 +14,8 @@ _MARKS = {"better": "▲", "worse": "▼", "higher": "↑", "lower": "↓"}
 _NONE = "–"
 OVERVIEW = (
     "Mean ± standard deviation over seeds at the end, with marks by the same tests for "
-    "each metric separately. With many metrics, some marks are due to chance: the first "
-    "metric decides."
+    "each metric separately. With many metrics, some marks are due to chance: the "
+    "first metric decides."
 )
 
 Table = list[list[str]]  # the first row is the head
