@@ -55,8 +55,8 @@ def base(preset: str) -> ConfigDict:
         config.data, config.channels = STACKED[preset], 3
         config.generator.widths = (64, 32, 16)
         config.generator.norm = "batch"
-        config.critic.layers = ((16, 4, 2), (32, 4, 2), (64, 3, 1))
-        config.critic.dropout = 0.0
+        config.discriminator.convolutions = ((16, 4, 2), (32, 4, 2), (64, 3, 1))
+        config.discriminator.dropout = 0.0
         config.batch_size = 64
         config.steps = 2_000
         config.steps_per_call = 50
@@ -64,7 +64,7 @@ def base(preset: str) -> ConfigDict:
         adam = presets.adam(2e-4, 0.5, 0.999)
     config.metrics = ("modes",)
     config.ema = 0.0
-    for player in (config.generator, config.critic):
+    for player in (config.generator, config.discriminator):
         player.optimizer = adam
     return config
 
@@ -105,59 +105,63 @@ def arms(config: ConfigDict) -> dict[str, dict[str, Any]]:
             "loss": "wasserstein",
             "n_critic": 5,
             "generator.optimizer": rmsprop(5e-5),
-            "critic.optimizer": rmsprop(5e-5, clip=0.01),
+            "discriminator.optimizer": rmsprop(5e-5, clip=0.01),
         },
         "wgan_gp": {  # 1704.00028
             "loss": "wasserstein",
             "n_critic": 5,
-            "critic.penalties": (f"gradient_penalty(weight={weight})",),
+            "discriminator.penalties": (f"gradient_penalty(weight={weight})",),
             **adam(1e-4, 0.0, 0.9),
         },
         "clip_singular": {  # 1611.06624
             "loss": "wasserstein",
             "generator.optimizer": rmsprop(5e-5),
-            "critic.optimizer": rmsprop(5e-5, clip_singular=1.0),
+            "discriminator.optimizer": rmsprop(5e-5, clip_singular=1.0),
         },
         # Penalties of the discriminator, of the generator, or of both.
         "gradient_penalty": {
-            "critic.penalties": (f"gradient_penalty(weight={weight})",)
+            "discriminator.penalties": (f"gradient_penalty(weight={weight})",)
         },
         "gradient_penalty_one_sided": {
-            "critic.penalties": (f"gradient_penalty(weight={weight}, one_sided=True)",)
+            "discriminator.penalties": (
+                f"gradient_penalty(weight={weight}, one_sided=True)",
+            )
         },
-        "dragan": {"critic.penalties": ("dragan",)},  # 1705.07215
-        "r1": {"critic.penalties": ("r1",)},  # 1801.04406
-        "r2": {"critic.penalties": ("r2",)},
-        "zero_centred": {"critic.penalties": ("zero_centred",)},  # 1902.03984
+        "dragan": {"discriminator.penalties": ("dragan",)},  # 1705.07215
+        "r1": {"discriminator.penalties": ("r1",)},  # 1801.04406
+        "r2": {"discriminator.penalties": ("r2",)},
+        "zero_centred": {"discriminator.penalties": ("zero_centred",)},  # 1902.03984
         "r3gan": {  # 2501.05441: its loss and its penalties
             "loss": "relativistic_pairing",
-            "critic.penalties": ("r1(weight=1)", "r2(weight=1)"),
+            "discriminator.penalties": ("r1(weight=1)", "r2(weight=1)"),
         },
-        "lecam": {"critic.penalties": ("lecam",)},  # 2104.03310
+        "lecam": {"discriminator.penalties": ("lecam",)},  # 2104.03310
         "latent_consistency": {  # 2002.04724
-            "critic.penalties": ("latent_consistency",),
+            "discriminator.penalties": ("latent_consistency",),
             "generator.penalties": ("latent_diversity",),
         },
         "orthogonal": {  # 1809.11096
-            "critic.penalties": ("orthogonal",),
+            "discriminator.penalties": ("orthogonal",),
             "generator.penalties": ("orthogonal",),
         },
         "historical": {  # 1606.03498
-            "critic.penalties": ("historical",),
+            "discriminator.penalties": ("historical",),
             "generator.penalties": ("historical",),
         },
         # In place of the generator's loss: 1606.03498, 1904.02762.
         "feature_matching": {"generator.penalties": ("feature_matching",)},
         "moment_matching": {"generator.penalties": ("feature_matching(moments=2)",)},
         # Networks.
-        "minibatch_stddev": {"critic.minibatch": "stddev"},  # 1710.10196
-        "minibatch_discrimination": {"critic.minibatch": discrimination},  # 1606.03498
-        "discriminator_batch_norm": {"critic.norm": "batch"},  # 1511.06434
+        "minibatch_stddev": {"discriminator.minibatch": "stddev"},  # 1710.10196
+        "minibatch_discrimination": {
+            "discriminator.minibatch": discrimination
+        },  # 1606.03498
+        "discriminator_batch_norm": {"discriminator.norm": "batch"},  # 1511.06434
         "virtual_batch_norm": {"generator.norm": "virtual"},  # 1606.03498
         "pixel_norm": {"generator.norm": "pixel"},  # 1710.10196
-        "spectral": {"critic.spectral": True},  # 1802.05957
-        "equalised": {"critic.equalised": True, "generator.equalised": True},
-        "dropout": {"critic.dropout": 0.3},
+        "spectral": {"discriminator.spectral": True},  # 1802.05957
+        "equalised": {"discriminator.equalised": True, "generator.equalised": True},
+        "dropout": {"discriminator.dropout": 0.3},
         # Inputs of the discriminator: noise that ends half way, 1701.04862.
         "instance_noise": {
             "augment": (f"instance_noise(sigma=0.1, stop={max(steps // 2, 1)})",)
@@ -167,10 +171,10 @@ def arms(config: ConfigDict) -> dict[str, dict[str, Any]]:
             "generator.optimizer.learning_rate": rate / 4
         },
         "n_critic": {"n_critic": 5},
-        "b1_zero": {"generator.optimizer.b1": 0.0, "critic.optimizer.b1": 0.0},
+        "b1_zero": {"generator.optimizer.b1": 0.0, "discriminator.optimizer.b1": 0.0},
         "linear_decay": {
             "generator.optimizer.schedule": "linear",
-            "critic.optimizer.schedule": "linear",
+            "discriminator.optimizer.schedule": "linear",
         },
         "ema": {"ema": 0.999},
     }
@@ -178,8 +182,8 @@ def arms(config: ConfigDict) -> dict[str, dict[str, Any]]:
         return found | {"generator_batch_norm": {"generator.norm": "batch"}}
     return found | {
         "no_batch_norm": {"generator.norm": None},
-        "consistency": {"critic.penalties": ("consistency",)},  # 1910.12027
-        "balanced_consistency": {"critic.penalties": ("balanced_consistency",)},
+        "consistency": {"discriminator.penalties": ("consistency",)},  # 1910.12027
+        "balanced_consistency": {"discriminator.penalties": ("balanced_consistency",)},
         "diff_augment": {"augment": ("diff_augment(policy='translation')",)},
     }
 
@@ -189,7 +193,7 @@ def adam(learning_rate: float, b1: float, b2: float) -> dict[str, Any]:
     values = {"learning_rate": learning_rate, "b1": b1, "b2": b2}
     return {
         f"{player}.optimizer.{key}": value
-        for player in ("generator", "critic")
+        for player in ("generator", "discriminator")
         for key, value in values.items()
     }
 

@@ -14,9 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from configs.ablations import mode_collapse
 from experiments import config as configs
 from experiments.rundir.checkpoint import Checkpoints
-from experiments.studies import stabilisers
 from gans import core
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
@@ -50,7 +50,7 @@ MORE = {
 
 def with_cure(tiny, variant, cure):
     config = tiny(variant, "digits")
-    changes = dict((stabilisers.table(config) | MORE)[cure])
+    changes = dict((mode_collapse.arms(config) | MORE)[cure])
     if variant == "wgan_gp" and "critic.penalties" in changes:
         own = ("gradient_penalty", *changes["critic.penalties"])
         others = [x for x in own[1:] if not x.startswith("gradient_penalty")]
@@ -101,7 +101,7 @@ def refusal(config):
 def pairs(sampled):
     """(variant, cure): all; or each cure once, most of them with the quickest."""
     config = importlib.import_module("configs.dcgan").get_config("digits")
-    known = list(stabilisers.table(config) | MORE)
+    known = list(mode_collapse.arms(config) | MORE)
     if not sampled:
         return [(variant, cure) for variant in VARIANTS for cure in known]
     others = [v for v in VARIANTS if v != "gan"]
