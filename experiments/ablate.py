@@ -136,7 +136,7 @@ class Ablation:
         self._sources = {}
         self.arms = arms.resolve(config, self.data)
         kept = _kept(workdir / "results.json")
-        base = results._renamed(json.loads(configs.to_json(config.base)))
+        base = json.loads(configs.to_json(config.base))
         _compare(workdir, kept.get("protocol", {}).get("base", base), base)
         known = manifest.begin(command)
         shown = ("command", "start", "hardware", "versions")

@@ -22,6 +22,7 @@ from ml_collections import ConfigDict
 
 from experiments import config as configs
 from gans import core, names
+from gans.data import spec as specs
 
 # What presets.ablation makes.
 KEYS = (
@@ -349,11 +350,7 @@ def _not_traceable(arms):
 
 def _traces(program):
     config = program.config
-    name = "image" if len(config.shape) == 3 else "point"
-    shape = (config.batch_size, *config.shape)
-    batch = {name: jax.ShapeDtypeStruct(shape, jnp.float32)}
-    if config.n_classes:
-        batch["label"] = jax.ShapeDtypeStruct((config.batch_size,), jnp.int32)
+    batch = specs.blank(specs.from_json(config.spec.to_dict()), config.batch_size)
 
     def step(values, batch, key):
         gan = program.build(values)

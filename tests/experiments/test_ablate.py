@@ -25,7 +25,7 @@ from configs import gan, presets
 
 def get_config(preset="ring8"):
     base = gan.get_config(preset)
-    base.generator.widths = base.critic.widths = (8, 8)
+    base.generator.widths = base.discriminator.widths = (8, 8)
     base.batch_size, base.steps_per_call, base.n_evaluate = 8, 2, 200
     arms = {
         "base": {},
@@ -38,7 +38,7 @@ def get_config(preset="ring8"):
 
 def small(changes=None, **options):
     base = gan.get_config("ring8")
-    base.generator.widths = base.critic.widths = (8, 8)
+    base.generator.widths = base.discriminator.widths = (8, 8)
     base.batch_size, base.steps_per_call, base.n_evaluate = 8, 2, 200
     changes = {"slow": {"generator.optimizer.learning_rate": 1e-4}, **(changes or {})}
     options = {"baseline": "base", "seeds": 2, "steps": 20} | options
@@ -217,7 +217,10 @@ def test_arms_that_diverge_or_fail_are_recorded_and_the_rest_goes_on(
     tmp_path, monkeypatch
 ):
     config = small(
-        {"wild": {"critic.optimizer.learning_rate": 1e30}, "hinge": {"loss": "hinge"}}
+        {
+            "wild": {"discriminator.optimizer.learning_rate": 1e30},
+            "hinge": {"loss": "hinge"},
+        }
     )
     real = Fleet.init
 
@@ -256,7 +259,7 @@ def test_a_program_whose_replicas_have_all_diverged_ends_early(tmp_path, monkeyp
 
     monkeypatch.setattr(Fleet, "call", call)
     config = small(steps=100)
-    for player in (config.base.generator, config.base.critic):
+    for player in (config.base.generator, config.base.discriminator):
         player.optimizer = {"name": "sgd", "learning_rate": 1e30}
     config.arms["slow"]["generator.optimizer.learning_rate"] = 1e29
     results = run(config, tmp_path)
@@ -280,7 +283,10 @@ def test_images_are_evaluated_by_their_features(tmp_path, monkeypatch):
     from configs import dcgan
 
     base = dcgan.get_config("digits")
-    base.generator.widths, base.critic.convolutions = (8, 8), ((8, 4, 2), (8, 4, 2))
+    base.generator.widths, base.discriminator.convolutions = (
+        (8, 8),
+        ((8, 4, 2), (8, 4, 2)),
+    )
     base.batch_size, base.steps_per_call, base.n_evaluate = 8, 2, 100
     base.metrics = ("fid", "classes")
     config = presets.ablation(

@@ -10,7 +10,7 @@ from experiments.ablations import arms
 
 def ablation(changes, **options):
     base = gan.get_config("ring8")
-    base.generator.widths = base.critic.widths = (8, 8)
+    base.generator.widths = base.discriminator.widths = (8, 8)
     base.batch_size, base.steps, base.steps_per_call = 8, 100, 10
     options = {"baseline": "base", "evaluations": 5} | options
     return presets.ablation(base, {"base": {}} | changes, **options)
@@ -53,36 +53,40 @@ def test_values_have_places():
 
 
 def test_floats_share_a_program_and_integers_do_not():
-    rate = "critic.optimizer.learning_rate"
+    rate = "discriminator.optimizer.learning_rate"
     assert together({"slow": {rate: 1e-5}, "n2": {"n_critic": 2}}) == [
         (["base", "slow"], [rate]),
         (["n2"], []),
     ]
-    one, ten = ({"critic.penalties": (f"r1(weight={w})",)} for w in ("1", "10.0"))
+    one, ten = (
+        {"discriminator.penalties": (f"r1(weight={w})",)} for w in ("1", "10.0")
+    )
     assert together({"r1": one, "r10": ten}) == [
         (["base"], []),
-        (["r1", "r10"], ["critic.penalties[0].weight"]),
+        (["r1", "r10"], ["discriminator.penalties[0].weight"]),
     ]
     # Both integers: nothing says that they are not counts.
-    ten = {"critic.penalties": ("r1(weight=10)",)}
+    ten = {"discriminator.penalties": ("r1(weight=10)",)}
     assert len(together({"r1": one, "r10": ten})) == 3
     # Another name, another option, another number of them: other programs.
     for other in ("r2(weight=1.5)", "r1(weight=1.5, every=2)", "r1"):
-        assert len(together({"a": one, "b": {"critic.penalties": (other,)}})) == 3
-    two = {"critic.penalties": ("r1(weight=1.5)", "lecam")}
+        assert (
+            len(together({"a": one, "b": {"discriminator.penalties": (other,)}})) == 3
+        )
+    two = {"discriminator.penalties": ("r1(weight=1.5)", "lecam")}
     assert len(together({"a": one, "b": two})) == 3
 
 
 def test_a_float_that_must_be_known_is_compiled_apart():
     # Whether there is dropout at all is part of the network.
     changes = {
-        "half": {"critic.dropout": 0.5},
-        "slow": {"critic.optimizer.b1": 0.25},
-        "both": {"critic.dropout": 0.5, "critic.optimizer.b1": 0.0},
+        "half": {"discriminator.dropout": 0.5},
+        "slow": {"discriminator.optimizer.b1": 0.25},
+        "both": {"discriminator.dropout": 0.5, "discriminator.optimizer.b1": 0.0},
     }
     assert together(changes) == [
-        (["base", "slow"], ["critic.optimizer.b1"]),
-        (["half", "both"], ["critic.optimizer.b1"]),
+        (["base", "slow"], ["discriminator.optimizer.b1"]),
+        (["half", "both"], ["discriminator.optimizer.b1"]),
     ]
 
 
@@ -132,7 +136,7 @@ def test_the_baseline_comes_first_and_the_order_is_kept():
     [
         ({"x": {"n_critc": 1}}, {}, "arm x: .*n_critc.*did you mean 'n_critic'"),
         ({"x": {"loss": "hing"}}, {}, "arm x: .*did you mean 'hinge'"),
-        ({"x": {"critic.penalties": ("r1(wait=1)",)}}, {}, "arm x: .*'wait'"),
+        ({"x": {"discriminator.penalties": ("r1(wait=1)",)}}, {}, "arm x: .*'wait'"),
         ({"x": {"steps": 33}}, {}, "arm x: its 33 steps are not a multiple"),
         ({"x y": {}}, {}, "'x y' must consist of letters, digits"),
         ({}, {"baseline": "bas"}, "config.baseline: 'bas' is not one of base"),
