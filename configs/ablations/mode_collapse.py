@@ -10,7 +10,7 @@
 `--arms=base,r1,...` runs some of the arms. The settings follow Unrolled GANs (arXiv
 1611.02163), VEEGAN (arXiv 1705.07761) and PacGAN (arXiv 1712.04086): Gaussians on a
 ring or a grid, and three digits stacked as the channels of one image, which gives 1,000
-modes. Deviations: networks and budgets are small, and each arm is judged by its last
+modes. Deviations: networks and budgets are small, and each arm is evaluated by its last
 weights, without an average of the generator.
 
 The options of an arm are those of its paper. Where a paper says nothing of such small
