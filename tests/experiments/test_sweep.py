@@ -243,7 +243,8 @@ def drive(tmp_path, folder, mode):
     code = f"""
 from pathlib import Path
 from configs import gan
-from experiments import search, space, sweep
+from experiments import sweep
+from experiments.sweeps import search, space
 
 search.STARTUP = 2
 config = gan.get_config()
@@ -387,7 +388,7 @@ def test_the_report_says_what_was_found(tmp_path, toy):
     rows = [x for x in said.splitlines() if x.startswith("| ") and x[2].isdigit()]
     finals = [float(row.split("|")[2]) for row in rows]
     assert finals == sorted(finals) and int(rows[0].split("|")[1]) == best["number"]
-    assert "the lowest x at the end of 1,000 steps" in said
+    assert "the lowest x after 1,000 steps" in said
     assert "trial 1: not finite" in said and "1 failed" in said
     page = (folder / "report.html").read_text()
     assert page.count("<tr><td") == len(results["trials"]) == len(table(folder))

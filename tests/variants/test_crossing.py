@@ -103,7 +103,7 @@ def rejection(config):
 
 
 def pairs(sampled):
-    """(variant, stabiliser): all; or each stabiliser once, mostly with the fastest variant."""
+    """(variant, stabiliser): all; or each stabiliser once, mostly with GAN."""
     config = importlib.import_module("configs.dcgan").get_config("digits")
     known = list(mode_collapse.arms(config) | MORE)
     if not sampled:
