@@ -200,6 +200,12 @@ def _arm(config, name, load):
         own.diagnose_every = own.evaluate_every = 0
         configs.check(own)
         own = configs.resolve(own, load(own))
+        n_stages = len(configs.stages(own))
+        if n_stages > 1:
+            raise ValueError(
+                f"{own.variant} trains in {n_stages} stages, but the replicas of an "
+                "ablation are trained in one"
+            )
         configs.build(own)
     except ValueError as error:
         raise ValueError(f"arm {name}: {error}") from None

@@ -18,6 +18,7 @@ from experiments.evaluation import reports
 from experiments.rundir import restore
 from experiments.rundir.checkpoint import Checkpoints
 from experiments.sampling import pictures, sampler
+from experiments.training import ahead
 from experiments.training.vmapped import Fleet, lane
 from gans.data import pipeline
 
@@ -102,12 +103,15 @@ class Replicas:
             if checkpoints.latest() != step:
                 checkpoints.save(step, fleet.kept(state), story)
 
-        while step < config.steps and None in story["diverged"]:
-            state, means, finite = fleet.call(state, step)
-            step += config.steps_per_call
-            pending.append((step, means, finite))
-            if len(pending) > 1:  # the host is one call ahead of the device, not more
-                pending[-2][2].block_until_ready()
+        def call(state, step):
+            state, *found = fleet.call(state, step)
+            return state, found
+
+        stop = config.steps if None in story["diverged"] else step
+        for step, state, found in ahead.steps(
+            call, state, step, stop, config.steps_per_call
+        ):
+            pending.append((step, *found))
             advance(config.steps_per_call * n)
             due = step % self.program.arms[0].interval == 0
             if due:
@@ -119,6 +123,8 @@ class Replicas:
             if stopped():
                 checkpoints.close()
                 return None
+            if None not in story["diverged"]:
+                break
         advance((config.steps - step) * n)
         checkpoints.close()
         records = self._records(state, story, samples)

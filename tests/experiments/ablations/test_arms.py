@@ -168,6 +168,12 @@ def test_some_of_the_arms():
             arms.check(config)
 
 
+def test_stages_are_rejected(monkeypatch):
+    monkeypatch.setattr(configs, "stages", lambda config: (None, None))
+    with pytest.raises(ValueError, match="arm base: gan trains in 2 stages"):
+        resolved({})
+
+
 def test_the_former_name_of_a_key():
     config = ablation({})
     config.lanes = 8
