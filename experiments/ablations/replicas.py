@@ -108,9 +108,8 @@ class Replicas:
             return state, found
 
         stop = config.steps if None in story["diverged"] else step
-        for step, state, found in ahead.steps(
-            call, state, step, stop, config.steps_per_call
-        ):
+        calls = ahead.steps(call, state, step, stop, config.steps_per_call)
+        for step, state, found in calls:
             pending.append((step, *found))
             advance(config.steps_per_call * n)
             due = step % self.program.arms[0].interval == 0
