@@ -142,7 +142,7 @@ def ablation(
     steps: int = 0,
     images: int = 0,
     evaluations: int = 5,
-    lanes: int = 64,
+    replicas_per_program: int = 64,
 ) -> ConfigDict:
     """Returns the config of `python -m experiments.ablate`.
 
@@ -155,19 +155,19 @@ def ablation(
       steps, images: the budget of each run, in real batches or in real images; of both
         0, the base's or the arm's own config.steps.
       evaluations: of base.metrics, evenly spaced, the last at the end.
-      lanes: at most so many runs in one program.
+      replicas_per_program: the largest number of runs that are trained at once.
     """
     return ConfigDict(
         {
             "base": base,
             "arms": ConfigDict(arms, allow_dotted_keys=True),
-            "order": tuple(arms),  # a ConfigDict sorts its keys
+            "order": tuple(arms),  # the arms to run; a ConfigDict sorts its keys
             "baseline": baseline,
             "seeds": seeds,
             "steps": steps,
             "images": images,
             "evaluations": evaluations,
-            "lanes": lanes,
+            "replicas_per_program": replicas_per_program,
         }
     )
 

@@ -1,20 +1,20 @@
-"""Trains every arm of an ablation with several seeds, and reports what differs.
+"""Trains every arm of an ablation with several seeds, and reports the differences.
 
     python -m experiments.ablate --config=configs/ablations/NAME.py[:PRESET]
-        [--workdir=DIR] [--dry-run] [--config.seeds=8] [--config.any.value=...]
+        [--workdir=DIR] [--arms=NAME,...] [--dry-run] [--config.seeds=8]
+        [--config.any.value=...]
 
-Seeds, and arms that differ in numbers alone, are trained at once: see
-experiments/ablations/arms.py. The workdir (by default runs/ablation-NAME-PRESET)
-receives
-results.json, results.csv, report.html, report.md and pictures. The same command again
-goes on where it was stopped, to the same tables; arms and seeds that are new are added,
-and what has failed is tried again. --dry-run prints the programs and what they will
-take, by two calls of each.
+The seeds of an arm, and arms that differ only in floats, are trained together in one
+program: see experiments/ablations/arms.py. The workdir (by default
+runs/ablation-NAME-PRESET) receives results.json, results.csv, report.html, report.md
+and pictures. The same command again continues where the last one stopped, and ends with
+the same tables. New arms and seeds are added; failed ones are tried again. --arms runs
+some of the arms, always with the baseline. --dry-run prints the programs and how long
+they will take, as estimated from two calls of each.
 """
 
 from __future__ import annotations
 
-import functools
 import json
 import shlex
 import sys
@@ -32,26 +32,26 @@ from experiments import run as single
 def run(
     config: ConfigDict, workdir: Path, *, name: str, preset: str = "", command: str = ""
 ) -> dict[str, Any]:
-    """Runs what is missing of an ablation, and writes its report; returns the results.
+    """Runs what an ablation still lacks and writes its report; returns the results.
 
     Args:
-      config: of presets.ablation.
-      workdir: where everything goes.
+      config: as `presets.ablation` makes it.
+      workdir: the folder for all files.
       name, preset: of the config, for the report.
-      command: the command line, likewise.
+      command: the command line, for the report.
 
-    Raises ValueError for what cannot be run, Interrupted after a signal.
+    Raises ValueError for a config that cannot be run, Interrupted after a signal.
     """
     from tqdm import tqdm
 
     from experiments.ablations import report
-    from experiments.ablations.replicas import Cohort
+    from experiments.ablations.replicas import Replicas
     from experiments.signals import Interrupted, Signals
 
     ablation = Ablation(config, workdir, name, preset, command)
     programs = ablation.missing()
     total = sum(arm.config.steps for arm in ablation.arms) * config.seeds
-    left = sum(p.config.steps * len(p.lanes) for p in programs)
+    left = sum(p.config.steps * len(p.replicas) for p in programs)
     with (
         Signals() as signals,
         tqdm(
@@ -66,11 +66,11 @@ def run(
             bar.set_description(_title(program))
             folder = ablation.folder / program.digest
             try:
-                cohort = Cohort(program, ablation.data, folder)
-                part = cohort.run(
+                replicas = Replicas(program, ablation.data, folder)
+                part = replicas.run(
                     bar.update, lambda: signals.number is not None, workdir / "samples"
                 )
-            except OSError:  # a full disk is no property of an arm
+            except OSError:  # a full disk says nothing about an arm
                 raise
             except Exception as error:
                 ablation.fail(program, error)
@@ -78,7 +78,7 @@ def run(
             if part is None:
                 break
             ablation.add(program, part)
-            cohort.forget()
+            replicas.forget()
             ablation.write()
     results = ablation.write()
     report.write(workdir)
@@ -88,26 +88,26 @@ def run(
 
 
 def plan(config: ConfigDict, workdir: Path) -> str:
-    """Returns the programs that are to be run, and what they will take, as text."""
-    from experiments.ablations.replicas import Cohort
+    """Returns the programs that would be run, and how long they would take, as text."""
+    from experiments.ablations.replicas import Replicas
 
     ablation = Ablation(config, workdir)
     n_done = len(ablation.done)
     lines = [f"{len(ablation.arms)} arms x {config.seeds} seeds, {n_done} done"]
     total = 0.0
     for i, program in enumerate(ablation.missing(), 1):
-        cohort = Cohort(program, ablation.data, ablation.folder / program.digest)
-        compiling, step = cohort.timed()
+        folder = ablation.folder / program.digest
+        compiling, step = Replicas(program, ablation.data, folder).timed()
         steps = program.config.steps
         seconds = compiling + step * steps
         total += seconds
-        differ = ", ".join(program.values) or "seeds alone"
+        differ = ", ".join(program.values) or "the seed only"
         lines.append(
-            f"program {i}: {len(program.lanes)} runs of {_title(program)}\n"
-            f"    that differ in {differ}: {compiling:.0f} s of compilation, "
+            f"program {i}: {len(program.replicas)} runs of {_title(program)}\n"
+            f"    that differ in {differ}: {compiling:.0f} s to compile, "
             f"{steps:,} steps of {1000 * step:.1f} ms, {seconds / 60:.1f} min"
         )
-    lines.append(f"together {total / 60:.1f} min, and what the evaluations take")
+    lines.append(f"in all {total / 60:.1f} min, without the evaluations")
     return "\n".join(lines)
 
 
@@ -116,26 +116,26 @@ def _title(program):
 
 
 class Ablation:
-    """An ablation in its folder: what is done, and what is missing.
+    """An ablation in its folder: what is done and what is missing.
 
     Attributes:
       arms: resolved, the baseline first.
-      done: {(arm, seed): record}, of those that have finished or diverged.
-      folder: of what programs leave behind.
+      done: {(arm, seed): record} of those that have finished or diverged.
+      folder: for the programs' checkpoints and results.
 
-    Raises ValueError for what cannot be run, and for a folder with results of another
-    base.
+    Raises ValueError for a config that cannot be run, and for a folder with results of
+    another base.
     """
 
     def __init__(self, config, workdir, name="", preset="", command=""):
-        from experiments.ablations import arms
+        from experiments.ablations import arms, results
         from experiments.rundir import manifest
 
         self.config, self.workdir = config, workdir
         self.folder = workdir / "programs"
         self._sources = {}
         self.arms = arms.resolve(config, self.data)
-        kept = _read(workdir / "results.json")
+        kept = _kept(workdir / "results.json")
         base = json.loads(configs.to_json(config.base))
         _compare(workdir, kept.get("protocol", {}).get("base", base), base)
         known = manifest.begin(command)
@@ -153,18 +153,18 @@ class Ablation:
         }
         self.done, self._failed, self._parts = {}, {}, {}
         for path in sorted(self.folder.glob("*.json")):
-            self._take(path.stem, _read(path))
+            self._take(path.stem, results.program(json.loads(path.read_text())))
 
     def _take(self, digest, part):
         known = {arm.name: arm.digest for arm in self.arms}
         self._parts[digest] = part
-        for record in part["lanes"]:
+        for record in part["replicas"]:
             name, seed = record["arm"], record["seed"]
             if record["digest"] == known.get(name) and seed < self.config.seeds:
                 self.done[name, seed] = record | {"part": digest}
 
     def data(self, config: ConfigDict) -> Any:
-        """The data of a config and of its seed, loaded once."""
+        """The data for a config and its seed, loaded once."""
         from gans import data
 
         keys = "data resolution channels data_dir skip_corrupt".split()
@@ -174,14 +174,15 @@ class Ablation:
         return self._sources[known]
 
     def missing(self) -> list:
-        """The programs that are still to be run."""
+        """The programs that still have to be run."""
         from experiments.ablations import arms
 
         wanted = {(a.name, s) for a in self.arms for s in range(self.config.seeds)}
-        return arms.programs(self.arms, wanted - set(self.done), self.config.lanes)
+        most = self.config.replicas_per_program
+        return arms.programs(self.arms, wanted - set(self.done), most)
 
     def add(self, program, part: dict[str, Any]) -> None:
-        """Keeps what a program has found."""
+        """Keeps the results of a program."""
         from experiments.files import replacing
 
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -190,7 +191,7 @@ class Ablation:
         self._take(program.digest, part)
 
     def fail(self, program, error: Exception) -> None:
-        """Takes note of a program that has raised; the next call tries it again."""
+        """Records a program that has raised; the next call tries it again."""
         text = f"{type(error).__name__}: {error}".splitlines()[0]
         logging.error("%s failed", _title(program), exc_info=error)
         for name, seed in program.names:
@@ -220,7 +221,7 @@ class Ablation:
         return results
 
     def _records(self, arm, used):
-        """What is known of an arm; of its time, a share of its programs'."""
+        """The results of an arm; its time is its share of its programs' time."""
         every = {s: r for (name, s), r in self.done.items() if name == arm.name}
         failed = {s: r for (name, s), r in self._failed.items() if name == arm.name}
         parts = [self._parts[r["part"]] for r in every.values()]
@@ -233,14 +234,16 @@ class Ablation:
             "overrides": arm.overrides,
             "steps": arm.config.steps,
             "batch_size": arm.config.batch_size,
-            "seconds": round(sum(p["seconds"] / len(p["lanes"]) for p in parts), 1),
+            "seconds": round(sum(p["seconds"] / len(p["replicas"]) for p in parts), 1),
             "program": min(programs, default=None),
             "seeds": [seeds[s] for s in sorted(seeds)],
         }
 
 
-def _read(path):
-    return json.loads(path.read_text()) if path.is_file() else {}
+def _kept(path):
+    from experiments.ablations import results
+
+    return results.read(path) if path.is_file() else {}
 
 
 def _compare(workdir, old, new):
@@ -249,7 +252,7 @@ def _compare(workdir, old, new):
         lines = "\n  ".join(changed)
         raise ValueError(
             f"{workdir} holds an ablation of another base:\n  {lines}\n"
-            "name another --workdir"
+            "choose another --workdir"
         )
 
 
@@ -284,7 +287,7 @@ def main(argv):
 
 
 def _failed(results):
-    """What to say of runs that have raised; nothing where none has."""
+    """The message about runs that have raised; None if there are none."""
     seeds = [
         (name, seed)
         for name, arm in results["arms"].items()
@@ -295,17 +298,40 @@ def _failed(results):
         return None
     arms = ", ".join(dict.fromkeys(name for name, _ in seeds))
     first = seeds[0][1]["error"]
-    return f"{len(seeds)} runs of {arms} failed, and are tried again next time: {first}"
+    return f"{len(seeds)} runs of {arms} failed; run again to retry them: {first}"
+
+
+def parse(argv):
+    """Parses the flags, as `experiments.run.parse`; --arms goes into config.order."""
+    if any(flag.startswith("--config.lanes") for flag in argv):
+        sys.exit("error: --config.lanes is now called --config.replicas_per_program")
+    return single.parse(argv, check=_check)
 
 
 def _check(config):
     from experiments.ablations import arms
 
+    if flags.FLAGS.arms:
+        choose(config, flags.FLAGS.arms)
     arms.check(config)
+
+
+def choose(config: ConfigDict, wanted: list[str]) -> None:
+    """Leaves only these arms and the baseline in config.order.
+
+    Raises ValueError for an unknown arm.
+    """
+    from gans import names
+
+    for name in wanted:
+        names.check(name, config.arms, "--arms")
+    chosen = {config.baseline, *wanted}
+    config.order = tuple(name for name in config.order if name in chosen)
 
 
 if __name__ == "__main__":
     config_flags.DEFINE_config_file("config", help_string="Config file, and preset.")
     flags.DEFINE_string("workdir", None, "By default runs/ablation-NAME-PRESET.")
-    flags.DEFINE_boolean("dry-run", False, "Print the plan, and what it will take.")
-    app.run(main, flags_parser=functools.partial(single.parse, check=_check))
+    flags.DEFINE_list("arms", [], "Run these arms and the baseline; by default all.")
+    flags.DEFINE_boolean("dry-run", False, "Print the programs and the time they take.")
+    app.run(main, flags_parser=parse)

@@ -1,16 +1,16 @@
-"""Searches values of a config: many runs, those without prospects ended early.
+"""Searches a space of config values by many runs; poor ones are ended early.
 
     python -m experiments.sweep --config=configs/NAME.py[:PRESET] --space=SPACE
         [--workdir=DIR] [--trials=20] [--workers=1] [--sampler=tpe] [--seed=0]
         [--no-prune] [--engine=optuna] [--config.any.value=...]
 
-SPACE is "n_critic=int(1, 5); critic.optimizer.learning_rate=log(1e-5, 1e-2)", or a file
-of such lines: see experiments/sweeps/space.py. What is sought is the best final value
-of the first of config.metrics. The workdir (by default runs/sweep-NAME-PRESET) receives
-sweep.db, a study of Optuna; trials/NNNN, each as experiments.run leaves it; and
-report.html, report.md, sweep.csv, sweep.json and sweep.png. The same command again goes
-on where it was stopped, until as many trials have finished or been pruned as --trials
-says. --engine=ray does the same on a cluster: see experiments/sweeps/ray.py.
+SPACE is "n_critic=int(1, 5); generator.optimizer.learning_rate=log(1e-5, 1e-2)", or a
+file of such lines: see experiments/sweeps/space.py. The objective is the final value of
+the first of config.metrics. The workdir (by default runs/sweep-NAME-PRESET) receives
+sweep.db, a study of Optuna; trials/NNNN, the workdirs of single runs; and report.html,
+report.md, sweep.csv, sweep.json and sweep.png. The same command again continues where
+the last one stopped, until --trials trials have finished or been pruned. --engine=ray
+does the same on a cluster: see experiments/sweeps/ray.py.
 """
 
 from __future__ import annotations
@@ -58,20 +58,20 @@ def run(
     Args:
       config: one that experiments.config.check accepts.
       space: what varies in it.
-      workdir: where everything goes.
-      n_trials: that have finished or been pruned, with those of earlier calls.
+      workdir: the folder for all files.
+      n_trials: how many trials shall finish or be pruned, including earlier calls'.
       n_workers: trials at a time.
       sampler: one of SAMPLERS.
       seed: of the sampler; runs have config.seed.
       prune: whether trials end early, by the median of others at the same step.
       engine: one of ENGINES.
       name, preset: of the config, for the report.
-      command: the command line, likewise.
-      train: that of experiments.run which trains `config`.
+      command: the command line, for the report.
+      train: the flags of experiments.run that train `config`.
       process: the command of a trial.
 
-    Raises ValueError for what cannot be run, and if as many trials fail as were
-    wanted; Interrupted after a signal.
+    Raises ValueError for a search that cannot be run, and if `n_trials` trials fail;
+    Interrupted after a signal.
     """
     from experiments.signals import Interrupted, Signals
     from experiments.sweeps import report, search
@@ -116,17 +116,17 @@ def check(
 ) -> ConfigDict:
     """Returns the config with the evaluations that pruning needs.
 
-    Raises ValueError for a space that is not of this config, before anything is run.
+    Raises ValueError for a space that does not fit the config.
     """
     if not config.metrics:
-        raise ValueError("config.metrics is empty; the first of them is what is sought")
+        raise ValueError("config.metrics is empty; its first entry is the objective")
     config = config.copy_and_resolve_references()
     if prune and not config.evaluate_every:
         calls = config.steps // config.steps_per_call
         config.evaluate_every = max(calls // 5, 1) * config.steps_per_call
         print(
             f"config.evaluate_every={config.evaluate_every}, a fifth of config.steps: "
-            "pruning goes by evaluations",
+            "pruning needs evaluations",
             file=sys.stderr,
         )
     for values in spaces.corners(space):
@@ -136,7 +136,7 @@ def check(
 
 @contextlib.contextmanager
 def _alone(workdir):
-    """Keeps other sweeps out of the folder."""
+    """Locks the folder against other sweeps."""
     with open(workdir / "sweep.lock", "w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -148,7 +148,7 @@ def _alone(workdir):
 def run_trials(
     search: Any, n_workers: int, stopping: Callable[[], bool], process: Sequence[str]
 ) -> None:
-    """Runs what a Search asks for, in processes of this machine."""
+    """Runs the trials that a Search asks for, in processes on this machine."""
     share = {"XLA_PYTHON_CLIENT_MEM_FRACTION": f"{0.75 / n_workers:.3f}"}
     running, asked = {}, False  # running: {trial: its number}
     try:
@@ -226,7 +226,7 @@ def main(argv):
 def _check(config):
     configs.check(config)
     if not flags.FLAGS.space:
-        raise ValueError("which? --space='KEY=log(low, high); ...'")
+        raise ValueError("--space is missing: --space='KEY=log(low, high); ...'")
     for name in ("trials", "workers"):
         if flags.FLAGS[name].value < 1:
             raise ValueError(f"--{name}={flags.FLAGS[name].value} must be at least 1")

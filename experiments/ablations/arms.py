@@ -1,10 +1,10 @@
 """The arms of an ablation, as configs, and the programs that train them.
 
-Arms that differ in nothing but numbers that need not be known when a program is
-compiled (learning rates, weights of penalties, decays) are lanes of one program. These
-are floats, in the config or in a "NAME(option=value)": integers count things, and shape
-programs. Where a network or an optimiser must know a float after all, which a trial
-shows, arms with different values of it are compiled apart.
+Arms that differ only in floats (learning rates, weights of penalties, decays) are
+trained as replicas of one program, with these floats as its inputs. Integers count
+things and shape programs, so arms with other integers are compiled separately. So are
+arms with different values of a float that must be known when the program is compiled;
+tracing the step shows which floats these are.
 """
 
 from __future__ import annotations
@@ -22,13 +22,24 @@ from ml_collections import ConfigDict
 
 from experiments import config as configs
 from gans import core, names
+from gans.data import spec as specs
 
 # What presets.ablation makes.
-KEYS = "base arms order baseline seeds steps images evaluations lanes".split()
-# What the report calls an arm, and its files.
+KEYS = (
+    "base arms order baseline seeds steps images evaluations replicas_per_program"
+).split()
+# Keys of a run that the ablation sets itself, and those that it does not use. An arm
+# that changed one of them would be the baseline under another name.
+NOT_OF_ARMS = {
+    "seed": "every arm is trained with the seeds 0 to config.seeds - 1",
+    "evaluate_every": "config.evaluations says how often each arm is evaluated",
+    "on_nan": "a replica whose numbers stop being finite is recorded as diverged",
+} | dict.fromkeys(
+    "log_every diagnose_every sample_every checkpoint_every keep_checkpoints".split(),
+    "ablations write no logs, samples or checkpoints of single runs",
+)
+# Characters of an arm's name, which is part of file names.
 _NAME = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-+")
-
-_SPECS = {"loss", "augment", "top_k", "critic", "generator"}
 
 Place = tuple[str | int, ...]  # of a value in a config
 
@@ -51,51 +62,51 @@ class Arm:
 
     @property
     def digest(self) -> str:
-        """Of all that its result depends on, but the seed."""
+        """A digest of all that the results depend on, except the seed."""
         text = configs.to_json(self.config) + str(self.interval)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 @dataclasses.dataclass(frozen=True)
 class Program:
-    """Lanes that are trained at once.
+    """Replicas that are trained together by one compiled program.
 
     Attributes:
-      arms: they differ in `numbers` alone.
-      lanes: (arm, seed) of each.
+      arms: they differ only in `numbers`.
+      replicas: (index of the arm, seed) of each.
       numbers: {place in the config: the value of each arm}.
     """
 
     arms: tuple[Arm, ...]
-    lanes: tuple[tuple[int, int], ...]
+    replicas: tuple[tuple[int, int], ...]
     numbers: dict[Place, tuple[float, ...]]
 
     @property
     def config(self) -> ConfigDict:
-        """That of the first arm: the others' too, but for `numbers`."""
+        """The config of the first arm; the others differ from it in `numbers`."""
         return self.arms[0].config
 
     @property
     def names(self) -> list[tuple[str, int]]:
-        """(name of the arm, seed) of each lane."""
-        return [(self.arms[i].name, seed) for i, seed in self.lanes]
+        """(name of the arm, seed) of each replica."""
+        return [(self.arms[i].name, seed) for i, seed in self.replicas]
 
     @property
     def digest(self) -> str:
-        """Of its lanes."""
-        text = json.dumps([[self.arms[i].digest, seed] for i, seed in self.lanes])
+        """A digest of the replicas."""
+        text = json.dumps([[self.arms[i].digest, seed] for i, seed in self.replicas])
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property
     def values(self) -> dict[str, list[float]]:
-        """{place, as `spell` has it: the value of each lane}."""
+        """{place, as `spell` writes it: the value of each replica}."""
         return {
-            spell(place): [values[i] for i, _ in self.lanes]
+            spell(place): [values[i] for i, _ in self.replicas]
             for place, values in self.numbers.items()
         }
 
     def build(self, values: Mapping[str, Any]) -> core.GAN:
-        """The game with these numbers, {place, as `spell` has it: [] float32}."""
+        """Returns the GAN with numbers {place, as `spell` writes it: [] float32}."""
         config = self.config
         for place in self.numbers:
             config = put(config, place, values[spell(place)])
@@ -106,37 +117,60 @@ class Program:
 
 
 def check(config: ConfigDict) -> None:
-    """Raises ValueError unless this is the config of an ablation that can be run."""
+    """Raises ValueError unless `config` is that of an ablation that can be run."""
+    if "lanes" in config:
+        raise ValueError("config.lanes is now called config.replicas_per_program")
     for key in KEYS:
         if key not in config:
             raise ValueError(
-                f"the config has no key {key!r}, which every ablation has: see "
-                "`ablation` in configs/presets.py"
+                f"the config has no key {key!r}, which every ablation has; "
+                "`ablation` in configs/presets.py makes such configs"
             )
     configs.check(config.base)
     arms = config.arms
     names.check(config.baseline, arms, "config.baseline")
     for name in arms:
         if not set(name) <= _NAME or name.startswith("."):
-            raise ValueError(f"config.arms: {name!r} must be of letters, digits, _.-+")
-    if sorted(config.order) != sorted(arms):
-        raise ValueError(f"config.order={config.order} must name each arm once")
-    for key in ("seeds", "evaluations", "lanes"):
+            raise ValueError(
+                f"config.arms: {name!r} must consist of letters, digits and _.-+"
+            )
+        _check_keys(name, arms[name])
+    for name in config.order:
+        names.check(name, arms, "config.order")
+    if len(set(config.order)) < len(config.order):
+        raise ValueError(f"config.order={config.order} names an arm twice")
+    if config.baseline not in config.order:
+        raise ValueError(
+            f"config.order={config.order} lacks the baseline, {config.baseline}"
+        )
+    for key in ("seeds", "evaluations", "replicas_per_program"):
         if config[key] < 1:
             raise ValueError(f"config.{key}={config[key]} must be at least 1")
     if config.steps and config.images:
         raise ValueError(
-            f"config.steps={config.steps} and config.images={config.images}: one budget"
+            f"config.steps={config.steps} and config.images={config.images} are both "
+            "set; set one of them"
         )
     if not config.base.metrics:
-        raise ValueError("config.base.metrics: an ablation needs at least one")
+        raise ValueError(
+            "config.base.metrics is empty; an ablation needs at least one metric"
+        )
+
+
+def _check_keys(name, overrides):
+    for key in overrides:
+        if key in NOT_OF_ARMS:
+            raise ValueError(
+                f"config.arms: {name} sets {key!r}, which has no effect in an "
+                f"ablation: {NOT_OF_ARMS[key]}"
+            )
 
 
 def resolve(config: ConfigDict, load: Callable[[ConfigDict], Any]) -> list[Arm]:
     """Returns the arms, the baseline first.
 
-    load: config -> the data of its seed. Raises ValueError, naming the arm, for what
-    cannot be run.
+    load: config -> the data for the config's seed. Raises ValueError, naming the arm,
+    for a config that cannot be run.
     """
     check(config)
     order = sorted(config.order, key=lambda name: name != config.baseline)
@@ -154,18 +188,24 @@ def _arm(config, name, load):
         own.seed = 0
         if own.steps % config.evaluations:
             raise ValueError(
-                f"{own.steps} steps of {own.batch_size} are not a multiple of "
+                f"its {own.steps} steps are not a multiple of "
                 f"config.evaluations={config.evaluations}"
             )
         interval = own.steps // config.evaluations
         own.steps_per_call = max(
             k for k in range(1, own.steps_per_call + 1) if interval % k == 0
         )
-        # Of runs by themselves.
+        # Single runs use these; here they only have to be valid.
         own.log_every = own.sample_every = own.checkpoint_every = interval
         own.diagnose_every = own.evaluate_every = 0
         configs.check(own)
         own = configs.resolve(own, load(own))
+        n_stages = len(configs.stages(own))
+        if n_stages > 1:
+            raise ValueError(
+                f"{own.variant} trains in {n_stages} stages, but the replicas of an "
+                "ablation are trained in one"
+            )
         configs.build(own)
     except ValueError as error:
         raise ValueError(f"arm {name}: {error}") from None
@@ -176,13 +216,13 @@ def _arm(config, name, load):
 
 
 def leaves(config: ConfigDict) -> dict[Place, Any]:
-    """Returns every value by its place; those of "NAME(option=value)" apart."""
+    """Returns every value of a resolved config by its place.
+
+    Dicts and tuples are entered; which keys they have is noted at (..., "keys").
+    """
     found = {}
 
     def visit(value, place):
-        if isinstance(value, str) and "(" in value and place[0] in _SPECS:
-            name, options = names.parse(value, spell(place))
-            value = {"": name, **options}
         if isinstance(value, Mapping | ConfigDict):
             items = [*value.items()]
         elif isinstance(value, tuple | list):
@@ -190,7 +230,7 @@ def leaves(config: ConfigDict) -> dict[Place, Any]:
         else:
             found[place] = value
             return
-        found[(*place, "keys")] = tuple(key for key, _ in items)
+        found[(*place, "keys")] = tuple(sorted(key for key, _ in items))
         for key, x in items:
             visit(x, (*place, key))
 
@@ -206,15 +246,15 @@ def put(config: ConfigDict, place: Place, number: Any) -> ConfigDict:
         if not keys:
             return number
         key, *rest = keys
+        new = replaced(value[key], rest)
         if isinstance(value, ConfigDict):
             value = value.copy_and_resolve_references()
             with value.unlocked(), value.ignore_type():
-                value[key] = replaced(value[key], rest)
+                value[key] = new
             return value
-        if isinstance(key, int):
-            return (*value[:key], replaced(value[key], rest), *value[key + 1 :])
-        name, options = names.parse(value, spell(place))
-        return name, options | {key: replaced(options[key], rest)}
+        if isinstance(value, Mapping):
+            return {**value, key: new}
+        return (*value[:key], new, *value[key + 1 :])
 
     return replaced(config, place)
 
@@ -226,36 +266,36 @@ def spell(place: Place) -> str:
     ).removeprefix(".")
 
 
-# --- which arms go together ----------------------------------------------------------
+# --- which arms share a program -------------------------------------------------------
 
 
 def programs(
-    arms: list[Arm], missing: Iterable[tuple[str, int]], n_lanes: int
+    arms: list[Arm], missing: Iterable[tuple[str, int]], most: int
 ) -> list[Program]:
-    """Returns the programs that train the missing (arm, seed), each of some lanes.
+    """Returns the programs that train the missing (arm, seed).
 
-    n_lanes: at most so many in one.
+    most: the largest number of replicas in one program.
     """
     missing = set(missing)
     arms = [arm for arm in arms if any(arm.name == name for name, _ in missing)]
     found = []
     for together in groups(arms):
         numbers = differing(together)
-        lanes = [
+        replicas = [
             (i, seed)
             for i, arm in enumerate(together)
             for seed in sorted(seed for name, seed in missing if name == arm.name)
         ]
-        n = math.ceil(len(lanes) / math.ceil(len(lanes) / n_lanes))
+        n = math.ceil(len(replicas) / math.ceil(len(replicas) / most))
         found += [
-            Program(tuple(together), tuple(lanes[i : i + n]), numbers)
-            for i in range(0, len(lanes), n)
+            Program(tuple(together), tuple(replicas[i : i + n]), numbers)
+            for i in range(0, len(replicas), n)
         ]
     return found
 
 
 def groups(arms: list[Arm]) -> list[list[Arm]]:
-    """Returns the arms that one program can train, together."""
+    """Returns the arms in groups; one program can train a group."""
     values = {arm.name: leaves(arm.config) for arm in arms}
     floats = {
         place
@@ -264,26 +304,26 @@ def groups(arms: list[Arm]) -> list[list[Arm]]:
         if isinstance(x, float)
     }
 
-    def shape(arm, apart):
-        """All that must be the same in one program."""
+    def shape(arm, constant):
+        """Everything that must be the same in one program."""
         return (arm.interval,) + tuple(
-            (place, None if place in floats - apart and _number(x) else x)
+            (place, None if place in floats - constant and _number(x) else x)
             for place, x in sorted(values[arm.name].items(), key=str)
         )
 
-    apart: set[Place] = set()
+    constant: set[Place] = set()
     while True:
-        sorted_out: dict[Any, list[Arm]] = {}
+        by_shape: dict[Any, list[Arm]] = {}
         for arm in arms:
-            sorted_out.setdefault(shape(arm, apart), []).append(arm)
+            by_shape.setdefault(shape(arm, constant), []).append(arm)
         new = {
             place
-            for together in sorted_out.values()
+            for together in by_shape.values()
             for place in _not_traceable(together)
         }
         if not new:
-            return list(sorted_out.values())
-        apart |= new
+            return list(by_shape.values())
+        constant |= new
 
 
 def differing(arms: list[Arm]) -> dict[Place, tuple[float, ...]]:
@@ -301,7 +341,7 @@ def _number(x):
 
 
 def _not_traceable(arms):
-    """The places whose numbers these arms cannot leave open."""
+    """The places whose numbers must be known when the program is compiled."""
     numbers = differing(arms)
     program = Program(tuple(arms), (), numbers)
     if not numbers or _traces(program):
@@ -310,17 +350,13 @@ def _not_traceable(arms):
         place: dataclasses.replace(program, numbers={place: x})
         for place, x in numbers.items()
     }
-    # If each will do alone but not with the others, none is left open.
+    # If each can be traced alone but not with the others, none is.
     return {p for p, one in alone.items() if not _traces(one)} or set(numbers)
 
 
 def _traces(program):
     config = program.config
-    name = "image" if len(config.shape) == 3 else "point"
-    shape = (config.batch_size, *config.shape)
-    batch = {name: jax.ShapeDtypeStruct(shape, jnp.float32)}
-    if config.n_classes:
-        batch["label"] = jax.ShapeDtypeStruct((config.batch_size,), jnp.int32)
+    batch = specs.blank(specs.from_json(config.spec.to_dict()), config.batch_size)
 
     def step(values, batch, key):
         gan = program.build(values)

@@ -1,4 +1,4 @@
-"""What the results of an ablation say: numbers, tests, and both in words and tables."""
+"""Findings of an ablation: summaries and tests, in words and as tables."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ ALPHA = 0.05
 _MARKS = {"better": "▲", "worse": "▼", "higher": "↑", "lower": "↓"}
 _NONE = "–"
 OVERVIEW = (
-    "Mean ± standard deviation over seeds at the end; marks are of the same tests, "
-    "each metric by itself. Of many metrics some may be marked by chance: the first "
-    "one decides."
+    "Mean ± standard deviation over seeds at the end, with marks by the same tests for "
+    "each metric separately. With many metrics, some marks are due to chance: the "
+    "first metric decides."
 )
 
 Table = list[list[str]]  # the first row is the head
@@ -23,14 +23,15 @@ Table = list[list[str]]  # the first row is the head
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """What is known of one metric, by arm.
+    """The findings for one metric, by arm.
 
     Attributes:
-      final, best: of the last evaluation of each seed that has finished, and of its
-        best one; `best` is empty if neither way is better.
-      compared: with the baseline, of all other arms; empty without the baseline.
-      verdicts: "better" or "worse" ("higher" or "lower", if neither is better) of arms
-        that differ significantly, else None.
+      final, best: summaries of the last evaluation of each seed that has finished, and
+        of its best one; `best` is empty if neither direction is better, or if there is
+        only one evaluation.
+      compared: all other arms against the baseline; empty without the baseline.
+      verdicts: "better" or "worse" ("higher" or "lower" if neither direction is better)
+        for arms that differ significantly, else None.
       fallen: arms whose mean at the end is worse than that of the best evaluations by
         more than a third of it, and by more than two of its standard deviations.
     """
@@ -45,10 +46,10 @@ class Finding:
 
 
 def find(results: dict[str, Any], metric: str) -> Finding:
-    """Returns summaries, tests and verdicts of one of the metrics.
+    """Returns summaries, tests and verdicts for one of the metrics.
 
-    A seed that has diverged, or finished without a finite value, is lost: it is in no
-    mean, and ranked last. One that has failed says nothing.
+    A seed that has diverged, or finished without a finite value, is lost: it enters no
+    mean and is ranked last. A seed that has failed is left out.
     """
     arms, better = results["arms"], results["metrics"][metric]
     ends = {name: [] for name in arms}
@@ -62,7 +63,7 @@ def find(results: dict[str, Any], metric: str) -> Finding:
     measured = {name: x for name, x in ends.items() if _measured(arms[name], metric)}
     final = {name: significance.summarise(x) for name, x in measured.items()}
     best = {}
-    if better:
+    if better and results["evaluations"] > 1:
         best = {name: significance.summarise(bests[name]) for name in final}
     compared = {}
     if results["baseline"] in measured:
@@ -125,28 +126,29 @@ def introduction(results: dict[str, Any]) -> str:
 
 
 def protocol(finding: Finding) -> list[str]:
-    """Returns sentences that say how a table's numbers were made, and of its tests."""
+    """Returns sentences on how a table's numbers and tests were made."""
     tests = [x for x in finding.compared.values() if x.welch_holm is not None]
     n = len(tests)
     text = [
-        "Numbers are of the last evaluation: mean ± standard deviation (n - 1) over "
+        "Numbers are from the last evaluation: mean ± standard deviation (n - 1) over "
         "the seeds that finished, and a 95 % interval of the mean (bootstrap-t)."
     ]
-    if finding.better:
+    if finding.best:
         text.append(
-            "Best is each seed's best evaluation, which is picked by the same values "
-            "and hides a collapse; “fallen” are arms whose mean at the end is worse "
-            "than that by more than a third, and by more than two standard deviations."
+            "Best is each seed's best evaluation. It is chosen by the same values and "
+            "hides a collapse. Arms are marked “fallen” if their mean at the end is "
+            "worse than that by more than a third and by more than two standard "
+            "deviations."
         )
     if not finding.compared:
         return text
     lost = "ranks diverged seeds last" if finding.better else "leaves them out too"
     text += [
-        "Differences are arm less baseline, with Welch's 95 % interval of each one "
-        "alone; g is the same in pooled standard deviations (Hedges).",
-        f"p is of Welch's t-test, which leaves diverged seeds out, and of the test of "
-        f"Mann and Whitney, which {lost}; in brackets as corrected by Holm's method "
-        f"for the {n} comparison{'s' * (n != 1)} of this metric, not for the number of "
+        "Differences are arm minus baseline, each with its own 95 % interval (Welch); "
+        "g is the difference in pooled standard deviations (Hedges).",
+        f"p is that of Welch's t-test, which leaves diverged seeds out, and of the "
+        f"Mann-Whitney test, which {lost}; in brackets, corrected by Holm's method for "
+        f"the {n} comparison{'s' * (n != 1)} of this metric, but not for the number of "
         f"metrics. An arm is marked if Welch's corrected p is below {ALPHA}.",
     ]
     least = {k: x.least_rank_holm for k, x in finding.compared.items()}
@@ -155,9 +157,9 @@ def protocol(finding: Finding) -> list[str]:
         known = [x for x in least.values() if x is not None]
         which = "any arm" if len(stuck) == len(known) else ", ".join(stuck)
         text.append(
-            "With so few seeds for so many arms, Mann and Whitney's corrected p cannot "
-            f"be below {_p(min(least[k] for k in stuck))} for {which}, whatever the "
-            "values: it can call nothing significant there."
+            "With so few seeds for so many arms, the corrected p of Mann and Whitney "
+            f"cannot be below {_p(min(least[k] for k in stuck))} for {which}, whatever "
+            "the values: there it can find nothing significant."
         )
     return text
 
@@ -176,7 +178,7 @@ def overrides(results: dict[str, Any]) -> Table:
 def details(results: dict[str, Any], finding: Finding) -> Table:
     """Returns the table of one metric, with all columns."""
     head = ["arm", "n", "lost", "final", "95 % interval"]
-    head += ["best"] * bool(finding.better)
+    head += ["best"] * bool(finding.best)
     if finding.compared:
         head += [
             "difference",
@@ -189,7 +191,7 @@ def details(results: dict[str, Any], finding: Finding) -> Table:
     for name, final in finding.final.items():
         row = [name, str(final.n), _lost(results, name, final)]
         row += [mean(final), _interval(final.interval)]
-        if finding.better:
+        if finding.best:
             flag = " (fallen)" if name in finding.fallen else ""
             row.append(mean(finding.best[name]) + flag)
         compared = finding.compared.get(name)
@@ -208,7 +210,7 @@ def details(results: dict[str, Any], finding: Finding) -> Table:
 
 
 def overview(results: dict[str, Any], findings: list[Finding]) -> Table:
-    """Returns the table of several metrics: means, and marks."""
+    """Returns the table of several metrics: means and marks."""
     ways = {"lower": " (lower is better)", "higher": " (higher is better)", None: ""}
     table = [["arm", *(f"{f.metric}{ways[f.better]}" for f in findings)]]
     for name in results["arms"]:
@@ -222,7 +224,7 @@ def overview(results: dict[str, Any], findings: list[Finding]) -> Table:
 
 
 def differences(results: dict[str, Any], findings: list[Finding]) -> list[str]:
-    """Returns what the tests say, and nothing else, as lines."""
+    """Returns the outcome of the tests, as lines."""
     if results["baseline"] not in results["arms"]:
         return ["The baseline has not been run: nothing can be compared."]
     lines = []
@@ -248,7 +250,9 @@ def differences(results: dict[str, Any], findings: list[Finding]) -> list[str]:
             parts.append(f"without Welch's test ({why}): {', '.join(untested)}")
         lines.append(f"{finding.metric}: {'; '.join(parts)}.")
     if any(f.compared for f in findings):
-        lines.append("Not distinguishable does not mean equal: more seeds may tell.")
+        lines.append(
+            "Not distinguishable does not mean equal: more seeds may show a difference."
+        )
     for name, arm in results["arms"].items():
         lost = [s["status"] for s in arm["seeds"]].count("diverged")
         if lost:
@@ -263,7 +267,7 @@ def _by_rank(compared):
 
 
 def missing(results: dict[str, Any]) -> list[str]:
-    """Returns lines on what is not there: seeds that were not run, or that failed."""
+    """Returns lines on what is missing: seeds that were not run, or that failed."""
     lines, arms = [], results["arms"]
     if results["baseline"] not in arms:
         lines.append(f"The baseline, {results['baseline']}, has not been run.")
@@ -289,7 +293,7 @@ def missing(results: dict[str, Any]) -> list[str]:
 
 
 def _lost(results, name, final):
-    """What has become of the seeds without a value."""
+    """What happened to the seeds without a value."""
     status = [seed["status"] for seed in results["arms"][name]["seeds"]]
     counts = {word: status.count(word) for word in ("diverged", "failed")}
     counts["without a value"] = final.n_lost - counts["diverged"]

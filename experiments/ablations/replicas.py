@@ -1,4 +1,4 @@
-"""Trains and judges the lanes of one program of an ablation; goes on exactly."""
+"""Trains and evaluates the replicas of one program of an ablation; resumes exactly."""
 
 from __future__ import annotations
 
@@ -18,26 +18,27 @@ from experiments.evaluation import reports
 from experiments.rundir import restore
 from experiments.rundir.checkpoint import Checkpoints
 from experiments.sampling import pictures, sampler
+from experiments.training import ahead
 from experiments.training.vmapped import Fleet, lane
 from gans.data import pipeline
 
 SAVE_EVERY = 300  # seconds, between evaluations; after each there is a checkpoint
-N_IMAGES = 36  # of a lane, in its picture
+N_IMAGES = 36  # in the picture of a replica
 
 
-class Cohort:
-    """One program's lanes, in a folder of checkpoints.
+class Replicas:
+    """The replicas of one program, with a folder of checkpoints.
 
     Args:
       program: what is trained.
-      load: config -> the data of its seed.
-      folder: of the checkpoints; it is gone when the lanes are done.
+      load: config -> the data for the config's seed.
+      folder: for the checkpoints; `forget` removes it.
     """
 
     def __init__(self, program: Program, load: Callable[[Any], Any], folder: Path):
         self.program, self.folder = program, folder
         config = self.config = program.config
-        self.seeds = [seed for _, seed in program.lanes]
+        self.seeds = [seed for _, seed in program.replicas]
         self.sources = {}
         for seed in sorted(set(self.seeds)):
             own = config.copy_and_resolve_references()
@@ -58,7 +59,7 @@ class Cohort:
         self.gan = configs.build(config)
 
     def timed(self) -> tuple[float, float]:
-        """Returns (seconds to compile, seconds a step) of all lanes, from two calls."""
+        """Returns (seconds to compile, seconds a step of all replicas), measured."""
         began = time.perf_counter()
         state = self.fleet.init()
         state, *_ = jax.block_until_ready(self.fleet.call(state, 0))
@@ -70,17 +71,19 @@ class Cohort:
     def run(
         self, advance: Callable[[int], None], stopped: Callable[[], bool], samples: Path
     ) -> dict[str, Any] | None:
-        """Trains and judges every lane, from the last checkpoint if there is one.
+        """Trains and evaluates all replicas, from the last checkpoint if there is one.
 
-        advance: is told steps of lanes as they are done, those before too.
-        stopped: whether to stop, with a checkpoint; the answer then is None.
-        samples: gets a picture ARM_SEED.png of each lane that has not diverged.
+        advance: called with the number of replicas' steps as they are done; first with
+          those that were done before.
+        stopped: whether to stop; then a checkpoint is written and None is returned.
+        samples: a folder; gets a picture ARM_SEED.png of each replica that has not
+          diverged.
 
-        Returns {"lanes": [record of each], "metrics": {name: which is better},
+        Returns {"replicas": [record of each], "metrics": {name: which is better},
         "protocol" of these, "seconds"}.
         """
         began, config, fleet = time.monotonic(), self.config, self.fleet
-        judge = reports.make_evaluate(self.gan, config, self.sources[self.seeds[0]])
+        evaluator = reports.make_evaluate(self.gan, config, self.sources[self.seeds[0]])
         checkpoints = Checkpoints(self.folder, 1)
         n = fleet.n_lanes
         restored = checkpoints.restore(fleet.template)
@@ -89,7 +92,7 @@ class Cohort:
         else:
             state = fleet.init()
             story = {"seconds": 0.0, "curves": [[] for _ in range(n)], "metrics": {}}
-            story |= {"protocol": {}, "window": [], "diverged": [None] * n}
+            story |= {"protocol": {}, "recent": [], "diverged": [None] * n}
         before = story["seconds"]
         step, pending, saved = int(state.step), [], began
         advance(step * n)
@@ -100,59 +103,63 @@ class Cohort:
             if checkpoints.latest() != step:
                 checkpoints.save(step, fleet.kept(state), story)
 
-        while step < config.steps and None in story["diverged"]:
-            state, means, finite = fleet.call(state, step)
-            step += config.steps_per_call
-            pending.append((step, means, finite))
-            if len(pending) > 1:  # the host is one call ahead of the device, not more
-                pending[-2][2].block_until_ready()
+        def call(state, step):
+            state, *found = fleet.call(state, step)
+            return state, found
+
+        stop = config.steps if None in story["diverged"] else step
+        calls = ahead.steps(call, state, step, stop, config.steps_per_call)
+        for step, state, found in calls:
+            pending.append((step, *found))
             advance(config.steps_per_call * n)
-            judged = step % self.program.arms[0].interval == 0
-            if judged:
+            due = step % self.program.arms[0].interval == 0
+            if due:
                 self._note(story, pending)
-                self._judge(judge, state, story, step)
-            if judged or stopped() or time.monotonic() - saved > SAVE_EVERY:
+                self._evaluate(evaluator, state, story, step)
+            if due or stopped() or time.monotonic() - saved > SAVE_EVERY:
                 save()
                 saved = time.monotonic()
             if stopped():
                 checkpoints.close()
                 return None
+            if None not in story["diverged"]:
+                break
         advance((config.steps - step) * n)
         checkpoints.close()
         records = self._records(state, story, samples)
         seconds = round(before + time.monotonic() - began, 1)
         known = {key: story[key] for key in ("metrics", "protocol")}
-        return {"lanes": records, **known, "seconds": seconds}
+        return {"replicas": records, **known, "seconds": seconds}
 
     def forget(self) -> None:
         """Removes the checkpoints."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _note(self, story, pending):
-        """Puts what the calls have said into the story: on the host, as JSON."""
+        """Adds the metrics of the last calls to the story: on the host, as JSON."""
         for last, means, finite in jax.device_get(pending):
             n = self.fleet.n_lanes
             means = {name: x[:n].tolist() for name, x in means.items()}
-            story["window"].append(means)
+            story["recent"].append(means)
             for i in np.flatnonzero(~finite[:n]).tolist():
                 if story["diverged"][i] is None:
                     story["diverged"][i] = last
         pending.clear()
 
-    def _judge(self, judge, state, story, step):
-        """Adds a point to the curve of each lane that is finite."""
-        window, story["window"] = story["window"], []
+    def _evaluate(self, evaluator, state, story, step):
+        """Adds a point to the curve of each replica that is finite."""
+        recent, story["recent"] = story["recent"], []
         for i, curve in enumerate(story["curves"]):
             if story["diverged"][i] is not None:
                 continue
-            report = judge(lane(state, i))
+            report = evaluator(lane(state, i))
             story["protocol"] = report["protocol"]
             story["metrics"] = {
                 f"eval/{name}": x["better"] for name, x in report["results"].items()
             }
             found = {
-                name: [call[name][i] for call in window if np.isfinite(call[name][i])]
-                for name in window[0]
+                name: [call[name][i] for call in recent if np.isfinite(call[name][i])]
+                for name in recent[0]
             }
             values = reports.values(report)
             values |= {name: float(np.mean(x)) for name, x in found.items() if x}
@@ -174,7 +181,7 @@ class Cohort:
         draw = jax.jit(drawing)
         records = []
         for i, (name, seed) in enumerate(self.program.names):
-            arm = self.program.arms[self.program.lanes[i][0]]
+            arm = self.program.arms[self.program.replicas[i][0]]
             record = {"arm": name, "seed": seed, "digest": arm.digest}
             record |= {"status": "finished", "curve": story["curves"][i]}
             record["samples"] = None

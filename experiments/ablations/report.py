@@ -1,9 +1,10 @@
-"""What an ablation has found: tables, curves and samples, from its results.json.
+"""The report of an ablation: tables, curves and samples, from its results.json.
 
     python -m experiments.ablations.report --workdir=DIR
 
-writes DIR/results.csv, report.md, report.html, curves.png and samples.png anew, also of
-an ablation that is still going. The same results make the same files.
+writes DIR/results.csv, report.md, report.html, curves.png and samples.png again, also
+while the ablation is running; after a single evaluation there is values.png in place of
+curves.png. The same results give the same files.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ from __future__ import annotations
 import base64
 import csv
 import io
-import json
 import os
 import re
 from pathlib import Path
@@ -19,10 +19,16 @@ from pathlib import Path
 from absl import app, flags
 
 from experiments import pages
-from experiments.ablations import figures
+from experiments.ablations import bars, figures
 from experiments.ablations import findings as findings_text
+from experiments.ablations import results as results_file
 from experiments.files import replacing
 
+PICTURES = {  # in report.md, and in documents
+    "curves.png": "Learning curves",
+    "values.png": "Values",
+    "samples.png": "Samples",
+}
 _CURVES_BYTES = 3_000_000  # of the pictures in the page; base64 adds a third
 _SAMPLES_BYTES = 6_000_000
 _MOST_PICTURES = 120
@@ -38,13 +44,16 @@ def write(workdir: str | os.PathLike) -> str:
     path = folder / "results.json"
     if not path.is_file():
         raise FileNotFoundError(f"no results.json in {folder}")
-    results = _ordered(json.loads(path.read_text()))
+    results = _ordered(results_file.read(path))
     findings = [findings_text.find(results, metric) for metric in results["metrics"]]
     findings = [finding for finding in findings if finding.final]
     verdicts = {finding.metric: finding.verdicts for finding in findings}
-    curves, samples = folder / "curves.png", folder / "samples.png"
+    draw, name = figures.curves, "curves.png"
+    if bars.wanted(results):
+        draw, name = bars.draw, "values.png"
+    curves, samples = folder / name, folder / "samples.png"
     drawn = []
-    if figures.curves(curves, results, verdicts):
+    if draw(curves, results, verdicts):
         drawn.append(curves)
     if figures.samples(samples, results, folder):
         drawn.append(samples)
@@ -61,14 +70,14 @@ def _write(path, text):
 
 
 def _ordered(results):
-    """The same, the baseline before the other arms."""
+    """The same results, with the baseline before the other arms."""
     arms = results["arms"]
     first = {k: v for k, v in arms.items() if k == results["baseline"]}
     return results | {"arms": first | arms}
 
 
 def _csv(results):
-    """Long form; a seed without any value has a line with its status alone."""
+    """In long form; a seed without values has one line, with its status."""
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(["arm", "seed", "status", "step", "images", "metric", "value"])
@@ -106,7 +115,7 @@ def _markdown(results, findings, drawn):
             parts += ["### Other metrics", _plain(say.OVERVIEW)]
             parts.append(_rows(say.overview(results, others)))
     for path in drawn:
-        what = {"curves.png": "Learning curves", "samples.png": "Samples"}[path.name]
+        what = PICTURES[path.name]
         parts += [f"### {what}", f"![{what} of each arm]({path.name})"]
     parts += ["### What differs from the baseline"]
     parts.append(_list(say.differences(results, findings)))
@@ -119,7 +128,7 @@ def _heading(finding):
 
 
 def _plain(text):
-    """Text in which Markdown finds nothing to mark up."""
+    """The text with everything escaped that Markdown would interpret."""
     return re.sub(r"([\\|*`<~]|(?<!\w)_|_(?!\w))", r"\\\1", text)
 
 
@@ -165,7 +174,7 @@ def _page(results, findings, folder, curves):
         overrides=_grid(say.overrides(results)),
         metrics="\n".join(tables) or '<p class="missing">Nothing is measured yet.</p>',
         curves=f'<figure class="card wide"><img class="curves" src="{curves}" '
-        'alt="Learning curves of each arm"></figure>'
+        'alt="Learning curves, or values, of each arm"></figure>'
         if curves
         else '<p class="missing">Nothing is measured yet.</p>',
         differences=_items(say.differences(results, findings)),
@@ -182,7 +191,7 @@ def _items(lines):
 
 
 def _grid(table, verdicts=None):
-    """A table of columns; rows of arms with a verdict are coloured by it."""
+    """A table; rows of arms with a verdict are coloured by it."""
     head = "".join(f'<th scope="col">{pages.escape(cell)}</th>' for cell in table[0])
     rows = [f"<tr>{head}</tr>"]
     for name, *cells in table[1:]:
@@ -196,7 +205,7 @@ def _grid(table, verdicts=None):
 
 
 def _samples(results, folder):
-    """A picture for each arm and seed, of as many seeds as the page has room for."""
+    """A picture for each arm and seed, for as many seeds as the page has room for."""
     arms = results["arms"]
     n_seeds = max(1, _MOST_PICTURES // max(1, len(arms)))
     n_bytes = _SAMPLES_BYTES // max(
@@ -229,7 +238,7 @@ def _samples(results, folder):
 
 
 def _picture(path, n_bytes):
-    """A data URL of about as many bytes; if need be, smaller than `data_url` goes."""
+    """A data URL of about n_bytes; if need be, smaller than `data_url` makes it."""
     source = pages.data_url(path, n_bytes)
     if len(source) < 1.5 * n_bytes:
         return source
@@ -263,9 +272,9 @@ def _cost(results):
         )
     total = pages.duration(sum(arm["seconds"] for arm in arms.values()))
     text = (
-        f"Together {total}. The seeds of an arm, and arms that differ in numbers "
-        "alone, are trained at once: each has an equal share of its program's time, "
-        "compilation and evaluations included."
+        f"In all {total}. The seeds of an arm, and arms that differ only in floats, "
+        "are trained in one program; each has an equal share of its time, including "
+        "compilation and evaluations."
     )
     return f'<p class="quiet">{pages.escape(text)}</p>{_grid(table)}'
 
@@ -274,7 +283,7 @@ def _cost(results):
 
 
 def main(_):
-    """Writes the report, and says where."""
+    """Writes the report and prints its path."""
     print(write(flags.FLAGS.workdir))
 
 

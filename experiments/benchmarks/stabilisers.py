@@ -1,7 +1,7 @@
 """What each stabiliser adds to the time of a step.
 
 For `python -m experiments.benchmark --cures`: the config without penalties is the plain
-step; the cures are those of `experiments.studies.stabilisers`. All are compiled in one
+step; the cures are those of `configs.ablations.mode_collapse`. All are compiled in one
 process, and take turns.
 """
 
@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import statistics
 
+from configs.ablations import mode_collapse
 from experiments import config as configs
 from experiments.benchmarks.timing import Contestant, Runner, race
-from experiments.studies import stabilisers
 
 HERE = "experiments.benchmarks.stabilisers"
 PLAIN = "base"
@@ -83,9 +83,9 @@ def benchmark(config, *, rounds: int, turn: float, only=None, tell=print) -> dic
     return {"cures": rows, "refused": refused}
 
 
-def table(config) -> dict[str, stabilisers.Cure]:
+def table(config) -> dict[str, dict]:
     """The cures whose step may cost something else, by name; the plain step first."""
-    known = stabilisers.table(config) | MORE | LAZY
+    known = mode_collapse.arms(config) | MORE | LAZY
     return {name: known[name] for name in known if name not in SAME}
 
 

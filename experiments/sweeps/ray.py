@@ -2,11 +2,11 @@
 
     python -m experiments.sweep --engine=ray --workers=8 ...
 
-The search is the same, in the same sweep.db: Ray Tune asks it what to train, gives each
-trial a CPU and, if the cluster has any, a GPU, and hears of it which trials to stop. So
-either engine goes on with what the other has begun. RAY_ADDRESS names the cluster;
-without it one is started on this machine. The folder of the code and the workdir must
-be there on every machine, under the same path.
+The search is the same, in the same sweep.db. Ray Tune asks it for trials, gives each
+one a CPU and, if the cluster has any, a GPU, and learns from it which trials to stop.
+So either engine can continue a sweep that the other has begun. RAY_ADDRESS names the
+cluster; without it one is started on this machine. The code and the workdir must be
+under the same path on every machine.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from multiprocessing.connection import wait
 from typing import Any
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-# The sweep itself logs, and takes care of Ctrl-C.
+# The sweep does its own logging and handles Ctrl-C.
 os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
 os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
 os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
@@ -50,10 +50,10 @@ def run_trials(
         tune.Tuner(
             tune.with_resources(_Train, {"cpu": 1, "gpu": 1 if gpus else 0}),
             tune_config=tune.TuneConfig(
-                search_alg=_Asking(search, n_workers, process),
-                scheduler=_Telling(search, stopping),
+                search_alg=_Searcher(search, n_workers, process),
+                scheduler=_Pruning(search, stopping),
                 reuse_actors=True,
-                num_samples=-1,  # until the searcher says so
+                num_samples=-1,  # until the searcher has finished
                 trial_dirname_creator=lambda trial: f"{_number(trial):04d}",
             ),
             run_config=tune.RunConfig(
@@ -70,7 +70,7 @@ def run_trials(
 
 
 class _Train(tune.Trainable):
-    """On a machine of the cluster: a trial in its process, whose messages go on."""
+    """On a machine of the cluster: a trial in its process; passes its messages on."""
 
     def setup(self, config):
         self.trial = Trial(config["request"], config["process"])
@@ -95,7 +95,7 @@ class _Train(tune.Trainable):
         return True
 
 
-class _Asking(Searcher):
+class _Searcher(Searcher):
     """Asks the search for trials, at most `n_workers` at a time."""
 
     def __init__(self, search, n_workers, process):
@@ -114,7 +114,7 @@ class _Asking(Searcher):
         return {"request": request, "process": self.process}
 
     def on_trial_complete(self, trial_id, result=None, error=False):
-        pass  # the scheduler has heard of it
+        pass  # the scheduler reports it
 
     def save(self, checkpoint_path):
         pass  # the study is on disk
@@ -123,8 +123,8 @@ class _Asking(Searcher):
         pass
 
 
-class _Telling(FIFOScheduler):
-    """Tells the search what a trial says, and stops it if it is pruned."""
+class _Pruning(FIFOScheduler):
+    """Reports a trial's messages to the search; stops the trial if it is pruned."""
 
     def __init__(self, search, stopping):
         super().__init__()
@@ -148,7 +148,7 @@ def _number(trial):
 
 
 class _Stopper(tune.Stopper):
-    """Ends it all after a signal; trials leave a checkpoint."""
+    """Ends all trials after a signal; they write a checkpoint."""
 
     def __init__(self, stopping):
         self.stopping = stopping

@@ -1,8 +1,8 @@
-"""A sweep as a page, a table and a picture.
+"""The report of a sweep: a page, a table and a picture.
 
     python -m experiments.sweeps.report --workdir=DIR
 
-makes them anew from DIR/sweep.json.
+writes them again from DIR/sweep.json.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def rows(sweep: dict[str, Any]) -> list[list[Any]]:
     return lines
 
 
-# --- what is said ---------------------------------------------------------------------
+# --- text -----------------------------------------------------------------------------
 
 
 def _title(sweep):
@@ -90,12 +90,12 @@ def _count(sweep):
 
 
 def _protocol(sweep):
-    """What was done, in sentences."""
+    """The protocol, in sentences."""
     known, metric = sweep["protocol"], _name(sweep)
     most = "lowest" if sweep["better"] == "lower" else "highest"
     how = {"tpe": "the tree-structured Parzen estimator", "random": "at random"}
     said = [
-        f"Sought is the {most} {metric} at the end of {sweep['steps']:,} steps.",
+        f"The objective is the {most} {metric} after {sweep['steps']:,} steps.",
         f"Values are drawn by {how[known['sampler']]} (seed {known['seed']})."
         if known["sampler"] == "tpe"
         else f"Values are drawn at random (seed {known['seed']}).",
@@ -110,8 +110,8 @@ def _protocol(sweep):
         )
     said.append(
         f"Each trial is one run, with seed {known['config']['seed']}: the best of many "
-        "looks better than it is. Train it again, with other seeds, before you "
-        "believe its value."
+        "looks better than it is. Train it again with other seeds before trusting its "
+        "value."
     )
     return " ".join(said)
 
@@ -185,7 +185,7 @@ def _page(sweep, picture):
     code = base64.b64encode(picture).decode()
     known = sweep["protocol"]
     shown = {key: x for key, x in known.items() if key not in ("config", "space")}
-    facts = next(({k: x[k] for k in ("hardware", "versions")} for x in best), {})
+    run = next(({k: x[k] for k in ("hardware", "versions")} for x in best), {})
     return pages.fill(
         "sweep.html",
         title=pages.escape(_title(sweep)),
@@ -203,7 +203,7 @@ def _page(sweep, picture):
         importances=pages.values_table(
             {key: f"{x:.0%}" for key, x in (sweep["importances"] or {}).items()}
         ),
-        facts=pages.values_table(shown | facts),
+        protocol_values=pages.values_table(shown | run),
         config=pages.values_table(known["config"]),
     )
 

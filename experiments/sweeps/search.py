@@ -1,4 +1,4 @@
-"""What a sweep asks for and what it has found: a study of Optuna, in a file."""
+"""The trials of a sweep, wanted and done: a study of Optuna in a file."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from experiments.sweeps.trial import COMMAND, Message, Trial
 
 NAME = "sweep.db"
 SAMPLERS = {"tpe": TPESampler, "random": RandomSampler}
-# Those that do not matter to what is found: of configs.FREE, what is not measured.
+# Keys that do not affect the results: those of configs.FREE but for the evaluations'.
 FREE = configs.FREE - {"evaluate_every", "n_evaluate", "metrics", "extractor", "on_nan"}
 STARTUP, WARM_UP = 5, 0.3  # trials that are never pruned, and share of the steps
 
@@ -42,16 +42,16 @@ def create(
 ) -> None:
     """Writes WORKDIR/sweep.db, with no trial in it yet.
 
-    Before that a process of its own builds the corners of the space, and evaluates an
-    untrained generator, which says what is sought and which way is better.
+    Before that, a separate process builds the corners of the space and evaluates an
+    untrained generator, to learn the objective's name and which direction is better.
 
     Args:
-      workdir: made if need be.
+      workdir: created if it does not exist.
       config, space: what is searched.
       protocol: {"sampler": one of SAMPLERS, "seed", "prune"}.
       process: the command of a trial.
 
-    Raises ValueError for what cannot be built or evaluated.
+    Raises ValueError for a config that cannot be built or evaluated.
     """
     made = [configs.override(config, changes(config, x)) for x in corners(space)]
     request = {"kind": "check", "configs": [configs.to_json(x) for x in made]}
@@ -65,8 +65,8 @@ def create(
     objective, better = known["objective"], known["better"]
     if better is None:
         raise ValueError(
-            f"config.metrics: neither more nor less of {objective} is better; put "
-            "another first"
+            f"config.metrics: {objective} has no better direction and cannot be the "
+            "objective; put another metric first"
         )
     workdir.mkdir(parents=True, exist_ok=True)
     with replacing(workdir / NAME) as path:
@@ -90,14 +90,14 @@ def _protocol(config, space, given):
 
 
 class Search:
-    """What is asked for, and what was found: a study in WORKDIR/sweep.db.
+    """The search, as a study in WORKDIR/sweep.db.
 
-    Every trial's parameters are drawn by a sampler with a seed of its own, so that they
-    depend on the trials before it alone, and not on when the sweep was stopped.
+    The parameters of each trial are drawn by a sampler with its own seed, so they
+    depend only on the trials before it, not on when the sweep was stopped.
 
     Attributes:
-      n_failed: trials that have failed since this was made.
-      error: how the last of them did.
+      n_failed: the number of trials that have failed in this session.
+      error: the error of the last of them.
     """
 
     def __init__(
@@ -110,13 +110,15 @@ class Search:
         protocol: dict[str, Any],
         head: dict[str, Any],
     ):
-        """Opens the study that `create` has made; ValueError if it is of another sweep.
+        """Opens the study that `create` has made.
 
         Args:
-          workdir, config, space, protocol: as there.
+          workdir, config, space, protocol: as in `create`.
           n_trials: how many trials are wanted.
           head: "name", "preset", "command", for the report, and "train", the flags of
             experiments.run that give `config`.
+
+        Raises ValueError if the study belongs to another sweep.
         """
         self.workdir, self.config, self.space = workdir, config, space
         self.n_trials, self.n_failed, self.error = n_trials, 0, ""
@@ -142,11 +144,11 @@ class Search:
             lines = "\n  ".join(changed)
             raise ValueError(
                 f"{self.workdir} holds another sweep:\n  {lines}\n"
-                "name another --workdir"
+                "choose another --workdir"
             )
 
     def _left(self):
-        """Trials that were under way when the sweep was stopped; they go on."""
+        """Trials that were running when the sweep was stopped; they are continued."""
         left = []
         for trial in self._trials(TrialState.RUNNING):
             if set(trial.params) == set(self.space):
@@ -165,17 +167,17 @@ class Search:
 
     @property
     def n_active(self) -> int:
-        """Trials under way."""
+        """The number of running trials."""
         return len(self._active)
 
     @property
     def n_missing(self) -> int:
-        """Trials that are neither finished, pruned nor under way."""
+        """How many trials are still to be started."""
         done = self._trials(TrialState.COMPLETE, TrialState.PRUNED)
         return self.n_trials - len(done) - self.n_active
 
     def next(self) -> dict[str, Any] | None:
-        """Returns the request of a trial that is to be run now; None: there is none."""
+        """Returns the request of the next trial, or None if there is none."""
         if self.n_missing <= 0 or self.n_failed >= self.n_trials:
             return None
         if self._waiting:
@@ -208,24 +210,24 @@ class Search:
         }
 
     def _values(self, params):
-        """{key: value in the config} of what Optuna has drawn, in the space's order."""
+        """{key: value} for the config, from Optuna's values, in the space's order."""
         return {key: found.value(params[key]) for key, found in self.space.items()}
 
     def _command(self, params):
-        """That trains this trial again."""
+        """The command that trains this trial again."""
         own = flags(self.config, self._values(params))
         own.append(f"--config.evaluate_every={self.config.evaluate_every}")
         keys = {flag.partition("=")[0] for flag in own}
         before = [x for x in self._head["train"] if x.partition("=")[0] not in keys]
         return shlex.join(["python", "-m", "experiments.run", *before, *own])
 
-    # --- what becomes of them
+    # --- results
 
     def take(self, number: int, message: Message, stopping: bool = False) -> Any:
-        """Notes what a trial says; returns the answer, whether it is pruned.
+        """Records a trial's message; returns the answer, whether it is pruned.
 
         A trial that ends without a result has failed, unless the sweep is stopping:
-        then it is left to be gone on with.
+        then it is continued next time.
         """
         trial = self._active.get(number)
         if trial is None:  # pruned
@@ -260,7 +262,7 @@ class Search:
             self._fail(trial.number, f"{self.objective} is not finite")
             return
         trial.set_user_attr("values", message["values"])
-        trial.set_user_attr("facts", message["facts"])
+        trial.set_user_attr("run", message["run"])
         self._tell(trial.number, f"finished with {value:.6g}", value)
 
     def _fail(self, number, error):
@@ -281,7 +283,7 @@ class Search:
     def write(self, importances: bool = False) -> dict[str, Any]:
         """Writes sweep.json, as experiments/sweeps/report.py reads it.
 
-        importances: with those of the keys, which take seconds.
+        importances: whether to compute the keys' importances, which takes seconds.
         """
         names = {"COMPLETE": "finished", "PRUNED": "pruned", "FAIL": "failed"}
         sign = 1 if self.better == "lower" else -1
@@ -302,7 +304,8 @@ class Search:
                     "best": best and {"step": best[1], "value": sign * best[0]},
                     "curve": [[s, None if math.isnan(x) else x] for s, x in curve],
                     "values": trial.user_attrs.get("values", {}),
-                    **trial.user_attrs.get("facts", {}),
+                    # Studies of former versions have "facts".
+                    **trial.user_attrs.get("run", trial.user_attrs.get("facts", {})),
                     "command": self._command(trial.params),
                 }
             )
@@ -321,7 +324,7 @@ class Search:
         return results
 
     def _importances(self):
-        """{key: share of the variance of the final values}, of enough of them."""
+        """{key: share of the variance of the final values}; None for too few values."""
         done = self._trials(TrialState.COMPLETE)
         if len(done) < STARTUP or len({x.value for x in done}) < 2:
             return None
@@ -331,6 +334,6 @@ class Search:
 
 
 def _number(value):
-    """The value of a metric; one that is not finite is nan."""
+    """The value of a metric; nan if it is not finite."""
     good = value is not None and math.isfinite(value)
     return float(value) if good else math.nan

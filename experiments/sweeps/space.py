@@ -1,11 +1,12 @@
 """The space that a sweep searches: which values of a config vary, and how.
 
-    critic.optimizer.learning_rate=log(1e-5, 1e-2); n_critic=int(1, 5)
-    loss=choice('hinge', 'wasserstein'); critic.penalties[0].weight=log(0.1, 100)
+    discriminator.optimizer.learning_rate=log(1e-5, 1e-2); n_critic=int(1, 5)
+    loss=choice('hinge', 'wasserstein')
+    discriminator.penalties[0].weight=log(0.1, 100)
 
-A key is one of the config, an element of a tuple there, or an option of what is
-written as "NAME(option=value)". Entries are separated by semicolons or stand on lines
-of their own, with comments after #: in the flag itself, or in a file that it names.
+A key names a value of the config, an element of a tuple, or an option of a value that
+is written as "NAME(option=value)". Entries are separated by semicolons or lines, with
+comments after #. They are given in the flag itself, or in a file that it names.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ _FORM = "KEY=uniform(low, high), log(low, high), int(low, high) or choice(value,
 
 @dataclasses.dataclass(frozen=True)
 class Range:
-    """The values of one key: `values` are the lowest and the highest, or all choices.
+    """The range of one key: `values` are the lowest and the highest, or all choices.
 
-    uniform and log give floats, int whole numbers; the ends belong to the range.
+    uniform and log give floats, int gives whole numbers; both ends are included.
     """
 
     kind: str
@@ -40,7 +41,7 @@ class Range:
         return f"{self.kind}({', '.join(map(repr, self.values))})"
 
     def distribution(self) -> Any:
-        """Returns Optuna's form of it; choices are there as they are written."""
+        """Returns Optuna's form of the range; choices are kept as their source text."""
         from optuna import distributions
 
         if self.kind == "choice":
@@ -50,18 +51,18 @@ class Range:
         return distributions.FloatDistribution(*self.values, log=self.kind == "log")
 
     def value(self, drawn: Any) -> Any:
-        """Returns the config's value of what Optuna has drawn."""
+        """Returns the value for the config from what Optuna has drawn."""
         return ast.literal_eval(drawn) if self.kind == "choice" else drawn
 
 
 def parse(text: str) -> dict[str, Range]:
-    """Returns the ranges by key; `text` without a = is the name of a file with them.
+    """Returns the ranges by key; a `text` without "=" is the name of a file with them.
 
-    Raises ValueError, naming the entry, for what cannot be read or is empty.
+    Raises ValueError, naming the entry, for text that is empty or cannot be parsed.
     """
     if "=" not in text:
         if not Path(text).is_file():
-            raise ValueError(f"--space: {text!r} is no file, and not {_FORM}; ...")
+            raise ValueError(f"--space: {text!r} is neither a file nor {_FORM}; ...")
         text = Path(text).read_text()
     lines = [line.strip() for line in text.splitlines()]
     try:
@@ -85,10 +86,10 @@ def parse(text: str) -> dict[str, Range]:
             ) from None
         names.check(kind, KINDS, f"--space: {key}")
         if key in ranges:
-            raise ValueError(f"--space: {key} is there twice")
+            raise ValueError(f"--space: {key} appears twice")
         ranges[key] = _checked(Range(kind, values), key)
     if not ranges:
-        raise ValueError(f"--space is empty; it has {_FORM}; ...")
+        raise ValueError(f"--space is empty; expected {_FORM}; ...")
     return ranges
 
 
@@ -96,7 +97,7 @@ def _checked(found, key):
     place, values = f"--space: {key}={found}", found.values
     if found.kind == "choice":
         if len({*map(repr, values)}) < len(values):
-            raise ValueError(f"{place} has a choice twice")
+            raise ValueError(f"{place} lists a choice twice")
         return found
     types = (int,) if found.kind == "int" else (int, float)
     if len(values) != 2 or any(type(x) not in types for x in values):
@@ -104,14 +105,14 @@ def _checked(found, key):
         raise ValueError(f"{place} must have {what}, the lowest and the highest")
     low, high = values
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise ValueError(f"{place}: the first must be below the second")
+        raise ValueError(f"{place}: the lowest must be below the highest")
     if found.kind == "log" and low <= 0:
         raise ValueError(f"{place} must be above 0")
     return found if found.kind == "int" else Range(found.kind, (*map(float, values),))
 
 
 def _parts(key):
-    """The names and indices of "critic.penalties[0].weight"; raises ValueError."""
+    """The names and indices of "generator.penalties[0].weight"; raises ValueError."""
 
     def visit(node):
         match node:
@@ -132,12 +133,12 @@ def _parts(key):
 def changes(config: ConfigDict, values: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the keys of the config that values of the space change, and their values.
 
-    {"critic.penalties[0].weight": 3.0} gives {"critic.penalties":
-    ("gradient_penalty(weight=3.0)",)}. Raises ValueError, with the nearest one, for a
+    {"discriminator.penalties[0].weight": 3.0} gives {"discriminator.penalties":
+    ("gradient_penalty(weight=3.0)",)}. Raises ValueError, with the nearest key, for a
     key that is not there, and for a value of another type than the config's.
     """
-    changed = {}
-    # A whole value comes before the parts of it.
+    changed, config = {}, config.copy_and_resolve_references()
+    # A whole value comes before its parts.
     for key in sorted(values, key=lambda key: len(_parts(key))):
         outer, inner = [], _parts(key)
         old = config
@@ -147,8 +148,17 @@ def changes(config: ConfigDict, values: Mapping[str, Any]) -> dict[str, Any]:
             old = old[outer[-1]]
         new = _replaced(old, inner, values[key], f"--space: {key}")
         changed[".".join(outer)] = new
-        config = configs.override(config, {".".join(outer): new}, "--space")
+        _set(config, outer, new)
     return changed
+
+
+def _set(config, keys, value):
+    """Sets a value as it is written, not expanded: flags have to show it."""
+    *path, last = keys
+    for name in path:
+        config = config[name]
+    with config.unlocked(), config.ignore_type():
+        config[last] = value
 
 
 def _replaced(old, inner, new, place):
@@ -161,9 +171,11 @@ def _replaced(old, inner, new, place):
             raise ValueError(f"{place}: there is no [{first}] in {old!r}")
         element = _replaced(old[first], rest, new, place)
         return (*old[:first], element, *old[first + 1 :])
+    if isinstance(old, Mapping):
+        return {**old, first: _replaced(old.get(first), rest, new, place)}
     if rest or not isinstance(old, str):
         raise ValueError(f"{place}: {old!r} has no {first!r}")
-    name, options = names.parse(old, place)
+    name, options = names.named(configs.expand(old, place), place)
     options[first] = new
     return f"{name}({', '.join(f'{k}={v!r}' for k, v in options.items())})"
 
@@ -183,8 +195,8 @@ def _fitting(old, new, place):
 
 
 def corners(space: Mapping[str, Range]) -> list[dict[str, Any]]:
-    """Returns values that show whether all can be built: all lowest, all highest, and
-    each choice beside the lowest of the others."""
+    """Returns points of the space that are built before any trial: all lowest values,
+    all highest, and each choice with the lowest values of the others."""
     lowest = {key: found.values[0] for key, found in space.items()}
     highest = {key: found.values[-1] for key, found in space.items()}
     others = [
@@ -197,7 +209,7 @@ def corners(space: Mapping[str, Range]) -> list[dict[str, Any]]:
 
 
 def flags(config: ConfigDict, values: Mapping[str, Any]) -> list[str]:
-    """Returns the flags of experiments.run that make these values of the config."""
+    """Returns the flags of experiments.run that set these values in the config."""
     return [
         f"--config.{key}={value}"
         for key, value in changes(config, values).items()

@@ -1,12 +1,11 @@
-"""A trial of a sweep, in a process of its own, and the other end of its line.
+"""A trial of a sweep, in a process of its own, and the sweep's end of its pipe.
 
-`python -m experiments.sweeps.trial` reads what to do as a line of JSON from stdin, and
-writes
-what happens to stdout, a line each, with what "kind" says: {"kind": "value", "step",
-"values", "last"} waits for an answer, true if the run is not worth going on. At the
-end comes "finished" or "failed". What is printed goes to log.txt in the trial's folder.
+`python -m experiments.sweeps.trial` reads a request as a line of JSON from stdin, and
+writes messages to stdout, one line each. {"kind": "value", "step", "values", "last"}
+waits for an answer, which is true if the run is to be pruned. The last message is
+"finished" or "failed". Printed text goes to log.txt in the trial's folder.
 
-When the sweep is gone, so is the trial: as after SIGTERM, with a checkpoint.
+When the sweep ends, the trial stops as after SIGTERM, with a checkpoint.
 """
 
 from __future__ import annotations
@@ -33,7 +32,8 @@ Message = dict[str, Any]
 class Trial:
     """The process of a trial, as seen from the sweep.
 
-    It is a group of its own: a Ctrl-C at the terminal is for the sweep alone.
+    It has its own process group, so that a Ctrl-C at the terminal reaches only the
+    sweep.
     """
 
     def __init__(
@@ -54,11 +54,11 @@ class Trial:
         self.answer(request)
 
     def fileno(self) -> int:
-        """Where messages can be waited for."""
+        """The file descriptor on which to wait for messages."""
         return self._process.stdout.fileno()
 
     def receive(self) -> Message:
-        """Returns the next message; the last has the kind "ended" and says how."""
+        """Returns the next message; the last has the kind "ended" and the reason."""
         line = self._process.stdout.readline()
         if line.endswith(b"\n"):
             return json.loads(line)
@@ -69,18 +69,18 @@ class Trial:
         return {"kind": "ended", "error": how}
 
     def answer(self, value: Any) -> None:
-        """Sends a line; a process that has ended does not mind."""
+        """Sends a line; does nothing if the process has ended."""
         try:
             self._process.stdin.write(json.dumps(value).encode() + b"\n")
         except BrokenPipeError:
             pass
 
     def stop(self) -> None:
-        """Asks it to stop with a checkpoint."""
+        """Asks the process to write a checkpoint and stop."""
         self._process.terminate()
 
     def close(self) -> None:
-        """Stops it, if that is still to be done, and waits until it is gone."""
+        """Stops the process if it still runs, and waits until it has ended."""
         if self._process.poll() is None:
             self._process.terminate()
         self._process.wait()
@@ -92,14 +92,14 @@ class Trial:
 
 
 class _Pruned(Exception):
-    """The sweep has no further interest in this run."""
+    """The sweep has pruned this run."""
 
 
 class _Line:
-    """Messages to the sweep, and its answers."""
+    """The messages to the sweep, and its answers."""
 
     def __init__(self):
-        # What is printed from here on must not be taken for a message.
+        # Text that is printed from here on must not be taken for a message.
         self._out = os.fdopen(os.dup(1), "w")
         os.dup2(2, 1)
         self._answers = queue.SimpleQueue()
@@ -155,9 +155,9 @@ def _main():
 
 
 def _check(texts):
-    """Builds configs, and evaluates the first: {"objective", "better"}.
+    """Builds configs and evaluates the first; returns {"objective", "better"}.
 
-    With that the features of the real images are in the cache.
+    This also puts the features of the real images into the cache.
     """
     import jax
 
@@ -173,8 +173,8 @@ def _check(texts):
         gan = configs.build(config)
         if text is texts[0]:
             config.n_evaluate = min(config.n_evaluate, N_CHECK)
-            judge = reports.make_evaluate(gan, config, source)
-            report = judge(core.init(gan, jax.random.key(config.seed)))
+            evaluator = reports.make_evaluate(gan, config, source)
+            report = evaluator(core.init(gan, jax.random.key(config.seed)))
     name, result = next(iter(report["results"].items()))
     return {"objective": f"eval/{name}", "better": result["better"]}
 
@@ -211,12 +211,12 @@ def _train(request, line):
         manifest.write(folder, manifest.read(folder) | status)
         report.write(folder)
         return
-    # A run that had ended before is not evaluated again.
+    # A run that had already ended is not evaluated again.
     last = json.loads((folder / "evaluations.jsonl").read_text().splitlines()[-1])
     values = {f"eval/{name}": x["value"] for name, x in last["results"].items()}
     known = manifest.read(folder)
     shown = {key: known[key] for key in ("seconds", "hardware", "versions")}
-    line.say(kind="finished", step=last["step"], values=values, facts=shown)
+    line.say(kind="finished", step=last["step"], values=values, run=shown)
 
 
 if __name__ == "__main__":

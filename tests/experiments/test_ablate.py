@@ -25,7 +25,7 @@ from configs import gan, presets
 
 def get_config(preset="ring8"):
     base = gan.get_config(preset)
-    base.generator.widths = base.critic.widths = (8, 8)
+    base.generator.widths = base.discriminator.widths = (8, 8)
     base.batch_size, base.steps_per_call, base.n_evaluate = 8, 2, 200
     arms = {
         "base": {},
@@ -38,7 +38,7 @@ def get_config(preset="ring8"):
 
 def small(changes=None, **options):
     base = gan.get_config("ring8")
-    base.generator.widths = base.critic.widths = (8, 8)
+    base.generator.widths = base.discriminator.widths = (8, 8)
     base.batch_size, base.steps_per_call, base.n_evaluate = 8, 2, 200
     changes = {"slow": {"generator.optimizer.learning_rate": 1e-4}, **(changes or {})}
     options = {"baseline": "base", "seeds": 2, "steps": 20} | options
@@ -80,7 +80,7 @@ def test_from_end_to_end(tmp_path):
     assert not [p for p in (tmp_path / "programs").iterdir() if p.is_dir()]
 
 
-def test_a_lane_is_what_the_run_command_makes(tmp_path):
+def test_a_replica_is_what_the_run_command_makes(tmp_path):
     """The same losses and scores, to the rounding of a few steps."""
     config = small()
     results = run(config, tmp_path / "ablation")
@@ -120,13 +120,13 @@ def test_a_lane_is_what_the_run_command_makes(tmp_path):
 def test_what_is_there_is_not_run_again_and_what_is_new_is_added(tmp_path, monkeypatch):
     first = run(small(), tmp_path)
     began = []
-    real = replicas.Cohort.run
+    real = replicas.Replicas.run
 
     def noted(self, *args):
         began.append(self.program.names)
         return real(self, *args)
 
-    monkeypatch.setattr(replicas.Cohort, "run", noted)
+    monkeypatch.setattr(replicas.Replicas, "run", noted)
     again = run(small(), tmp_path)
     assert began == [] and arms(again) == arms(first)
     assert len(again["runs"]) == 2
@@ -217,7 +217,10 @@ def test_arms_that_diverge_or_fail_are_recorded_and_the_rest_goes_on(
     tmp_path, monkeypatch
 ):
     config = small(
-        {"wild": {"critic.optimizer.learning_rate": 1e30}, "hinge": {"loss": "hinge"}}
+        {
+            "wild": {"discriminator.optimizer.learning_rate": 1e30},
+            "hinge": {"loss": "hinge"},
+        }
     )
     real = Fleet.init
 
@@ -237,7 +240,7 @@ def test_arms_that_diverge_or_fail_are_recorded_and_the_rest_goes_on(
         assert seed["error"] == "RuntimeError: out of memory"
     said = ablate._failed(results)
     assert re.match(
-        "2 runs of hinge failed.* again.*: RuntimeError: out of memory", said
+        "2 runs of hinge failed; run again.*: RuntimeError: out of memory", said
     )
     monkeypatch.undo()
     again = run(config, tmp_path)
@@ -246,7 +249,7 @@ def test_arms_that_diverge_or_fail_are_recorded_and_the_rest_goes_on(
     assert arms(again)["base"] == arms(results)["base"]
 
 
-def test_a_program_of_nothing_but_diverged_lanes_ends_early(tmp_path, monkeypatch):
+def test_a_program_whose_replicas_have_all_diverged_ends_early(tmp_path, monkeypatch):
     calls = []
     real = Fleet.call
 
@@ -256,7 +259,7 @@ def test_a_program_of_nothing_but_diverged_lanes_ends_early(tmp_path, monkeypatc
 
     monkeypatch.setattr(Fleet, "call", call)
     config = small(steps=100)
-    for player in (config.base.generator, config.base.critic):
+    for player in (config.base.generator, config.base.discriminator):
         player.optimizer = {"name": "sgd", "learning_rate": 1e30}
     config.arms["slow"]["generator.optimizer.learning_rate"] = 1e29
     results = run(config, tmp_path)
@@ -270,17 +273,20 @@ def test_the_plan(tmp_path):
     assert lines[0] == "3 arms x 2 seeds, 0 done"
     assert lines[1] == "program 1: 4 runs of base, slow"
     assert "differ in generator.optimizer.learning_rate" in lines[2]
-    assert "differ in seeds alone" in lines[4] and "20 steps of" in lines[4]
+    assert "differ in the seed only" in lines[4] and "20 steps of" in lines[4]
     assert not (tmp_path / "none").exists()
 
 
-def test_images_are_judged_by_their_features(tmp_path, monkeypatch):
+def test_images_are_evaluated_by_their_features(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr("experiments.evaluation.extractors.CLASSIFIER_STEPS", 20)
     from configs import dcgan
 
     base = dcgan.get_config("digits")
-    base.generator.widths, base.critic.convolutions = (8, 8), ((8, 4, 2), (8, 4, 2))
+    base.generator.widths, base.discriminator.convolutions = (
+        (8, 8),
+        ((8, 4, 2), (8, 4, 2)),
+    )
     base.batch_size, base.steps_per_call, base.n_evaluate = 8, 2, 100
     base.metrics = ("fid", "classes")
     config = presets.ablation(
@@ -303,6 +309,8 @@ def test_images_are_judged_by_their_features(tmp_path, monkeypatch):
         (["--config.arm.base=1"], "'arm' is not one of"),
         (["--config.base.stepz=1"], "'stepz' is not one of.*did you mean 'steps'"),
         (["--config.baseline=bas"], "config.baseline: 'bas' is not one of"),
+        (["--config.lanes=4"], "lanes is now called .*replicas_per_program"),
+        (["--arms=hing"], "--arms: 'hing' is not one of.*did you mean 'hinge'"),
     ],
 )
 def test_a_mistake_is_one_line(tmp_path, flags, message):
@@ -316,3 +324,22 @@ def test_a_mistake_is_one_line(tmp_path, flags, message):
     )
     assert result.returncode == 1 and len(result.stderr.splitlines()) == 1
     assert re.search(message, result.stderr), result.stderr
+
+
+def test_some_arms_and_always_the_baseline():
+    config = small({"hinge": {"loss": "hinge"}, "ema": {"ema": 0.5}})
+    ablate.choose(config, ["ema"])
+    assert config.order == ("base", "ema")
+    with pytest.raises(ValueError, match="--arms: 'emma' is not one of"):
+        ablate.choose(config, ["emma"])
+
+
+def test_programs_of_former_workdirs_are_not_run_again(tmp_path, monkeypatch):
+    """They call their replicas lanes."""
+    first = run(small(), tmp_path)
+    (path,) = (tmp_path / "programs").glob("*.json")
+    part = json.loads(path.read_text())
+    part["lanes"] = part.pop("replicas")
+    path.write_text(json.dumps(part))
+    monkeypatch.setattr(replicas.Replicas, "run", None)  # would raise
+    assert arms(run(small(), tmp_path)) == arms(first)

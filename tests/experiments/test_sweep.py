@@ -31,7 +31,7 @@ pytest.importorskip("optuna", reason="optuna is not installed (extra sweep)")
 from experiments.sweeps import search  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
-SPACE = "critic.optimizer.learning_rate=log(1e-5, 1e-2); n_critic=int(1, 3)"
+SPACE = "discriminator.optimizer.learning_rate=log(1e-5, 1e-2); n_critic=int(1, 3)"
 # In place of training: x = 1e4 learning_rate + 1000 / step, lower is better. It leaves
 # its step in a file and goes on from there, as from a checkpoint.
 TOY = """
@@ -52,7 +52,7 @@ reached = folder / "step.txt"
 start = int(reached.read_text()) if reached.exists() else 0
 with open(folder / "starts.txt", "a") as file:
     print(start, file=file)
-values = {"eval/x": 1e4 * config["critic"]["optimizer"]["learning_rate"]}
+values = {"eval/x": 1e4 * config["discriminator"]["optimizer"]["learning_rate"]}
 every, steps = config["evaluate_every"], config["steps"]
 for step in range(start + every, steps + 1, every):
     known = values | {"eval/x": values["eval/x"] + 1000 / step}
@@ -86,8 +86,8 @@ for step in range(start + every, steps + 1, every):
 if mode == "always" or (mode == "nan" and [str(number)] == when):
     known = {"eval/x": float("nan")}
 known |= {"eval/step": step}
-facts = {"seconds": 1.0, "hardware": "none", "versions": {}}
-say(kind="finished", step=step, values=known, facts=facts)
+run = {"seconds": 1.0, "hardware": "none", "versions": {}}
+say(kind="finished", step=step, values=known, run=run)
 """
 
 
@@ -178,7 +178,8 @@ def test_the_better_end_is_that_of_the_metric(toy):
     for better, best in (("lower", min), ("higher", max)):
         results = toy(better, better=better, prune=False, n_trials=3)
         rates = [
-            x["params"]["critic.optimizer.learning_rate"] for x in results["trials"]
+            x["params"]["discriminator.optimizer.learning_rate"]
+            for x in results["trials"]
         ]
         finals = [trial["final"] for trial in results["trials"]]
         assert finals == pytest.approx([1e4 * rate + 1 for rate in rates])
@@ -242,7 +243,8 @@ def drive(tmp_path, folder, mode):
     code = f"""
 from pathlib import Path
 from configs import gan
-from experiments import search, space, sweep
+from experiments import sweep
+from experiments.sweeps import search, space
 
 search.STARTUP = 2
 config = gan.get_config()
@@ -273,7 +275,7 @@ def test_killed_at_any_moment_the_sweep_ends_as_if_it_had_not_been(
     assert (trial / "starts.txt").read_text().split() == ["0", str(step - 200)]
     assert len([*(tmp_path / "killed" / "trials").iterdir()]) == 4
     # And they are trials that can be told from each other.
-    assert len({row["critic.optimizer.learning_rate"] for row in whole}) == 4
+    assert len({row["discriminator.optimizer.learning_rate"] for row in whole}) == 4
 
 
 def test_a_signal_leaves_trials_to_go_on_with(tmp_path, toy, whole):
@@ -328,7 +330,7 @@ def test_another_sweep_in_the_same_folder_is_refused(tmp_path, toy):
         ({"changes": {"n_evaluate": 8}}, "n_evaluate: 10000 -> 8"),
         (
             {"space": "n_critic=int(1, 3)"},
-            "space.critic.optimizer.learning_rate: log(1e-05, 0.01) -> (absent)",
+            "space.discriminator.optimizer.learning_rate: log(1e-05, 0.01) -> (absent)",
         ),
         ({"space": SPACE.replace("3", "4")}, "space.n_critic: int(1, 3) -> int(1, 4)"),
         ({"sampler": "random"}, "sampler: tpe -> random"),
@@ -370,12 +372,12 @@ def test_the_report_says_what_was_found(tmp_path, toy):
         (t for t in results["trials"] if t["status"] == "finished"),
         key=lambda trial: trial["final"],
     )
-    rate = best["params"]["critic.optimizer.learning_rate"]
+    rate = best["params"]["discriminator.optimizer.learning_rate"]
     n_critic = best["params"]["n_critic"]
     again = (
         "python -m experiments.run --config=configs/gan.py:circle "
         + f"--config.n_critic={n_critic} " * (n_critic != 2)
-        + f"--config.critic.optimizer.learning_rate={rate}"
+        + f"--config.discriminator.optimizer.learning_rate={rate}"
     )
     said = (folder / "report.md").read_text()
     (line,) = (x for x in said.splitlines() if x.startswith("python -m"))
@@ -386,13 +388,13 @@ def test_the_report_says_what_was_found(tmp_path, toy):
     rows = [x for x in said.splitlines() if x.startswith("| ") and x[2].isdigit()]
     finals = [float(row.split("|")[2]) for row in rows]
     assert finals == sorted(finals) and int(rows[0].split("|")[1]) == best["number"]
-    assert "the lowest x at the end of 1,000 steps" in said
+    assert "the lowest x after 1,000 steps" in said
     assert "trial 1: not finite" in said and "1 failed" in said
     page = (folder / "report.html").read_text()
     assert page.count("<tr><td") == len(results["trials"]) == len(table(folder))
     assert "http" not in page.replace("http-equiv", "")  # nothing beside itself
     shares = results["importances"]
-    assert shares["critic.optimizer.learning_rate"] > 0.6 > shares["n_critic"]
+    assert shares["discriminator.optimizer.learning_rate"] > 0.6 > shares["n_critic"]
     assert sum(shares.values()) == pytest.approx(1)
     written = ("report.html", "report.md", "sweep.csv", "sweep.png")
     before = {name: (folder / name).read_bytes() for name in written}
@@ -405,7 +407,7 @@ def test_the_report_says_what_was_found(tmp_path, toy):
 SMALL = [
     "--config=configs/gan.py:ring8",
     "--config.generator.widths=(8, 8)",
-    "--config.critic.widths=(8, 8)",
+    "--config.discriminator.widths=(8, 8)",
     "--config.batch_size=4",
     "--config.latent=5",
     "--config.n_evaluate=100",
@@ -422,7 +424,7 @@ def start(*flags):
 @pytest.mark.parametrize(
     "flags, said",
     [
-        ([SMALL[0]], "which? --space="),
+        ([SMALL[0]], "--space is missing"),
         ([*SMALL, "--space=n_critik=int(1, 2)"], "did you mean 'n_critic'?"),
         ([*SMALL, "--space=loss.smooth_rael=uniform(0, 1)"], "'smooth_rael'"),
         (
@@ -470,7 +472,7 @@ def test_a_real_sweep_stopped_by_a_signal_goes_on_to_the_same_models(tmp_path):
     flags = [
         *SMALL,
         "--config.steps=2000",
-        "--space=critic.optimizer.learning_rate=log(1e-4, 1e-2); "
+        "--space=discriminator.optimizer.learning_rate=log(1e-4, 1e-2); "
         "loss.smooth_real=uniform(0, 0.3)",
         f"--workdir={workdir}",
         "--trials=1",

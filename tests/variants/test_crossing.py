@@ -1,8 +1,8 @@
-"""Every variant with every cure: it steps, and goes on from a checkpoint to the bit.
+"""Every variant with every stabiliser: it steps, and resumes bit for bit.
 
     python -m pytest tests/variants/test_crossing.py --all-pairs
 
-tries all pairs; without the flag each cure meets one variant.
+tries all pairs; without the flag each stabiliser is tried with one variant.
 """
 
 import functools
@@ -14,9 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from configs.ablations import mode_collapse
 from experiments import config as configs
 from experiments.rundir.checkpoint import Checkpoints
-from experiments.studies import stabilisers
 from gans import core
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
@@ -24,13 +24,15 @@ VARIANTS = sorted(
     p.stem for p in (ROOT / "gans" / "variants").glob("*.py") if p.stem != "__init__"
 )
 KEY = jax.random.key(3)
-# Little effort goes into compiling what runs thrice.
+# Little effort goes into compiling steps that run three times.
 quick = functools.partial(
     jax.jit, compiler_options={"xla_backend_optimization_level": 0}
 )
-# Beside those of the laboratory: lazy terms, and what is made for images.
+# Beside those of the ablation: lazy terms, and stabilisers for images only.
 MORE = {
-    "lazy_r1": {"critic.penalties": ("gradient_penalty", "r1(weight=1, every=2)")},
+    "lazy_r1": {
+        "discriminator.penalties": ("gradient_penalty", "r1(weight=1, every=2)")
+    },
     "lazy_generator": {"generator.penalties": ("orthogonal(every=2)",)},
     "ada": {"augment": ("ada(kimg=0.01, interval=1)",)},
     "two_augments": {"augment": ("diff_augment", "instance_noise(sigma=0.1)")},
@@ -41,37 +43,39 @@ MORE = {
     "half_life": {"ema_half_life": 10},
     "n_critic_changes": {"n_critic_changes": ((1, 2), (3, 1))},
     "adamw": {
-        "critic.optimizer": {"name": "adamw", "learning_rate": 1e-4, "warmup": 2}
+        "discriminator.optimizer": {"name": "adamw", "learning_rate": 1e-4, "warmup": 2}
     },
     "both_labels_smooth": {"loss": "minimax(smooth_real=0.1, smooth_fake=0.1)"},
-    "plain_orthogonal": {"critic.penalties": ("orthogonal(off_diagonal=False)",)},
+    "plain_orthogonal": {
+        "discriminator.penalties": ("orthogonal(off_diagonal=False)",)
+    },
 }
 
 
-def with_cure(tiny, variant, cure):
+def stabilised(tiny, variant, name):
     config = tiny(variant, "digits")
-    changes = dict((stabilisers.table(config) | MORE)[cure])
-    if variant == "wgan_gp" and "critic.penalties" in changes:
-        own = ("gradient_penalty", *changes["critic.penalties"])
+    changes = dict((mode_collapse.arms(config) | MORE)[name])
+    if variant == "wgan_gp" and "discriminator.penalties" in changes:
+        own = ("gradient_penalty", *changes["discriminator.penalties"])
         others = [x for x in own[1:] if not x.startswith("gradient_penalty")]
-        changes["critic.penalties"] = tuple(own[:1] + tuple(others))
+        changes["discriminator.penalties"] = tuple(own[:1] + tuple(others))
     config = configs.override(config, changes)
-    # A few steps are played, in which all moves are to be made.
+    # In the few steps of the test every player shall be updated.
     config.n_critic = min(config.n_critic, 2)
-    for player in (config.generator, config.critic):
+    for player in (config.generator, config.discriminator):
         if player.get("norm") == "virtual":
-            player.norm = "virtual(n_reference=4)"
+            player.norm = {"name": "virtual", "n_reference": 4}
     return config
 
 
-def refusal(config):
-    """Why the pair cannot be, in the words of the error; None where it can."""
-    critic, generator = config.critic, config.generator
+def rejection(config):
+    """A part of the error for a pair that is incompatible; None for the others."""
+    discriminator, generator = config.discriminator, config.generator
     if config.variant == "lsgan" and config.loss != "least_squares":
         return "LSGAN's is least_squares"
-    if config.variant in ("sngan", "sagan") and not critic.spectral:
+    if config.variant in ("sngan", "sagan") and not discriminator.spectral:
         return "spectral"
-    for player in (critic, generator):
+    for player in (discriminator, generator):
         if player.optimizer.name == "rmsprop" and "b1" in player.optimizer:
             return "option of optimizer rmsprop: 'b1'"
         if player.spectral and player.equalised:
@@ -87,34 +91,34 @@ def refusal(config):
             return "condition|norm"
         if player.get("condition") and "virtual" in (player.get("norm") or ""):
             return "condition"
-    if critic.network == "resnet" and "norm" in critic:
+    if discriminator.network == "resnet" and "norm" in discriminator:
         return "has no such slot: 'norm'"
     if config.loss == "wasserstein" and any("ada" in x for x in config.augment):
         return "has no meaning with config.loss='wasserstein'"
-    mixes = critic.get("norm") == "batch" or critic.minibatch
+    mixes = discriminator.get("norm") == "batch" or discriminator.minibatch
     slopes = ("gradient_penalty", "dragan", "r1", "r2", "zero_centred")
-    if mixes and any(spec.startswith(slopes) for spec in critic.penalties):
+    if mixes and any(spec.startswith(slopes) for spec in discriminator.penalties):
         return "per example"
     return None
 
 
 def pairs(sampled):
-    """(variant, cure): all; or each cure once, most of them with the quickest."""
+    """(variant, stabiliser): all; or each stabiliser once, mostly with GAN."""
     config = importlib.import_module("configs.dcgan").get_config("digits")
-    known = list(stabilisers.table(config) | MORE)
+    known = list(mode_collapse.arms(config) | MORE)
     if not sampled:
-        return [(variant, cure) for variant in VARIANTS for cure in known]
+        return [(variant, name) for variant in VARIANTS for name in known]
     others = [v for v in VARIANTS if v != "gan"]
     return [
-        ("gan" if i % 5 else others[i // 5 % len(others)], cure)
-        for i, cure in enumerate(known)
+        ("gan" if i % 5 else others[i // 5 % len(others)], name)
+        for i, name in enumerate(known)
     ]
 
 
 def pytest_generate_tests(metafunc):
-    if "cure" in metafunc.fixturenames:
+    if "stabiliser" in metafunc.fixturenames:
         chosen = pairs(sampled=not metafunc.config.getoption("--all-pairs"))
-        metafunc.parametrize("variant, cure", chosen, ids=map("-".join, chosen))
+        metafunc.parametrize("variant, stabiliser", chosen, ids=map("-".join, chosen))
 
 
 def batch_of(config, i):
@@ -127,21 +131,19 @@ def batch_of(config, i):
 def equal(a, b):
     assert jax.tree.structure(a) == jax.tree.structure(b)
     pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
-    return all(  # metrics of moves that were not due are NaN
+    return all(  # metrics of updates that were not due are NaN
         x.dtype == y.dtype and np.array_equal(x, y, equal_nan=True) for x, y in pairs
     )
 
 
-def test_a_pair_steps_and_resumes(tiny, variant, cure, tmp_path):
-    config = with_cure(tiny, variant, cure)
-    reason = refusal(config)
-    build = importlib.import_module(f"gans.variants.{variant}").build
+def test_a_pair_steps_and_resumes(tiny, variant, stabiliser, tmp_path):
+    config = stabilised(tiny, variant, stabiliser)
+    reason = rejection(config)
     if reason is not None:
         with pytest.raises(ValueError, match=reason):
-            gan = build(config)
-            jax.eval_shape(functools.partial(core.init, gan), KEY)
+            configs.build(config)
         return
-    gan = build(config)
+    gan = configs.build(config)
     state = quick(functools.partial(core.init, gan))(KEY)
     step = quick(core.make_step(gan))
     first, seen = state, set()

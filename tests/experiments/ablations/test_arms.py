@@ -10,7 +10,7 @@ from experiments.ablations import arms
 
 def ablation(changes, **options):
     base = gan.get_config("ring8")
-    base.generator.widths = base.critic.widths = (8, 8)
+    base.generator.widths = base.discriminator.widths = (8, 8)
     base.batch_size, base.steps, base.steps_per_call = 8, 100, 10
     options = {"baseline": "base", "evaluations": 5} | options
     return presets.ablation(base, {"base": {}} | changes, **options)
@@ -20,14 +20,14 @@ def resolved(changes, **options):
     return arms.resolve(ablation(changes, **options), configs.load_data)
 
 
-def together(changes, n_seeds=1, n_lanes=64, missing=None):
+def together(changes, n_seeds=1, most=64, missing=None):
     """The programs' names of arms, and the numbers left open in each."""
     found = resolved(changes)
     everything = {(arm.name, seed) for arm in found for seed in range(n_seeds)}
     wanted = everything if missing is None else missing
     return [
         ([name for name, _ in p.names], sorted(p.values))
-        for p in arms.programs(found, wanted, n_lanes)
+        for p in arms.programs(found, wanted, most)
     ]
 
 
@@ -36,15 +36,15 @@ def together(changes, n_seeds=1, n_lanes=64, missing=None):
 
 def test_values_have_places():
     config = ConfigDict({"a": {"b": 1.5, "c": (1, 2)}, "loss": "hinge"})
-    config.critic = {"penalties": ("r1(weight=2.0)", "lecam")}
+    config.mapping = {"terms": ({"name": "r1", "weight": 2.0}, "lecam")}
     found = arms.leaves(config)
     assert found["a", "b"] == 1.5 and found["a", "c", 1] == 2
     assert found["loss",] == "hinge"
-    weight = ("critic", "penalties", 0, "weight")
-    assert found[weight] == 2.0 and arms.spell(weight) == "critic.penalties[0].weight"
+    weight = ("mapping", "terms", 0, "weight")
+    assert found[weight] == 2.0 and arms.spell(weight) == "mapping.terms[0].weight"
     changed = arms.put(config, weight, 7.0)
-    assert changed.critic.penalties == (("r1", {"weight": 7.0}), "lecam")
-    assert config.critic.penalties == ("r1(weight=2.0)", "lecam")  # as it was
+    assert changed.mapping.terms == ({"name": "r1", "weight": 7.0}, "lecam")
+    assert config.mapping.terms[0]["weight"] == 2.0  # as it was
     assert arms.put(config, ("a", "b"), 3.0).a.b == 3.0
     assert arms.put(config, ("a", "c", 0), 9).a.c == (9, 2)
 
@@ -53,42 +53,46 @@ def test_values_have_places():
 
 
 def test_floats_share_a_program_and_integers_do_not():
-    rate = "critic.optimizer.learning_rate"
+    rate = "discriminator.optimizer.learning_rate"
     assert together({"slow": {rate: 1e-5}, "n2": {"n_critic": 2}}) == [
         (["base", "slow"], [rate]),
         (["n2"], []),
     ]
-    one, ten = ({"critic.penalties": (f"r1(weight={w})",)} for w in ("1", "10.0"))
+    one, ten = (
+        {"discriminator.penalties": (f"r1(weight={w})",)} for w in ("1", "10.0")
+    )
     assert together({"r1": one, "r10": ten}) == [
         (["base"], []),
-        (["r1", "r10"], ["critic.penalties[0].weight"]),
+        (["r1", "r10"], ["discriminator.penalties[0].weight"]),
     ]
     # Both integers: nothing says that they are not counts.
-    ten = {"critic.penalties": ("r1(weight=10)",)}
+    ten = {"discriminator.penalties": ("r1(weight=10)",)}
     assert len(together({"r1": one, "r10": ten})) == 3
     # Another name, another option, another number of them: other programs.
     for other in ("r2(weight=1.5)", "r1(weight=1.5, every=2)", "r1"):
-        assert len(together({"a": one, "b": {"critic.penalties": (other,)}})) == 3
-    two = {"critic.penalties": ("r1(weight=1.5)", "lecam")}
+        assert (
+            len(together({"a": one, "b": {"discriminator.penalties": (other,)}})) == 3
+        )
+    two = {"discriminator.penalties": ("r1(weight=1.5)", "lecam")}
     assert len(together({"a": one, "b": two})) == 3
 
 
 def test_a_float_that_must_be_known_is_compiled_apart():
     # Whether there is dropout at all is part of the network.
     changes = {
-        "half": {"critic.dropout": 0.5},
-        "slow": {"critic.optimizer.b1": 0.25},
-        "both": {"critic.dropout": 0.5, "critic.optimizer.b1": 0.0},
+        "half": {"discriminator.dropout": 0.5},
+        "slow": {"discriminator.optimizer.b1": 0.25},
+        "both": {"discriminator.dropout": 0.5, "discriminator.optimizer.b1": 0.0},
     }
     assert together(changes) == [
-        (["base", "slow"], ["critic.optimizer.b1"]),
-        (["half", "both"], ["critic.optimizer.b1"]),
+        (["base", "slow"], ["discriminator.optimizer.b1"]),
+        (["half", "both"], ["discriminator.optimizer.b1"]),
     ]
 
 
-def test_lanes_are_split_evenly_and_only_what_is_missing_is_run():
+def test_replicas_are_split_evenly_and_only_what_is_missing_is_run():
     rate = {"generator.optimizer.learning_rate": 1e-5}
-    found = together({"slow": rate}, n_seeds=5, n_lanes=4)
+    found = together({"slow": rate}, n_seeds=5, most=4)
     assert [len(names) for names, _ in found] == [4, 4, 2]
     assert sum((names for names, _ in found), []) == ["base"] * 5 + ["slow"] * 5
     missing = {("slow", 1), ("slow", 3)}
@@ -132,18 +136,49 @@ def test_the_baseline_comes_first_and_the_order_is_kept():
     [
         ({"x": {"n_critc": 1}}, {}, "arm x: .*n_critc.*did you mean 'n_critic'"),
         ({"x": {"loss": "hing"}}, {}, "arm x: .*did you mean 'hinge'"),
-        ({"x": {"critic.penalties": ("r1(wait=1)",)}}, {}, "arm x: .*'wait'"),
-        ({"x": {"steps": 33}}, {}, "arm x: 33 steps of 8 are not a multiple"),
-        ({"x y": {}}, {}, "'x y' must be of letters, digits"),
+        ({"x": {"discriminator.penalties": ("r1(wait=1)",)}}, {}, "arm x: .*'wait'"),
+        ({"x": {"steps": 33}}, {}, "arm x: its 33 steps are not a multiple"),
+        ({"x y": {}}, {}, "'x y' must consist of letters, digits"),
         ({}, {"baseline": "bas"}, "config.baseline: 'bas' is not one of base"),
         ({}, {"seeds": 0}, "config.seeds=0 must be at least 1"),
-        ({}, {"lanes": 0}, "config.lanes=0"),
+        ({}, {"replicas_per_program": 0}, "config.replicas_per_program=0"),
         ({}, {"steps": 5, "images": 5}, "config.steps=5 and config.images=5"),
+        ({"x": {"seed": 3}}, {}, "x sets 'seed', which has no effect in an ablation"),
+        ({"x": {"log_every": 10}}, {}, "x sets 'log_every', .* no logs"),
+        ({"x": {"evaluate_every": 10}}, {}, "x sets 'evaluate_every'.*evaluations"),
     ],
 )
 def test_what_cannot_be_run(changes, options, message):
     with pytest.raises(ValueError, match=message):
         resolved(changes, **options)
+
+
+def test_some_of_the_arms():
+    config = ablation({"a": {"ema": 0.1}, "b": {"ema": 0.2}})
+    config.order = ("b", "base")
+    found = arms.resolve(config, configs.load_data)
+    assert [arm.name for arm in found] == ["base", "b"]
+    for order, message in [
+        (("b", "a"), "lacks the baseline, base"),
+        (("base", "b", "b"), "names an arm twice"),
+        (("base", "c"), "config.order: 'c' is not one of a, b, base"),
+    ]:
+        config.order = order
+        with pytest.raises(ValueError, match=message):
+            arms.check(config)
+
+
+def test_stages_are_rejected(monkeypatch):
+    monkeypatch.setattr(configs, "stages", lambda config: (None, None))
+    with pytest.raises(ValueError, match="arm base: gan trains in 2 stages"):
+        resolved({})
+
+
+def test_the_former_name_of_a_key():
+    config = ablation({})
+    config.lanes = 8
+    with pytest.raises(ValueError, match="lanes is now .*replicas_per_program"):
+        arms.check(config)
 
 
 def test_a_config_that_is_no_ablation():

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from experiments.ablations import findings, report
+from experiments.ablations import document, findings, report
 from experiments.sampling import pictures
 
 FILES = "results.csv report.md report.html curves.png samples.png".split()
@@ -82,7 +82,7 @@ def results(arms, metrics=None, **more):
         "metrics": metrics or {"eval/fd": "lower"},
         "n_seeds": 5,
         "evaluations": 2,
-        "protocol": {"base": {"data": "digits", "critic": {"width": 8}}},
+        "protocol": {"base": {"data": "digits", "discriminator": {"width": 8}}},
         "runs": [{"command": "python -m experiments.ablate", "seconds": 812.3}],
         "arms": arms,
     } | more
@@ -178,6 +178,14 @@ def test_a_fall_is_flagged_and_noise_is_not():
     assert find(up, metrics={"eval/fd": "higher"}).fallen == ["down"]
 
 
+def test_one_evaluation_has_no_best():
+    found = find(usual(), evaluations=1)
+    assert found.best == {} and found.fallen == []
+    assert found.verdicts["good"] == "better"
+    assert "best" not in findings.details(results(usual()), found)[0]
+    assert "best" in findings.details(results(usual()), find(usual()))[0]
+
+
 # --- texts ----------------------------------------------------------------------------
 
 
@@ -208,7 +216,7 @@ def test_markdown(tmp_path):
         "- eval/fd: significantly better: good; significantly worse: bad; "
         "not distinguishable: hinge."
     )
-    assert "Holm" in text and "for the 3 comparisons" in text
+    assert "Holm" in text and "the 3 comparisons" in text
     assert "What is missing" not in text
 
 
@@ -308,8 +316,8 @@ def test_page_needs_nothing_beside_itself(tmp_path):
     assert len(images) == 1 + 4 * 5  # curves, and each arm and seed
     assert all(source.startswith("data:image/") for source in images)
     assert "prefers-color-scheme: dark" in page.source
-    assert "base.critic.width" in "".join(page.text)
-    assert "Together 20.0 s." in "".join(page.text)
+    assert "base.discriminator.width" in "".join(page.text)
+    assert "In all 20.0 s." in "".join(page.text)
     cost = [x for x in page.text if x in ("bad", "good")]
     assert len(cost) > 2  # each is named as of the other's program
 
@@ -379,11 +387,11 @@ PROSE = "# Title\n\nBefore.\n\n<!-- zoo-digits -->\nold\n<!-- end -->\n\nAfter.\
 def test_results_are_put_between_the_marks_of_a_document(tmp_path):
     arms = with_samples(tmp_path, usual())
     write(tmp_path, arms, runs=[RUN])
-    document = tmp_path / "docs.md"
-    document.write_text(PROSE)
+    page = tmp_path / "docs.md"
+    page.write_text(PROSE)
     for _ in range(2):  # the second time changes nothing
-        document.put(document, tmp_path)
-        text = document.read_text()
+        document.put(page, tmp_path)
+        text = page.read_text()
         assert text.startswith(
             "# Title\n\nBefore.\n\n<!-- zoo-digits -->\n\n    COMMAND"
         )
@@ -401,15 +409,41 @@ def test_results_are_put_between_the_marks_of_a_document(tmp_path):
 
 def test_an_ablation_that_a_document_lacks_is_added(tmp_path):
     write(tmp_path, usual(), runs=[RUN], name="other")
-    document = tmp_path / "docs.md"
+    page = tmp_path / "docs.md"
     for before in (PROSE, None):
-        document.unlink(missing_ok=True)
+        page.unlink(missing_ok=True)
         if before:
-            document.write_text(before)
-        document.put(document, tmp_path)
-        text = document.read_text()
+            page.write_text(before)
+        document.put(page, tmp_path)
+        text = page.read_text()
         assert "\n## other-digits\n\n<!-- other-digits -->\n" in f"\n{text}"
         assert not before or text.startswith(before)
-    document.write_text("<!-- other-digits -->\n\n<!-- zoo-digits -->\n<!-- end -->\n")
+    page.write_text("<!-- other-digits -->\n\n<!-- zoo-digits -->\n<!-- end -->\n")
     with pytest.raises(ValueError, match="other-digits --> is not followed by"):
-        document.put(document, tmp_path)
+        document.put(page, tmp_path)
+
+
+def test_a_file_of_results_needs_no_folder(tmp_path):
+    """Samples are gone; their picture beside the document stays in it."""
+    once = {"base": arm(*around(3)), "good": arm(*around(1))}
+    text = json.dumps(results(once, runs=[RUN], evaluations=1, command="AGAIN"))
+    (tmp_path / "kept.json").write_text(text)
+    page = tmp_path / "docs.md"
+    page.write_text(PROSE)
+    picture = tmp_path / "ablation_zoo_digits_samples.png"
+    for pictured in (False, True):
+        if pictured:
+            picture.write_bytes(b"kept")
+        document.put(page, tmp_path / "kept.json")
+        said = page.read_text()
+        assert "    AGAIN\n\n2 arms x 5 seeds in 1 program: 10.0 s" in said
+        # Evaluated once, so that there are no curves.
+        assert "](ablation_zoo_digits_values.png)" in said and "curves" not in said
+        assert (f"]({picture.name})" in said) == pictured
+    assert picture.read_bytes() == b"kept"
+    assert {p.name for p in tmp_path.iterdir()} == {
+        "kept.json",
+        "docs.md",
+        "ablation_zoo_digits_values.png",
+        picture.name,
+    }

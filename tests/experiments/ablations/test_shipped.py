@@ -1,4 +1,4 @@
-"""The shipped ablations: all arms build, differ, and are what the papers say."""
+"""The ablations of configs/: all arms build, differ, and are as in the papers."""
 
 import importlib
 import inspect
@@ -26,9 +26,13 @@ PRESETS = {
     "latent_size": ["digits", "ring8", "cifar10"],
     "batch_size": ["digits", "digits_steps", "ring8", "cifar10"],
     "n_critic": ["digits", "ring8", "cifar10"],
+    "mode_collapse": ["ring8", "grid25", "stacked_digits", "stacked_mnist"],
 }
 BOTH = [(name, preset) for name, of in PRESETS.items() for preset in of]
-SHAPES = {"digits": (16, 16, 1), "ring8": (2,), "tfds:cifar10": (32, 32, 3)}
+SHAPES = {"digits": (16, 16, 1), "tfds:cifar10": (32, 32, 3)}
+SHAPES |= dict.fromkeys(("ring8", "grid25"), (2,))
+SHAPES |= dict.fromkeys(("stacked:digits", "stacked:tfds:mnist"), (16, 16, 3))
+PENALTY = {"name": "gradient_penalty", "weight": 10.0}  # WGAN-GP's
 
 
 def load(name, preset=""):
@@ -79,7 +83,7 @@ def test_presets_and_commands(name):
 def test_every_arm_builds_and_differs(name, preset):
     ablation = load(name, preset)
     all_arms.check(ablation)
-    assert ablation.seeds == 5
+    assert ablation.seeds == (3 if preset.startswith("stacked") else 5)
     arms = resolved(ablation)
     assert len(arms) == len(ablation.order) > 3
     assert next(iter(arms)) == ablation.baseline
@@ -87,7 +91,7 @@ def test_every_arm_builds_and_differs(name, preset):
     for arm in arms.values():
         assert arm.config.steps == ablation.evaluations * arm.interval
         assert arm.interval % arm.config.steps_per_call == 0
-        # A moving generator at each evaluation, and calls that are worth their cost.
+        # The generator is updated before each evaluation; calls are worth their cost.
         assert arm.interval >= arm.config.n_critic
         if preset != "cifar10":
             assert arm.config.steps_per_call >= 40
@@ -104,14 +108,17 @@ def test_what_the_checks_find():
     ablation.steps = 10_001
     with pytest.raises(ValueError, match="not a multiple of config.evaluations=5"):
         resolved(ablation)
-    arms = {"none": {}, "both": {"generator.norm": "batch", "critic.norm": "pixel"}}
+    arms = {
+        "none": {},
+        "both": {"generator.norm": "batch", "discriminator.norm": "pixel"},
+    }
     ablation = presets.ablation(ablation.base, arms, baseline="none")
     with pytest.raises(ValueError, match="arm both: .*'pixel' is not one of"):
         resolved(ablation)
 
 
 @pytest.mark.parametrize(
-    "name, lanes",
+    "name, replicas",
     [
         # By hand: one for each structure, and there all its numbers and five seeds.
         ("loss_zoo", [10] + 10 * [5]),  # least squares twice
@@ -122,11 +129,11 @@ def test_what_the_checks_find():
         ("ttur", [45]),
     ],
 )
-def test_numbers_share_programs(name, lanes):
+def test_numbers_share_programs(name, replicas):
     arms = list(resolved(load(name)).values())
     missing = {(arm.name, seed) for arm in arms for seed in range(5)}
     programs = all_arms.programs(arms, missing, 64)
-    assert sorted((len(p.lanes) for p in programs), reverse=True) == lanes
+    assert sorted((len(p.replicas) for p in programs), reverse=True) == replicas
 
 
 def adam(arm, player):
@@ -152,18 +159,18 @@ def test_spectral_norm_has_the_settings_of_table_1(preset, factor):
         for method in methods:
             arm = arms[f"{method}_{setting}"]
             expected = pytest.approx((factor * rate, b1, b2))
-            assert adam(arm, "generator") == adam(arm, "critic") == expected
+            assert adam(arm, "generator") == adam(arm, "discriminator") == expected
             config, wasserstein = arm.config, method in ("gp", "clip")
             assert config.n_critic == n_dis
             assert config.loss == ("wasserstein" if wasserstein else "non_saturating")
-            assert config.critic.spectral == (method == "sn")
-            assert not config.generator.spectral and config.critic.norm is None
-            clip = config.critic.optimizer.get("clip")
+            assert config.discriminator.spectral == (method == "sn")
+            assert not config.generator.spectral and config.discriminator.norm is None
+            clip = config.discriminator.optimizer.get("clip")
             assert clip == (0.01 if method == "clip" else None)
-            penalties = ("gradient_penalty(weight=10.0)",) if method == "gp" else ()
-            assert config.critic.penalties == penalties
-            moves = 100_000 if preset == "cifar10" else 2_000 // n_dis
-            assert config.steps == moves * n_dis
+            penalties = (PENALTY,) if method == "gp" else ()
+            assert config.discriminator.penalties == penalties
+            updates = 100_000 if preset == "cifar10" else 2_000 // n_dis
+            assert config.steps == updates * n_dis
 
 
 @pytest.mark.parametrize("preset, factor", [("cifar10", 1), ("digits", 5)])
@@ -181,19 +188,19 @@ def test_wgan_gp_has_the_methods_of_its_paper(preset, factor):
         for architecture in architectures:
             config = arms[f"{method}_{architecture}"].config
             assert (config.loss, config.n_critic) == (loss, n_critic)
-            for player in (config.generator, config.critic):
+            for player in (config.generator, config.discriminator):
                 assert player.optimizer.name == name
                 assert player.optimizer.learning_rate == pytest.approx(factor * rate)
                 if name == "adam":
                     betas = (0.5, 0.999) if method == "gan" else (0.0, 0.9)
                     assert (player.optimizer.b1, player.optimizer.b2) == betas
-            clip = config.critic.optimizer.get("clip")
+            clip = config.discriminator.optimizer.get("clip")
             assert clip == (0.01 if method == "wgan" else None)
-            gp = ("gradient_penalty(weight=10.0)",) if method == "wgan_gp" else ()
-            assert config.critic.penalties == gp
-            # Moves of the generator are the same for all.
-            moves = 200_000 if preset == "cifar10" else 800
-            assert config.steps == moves * n_critic
+            gp = (PENALTY,) if method == "wgan_gp" else ()
+            assert config.discriminator.penalties == gp
+            # Updates of the generator are the same for all.
+            updates = 200_000 if preset == "cifar10" else 800
+            assert config.steps == updates * n_critic
 
 
 @pytest.mark.parametrize("method", ["gan", "lsgan", "wgan", "wgan_gp"])
@@ -204,15 +211,16 @@ def test_wgan_gp_has_the_architectures_of_its_paper(method):
         for name in ("dcgan", "constant", "mlp", "no_norm", "tanh")
     }
     norms = {
-        name: (c.generator.get("norm"), c.critic.norm) for name, c in found.items()
+        name: (c.generator.get("norm"), c.discriminator.norm)
+        for name, c in found.items()
     }
-    on_critic = None if method == "wgan_gp" else "batch"
+    on_discriminator = None if method == "wgan_gp" else "batch"
     assert norms == {
-        "dcgan": ("batch", on_critic),
-        "constant": (None, on_critic),
-        "mlp": (None, on_critic),
+        "dcgan": ("batch", on_discriminator),
+        "constant": (None, on_discriminator),
+        "mlp": (None, on_discriminator),
         "no_norm": (None, None),
-        "tanh": ("batch", on_critic),
+        "tanh": ("batch", on_discriminator),
     }
     # 4 x 4 maps of 4, 2, 1 times 64 channels; and 64 throughout.
     assert found["dcgan"].generator.widths == (256, 128, 64)
@@ -220,7 +228,7 @@ def test_wgan_gp_has_the_architectures_of_its_paper(method):
     assert found["mlp"].generator.network == "mlp"
     assert found["mlp"].generator.widths == (512, 512, 512, 512)
     for name, config in found.items():
-        players = (config.generator, config.critic)
+        players = (config.generator, config.discriminator)
         is_tanh = [p.get("activation", "leaky_relu") == "tanh" for p in players]
         assert is_tanh == 2 * [name == "tanh"]
-        assert config.critic.network == "dcgan"
+        assert config.discriminator.network == "dcgan"
