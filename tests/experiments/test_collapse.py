@@ -16,6 +16,8 @@ from experiments.training.programs import Programs
 from experiments.training.vmapped import lane
 from gans import core
 from gans.data import pipeline
+from gans.data.source import Source
+from gans.data.spec import Field
 
 ARMS = {"base": {}, "hinge": {"loss": "hinge"}}
 SGD = {"name": "sgd", "learning_rate": 0.05}
@@ -101,10 +103,10 @@ def test_a_seed_that_diverges_is_recorded_and_the_other_goes_on(monkeypatch):
     alone, _ = collapse.arm(lab, {})
     bad = lab.sources[1].take(np.arange(len(lab.sources[1])))["point"]
 
-    class Spoilt:
+    class Spoilt(Source):
         """From its third batch, step 2, on nothing is finite."""
 
-        shape, name = (2,), "spoilt"
+        name, spec = "spoilt", {"point": Field("point", (2,), "float32")}
         seen = 0
 
         def __len__(self):
