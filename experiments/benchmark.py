@@ -29,7 +29,6 @@ from absl import app, flags, logging
 from experiments import config as configs
 from experiments.benchmarks import layers, seeds, stabilisers
 from experiments.benchmarks.timing import Contestant, Result, Runner, race
-from experiments.benchmarks.workload import example
 
 CONFIGS = (
     "configs/wgan_gp.py:cifar10_cnn",
@@ -143,6 +142,7 @@ def our_step(config: str, dtype: str) -> Runner:
     process.configure()
     import jax
 
+    from experiments.benchmarks.workload import example
     from experiments.rundir import manifest
     from experiments.training.programs import Programs
 
@@ -198,6 +198,7 @@ def torch_step(
     import torch
 
     from experiments.benchmarks.torch_reference.training import Training
+    from experiments.benchmarks.workload import example
 
     config = configs.from_json(config)
     torch.set_num_threads(os.cpu_count())

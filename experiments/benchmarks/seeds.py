@@ -223,7 +223,8 @@ def _loop(config, seeds, start):
     `experiments.ablations.replicas` does.
     """
     # All that the command imports: to start takes that long.
-    importlib.import_module(f"experiments.{'cohort' if len(seeds) > 1 else 'train'}")
+    command = "ablations.replicas" if len(seeds) > 1 else "training.loop"
+    importlib.import_module(f"experiments.{command}")
     import jax
 
     from gans.data import pipeline

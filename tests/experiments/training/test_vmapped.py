@@ -275,7 +275,7 @@ os.environ["XLA_FLAGS"] = (
 )
 sys.path[:0] = sys.argv[2:]
 import jax, numpy as np
-import test_fleet as t
+import test_vmapped as t
 from experiments import config as configs
 from experiments.training.vmapped import Fleet, lane
 config = t.resolved(t.images())
