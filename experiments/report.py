@@ -28,6 +28,13 @@ _WIDTH, _HEIGHT = 400, 210
 _LEFT, _RIGHT, _TOP, _BOTTOM = 48, 10, 8, 24
 _N_COLOURS = 4
 _N_WARNINGS = 20
+_KINDS = {
+    "image": "Images",
+    "point": "Points",
+    "video": "Clips",
+    "series": "Series",
+    "tokens": "Texts",
+}
 _MANY = 60  # points; a curve of more is drawn smoothed as well
 
 
@@ -42,9 +49,8 @@ def write(workdir: str | os.PathLike) -> str:
         raise FileNotFoundError(f"no such workdir: {folder}")
     config, run = _read(folder / "config.json"), _read(folder / "run.json")
     records = _records(folder / "metrics.jsonl")
-    pictures = sorted(folder.glob("samples/step_*.png"))
     step = max((r["step"] for r in records), default=0)
-    samples, frames = _samples(pictures)
+    samples, frames = _samples(folder)
     where = shlex.quote(os.fspath(workdir))
     resume = run.get("command") or (
         f"python -m experiments.run --config=configs/{config.get('variant', 'NAME')}.py"
@@ -104,7 +110,7 @@ def _subtitle(step, config, run):
 
 def _figures(step, config, run, records):
     """The key figures; those that nobody knows are left out."""
-    what = "Points" if len(config.get("shape", ())) == 1 else "Images"
+    what = _examples(config)
     seen = run.get("examples") or step * config.get("batch_size", 0)
     speed = {
         key: run.get(key) or _median(records, key)
@@ -130,6 +136,15 @@ def _figures(step, config, run, records):
         for name, value in figures.items()
         if value is not None
     )
+
+
+def _examples(config):
+    """What the data's examples are called."""
+    fields = config.get("spec") or {}
+    kinds = {field["kind"] for field in fields.values()} - {"label"}
+    if not fields and config.get("shape"):  # of an older run
+        kinds = {"point" if len(config["shape"]) == 1 else "image"}
+    return _KINDS.get(kinds.pop(), "Examples") if len(kinds) == 1 else "Examples"
 
 
 def _warnings(said):
@@ -169,34 +184,59 @@ def _finite(value):
 # --- samples --------------------------------------------------------------------------
 
 
-def _samples(pictures):
-    """Returns (the last picture with its player, the frames as JavaScript)."""
-    if not pictures:
+def _samples(folder):
+    """Returns (the last pictures with their players, the frames as JavaScript).
+
+    There is one player for each series of pictures samples/step_STEP[_NAME].png.
+    """
+    series = {}
+    for path in sorted(folder.glob("samples/step_*.png")):
+        _, step, *name = path.stem.split("_", 2)
+        series.setdefault("".join(name), []).append((int(step), path))
+    if not series:
         return '<p class="missing">No samples have been drawn yet.</p>', "[]"
+    players = [
+        _player(name, pictures, len(series)) for name, pictures in series.items()
+    ]
+    figures, frames = zip(*players, strict=True)
+    return "\n".join(figures), json.dumps(frames)
+
+
+def _player(name, pictures, n_series):
+    """Returns (the last picture with its player, its frames)."""
     n_frames = min(_N_FRAMES, len(pictures))
     chosen = [
         pictures[i]
         for i in np.linspace(0, len(pictures) - 1, n_frames).round().astype(int)
     ]
-    steps = [int(path.stem.removeprefix("step_")) for path in chosen]
     # The page already holds the last picture: its script takes it from there.
+    size = _FRAMES_BYTES // n_series // n_frames
     frames = [
-        {"step": step, "src": pages.data_url(path, _FRAMES_BYTES // n_frames)}
-        for step, path in zip(steps[:-1], chosen[:-1], strict=True)
-    ] + [{"step": steps[-1]}]
-
+        {"step": step, "src": pages.data_url(path, size)} for step, path in chosen[:-1]
+    ]
+    step, path = chosen[-1]
+    frames.append({"step": step})
     last = n_frames - 1
     player = f"""
 <div class="player" hidden>
 <button type="button">Play</button>
 <input type="range" min="0" max="{last}" value="{last}" step="1" aria-label="Step">
-<output>step {steps[-1]:,}</output>
+<output>step {step:,}</output>
 </div>"""
+    title = pages.escape(name.replace("_", " "))
+    heading = f"<h2>{title}</h2>\n" if name else ""
+    moving = path.with_suffix(".webp")
+    animation = ""
+    if moving.exists() and moving.stat().st_size <= _LAST_BYTES:
+        url = pages.data_url(moving, _LAST_BYTES)
+        alt = f"Animation of step {step}"
+        animation = f'\n<img class="moving" src="{url}" alt="{alt}">'
     figure = f"""<figure class="samples card">
-<img src="{pages.data_url(chosen[-1], _LAST_BYTES)}" alt="Samples at step {steps[-1]}">
-{player if last else f"<figcaption>step {steps[-1]:,}</figcaption>"}
+{heading}<img src="{pages.data_url(path, _LAST_BYTES // n_series)}" \
+alt="{title or "Samples"} at step {step}">
+{player if last else f"<figcaption>step {step:,}</figcaption>"}{animation}
 </figure>"""
-    return figure, json.dumps(frames)
+    return figure, frames
 
 
 # --- curves ---------------------------------------------------------------------------

@@ -154,27 +154,31 @@ def evaluate_run(
     says. Raises FileNotFoundError without a run, checkpoint or weights; ValueError for
     the rest.
     """
+    from experiments import config as configs
     from experiments.rundir import restore
 
     folder = Path(workdir)
     config = restore.config_of(folder)
-    with config.unlocked(), config.ignore_type():
-        if n is not None:
-            config.n_evaluate = n
-        if metrics is not None:
-            config.metrics = metrics
-        if extractor is not None:
-            config.extractor = extractor
-    if not config.metrics:
+    if metrics is None:
+        metrics = config.metrics
+    metrics = configs.expand(tuple(metrics), "--metrics")
+    if not metrics:
         raise ValueError(
             "no metrics: the run's config has none; name some by --metrics"
         )
-    check(config.metrics)
+    check(metrics)
     restore.step_of(folder, checkpoint)
 
     from experiments.sampling.model import Model  # imports JAX
 
     model = Model.load(folder, checkpoint, recalibrate=recalibrate)
+    config = model.config.copy_and_resolve_references()
+    with config.unlocked(), config.ignore_type():
+        config.metrics = metrics
+        if n is not None:
+            config.n_evaluate = n
+        if extractor is not None:
+            config.extractor = extractor
     evaluate = make_evaluate(
         model.gan,
         config,

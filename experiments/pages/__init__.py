@@ -44,7 +44,7 @@ def flat(values, prefix=""):
 
 def data_url(path, n_bytes):
     """A picture as a URL: itself if it is that small, else a smaller form of it."""
-    content, kind = path.read_bytes(), "png"
+    content, kind = path.read_bytes(), path.suffix.removeprefix(".")
     if len(content) > n_bytes:
         from PIL import Image
 

@@ -73,38 +73,56 @@ def step_of(folder: str | os.PathLike, checkpoint: str | int | None) -> int | No
     return None if checkpoint == "last" else int(checkpoint)
 
 
-def restore(
-    gan,
-    folder: str | os.PathLike,
-    step: int | None,
-    *,
-    recalibrate: bool = False,
-    examples: Callable[[Any, int], dict[str, Any]] | None = None,
-    output: str = "sample",
-):
-    """Returns the state of a run's checkpoint, on the device; by default the last.
+def restore(config: Any, folder: str | os.PathLike, step: int | None):
+    """Returns (config of its stage, gan, state) of a run's checkpoint.
 
-    With `recalibrate` the averaged generator gets batch statistics of its own, from 100
-    passes of 256 samples of `output` (see `gans.averaging`). A conditional model then
-    needs `examples`: (pass, n) -> n decoded examples {field: [n, ...]}, traced.
+    Args:
+      config: of the whole run, see `config_of`.
+      folder: of the run.
+      step: of the checkpoint; None: the last one that is good.
 
     Raises FileNotFoundError if there is none, CheckpointError if it cannot be read.
     """
     import jax
-    import jax.numpy as jnp
 
+    from experiments import config as configs
     from experiments.rundir.checkpoint import Checkpoints
-    from gans import averaging, core
+    from gans import core, stages
 
-    key = jax.random.key(0)
-    template = jax.eval_shape(functools.partial(core.init, gan), key)
-    template = template.replace(frozen=core.frozen_variables(gan))
+    every = configs.stages(config)
+    build = functools.cache(functools.partial(configs.build, config))
+
+    def template(step):
+        gan = build(stages.index_of(every, step))
+        state = jax.eval_shape(functools.partial(core.init, gan), jax.random.key(0))
+        return state.replace(frozen=core.frozen_variables(gan))
+
     restored = Checkpoints(folder, keep=None).restore(template, step)
     if restored is None:
         raise FileNotFoundError(f"--workdir={folder}: no checkpoint there yet")
     state = jax.device_put(restored[0])
-    if not recalibrate:
-        return state
+    index = stages.index_of(every, int(state.step))
+    return configs.of_stage(config, index), build(index), state
+
+
+def recalibrate(
+    gan: Any,
+    state: Any,
+    *,
+    examples: Callable[[Any, int], dict[str, Any]] | None = None,
+    output: str = "sample",
+):
+    """Returns the state with batch statistics of the averaged networks' own.
+
+    They are those of 100 passes of 256 samples of `output` (see `gans.averaging`). A
+    conditional model needs `examples`: (pass, n) -> n decoded examples {field:
+    [n, ...]}, traced.
+    """
+    import jax
+    import jax.numpy as jnp
+
+    from gans import averaging
+
     layers = [getattr(net.module, "layers", None) for net in gan.nets.values()]
     least = [getattr(found, "n_reference", 0) for found in layers]
     batch = max(256, *least)
@@ -117,4 +135,4 @@ def restore(
         examples=lambda i: examples(i, batch),
         output=output,
     )
-    return jax.jit(afresh)(state, key)
+    return jax.jit(afresh)(state, jax.random.key(0))

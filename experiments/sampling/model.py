@@ -28,7 +28,7 @@ class Model:
     """A model and its state.
 
     Attributes:
-      config: of its run.
+      config: of its run, or of the stage of the run that it comes from.
       spec: of the data.
       gan: the `gans.core.GAN`.
       state: of the checkpoint.
@@ -50,10 +50,11 @@ class Model:
         """Opens a run; see `experiments.load`."""
         config = restore.config_of(workdir)
         step = restore.step_of(workdir, checkpoint)
-        spec, gan = restore.spec_of(config), configs.build(config)
-        model = cls(config, spec, gan, None)
-        options = {"recalibrate": True, **model._pool()} if recalibrate else {}
-        state = restore.restore(gan, workdir, step, **options)
+        config, gan, state = restore.restore(config, workdir, step)
+        model = cls(config, restore.spec_of(config), gan, state)
+        if not recalibrate:
+            return model
+        state = restore.recalibrate(gan, state, **model._pool())
         return dataclasses.replace(model, state=state)
 
     @property
@@ -177,7 +178,7 @@ class Model:
                 bar.update(keep)
 
     def _pool(self) -> dict[str, Any]:
-        """What `restore` needs of a conditional model to recalibrate it."""
+        """What `restore.recalibrate` needs to know of the model."""
         first = drawable(self.gan, self.spec, self.conditions)
         options = {"output": first[0]} if first else {}
         if not self.gan.conditioned_on:

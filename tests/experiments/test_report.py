@@ -71,8 +71,11 @@ class Page(HTMLParser):
         found = re.findall(r'<svg viewBox="0 0 400.*?\n</svg>', self.source, re.DOTALL)
         return [ElementTree.fromstring(svg) for svg in found]
 
-    def frames(self):
+    def all_frames(self):
         return json.loads(re.search(r"const frames = (\[.*\]);", self.source)[1])
+
+    def frames(self):
+        return next(iter(self.all_frames()), [])
 
 
 def make(folder, *, config=CONFIG, run=RUN, records=(), pictures=()):
@@ -277,6 +280,56 @@ def test_frames_are_evenly_chosen(tmp_path):
     (slider,) = page.all("input")
     assert slider["max"] == slider["value"] == "39"
     assert "step 9,900" in page.text
+
+
+def test_each_output_has_a_player(tmp_path):
+    (tmp_path / "samples").mkdir()
+    for name, value in (("", 10), ("_a_to_b", 20), ("_b_to_a", 30)):
+        for step in (5, 15):
+            path = tmp_path / "samples" / f"step_{step:08d}{name}.png"
+            Image.fromarray(flat(value + step)).save(path)
+    page = make(tmp_path)
+    shown = [pixels(x["src"])[1].max() for x in page.all("img")]
+    assert shown == [25, 35, 45]
+    first = [pixels(frames[0]["src"])[1].max() for frames in page.all_frames()]
+    assert first == [15, 25, 35]
+    titles = [x for x in page.text if x in ("a to b", "b to a")]
+    assert titles == ["a to b", "b to a"]
+    assert len(page.all("input")) == 3
+
+
+def test_an_animation_is_shown_below(tmp_path):
+    (tmp_path / "samples").mkdir()
+    frames = [Image.fromarray(flat(x)).convert("RGB") for x in (0, 200)]
+    path = tmp_path / "samples" / "step_00000007.webp"
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+    page = make(tmp_path, pictures=[(7, flat(9))])
+    still, moving = page.all("img")
+    assert still["src"].startswith("data:image/png")
+    assert moving["src"].startswith("data:image/webp") and moving["class"] == "moving"
+    # Those of earlier steps are not.
+    page = make(tmp_path, pictures=[(8, flat(9))])
+    assert len(page.all("img")) == 1
+
+
+@pytest.mark.parametrize(
+    "spec, what",
+    [
+        ({"point": "point"}, "Points"),
+        ({"clip": "video", "label": "label"}, "Clips"),
+        ({"a": "image", "b": "image"}, "Images"),
+        ({"image": "image", "text": "tokens"}, "Examples"),
+        ({"chair": "voxels"}, "Examples"),
+    ],
+)
+def test_examples_are_called_by_their_kind(tmp_path, spec, what):
+    spec = {name: {"kind": kind} for name, kind in spec.items()}
+    config, records = {**CONFIG, "spec": spec}, [{"step": 3}]
+    page = make(tmp_path, config=config, run={}, records=records)
+    assert f"<dt>{what} seen</dt><dd>192</dd>" in page.source
+    # The run's own count is right where its stages had batches of several sizes.
+    page = make(tmp_path, config=config, run={"examples": 77}, records=records)
+    assert f"<dt>{what} seen</dt><dd>77</dd>" in page.source
 
 
 def test_one_picture_needs_no_player(tmp_path):

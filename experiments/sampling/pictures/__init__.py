@@ -162,7 +162,7 @@ def columns_of(n: int, n_arrays: int) -> int | None:
     """Returns how many tiles a row has, if each example has `n_arrays` tiles."""
     if n_arrays == 1:
         return None
-    return n_arrays * max(1, round(math.sqrt(n / n_arrays)))
+    return n_arrays * math.ceil(math.sqrt(n / n_arrays))
 
 
 def save_png(path: str | os.PathLike, image: np.ndarray) -> None:

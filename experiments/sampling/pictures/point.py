@@ -23,7 +23,8 @@ def draw(
     columns: int | None = None,
 ) -> np.ndarray:
     """Draws points over as many real ones, of `source`, and its modes if it has any."""
-    real = examples
+    finite = examples[np.isfinite(examples).all(1)]
+    real = finite if len(finite) else np.zeros_like(examples[:1])
     if source is not None:
         real = source.take(np.arange(min(N, len(source))))[name]
     return scatter(path, real, examples, getattr(source, "modes", None))

@@ -62,9 +62,8 @@ def test_statistics_are_recalibrated(tmp_path, tiny):
     checkpoints = Checkpoints(tmp_path, keep=1)
     checkpoints.save(1, state, {"stream": 0})
     checkpoints.close()
-    plain, afresh = (
-        restore.restore(gan, tmp_path, None, recalibrate=x) for x in (False, True)
-    )
+    _, _, plain = restore.restore(config, tmp_path, None)
+    afresh = restore.recalibrate(gan, plain)
     key = jax.random.key(1)
     inputs = gan.inputs(key, {"": jnp.zeros(64)})
     spread = [

@@ -1,0 +1,145 @@
+"""Each kind of data has a picture."""
+
+import types
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from experiments.sampling import pictures
+from experiments.sampling.pictures import tokens, voxels
+from gans.data import kinds
+from gans.data.spec import Field
+
+SPEC = {
+    "image": Field("image", (16, 16, 3), "uint8"),
+    "point": Field("point", (2,), "float32"),
+    "clip": Field("video", (20, 16, 16, 1), "uint8"),
+    "chair": Field("voxels", (8, 8, 8, 1), "uint8"),
+    "signal": Field("series", (50, 2), "float32"),
+    "text": Field("tokens", (6,), "int32", 9),
+    "label": Field("label", (), "int32", 3),
+}
+NAMES = [name for name in SPEC if name != "label"]
+
+
+def examples(name, n=5, seed=0):
+    rng, field = np.random.default_rng(seed), SPEC[name]
+    if field.kind == "tokens":
+        return rng.integers(0, field.n_classes, (n, *field.shape))
+    return rng.uniform(-1, 1, (n, *field.shape)).astype(np.float32)
+
+
+def test_all_kinds_but_labels_are_drawn():
+    assert {SPEC[name].kind for name in NAMES} == {*pictures.kinds()}
+    assert pictures.count({"clip": SPEC["clip"], "label": SPEC["label"]}) == 8
+    with pytest.raises(ValueError, match="'label' is not one of image"):
+        pictures.of(SPEC["label"])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_picture_of_a_kind(name, tmp_path):
+    spec = {name: SPEC[name]}
+    x = examples(name)
+    found = pictures.draw(tmp_path / "a", spec, {"sample": {name: x}})
+    assert list(found) == ["samples"]
+    picture = found["samples"]
+    assert picture.dtype == np.uint8 and picture.shape[2] in (1, 3)
+    read = np.asarray(Image.open(tmp_path / "a.png")).reshape(picture.shape)
+    np.testing.assert_array_equal(read, picture)
+    # Other examples are another picture; the same ones, with what is not a number
+    # among them, can be drawn.
+    other = pictures.draw(
+        tmp_path / "b", spec, {"sample": {name: examples(name, 5, 1)}}
+    )
+    assert not np.array_equal(other["samples"], picture)
+    if x.dtype == np.float32:
+        x = x.copy()
+        x[0] = np.nan
+        pictures.draw(tmp_path / "c", spec, {"sample": {name: x}})
+
+
+@pytest.mark.parametrize("name", [x for x in NAMES if x != "point"])
+def test_what_an_output_is_made_of_is_beside_it(name, tmp_path):
+    spec = {name: SPEC[name]}
+    made, given = {"reconstruct": {name: examples(name)}}, examples(name, 5, 1)
+    alone = pictures.draw(tmp_path / "a", spec, made)
+    assert list(alone) == ["samples/reconstruct"]
+    both = pictures.draw(
+        tmp_path / "b", spec, made, given={"reconstruct": {name: given}}
+    )
+    assert (tmp_path / "b_reconstruct.png").exists()
+    a, b = alone["samples/reconstruct"], both["samples/reconstruct"]
+    assert a.shape != b.shape or not np.array_equal(a, b)
+
+
+def test_pairs_are_side_by_side(tmp_path):
+    a = np.full((4, 8, 8, 1), -1.0)
+    b = np.stack([np.full((16, 16, 3), x / 4) for x in range(4)])
+    spec = {"a": Field("image", (8, 8, 1), "uint8"), "b": SPEC["image"]}
+    made = {"a_to_b": {"b": b, "score": np.zeros(4)}}
+    found = pictures.draw(tmp_path / "x", spec, made, given={"a_to_b": {"a": a}})
+    picture = found["samples/a_to_b"]
+    # Two rows of two pairs, each with its black input on the left, as large as b.
+    tiles = picture[32::66, 32::66, 0]
+    levels = kinds.of(SPEC["image"]).encode(np.arange(4) / 4)
+    np.testing.assert_array_equal(
+        tiles, [[0, levels[0], 0, levels[1]], [0, levels[2], 0, levels[3]]]
+    )
+
+
+def test_several_kinds_are_several_pictures_and_scores_none(tmp_path):
+    made = {
+        "sample": {"image": examples("image"), "label": np.zeros(5, int)},
+        "both": {"clip": examples("clip"), "image": examples("image")},
+        "score": {"score": np.zeros(5)},
+    }
+    found = pictures.draw(tmp_path / "step_00000001", SPEC, made)
+    assert list(found) == ["samples", "samples/both", "samples/both/image"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "step_00000001.png",
+        "step_00000001_both.png",
+        "step_00000001_both.webp",
+        "step_00000001_both_image.png",
+    ]
+
+
+def test_a_clip_is_a_row_and_moves(tmp_path):
+    # Frame t of clip i has the level of t, and clip 1 is black.
+    clips = np.linspace(-1, 1, 20)[None, :, None, None, None] * np.ones(
+        (2, 1, 32, 32, 1)
+    )
+    clips[1] = -1
+    spec = {"clip": Field("video", (20, 32, 32, 1), "uint8")}
+    picture = pictures.draw(tmp_path / "x", spec, {"sample": {"clip": clips}})[
+        "samples"
+    ]
+    tiles = picture[32::66, 32::66, 0].astype(int)
+    assert tiles.shape == (2, 12) and (np.diff(tiles[0]) > 0).all()
+    assert (tiles[0, 0], tiles[0, -1]) == (0, 255) and not tiles[1].any()
+    moving = Image.open(tmp_path / "x.webp")
+    assert moving.n_frames == 20
+
+
+def test_voxels_are_seen_from_three_sides():
+    x = np.full((1, 4, 6, 8, 1), -1.0)
+    x[0, 1, 2, 3] = 1
+    front, top, side = (view[0, :, :, 0] for view in voxels.projections(x))
+    assert (front.shape, top.shape, side.shape) == ((6, 8), (4, 8), (4, 6))
+    # One lit pixel each; its light falls from 1 at depth 0 to 0.3 at the last.
+    for view, place, depth, n in (
+        (front, (2, 3), 1, 4),
+        (top, (1, 3), 2, 6),
+        (side, (1, 2), 3, 8),
+    ):
+        assert np.argwhere(view > -1).tolist() == [list(place)]
+        light = 1 - 0.7 * depth / (n - 1)
+        assert view[place] == pytest.approx(2 * light - 1, rel=1e-6)
+
+
+def test_text_has_the_words_of_its_source():
+    source = types.SimpleNamespace(vocabulary=["the", "cat", "sat"])
+    assert tokens.text(np.array([0, 1, 2]), source) == "the cat sat"
+    assert tokens.text(np.array([0, 1, 2])) == "0 1 2"
+    letters = types.SimpleNamespace(vocabulary="abc")
+    assert tokens.text(np.array([2, 0, 1]), letters) == "cab"
