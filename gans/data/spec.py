@@ -88,11 +88,11 @@ def blank(spec: Spec, n: int) -> dict[str, np.ndarray]:
 
 
 def to_json(spec: Spec) -> dict[str, dict[str, Any]]:
-    """Returns the spec as nested dicts, lists, strings and numbers."""
+    """Returns the spec as nested dicts, tuples, strings and numbers."""
     return {
         name: {
             "kind": field.kind,
-            "shape": list(field.shape),
+            "shape": field.shape,
             "dtype": field.dtype,
             "n_classes": field.n_classes,
         }

@@ -84,7 +84,7 @@ def test_leaves_its_story(whole, config, capfd):
     assert shown.splitlines()[-1].startswith("finished: gan on circle, 40 steps.")
     found = lines(workdir)
     assert [line["step"] for line in found] == [10, 20, 30, 40, 40]
-    assert all(set(x) > {"d/loss", "g/loss", "d/real"} for x in found[:4])
+    assert all(set(x) > {"d/loss", "g/loss", "d/score_real"} for x in found[:4])
     assert all(name.startswith("eval/modes/") for name in set(found[4]) - {"step"})
     names = sorted(p.name for p in (workdir / "samples").iterdir())
     assert names == [f"step_{step:08d}.png" for step in (0, 20, 40)]
@@ -185,7 +185,7 @@ def spoil(monkeypatch):
     def install(f):
         build = configs.build
 
-        def spoiled(config, stage=None):
+        def spoiled(config, stage=0):
             gan = build(config, stage)
             update = gan.updates[0]
 
