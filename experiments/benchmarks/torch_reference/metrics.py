@@ -1,4 +1,4 @@
-"""Reference implementations of metrics (extra `reference`), called as their commands do.
+"""Reference implementations of metrics (extra `reference`), run as their commands do.
 
 Several import torchvision for parts that are not used here, and it has no CPU build on
 some platforms: where it is not installed, empty modules take its place.
