@@ -63,7 +63,7 @@ def benchmark(
 
 def candidates(config, against: str | None, gpu: bool) -> list[Candidate]:
     """Our step, and PyTorch's if wanted, in every setting worth comparing."""
-    text = configs.to_json(config)
+    text, batch = configs.to_json(config), workload.example(config)
 
     def ours(name, dtype):
         options = {"config": text, "dtype": dtype}
@@ -72,6 +72,7 @@ def candidates(config, against: str | None, gpu: bool) -> list[Candidate]:
     def theirs(*words):
         options = {
             "config": text,
+            "real": next(x for x in batch.values() if x.dtype == "float32"),
             "channels_last": "channels_last" in words,
             "compiled": "compiled" in words,
             "dtype": "bfloat16" if "bfloat16" in words else "float32",

@@ -1,6 +1,6 @@
 """What is timed: configs without their data, and random batches, images and features.
 
-Nothing here imports JAX or PyTorch, so every candidate's process can use it.
+Importing it imports neither JAX nor PyTorch: every candidate's process can do so.
 """
 
 from __future__ import annotations
@@ -26,22 +26,44 @@ def prepare(spec: str, batch_size: int | None = None):
 
 
 class _Shapes:
-    """Stands in for the data source: only its shapes are needed."""
+    """Stands in for the data source: only what one example holds is needed."""
 
     def __init__(self, config):
         side = config.resolution
         self.shape = (side, side, config.channels) if side else (2,)
         self.n_classes = 10 if side else None
+        self.spec = _spec(self.shape, self.n_classes)
 
 
-def example(config):
-    """A batch {"image": [B, H, W, C] in [-1, 1], "label": [B]} or {"point": [B, 2]}."""
+def _spec(shape, n_classes):
+    from gans.data.spec import Field  # its kinds import JAX
+
+    if len(shape) == 1:
+        return {"point": Field("point", shape, "float32")}
+    label = (
+        {} if n_classes is None else {"label": Field("label", (), "int32", n_classes)}
+    )
+    return {"image": Field("image", shape, "uint8"), **label}
+
+
+def example(config) -> dict[str, np.ndarray]:
+    """A random decoded batch of a resolved config: {field: [B, ...]}.
+
+    Labels and tokens are uniform over their classes, other fields over their kind's
+    range, or over [-1, 1] if it has none.
+    """
+    from gans.data import kinds
+
     random, n = np.random.default_rng(0), config.batch_size
-    x = random.uniform(-1, 1, (n, *config.shape)).astype(np.float32)
-    if len(config.shape) == 1:
-        return {"point": x}
-    label = random.integers(0, config.n_classes, n, dtype=np.int32)
-    return {"image": x, "label": label}
+    batch = {}
+    for name, field in _spec(config.shape, config.n_classes).items():
+        shape = (n, *field.shape)
+        if field.n_classes is not None:
+            batch[name] = random.integers(0, field.n_classes, shape, dtype=np.int32)
+        else:
+            low, high = kinds.of(field).RANGE or (-1, 1)
+            batch[name] = random.uniform(low, high, shape).astype(np.float32)
+    return batch
 
 
 def steps_per_run(config) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 
+import numpy as np
 import torch
 
 from experiments import config as configs
@@ -15,9 +16,15 @@ from experiments.benchmarks.torch_reference.training import Training
 
 
 def step(
-    config: str, *, channels_last: bool, compiled: bool, dtype: str, device: str
+    config: str,
+    *,
+    real: np.ndarray,
+    channels_last: bool,
+    compiled: bool,
+    dtype: str,
+    device: str,
 ) -> Runner:
-    """The training step of a config, as JSON."""
+    """The training step of a config, as JSON, on a batch [B, H, W, C] or [B, 2]."""
     config = configs.from_json(config)
     torch.set_num_threads(os.cpu_count())
     training = Training(
@@ -27,8 +34,7 @@ def step(
         compiled=compiled,
         dtype=getattr(torch, dtype),
     )
-    real = workload.example(config)
-    real = torch.tensor(real["image"] if "image" in real else real["point"])
+    real = torch.tensor(real)
     if real.ndim == 4:
         real = real.permute(0, 3, 1, 2).contiguous(memory_format=training.format)
     real = real.to(device)
