@@ -108,7 +108,7 @@ def test_steps_are_whole_calls_and_minutes_by_default(monkeypatch):
     monkeypatch.setattr(
         seeds, "in_total", lambda *args, steps, **_: asked.append(steps)
     )
-    options = {"rounds": 1, "turn": 0.0}
+    options = {"rounds": 1, "seconds": 0.0}
     with pytest.raises(ValueError, match="7 steps are not a multiple of 2"):
         seeds.benchmark(tiny(), n_seeds=N, steps=7, **options)
     seeds.benchmark(tiny(), n_seeds=N, steps=4, **options)
