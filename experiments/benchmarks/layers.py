@@ -38,7 +38,7 @@ def convolutions(config) -> dict[Convolution, int]:
     are of each."""
     gan = configs.build(config)
     state = jax.eval_shape(lambda: core.init(gan, jax.random.key(0)))
-    batch = workload.example(config)
+    batch = jax.eval_shape(workload.decoder(config), workload.example(config))
     program = jax.make_jaxpr(core.make_step(gan))(state, batch, jax.random.key(0))
     found = collections.Counter()
 

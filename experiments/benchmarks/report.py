@@ -57,7 +57,7 @@ def of_configs(
       batch_size: instead of the configs'.
     """
     for spec in specs or module.SPECS:
-        config = workload.prepare(spec, batch_size)
+        config = workload.load(spec, batch_size)
         try:
             found = module.benchmark(
                 config,

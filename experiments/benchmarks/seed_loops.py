@@ -97,6 +97,7 @@ def alone(config, batches, start: int):
         configs.build(config),
         seed=seed,
         batch=own[0],
+        prepare=own.prepare,
         per_call=config.steps_per_call,
         n_samples=1,
     )

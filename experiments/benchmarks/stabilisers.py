@@ -32,10 +32,10 @@ SAME = {
     "no_batch_norm",
 }
 # An interval of 16 is StyleGAN2's.
-LAZY = {"r1, every 16": {"critic.penalties": ("r1(every=16)",)}}
+LAZY = {"r1, every 16": {"discriminator.penalties": ("r1(every=16)",)}}
 # Not in the study of mode collapse, or only as a part of something there.
 MORE = {
-    "weight_clipping": {"critic.optimizer.clip": 0.01},
+    "weight_clipping": {"discriminator.optimizer.clip": 0.01},
     "generator_spectral": {"generator.spectral": True},
     "ada": {"augment": ("ada",)},
 }
@@ -64,7 +64,7 @@ def benchmark(
     """
     config = configs.from_json(configs.to_json(config))
     config.variant, config.loss, config.n_critic = "gan", "non_saturating", 1
-    config.critic.penalties = ()
+    config.discriminator.penalties = ()
     known, rejected = changes(config), {}
     names = [name for name in known if only is None or name in {BASE, *only}]
     for name in list(names):
@@ -122,7 +122,14 @@ def steps(config: str, names: list[str]) -> Runner:
         n_steps[name] = 16 if name in LAZY else 1
         gan = configs.build(changed)
         batch = workload.example(changed)
-        programs = Programs(gan, seed=0, batch=batch, per_call=1, n_samples=1)
+        programs = Programs(
+            gan,
+            seed=0,
+            batch=batch,
+            prepare=workload.decoder(changed),
+            per_call=1,
+            n_samples=1,
+        )
         began = time.perf_counter()
         call, _ = programs.start_compiling().result()
         seconds[name] = time.perf_counter() - began

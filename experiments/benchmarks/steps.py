@@ -17,6 +17,7 @@ from experiments.benchmarks import machine, timing, workload
 from experiments.benchmarks.timing import Candidate, Result, Runner
 from experiments.rundir import manifest
 from experiments.training.programs import Programs
+from gans.data.spec import from_json, main_field
 
 SPECS = (
     "configs/wgan_gp.py:cifar10_cnn",
@@ -63,7 +64,7 @@ def benchmark(
 
 def candidates(config, against: str | None, gpu: bool) -> list[Candidate]:
     """Our step, and PyTorch's if wanted, in every setting worth comparing."""
-    text, batch = configs.to_json(config), workload.example(config)
+    text = configs.to_json(config)
 
     def ours(name, dtype):
         options = {"config": text, "dtype": dtype}
@@ -72,7 +73,7 @@ def candidates(config, against: str | None, gpu: bool) -> list[Candidate]:
     def theirs(*words):
         options = {
             "config": text,
-            "real": next(x for x in batch.values() if x.dtype == "float32"),
+            "real": real,
             "channels_last": "channels_last" in words,
             "compiled": "compiled" in words,
             "dtype": "bfloat16" if "bfloat16" in words else "float32",
@@ -86,7 +87,9 @@ def candidates(config, against: str | None, gpu: bool) -> list[Candidate]:
     if gpu:
         found += [ours(f"{OURS} bfloat16", "bfloat16")]
     if against == "torch":
-        layouts = [(), ("channels_last",)] if len(config.shape) == 3 else [()]
+        batch = jax.device_get(workload.decoder(config)(workload.example(config)))
+        real = batch[main_field(from_json(config.spec))]
+        layouts = [(), ("channels_last",)] if real.ndim == 4 else [()]
         settings = [(), ("compiled",)]
         settings += [("bfloat16",), ("bfloat16", "compiled")] if gpu else []
         settings += [] if gpu else [("allocator",), ("allocator", "compiled")]
@@ -102,7 +105,12 @@ def ours(config: str, dtype: str) -> Runner:
     per_call = config.steps_per_call
     batch = workload.example(config)
     programs = Programs(
-        gan, seed=0, batch=batch, per_call=per_call, n_samples=config.batch_size
+        gan,
+        seed=0,
+        batch=batch,
+        prepare=workload.decoder(config),
+        per_call=per_call,
+        n_samples=config.batch_size,
     )
     call, compile_seconds = programs.start_compiling().result()
     if per_call > 1:

@@ -14,12 +14,12 @@ from experiments import config as configs
 SIDE = 32  # pixels, of the images for extractors
 
 
-def prepare(spec: str, batch_size: int | None = None):
-    """Returns the config of `spec`, PATH.py[:PRESET], resolved without loading data.
+def load(config: str, batch_size: int | None = None):
+    """Returns a config, given as PATH.py[:PRESET], resolved without loading data.
 
     batch_size: replaces the config's. Raises ValueError for an unknown config.
     """
-    config, _ = configs.load_file(spec)
+    config, _ = configs.load_file(config)
     if batch_size is not None:
         config.batch_size = batch_size
     return configs.resolve(config, _Shapes(config))
@@ -32,38 +32,36 @@ class _Shapes:
         side = config.resolution
         self.shape = (side, side, config.channels) if side else (2,)
         self.n_classes = 10 if side else None
-        self.spec = _spec(self.shape, self.n_classes)
-
-
-def _spec(shape, n_classes):
-    from gans.data.spec import Field  # its kinds import JAX
-
-    if len(shape) == 1:
-        return {"point": Field("point", shape, "float32")}
-    label = (
-        {} if n_classes is None else {"label": Field("label", (), "int32", n_classes)}
-    )
-    return {"image": Field("image", shape, "uint8"), **label}
 
 
 def example(config) -> dict[str, np.ndarray]:
-    """A random decoded batch of a resolved config: {field: [B, ...]}.
+    """A random batch of a resolved config, in storage dtypes: {field: [B, ...]}.
 
-    Labels and tokens are uniform over their classes, other fields over their kind's
-    range, or over [-1, 1] if it has none.
+    Labels and tokens are uniform over their classes, other fields over the range of
+    uint8 or of their kind; [-1, 1] if the kind has none. Where the config asks for
+    mirroring, the batch says which examples are mirrored, as `gans.data.pipeline` does.
     """
-    from gans.data import kinds
+    from gans.data import kinds, spec
 
     random, n = np.random.default_rng(0), config.batch_size
     batch = {}
-    for name, field in _spec(config.shape, config.n_classes).items():
+    for name, field in spec.from_json(config.spec).items():
         shape = (n, *field.shape)
-        if field.n_classes is not None:
-            batch[name] = random.integers(0, field.n_classes, shape, dtype=np.int32)
+        if field.n_classes is not None or field.dtype == "uint8":
+            high = field.n_classes or 256
+            batch[name] = random.integers(0, high, shape, field.dtype)
         else:
             low, high = kinds.of(field).RANGE or (-1, 1)
-            batch[name] = random.uniform(low, high, shape).astype(np.float32)
-    return batch
+            batch[name] = random.uniform(low, high, shape).astype(field.dtype)
+    return batch | ({"flip/0": random.random(n) < 0.5} if config.flip else {})
+
+
+def decoder(config):
+    """Returns the pure function that decodes a batch of `example` on the device."""
+    from gans.data import pipeline, spec
+
+    fields = spec.from_json(config.spec)
+    return pipeline.prepare(fields, [[*fields]])
 
 
 def steps_per_run(config) -> int:

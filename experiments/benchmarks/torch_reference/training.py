@@ -60,7 +60,7 @@ class Training:
             networks.make(role, **shared, **_options(player)).to(self.device)
             for role, player in (
                 ("Generator", config.generator),
-                ("Discriminator", config.critic),
+                ("Discriminator", config.discriminator),
             )
         )
         self.format = torch.contiguous_format
@@ -71,7 +71,7 @@ class Training:
             isinstance(m, torch.nn.BatchNorm2d) for m in self.d.modules()
         )
         self.optimizer_g = _optimizer(self.g, config.generator.optimizer)
-        self.optimizer_d = _optimizer(self.d, config.critic.optimizer)
+        self.optimizer_d = _optimizer(self.d, config.discriminator.optimizer)
         self.average = AveragedModel(
             self.g, multi_avg_fn=get_ema_multi_avg_fn(config.ema), use_buffers=True
         )
@@ -109,7 +109,7 @@ class Training:
         with self._autocast():
             loss = self.discriminator_loss(real, self._latents(n), alpha)
         _update(loss, self.optimizer_d)
-        clip = config.critic.optimizer.get("clip")
+        clip = config.discriminator.optimizer.get("clip")
         if clip is not None:
             with torch.no_grad():
                 for p in self.d.parameters():
@@ -139,7 +139,8 @@ def _update(loss, optimizer):
 
 
 def _losses(config):
-    if config.loss == "least_squares":
+    name, options = names.named(config.loss, "loss")
+    if name == "least_squares" and not options:
         a, b, c = config.targets
         return (
             lambda real, fake: (
@@ -147,18 +148,18 @@ def _losses(config):
             ),
             lambda fake: 0.5 * ((fake - c) ** 2).mean(),
         )
-    if config.loss not in _LOSSES:
+    if name not in _LOSSES or options:
         raise ValueError(f"loss {config.loss!r} has no counterpart in PyTorch")
-    return _LOSSES[config.loss]
+    return _LOSSES[name]
 
 
 def _penalty(config):
     others = [
         *(config[name] for name in ("augment", "label_flip", "top_k")),
         config.generator.penalties,
-        config.critic.penalties[1:],
+        config.discriminator.penalties[1:],
     ]
-    found = [names.parse(x, "penalties") for x in config.critic.penalties[:1]]
+    found = [names.named(x, "penalties") for x in config.discriminator.penalties[:1]]
     known = all(n == "gradient_penalty" and set(o) <= {"weight"} for n, o in found)
     if any(others) or not known:
         raise ValueError("the config's stabilisers have no counterpart in PyTorch")

@@ -12,8 +12,8 @@ N = 8
 
 
 def tiny(steps=6, per_call=2):
-    found = workload.prepare("configs/gan.py:ring8", batch_size=8)
-    found.generator.widths = found.critic.widths = (8, 8)
+    found = workload.load("configs/gan.py:ring8", batch_size=8)
+    found.generator.widths = found.discriminator.widths = (8, 8)
     found.steps, found.steps_per_call = steps, per_call
     return found
 

@@ -12,8 +12,8 @@ N = 8
 
 
 def tiny(steps=6, per_call=2):
-    found = workload.prepare("configs/gan.py:ring8", batch_size=8)
-    found.generator.widths = found.critic.widths = (8, 8)
+    found = workload.load("configs/gan.py:ring8", batch_size=8)
+    found.generator.widths = found.discriminator.widths = (8, 8)
     found.steps, found.steps_per_call = steps, per_call
     return found
 
@@ -114,7 +114,7 @@ def test_steps_are_whole_calls_and_minutes_by_default(monkeypatch):
     seeds.benchmark(tiny(), n_seeds=N, steps=4, **options)
     seeds.benchmark(tiny(10_000, 300), n_seeds=N, **options)
     seeds.benchmark(tiny(6), n_seeds=N, **options)
-    seeds.benchmark(workload.prepare(seeds.SPECS[1]), n_seeds=N, **options)
+    seeds.benchmark(workload.load(seeds.SPECS[1]), n_seeds=N, **options)
     assert asked == [4, 1800, 6, 2000]
 
 

@@ -7,7 +7,7 @@ from experiments.benchmarks.timing import Result
 
 
 def test_the_base_and_some_stabilisers():
-    config = workload.prepare("configs/gan.py:circle", batch_size=8)
+    config = workload.load("configs/gan.py:circle", batch_size=8)
     config.steps_per_call = 1
     found = stabilisers.benchmark(
         config, rounds=1, seconds=0.0, only=["spectral", "r1, every 16"]
@@ -22,8 +22,8 @@ def test_the_base_and_some_stabilisers():
 
 def test_incompatible_stabilisers_are_explained_and_others_timed(monkeypatch):
     """By hand: 0.5 s for one step, 12 s for 16: 500 and 750 ms a step, 50 % more."""
-    config = workload.prepare("configs/gan.py:circle", batch_size=8)
-    known = {"base": {}, "bad": {"critic.penalties": ("r3",)}}
+    config = workload.load("configs/gan.py:circle", batch_size=8)
+    known = {"base": {}, "bad": {"discriminator.penalties": ("r3",)}}
     monkeypatch.setattr(stabilisers.stabilisers, "table", lambda config: known)
     monkeypatch.setattr(stabilisers, "MORE", {})
     timed = []
@@ -51,7 +51,7 @@ def test_incompatible_stabilisers_are_explained_and_others_timed(monkeypatch):
 
 
 def test_every_stabiliser_that_costs_is_timed():
-    config = workload.prepare(stabilisers.SPECS[0])
+    config = workload.load(stabilisers.SPECS[0])
     names = set(stabilisers.changes(config))
     assert {"base", "gradient_penalty", "spectral", "diff_augment"} <= names
     assert names.isdisjoint(stabilisers.SAME)

@@ -14,7 +14,7 @@ def test_pytorch_is_timed_beside_ours(monkeypatch):
         return [c for c in candidates(*args) if "compiled" not in c.name]
 
     monkeypatch.setattr(steps, "candidates", quick)
-    config = workload.prepare("configs/gan.py:circle", batch_size=8)
+    config = workload.load("configs/gan.py:circle", batch_size=8)
     found = steps.benchmark(config, against="torch", rounds=1, seconds=0.0)
     rows = found["candidates"]
     assert set(rows) == {"jax", "torch", "torch allocator"}
@@ -35,7 +35,7 @@ def test_figures_by_hand(monkeypatch):
         "torch compiled": Result(error="no compiler"),
     }
     monkeypatch.setattr(timing, "time_in_rounds", lambda *_, **__: results)
-    config = workload.prepare("configs/wgan_gp.py:cifar10")
+    config = workload.load("configs/wgan_gp.py:cifar10")
     config.n_critic, config.steps_per_call, config.batch_size = 5, 1, 64
     found = steps.benchmark(config, against="torch")
     row = found["candidates"]["jax"]
@@ -58,11 +58,11 @@ def test_our_own_failure_is_an_error(monkeypatch):
     results = {"jax": Result(error="ValueError: no")}
     monkeypatch.setattr(timing, "time_in_rounds", lambda *_, **__: results)
     with pytest.raises(RuntimeError, match="ValueError: no"):
-        steps.benchmark(workload.prepare("configs/gan.py:circle"))
+        steps.benchmark(workload.load("configs/gan.py:circle"))
 
 
 def test_images_are_timed_in_both_memory_formats():
-    config = workload.prepare("configs/wgan_gp.py:cifar10", batch_size=2)
+    config = workload.load("configs/wgan_gp.py:cifar10", batch_size=2)
     on_cpu = [c.name for c in steps.candidates(config, "torch", gpu=False)]
     assert on_cpu[:3] == ["jax", "torch", "torch channels_last"]
     assert "torch channels_last allocator" in on_cpu

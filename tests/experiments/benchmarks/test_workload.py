@@ -7,29 +7,53 @@ import numpy as np
 import pytest
 
 from experiments.benchmarks import workload
+from gans.data.spec import Field, to_json
 
 
 def test_a_config_is_resolved_without_its_data():
-    config = workload.prepare("configs/wgan_gp.py:cifar10", batch_size=2)
+    config = workload.load("configs/wgan_gp.py:cifar10", batch_size=2)
     assert config.batch_size == 2 and config.shape == (32, 32, 3)
-    assert workload.prepare("configs/wgan_gp.py:cifar10").batch_size == 64
+    assert workload.load("configs/wgan_gp.py:cifar10").batch_size == 64
     with pytest.raises(ValueError, match="did you mean 'circle'"):
-        workload.prepare("configs/gan.py:cicle")
+        workload.load("configs/gan.py:cicle")
 
 
-def test_a_batch_has_the_shapes_and_ranges_of_decoded_data():
-    config = workload.prepare("configs/wgan_gp.py:cifar10", batch_size=50)
-    batch = workload.example(config)
-    image, label = batch["image"], batch["label"]
-    assert image.shape == (50, 32, 32, 3) and image.dtype == np.float32
-    assert -1 <= image.min() < -0.9 and 0.9 < image.max() <= 1
-    assert label.shape == (50,) and set(label) == set(range(10))
-    (point,) = workload.example(workload.prepare("configs/gan.py:circle")).values()
-    assert point.shape == (256, 2) and point.dtype == np.float32
+def test_a_batch_is_as_stored_and_decoded_on_the_device():
+    config = workload.load("configs/wgan_gp.py:cifar10", batch_size=50)
+    stored = workload.example(config)
+    assert stored["image"].shape == (50, 32, 32, 3)
+    assert {x.dtype.name for x in stored.values()} == {"uint8", "int32", "bool"}
+    assert set(stored["label"]) == set(range(10)) and any(stored["flip/0"])
+    batch = workload.decoder(config)(stored)
+    image, label = batch.pop("image"), batch.pop("label")
+    assert not batch
+    assert image.dtype == np.float32 and image.min() == -1 and image.max() == 1
+    np.testing.assert_array_equal(label, stored["label"])
+    config.flip = False
+    assert "flip/0" not in workload.example(config)
+
+
+def test_a_batch_of_any_spec():
+    config = workload.load("configs/gan.py:circle", batch_size=99)
+    (point,) = workload.example(config).values()
+    assert point.shape == (99, 2) and point.dtype == np.float32
+    fields = {
+        "words": Field("tokens", (7,), "int32", 5),
+        "clip": Field("video", (3, 8, 8, 1), "uint8"),
+        "signal": Field("series", (16, 2), "float32"),
+    }
+    with config.unlocked(), config.ignore_type():
+        config.spec = to_json(fields)
+    stored = workload.example(config)
+    assert stored["words"].shape == (99, 7) and set(stored["words"].flat) == {*range(5)}
+    assert stored["clip"].shape == (99, 3, 8, 8, 1) and stored["clip"].max() == 255
+    assert stored["signal"].shape == (99, 16, 2) and stored["signal"].min() < -0.9
+    decoded = workload.decoder(config)(stored)
+    assert decoded["clip"].dtype == np.float32 and decoded["clip"].min() == -1
 
 
 def test_a_run_has_whole_calls_and_every_update():
-    config = workload.prepare("configs/wgan_gp.py:cifar10")
+    config = workload.load("configs/wgan_gp.py:cifar10")
     config.n_critic, config.steps_per_call = 5, 1
     assert workload.steps_per_run(config) == 5
     config.steps_per_call = 10  # two rounds of updates in one call

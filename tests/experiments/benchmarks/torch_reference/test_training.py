@@ -71,7 +71,7 @@ def game(request, tiny):
     """(gan, state, batch, PyTorch's with the same weights)."""
     variant, preset = request.param
     config = tiny(variant, preset, batch_size=6)
-    for player in (config.generator, config.critic):
+    for player in (config.generator, config.discriminator):
         if "dropout" in player:
             player.dropout = 0.0
     gan = configs.build(config)
@@ -105,7 +105,7 @@ def ours(game, name):
 
 
 def noise(game, name):
-    """(z, alpha) that our update draws from KEY: see `gan.generate`, `critic_loss`."""
+    """(z, alpha) that our update draws from KEY (see `gans.game`)."""
     gan, _, batch, training = game
     n = len(next(iter(batch.values())))
     keys = jax.random.split(KEY, 3)
@@ -195,7 +195,7 @@ def test_wgan_clips(tiny):
     [
         ("gan", {"loss": "unheard_of"}, "unheard_of"),
         ("gan", {"generator.optimizer.name": "sgd"}, "sgd"),
-        ("gan", {"critic.network": "style"}, "style"),
+        ("gan", {"discriminator.network": "style"}, "style"),
         ("cgan", {}, "condition"),
     ],
 )
