@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 CONFIG ?= configs/wgan_gp.py
 comma := ,
-# Metrics compared with, which ask for a torchvision that they do not need here.
+# Reference implementations of metrics, installed without the torchvision they ask for.
 UNTIED = torch-fidelity pytorch-fid prdc
 
 .PHONY: train test setup
@@ -25,6 +25,6 @@ $(VENV)/installed%: setup.py constraints.txt
 	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install -q -c constraints.txt \
 		-e ".$(if $(EXTRAS),[$(EXTRAS)])"
-	$(if $(findstring peers,$(EXTRAS)),$(VENV)/bin/python -m pip install -q --no-deps \
+	$(if $(findstring reference,$(EXTRAS)),$(VENV)/bin/python -m pip install -q --no-deps \
 		-c constraints.txt $(UNTIED))
 	touch $@

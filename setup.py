@@ -37,6 +37,6 @@ setup(
         "sweep": ["optuna"],
         "ray": ["optuna", "ray[tune]"],  # sweeps on a cluster
         "test": ["pytest", "pytest-xdist", "hypothesis", "ruff"],
-        "peers": ["torch==2.13.0"],
+        "reference": ["torch==2.13.0"],  # what ours is compared with
     },
 )

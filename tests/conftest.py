@@ -1,4 +1,5 @@
-"""Settings of the test process, small versions of the real configs, and the peers."""
+"""Settings of the test process, small versions of the real configs, and
+reference implementations."""
 
 import gc
 import importlib
@@ -75,12 +76,12 @@ def tiny():
 
 
 @pytest.fixture(scope="session")
-def peer():
-    """peer("torch_fidelity.metric_fid") -> that module; skips where it is missing.
+def reference():
+    """reference("torch_fidelity.metric_fid") -> that module; skips where it is missing.
 
-    These are the published implementations that ours are compared with (extra `peers`).
-    Several import torchvision for what is of no use here, and it has no build for CPUs
-    everywhere: empty modules stand in for it.
+    These are published implementations that ours are compared with (extra
+    `reference`). Several import torchvision for parts that are not used here, and it
+    has no CPU build on some platforms: empty modules take its place.
     """
     missing = importlib.util.find_spec("torchvision") is None
     stubs = {name: mock.MagicMock() for name in TORCHVISION if missing}
@@ -90,7 +91,7 @@ def peer():
         try:
             return importlib.import_module(name)
         except ModuleNotFoundError as error:
-            pytest.skip(f"{error.name} is not installed (extra peers)")
+            pytest.skip(f"{error.name} is not installed (extra reference)")
         finally:
             for stub in stubs:
                 del sys.modules[stub]

@@ -192,10 +192,10 @@ def test_rmsprop_moves_as_pytorch_does_however_small_the_gradients():
     tx = optim.make("rmsprop", **options)
     path = descend(tx, jnp.zeros(4), gradients)
     weights = torch.zeros(4, requires_grad=True)
-    peer = torch.optim.RMSprop([weights], lr=5e-5, alpha=0.99)
+    optimizer = torch.optim.RMSprop([weights], lr=5e-5, alpha=0.99)
     for found, gradient in zip(path, gradients, strict=True):
         weights.grad = torch.tensor(gradient)
-        peer.step()
+        optimizer.step()
         np.testing.assert_allclose(found, weights.detach(), rtol=1e-4)
     # optax's own default would move the first of them a hundredth as far.
     under = optim.make("rmsprop", eps_in_sqrt=True, **options)

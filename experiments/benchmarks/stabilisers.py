@@ -1,22 +1,27 @@
 """What each stabiliser adds to the time of a step.
 
-For `python -m experiments.benchmark --cures`: the config without penalties is the plain
-step; the cures are those of `configs.ablations.mode_collapse`. All are compiled in one
-process, and take turns.
+The baseline is the config's step without penalties; the stabilisers are those of
+`configs.ablations.mode_collapse`, and a few more. All are compiled in one process and
+timed in the same rounds.
 """
 
 from __future__ import annotations
 
-import statistics
+import time
+from typing import Any
+
+import jax
 
 from configs.ablations import mode_collapse
 from experiments import config as configs
-from experiments.benchmarks.timing import Contestant, Runner, race
+from experiments import process
+from experiments.benchmarks import timing, workload
+from experiments.benchmarks.timing import Candidate, Runner
+from experiments.training.programs import Programs
 
-HERE = "experiments.benchmarks.stabilisers"
-PLAIN = "base"
-SPEC = "configs/wgan_gp.py:cifar10_cnn"
-# They change when a player moves, or numbers alone: not what a step costs.
+BASE = "base"
+SPECS = ("configs/wgan_gp.py:cifar10_cnn",)
+# They change only numbers, or how often a player is updated: a step costs the same.
 SAME = {
     "n_critic",
     "ttur",
@@ -27,94 +32,101 @@ SAME = {
     "no_batch_norm",
 }
 # An interval of 16 is StyleGAN2's.
-LAZY = {"r1, every 16": {"critic.penalties": ("r1(every=16)",)}}
-# No cures of mode collapse, or part of one there.
+LAZY = {"r1, every 16": {"discriminator.penalties": ("r1(every=16)",)}}
+# Not in the study of mode collapse, or only as a part of something there.
 MORE = {
-    "weight_clipping": {"critic.optimizer.clip": 0.01},
+    "weight_clipping": {"discriminator.optimizer.clip": 0.01},
     "generator_spectral": {"generator.spectral": True},
     "ada": {"augment": ("ada",)},
 }
 
 
-def benchmark(config, *, rounds: int, turn: float, only=None, tell=print) -> dict:
-    """Returns {"cures": {name: {"ms_per_step", "percent", "compile_seconds"}}}.
+def benchmark(
+    config,
+    *,
+    rounds: int = 9,
+    seconds: float = 2.0,
+    only: list[str] | None = None,
+    progress: timing.Progress = timing.silent,
+) -> dict:
+    """Returns {"stabilisers": {name: {"ms_per_step", "percent", ...}}, "rejected"}.
 
-    `config` is resolved; percent is by how much the median exceeds the plain step's,
-    which has a turn before each of the others. Raises RuntimeError if a step fails.
+    "percent" is how much the median exceeds that of the base, which is timed before
+    each of the others. "rejected" has the stabilisers that this config cannot have, and
+    why.
+
+    Args:
+      config: resolved.
+      rounds, seconds, progress: see `timing.time_in_rounds`.
+      only: these stabilisers instead of all.
+
+    Raises RuntimeError if a step fails.
     """
     config = configs.from_json(configs.to_json(config))
     config.variant, config.loss, config.n_critic = "gan", "non_saturating", 1
-    config.critic.penalties = ()
-    known, refused = table(config), {}
-    names = [name for name in known if only is None or name in {PLAIN, *only}]
+    config.discriminator.penalties = ()
+    known, rejected = changes(config), {}
+    names = [name for name in known if only is None or name in {BASE, *only}]
     for name in list(names):
         try:
             configs.build(configs.override(config, known[name]))
         except ValueError as error:
-            refused[name] = str(error)
+            rejected[name] = str(error)
             names.remove(name)
     options = {"config": configs.to_json(config), "names": names}
-    # The plain step again and again: a machine's speed changes within a round.
-    order = [x for name in names for x in (PLAIN, name)][1:]
-    results = race(
-        [Contestant("jax", f"{HERE}:steps", options)],
+    # The base again and again: a machine's speed changes within a round.
+    order = [x for name in names for x in (BASE, name)][1:]
+    result = timing.time_in_rounds(
+        [Candidate("jax", f"{__name__}:steps", options, process.configure)],
         order,
         rounds=rounds,
-        turn=turn,
-        tell=tell,
+        seconds=seconds,
+        progress=progress,
     )["jax"]
-    if results.error:
-        raise RuntimeError(results.error)
-    n_steps = results.facts["steps"]
+    if result.error:
+        raise RuntimeError(result.error)
+    n_steps = result.details["steps"]
     ms = {
-        name: [1000 * s / n_steps[name] for s in results.seconds[name]]
-        for name in names
-        if name in results.seconds
+        name: 1000 * timing.quartiles(samples)[1] / n_steps[name]
+        for name, samples in result.seconds.items()
     }
-    plain = statistics.median(ms[PLAIN])
     rows = {
         name: {
-            "ms_per_step": statistics.median(samples),
-            "percent": 100 * (statistics.median(samples) / plain - 1),
-            "compile_seconds": results.facts["compile_seconds"][name],
+            "ms_per_step": ms[name],
+            "percent": 100 * (ms[name] / ms[BASE] - 1),
+            "compile_seconds": result.details["compile_seconds"][name],
+            "cold": name in result.cold,
         }
-        for name, samples in ms.items()
+        for name in names
     }
-    return {"cures": rows, "refused": refused}
+    return {"stabilisers": rows, "rejected": rejected}
 
 
-def table(config) -> dict[str, dict]:
-    """The cures whose step may cost something else, by name; the plain step first."""
+def changes(config) -> dict[str, dict[str, Any]]:
+    """Returns what each stabiliser changes in a config, by name; the base first.
+
+    Those that cannot change the time of a step are left out.
+    """
     known = mode_collapse.arms(config) | MORE | LAZY
     return {name: known[name] for name in known if name not in SAME}
 
 
 def steps(config: str, names: list[str]) -> Runner:
-    """The compiled step of each cure, in this process."""
-    from experiments import process
-
-    process.configure()
-    import time
-
-    import jax
-
-    from experiments.benchmarks.workload import example
-    from experiments.training.programs import Programs
-
+    """The compiled step with each stabiliser, in this process."""
     process.compilation_cache()
     base = configs.from_json(config)
-    known = table(base)
+    known = changes(base)
     cases, seconds, n_steps = {}, {}, {}
     for name in names:
-        cured = configs.override(base, known[name])
+        changed = configs.override(base, known[name])
         n_steps[name] = 16 if name in LAZY else 1
-        gan = configs.build(cured)
-        batch, prepare = example(cured)
+        gan = configs.build(changed)
+        batch = workload.example(changed)
         programs = Programs(
             gan,
             seed=0,
             batch=batch,
-            prepare=prepare,
+            prepare=workload.decoder(changed),
             per_call=1,
         )
         began = time.perf_counter()
@@ -131,14 +143,16 @@ def steps(config: str, names: list[str]) -> Runner:
     return Runner(cases, {"compile_seconds": seconds, "steps": n_steps})
 
 
-def shown(found: dict) -> str:
+def table(found: dict) -> str:
     """The rows of a config as text."""
     lines = [f"{found['config']} without its penalty, batch {found['batch_size']}"]
-    lines.append(f"  {'':28}{'ms/step':>9}{'more':>8}{'compile':>9}")
-    for name, row in found["cures"].items():
+    lines.append(f"  {'':28}{'ms/step':>9}{'more':>9}{'compile':>9}")
+    for name, row in found["stabilisers"].items():
         lines.append(
-            f"  {name:28}{row['ms_per_step']:9.4g}{row['percent']:+7.0f} %"
-            f"{row['compile_seconds']:7.1f} s"
+            f"  {name:28}{row['ms_per_step']:9.4g}{'*' if row['cold'] else ' '}"
+            f"{row['percent']:+6.0f} %{row['compile_seconds']:7.1f} s"
         )
-    lines += [f"  {name:28}{why}" for name, why in found["refused"].items()]
+    lines += [f"  {name:28}{why}" for name, why in found["rejected"].items()]
+    if any(row["cold"] for row in found["stabilisers"].values()):
+        lines.append(f"  {timing.COLD_NOTE}")
     return "\n".join(lines)

@@ -1,8 +1,8 @@
-"""Contestants timed in turns, each in a process of its own.
+"""Candidates timed in rounds, each in a process of its own.
 
-Turns are short and go round many times, so that a machine that gets slower or faster
-does so for all. In separate processes no library's threads, allocator or flags are
-another's.
+In a round every candidate runs for a short time, and there are many rounds: when the
+machine gets slower or faster, it does so for all candidates. Separate processes keep
+one library's threads, allocator and flags away from the others.
 """
 
 from __future__ import annotations
@@ -11,102 +11,150 @@ import dataclasses
 import importlib
 import itertools
 import multiprocessing
-import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+COLD_NOTE = "* a single run, the first in its process: one-time costs are included"
+
+Progress = Callable[[str], None]
+
+
+def silent(line: str) -> None:
+    """A `Progress` that shows nothing."""
+    del line
 
 
 @dataclasses.dataclass(frozen=True)
-class Contestant:
+class Candidate:
     """What one process does.
 
     Attributes:
       name: for the table.
       build: "module:function"; called with `options` it returns a `Runner`.
       options: of `build`; they must be picklable.
-      environment: variables set before the module is imported.
+      setup: called before the module is imported; picklable.
     """
 
     name: str
     build: str
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    environment: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    setup: Callable[[], Any] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
 class Runner:
-    """What `Contestant.build` returns.
+    """What `Candidate.build` returns.
 
     Attributes:
-      cases: what is timed, by name: functions that do the work and wait for its end.
-      facts: what is to be known of it, said before the race.
-      peak_memory: bytes; None: of the process.
+      cases: what is timed, by name: functions that do the work and wait until it is
+        done.
+      details: other figures, known before the first round.
+      peak_memory: returns bytes; None: the peak of the process.
     """
 
     cases: Mapping[str, Callable[[], Any]]
-    facts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    details: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     peak_memory: Callable[[], int] | None = None
 
 
 @dataclasses.dataclass
 class Result:
-    """Seconds of each timed run, by case; facts; and the error that ended it."""
+    """What was measured of a candidate.
+
+    Attributes:
+      seconds: of each sample, by case.
+      cold: the cases whose only sample is the first run in the process.
+      details: those of the runner, and `peak_memory_bytes`.
+      error: what ended the candidate, in one line.
+    """
 
     seconds: dict[str, list[float]] = dataclasses.field(default_factory=dict)
-    facts: dict[str, Any] = dataclasses.field(default_factory=dict)
+    cold: list[str] = dataclasses.field(default_factory=list)
+    details: dict[str, Any] = dataclasses.field(default_factory=dict)
     error: str | None = None
 
 
-def race(
-    contestants: list[Contestant],
-    cases: list[str],
+def quartiles(samples: Sequence[float]) -> tuple[float, float, float]:
+    """Returns the lower quartile, the median and the upper quartile.
+
+    They are interpolated linearly between neighbouring samples, as `numpy.percentile`
+    does by default, so none lies outside the samples.
+    """
+    ordered = sorted(samples)
+
+    def at(share):
+        i, part = divmod(share * (len(ordered) - 1), 1)
+        low, high = ordered[int(i) :][:2] if part else [ordered[int(i)]] * 2
+        return low + part * (high - low)
+
+    return at(0.25), at(0.5), at(0.75)
+
+
+def time_in_rounds(
+    candidates: Sequence[Candidate],
+    cases: Sequence[str],
     *,
     rounds: int,
-    turn: float,
-    tell: Callable[[str], None] = lambda line: None,
+    seconds: float,
+    progress: Progress = silent,
 ) -> dict[str, Result]:
-    """Returns each contestant's result, by name.
+    """Returns each candidate's result, by name.
+
+    The first run of a candidate in a round wakes its threads and fills the caches, and
+    is no sample, except where it lasts longer than `seconds`: then it is the only run
+    in that round. The very first run of a case is no sample even then, unless there is
+    no other (see `Result.cold`).
 
     Args:
-      contestants: names must differ. One that fails, fails alone.
+      candidates: their names must differ. If one fails, the others continue.
       cases: which of the runners' cases, in this order.
-      rounds: turns of each; who begins a round changes.
-      turn: seconds of a turn, of one run at least.
-      tell: is told how it goes.
+      rounds: how often each candidate runs each case; each round starts with another.
+      seconds: for which a candidate runs a case in a round; at least once.
+      progress: is called with what happens next.
     """
     context = multiprocessing.get_context("spawn")
-    results = {c.name: Result() for c in contestants}
-    running = {}
+    results = {c.name: Result() for c in candidates}
+    running, first_runs = {}, {}
     try:
-        for contestant in contestants:  # one after another: compiling takes all cores
-            tell(f"preparing {contestant.name}")
+        for candidate in candidates:  # one after another: compiling takes all cores
+            progress(f"preparing {candidate.name}")
             ours, theirs = context.Pipe()
-            process = context.Process(target=_work, args=(theirs, contestant))
+            process = context.Process(target=_work, args=(theirs, candidate))
             process.start()
             theirs.close()
-            running[contestant.name] = process, ours
-            _ask(results, running, contestant.name)
+            running[candidate.name] = process, ours
+            _ask(results, running, candidate.name)
         for i, case in itertools.product(range(rounds), cases):
-            tell(f"round {i + 1} of {rounds}, {case}")
+            progress(f"round {i + 1} of {rounds}, {case}")
             names = list(running)
-            first = i % max(len(names), 1)
-            for name in names[first:] + names[:first]:
-                seconds = _ask(results, running, name, (case, turn))
-                results[name].seconds.setdefault(case, []).extend(seconds or [])
+            start = i % max(len(names), 1)
+            for name in names[start:] + names[:start]:
+                found = _ask(results, running, name, (case, seconds))
+                if found is None:
+                    continue
+                first, *samples = found
+                if not samples and (name, case) in first_runs:
+                    samples = [first]
+                first_runs.setdefault((name, case), first)
+                results[name].seconds.setdefault(case, []).extend(samples)
         for name in list(running):
             memory = _ask(results, running, name, None)
-            results[name].facts["peak_memory_bytes"] = memory
+            results[name].details["peak_memory_bytes"] = memory
     finally:
         for process, pipe in running.values():
             pipe.close()
             process.join(timeout=5)
             process.kill()
+    for (name, case), first in first_runs.items():
+        if not results[name].seconds[case]:
+            results[name].seconds[case] = [first]
+            results[name].cold.append(case)
     return results
 
 
 def _ask(results, running, name, *message):
-    """The answer to a message; a contestant that answers an error or dies is out."""
+    """The answer to a message; None if the candidate fails, which removes it."""
     process, pipe = running[name]
     try:
         if message:
@@ -120,47 +168,45 @@ def _ask(results, running, name, *message):
         del running[name]
         pipe.close()
         return None
-    if kind == "facts":
-        results[name].facts = answer
+    if kind == "details":
+        results[name].details = answer
     return answer
 
 
-def _work(pipe, contestant):
-    """In the contestant's process: builds it, then serves turns until the pipe ends."""
-    os.environ.update(contestant.environment)
+def _work(pipe, candidate):
+    """In the candidate's process: builds it, then times it until the pipe closes."""
     try:
-        module, _, function = contestant.build.partition(":")
-        runner = getattr(importlib.import_module(module), function)(
-            **contestant.options
-        )
-        pipe.send(("facts", dict(runner.facts)))
+        if candidate.setup is not None:
+            candidate.setup()
+        module, _, function = candidate.build.partition(":")
+        build = getattr(importlib.import_module(module), function)
+        runner = build(**candidate.options)
+        pipe.send(("details", dict(runner.details)))
         while True:
             message = pipe.recv()
             if message is None:
                 pipe.send(("memory", _peak_memory(runner)))
             else:
-                case, turn = message
-                pipe.send(("seconds", _timed(runner.cases[case], turn)))
+                case, seconds = message
+                pipe.send(("seconds", _timed(runner.cases[case], seconds)))
     except EOFError:
         return
-    except Exception as error:  # the race goes on without it
+    except Exception as error:  # the other candidates continue
         line = f"{type(error).__name__}: {error}".strip().splitlines()[0]
         pipe.send(("error", line[:300]))
 
 
-def _timed(run, turn):
-    """Seconds of each run of a turn but the first, in which threads and caches wake.
-
-    A run that is longer than the turn wakes them itself, and counts.
-    """
-    seconds, began = [], time.perf_counter()
-    while len(seconds) < 2 or time.perf_counter() - began < turn:
+def _timed(run, seconds):
+    """Returns how long each run took: one that is longer than `seconds`, or at least
+    two, until `seconds` are over."""
+    found, began = [], time.perf_counter()
+    while True:
         start = time.perf_counter()
         run()
-        seconds.append(time.perf_counter() - start)
-        if seconds[0] > turn:
-            return seconds
-    return seconds[1:]
+        end = time.perf_counter()
+        found.append(end - start)
+        if found[0] > seconds or len(found) > 1 and end - began >= seconds:
+            return found
 
 
 def _peak_memory(runner):

@@ -1,34 +1,93 @@
-"""What a benchmark trains on: one batch, as the data sets of a config store it."""
+"""What is timed: configs without their data, and random batches, images and features.
+
+Importing it imports neither JAX nor PyTorch: every candidate's process can do so.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
 
 import numpy as np
 
-from gans.data import pipeline
-from gans.data.spec import Field
+from experiments import config as configs
+
+SIDE = 32  # pixels, of the images for extractors
 
 
-def example(config) -> tuple[pipeline.Batch, Callable]:
-    """Returns (batch, prepare) of a resolved config, without its data.
+def load(config: str, batch_size: int | None = None):
+    """Returns a config, given as PATH.py[:PRESET], resolved without loading data.
 
-    The batch is {"image": uint8 [B, H, W, C], "label": [B]}, with "flip/0" [B] where
-    the config asks for flips, or {"point": [B, 2]}; `prepare` decodes it on the device.
+    batch_size: replaces the config's. Raises ValueError for an unknown config.
     """
+    config, _ = configs.load_file(config)
+    if batch_size is not None:
+        config.batch_size = batch_size
+    return configs.resolve(config, _Shapes(config))
+
+
+class _Shapes:
+    """Stands in for the data source: only what one example holds is needed."""
+
+    def __init__(self, config):
+        side = config.resolution
+        self.shape = (side, side, config.channels) if side else (2,)
+        self.n_classes = 10 if side else None
+
+
+def example(config) -> dict[str, np.ndarray]:
+    """A random batch of a resolved config, in storage dtypes: {field: [B, ...]}.
+
+    Labels and tokens are uniform over their classes, other fields over the range of
+    uint8 or of their kind; [-1, 1] if the kind has none. Where the config asks for
+    mirroring, the batch says which examples are mirrored, as `gans.data.pipeline` does.
+    """
+    from gans.data import kinds, spec
+
     random, n = np.random.default_rng(0), config.batch_size
-    if len(config.shape) == 1:
-        spec = {"point": Field("point", config.shape, "float32")}
-        point = random.uniform(-1, 1, (n, *config.shape)).astype(np.float32)
-        return {"point": point}, pipeline.prepare(spec, [["point"]])
-    spec = {
-        "image": Field("image", config.shape, "uint8"),
-        "label": Field("label", (), "int32", config.n_classes),
-    }
-    batch = {
-        "image": random.integers(0, 256, (n, *config.shape), np.uint8),
-        "label": random.integers(0, config.n_classes, n, dtype=np.int32),
-    }
-    if config.flip:
-        batch["flip/0"] = random.random(n) < 0.5
-    return batch, pipeline.prepare(spec, [["image", "label"]])
+    batch = {}
+    for name, field in spec.from_json(config.spec).items():
+        shape = (n, *field.shape)
+        if field.n_classes is not None or field.dtype == "uint8":
+            high = field.n_classes or 256
+            batch[name] = random.integers(0, high, shape, field.dtype)
+        else:
+            low, high = kinds.of(field).RANGE or (-1, 1)
+            batch[name] = random.uniform(low, high, shape).astype(field.dtype)
+    return batch | ({"flip/0": random.random(n) < 0.5} if config.flip else {})
+
+
+def decoder(config):
+    """Returns the pure function that decodes a batch of `example` on the device."""
+    from gans.data import pipeline, spec
+
+    fields = spec.from_json(config.spec)
+    return pipeline.prepare(fields, [[*fields]])
+
+
+def steps_per_run(config) -> int:
+    """The steps in one timed run: whole calls, in which each update is done equally
+    often in every run."""
+    return math.lcm(config.get("n_critic", 1), config.steps_per_call)
+
+
+def images(batch_size: int) -> np.ndarray:
+    """Noise, uint8 [B, 32, 32, 3]."""
+    shape = (batch_size, SIDE, SIDE, 3)
+    return np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+
+
+def features(n: int, d: int, n_classes: int):
+    """Returns real and generated features, [N, D] each, and logits [N, K]: float32.
+
+    As in a network's features, a sixteenth of the directions hold most of the variance.
+    """
+    random = np.random.default_rng(0)
+
+    def draw(*shape):
+        return random.standard_normal(shape, np.float32)
+
+    rank = d // 16
+    mixing = draw(rank, d) / rank**0.5
+    real = draw(n, rank) @ mixing + 0.1 * draw(n, d)
+    fake = (0.9 * draw(n, rank) + 0.1) @ mixing + 0.1 * draw(n, d)
+    return real, fake, 3 * draw(n, n_classes)

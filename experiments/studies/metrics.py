@@ -1,10 +1,10 @@
-"""Do the scores say what they should? Real images, spoilt more and more.
+"""How the scores respond to real images that are degraded more and more.
 
     python -m experiments.studies.metrics [--data=tfds:cifar10] [--extractor=squeezenet]
         [--n=10000] [--out=docs/metrics]
 
-The reference is n training images. Against it: the data's test images, other training
-images as they are, and those blurred, with noise, and without half of the classes. The
+The reference is n training images. Compared with it are the test images, other training
+images, and those other images blurred, with noise, and without some of the classes. The
 scores are printed, written to OUT.json, and drawn in OUT.png.
 """
 
@@ -40,7 +40,7 @@ def blur(images: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def noise(images: np.ndarray, sigma: float) -> np.ndarray:
-    """Images uint8 [B, H, W, C] with noise, which is a function of the images."""
+    """Images uint8 [B, H, W, C] with noise; the same images get the same noise."""
     rng = np.random.default_rng(zlib.crc32(np.ascontiguousarray(images)))
     noisy = images + rng.normal(0, sigma, images.shape)
     return np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
@@ -48,7 +48,7 @@ def noise(images: np.ndarray, sigma: float) -> np.ndarray:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Rows:
-    """Some elements of a source, their images changed."""
+    """Some examples of a source, with changed images."""
 
     source: Any
     rows: np.ndarray
@@ -72,12 +72,19 @@ def study(
     *,
     n: int,
     weights: dict[str, str | None] | None = None,
-    tell: Callable[[str], None] = lambda line: None,
+    progress: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
     """Returns {"conditions": {name: results}, "protocol"}.
 
-    Raises ValueError if the data have no classes, no test split, or fewer than 2 n
-    training and n test images; FileNotFoundError without weights.
+    Args:
+      data_name: see `gans.data.load`.
+      extractor: of the features.
+      n: images on each side.
+      weights: files of the extractor's weights.
+      progress: is called with the name of what is extracted next.
+
+    Raises ValueError if the data have no classes, no test split, fewer than 2 n
+    training images or fewer than n test images; FileNotFoundError without weights.
     """
     from experiments.evaluation import extractors, scores
     from experiments.evaluation.features import extract_once
@@ -89,7 +96,7 @@ def study(
     if train.n_classes is None or len(train) < 2 * n or len(test) < n:
         raise ValueError(
             f"{data_name} has {len(train)} training and {len(test)} test images, and "
-            f"{train.n_classes} classes; wanted at least {2 * n}, {n} and 2"
+            f"{train.n_classes} classes; at least {2 * n}, {n} and 2 are needed"
         )
     network = extractors.find(
         extractor, weights=weights, trained_on={"name": data_name}
@@ -113,7 +120,7 @@ def study(
         sides[f"{dropped} classes dropped"] = _Rows(train, kept[:n])
 
     def features(name, rows):
-        tell(name)
+        progress(name)
         return extract_once(network, of_source(rows, name))
 
     real = features("reference", _Rows(train, reference))
@@ -128,7 +135,7 @@ def study(
 
 
 def draw(path: Path, report: dict[str, Any]) -> None:
-    """Draws each score over the conditions, as PNG."""
+    """Draws each score against the strength of each degradation, as PNG."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -180,7 +187,7 @@ def main(_):
             values.extractor,
             n=values.n,
             weights=metrics.named_weights(),
-            tell=lambda line: print(line, file=sys.stderr),
+            progress=lambda line: print(line, file=sys.stderr),
         )
         out.parent.mkdir(parents=True, exist_ok=True)
         metrics.write(out.with_suffix(".json"), report)

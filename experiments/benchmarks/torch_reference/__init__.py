@@ -1,5 +1,5 @@
-"""The same GANs in PyTorch (extra `peers`): what speed and numbers are compared with.
+"""The same GANs in PyTorch (extra `reference`): the reference for speed and numbers.
 
-Written as PyTorch's users write them: modules, optimisers, one move after another. Only
-`experiments.benchmark`, `experiments.benchmarks.metrics` and the tests come here.
+Written as PyTorch's users write them: modules, optimisers, one update after another.
+Only the benchmarks and the tests import it.
 """

@@ -1,7 +1,7 @@
-"""Published metrics (extra `peers`), called as their own commands call them.
+"""Reference implementations of metrics (extra `reference`), run as their commands do.
 
-Several import torchvision for what is of no use here, and it has no build for CPUs
-everywhere: where it is not installed, empty modules stand in for it.
+Several import torchvision for parts that are not used here, and it has no CPU build on
+some platforms: where it is not installed, empty modules take its place.
 """
 
 from __future__ import annotations
@@ -18,7 +18,13 @@ from importlib import util
 from typing import Any
 from unittest import mock
 
-# What each needs, as modules.
+from experiments.benchmarks import workload
+from experiments.benchmarks.timing import Runner
+
+BATCH = "batch"
+# By extractor: the number of features, and of classes.
+WIDTHS = {"inception": (2048, 1008), "classifier": (64, 10)}
+# The modules that each needs.
 NEEDS = {
     "torch-fidelity": ("torch_fidelity", "torch"),
     "pytorch-fid": ("pytorch_fid", "torch"),
@@ -37,28 +43,28 @@ TORCHVISION = (
 
 
 def missing() -> list[str]:
-    """Returns the peers that cannot be imported."""
+    """Returns the reference implementations that cannot be imported."""
     return [
-        peer
-        for peer, modules in NEEDS.items()
+        library
+        for library, modules in NEEDS.items()
         if any(util.find_spec(module) is None for module in modules)
     ]
 
 
-def stands_in() -> bool:
+def torchvision_is_missing() -> bool:
     """Returns whether torchvision is not installed."""
     return util.find_spec("torchvision") is None
 
 
 def load(name: str, layers: Mapping[str, type] | None = None) -> types.ModuleType:
-    """Returns a module of a peer.
+    """Returns a module of a reference implementation.
 
-    layers: what is to be found in torchvision.models.inception if that is missing.
+    layers: the contents of torchvision.models.inception, if that is missing.
 
     Raises ImportError as `import` does.
     """
     stubs = {}
-    if stands_in():
+    if torchvision_is_missing():
         stubs = {stub: _Empty(stub) for stub in TORCHVISION}
         vars(stubs["torchvision.models.inception"]).update(layers or {})
         for stub, module in stubs.items():
@@ -91,7 +97,29 @@ def _torch():
     return torch
 
 
-def inception(peer: str, *, channels_last: bool) -> Callable[[Any], Any]:
+def extractor_runner(library: str, batch_size: int, channels_last: bool) -> Runner:
+    """Inception of a reference implementation, in this process."""
+    extract = inception(library, channels_last=channels_last)
+    images = workload.images(batch_size)
+
+    def run():
+        return extract(images)
+
+    run()
+    details = {}
+    if library == "pytorch-fid" and torchvision_is_missing():
+        note = "pytorch-fid: with torch-fidelity's layers instead of torchvision's"
+        details = {"note": note}
+    return Runner({BATCH: run}, details)
+
+
+def score_runner(library: str, name: str, n: int, features: str) -> Runner:
+    """A score of a reference implementation, in this process."""
+    sides = workload.features(n, *WIDTHS[features])
+    return Runner({name: score(library, name, *sides)})
+
+
+def inception(library: str, *, channels_last: bool) -> Callable[[Any], Any]:
     """Returns a function of images, uint8 [B, H, W, 3] -> features [B, 2048] of numpy.
 
     It is the network of "torch-fidelity" or "pytorch-fid", resize and scale included,
@@ -99,24 +127,26 @@ def inception(peer: str, *, channels_last: bool) -> Callable[[Any], Any]:
     memory format of weights and images.
 
     pytorch-fid's needs layers of torchvision; where that is missing, torch-fidelity's,
-    which have the same names and parameters, stand in for those it does not override.
+    which have the same names and parameters, replace those it does not override.
     """
     torch = _torch()
-    network = {"torch-fidelity": _fidelity_network, "pytorch-fid": _fid_network}[peer]()
+    network = {"torch-fidelity": _fidelity_network, "pytorch-fid": _fid_network}[
+        library
+    ]()
     for layer in network.modules():
         if isinstance(layer, torch.nn.Conv2d):
             torch.nn.init.kaiming_normal_(layer.weight)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     layout = torch.channels_last if channels_last else torch.contiguous_format
     network = network.eval().to(device).to(memory_format=layout)
-    return functools.partial(_features, network, peer, device, layout)
+    return functools.partial(_features, network, library, device, layout)
 
 
-def _features(network, peer, device, layout, images):
+def _features(network, library, device, layout, images):
     torch = _torch()
     x = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(memory_format=layout)
     x = x.to(device)
-    if peer == "pytorch-fid":
+    if library == "pytorch-fid":
         x = x.float() / 255
     with torch.no_grad():
         return network(x)[0].flatten(1).cpu().numpy()
@@ -133,7 +163,7 @@ def _fidelity_network():
 
 def _fid_network():
     layers, whole = {}, None
-    if stands_in():
+    if torchvision_is_missing():
         others = load("torch_fidelity.feature_extractor_inceptionv3")
         kinds = "BasicConv2d InceptionA InceptionB InceptionC InceptionD".split()
         layers = {kind: getattr(others, kind) for kind in kinds}
@@ -158,13 +188,13 @@ def _without_weights(module):
         yield
 
 
-def score(peer: str, name: str, real, fake, logits) -> Callable[[], Any]:
-    """Returns a function that computes a score of SCORES[peer].
+def score(library: str, name: str, real, fake, logits) -> Callable[[], Any]:
+    """Returns a function that computes a score of SCORES[library].
 
     real, fake: features [N, D] and [M, D]; logits [M, K] of `fake`; arrays of numpy.
-    What the peer prints is not shown.
+    What the library prints is not shown.
     """
-    compute = SCORES[peer][name](real, fake, logits)
+    compute = SCORES[library][name](real, fake, logits)
 
     def quiet():
         with contextlib.redirect_stdout(io.StringIO()):

@@ -1,8 +1,8 @@
 """Generators and discriminators in PyTorch, counterparts of those in gans/networks.
 
-Children have the names of the Flax layers, so that weights can be copied by name (see
+Modules have the names of the Flax layers, so that weights can be copied by name (see
 `experiments.benchmarks.torch_reference.weights`). Images are [B, C, H, W].
-Unconditional ones only.
+Conditional networks are not covered.
 """
 
 import math
@@ -14,17 +14,19 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 
 def make(role: str, *, network: str, **options) -> nn.Module:
-    """Returns the peer of `gans.networks.make(role, network, **options)`.
+    """Returns the counterpart of `gans.networks.make(role, network, **options)`.
 
     Takes `shape` (H, W, C) or (2,), `latent`, and the options of a player's config.
-    Raises ValueError for a network or option that has no peer.
+    Raises ValueError for a network or option without a counterpart.
     """
     cls = NETWORKS.get((role, network))
     if cls is None:
-        raise ValueError(f"{network}.{role} has no peer in PyTorch")
+        raise ValueError(f"{network}.{role} has no counterpart in PyTorch")
     for option in ("condition", "n_classes"):
         if options.pop(option, None) is not None:
-            raise ValueError(f"{network}.{role} with {option} has no peer in PyTorch")
+            raise ValueError(
+                f"{network}.{role} with {option} has no counterpart in PyTorch"
+            )
     return cls(**options)
 
 
@@ -233,8 +235,8 @@ NETWORKS = {
 _GENERATOR_BLOCK = ("skip", "norm1", "conv1", "norm2", "conv2")
 
 
-class _PaddedBehind(nn.Conv2d):
-    """ "SAME" of an odd kernel with stride 2: one pixel more behind than before."""
+class _PaddedAfter(nn.Conv2d):
+    """ "SAME" of an odd kernel with stride 2: one more pixel after than before."""
 
     def forward(self, x):
         return super().forward(F.pad(x, (0, 1, 0, 1)))
@@ -246,8 +248,10 @@ def _conv(i, o, size, stride=1):
     if pad % 2 == 0:
         return nn.Conv2d(i, o, size, stride, pad // 2)
     if pad != 1:
-        raise ValueError(f"kernel {size} with stride {stride} has no peer in PyTorch")
-    return _PaddedBehind(i, o, size, stride)
+        raise ValueError(
+            f"kernel {size} with stride {stride} has no counterpart in PyTorch"
+        )
+    return _PaddedAfter(i, o, size, stride)
 
 
 def _spectral(layer, spectral):

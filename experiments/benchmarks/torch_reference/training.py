@@ -1,4 +1,4 @@
-"""The moves of a GAN in PyTorch: losses, optimisers, and the step."""
+"""A GAN in PyTorch: losses, optimisers, and the training step."""
 
 import torch
 import torch.nn.functional as F
@@ -9,7 +9,7 @@ from gans import names
 
 _OURS = ("optimizer", "penalties", "kernel_init")
 _STABILISERS = ("spectral", "equalised", "minibatch", "dropout")
-# By config.loss: (critic(real, fake), generator(fake)) of logits [B].
+# By config.loss: (discriminator(real, fake), generator(fake)) of logits [B].
 _LOSSES = {
     "minimax": (
         lambda real, fake: F.softplus(-real).mean() + F.softplus(fake).mean(),
@@ -31,16 +31,16 @@ _LOSSES = {
 
 
 class Training:
-    """Both players with their optimisers, and the generator's average.
+    """Both networks with their optimisers, and the generator's average.
 
     Args:
       config: a resolved config (see `experiments.config`) of an unconditional GAN.
-      device: where to.
+      device: where the networks live.
       channels_last: the memory format of images and kernels.
-      compiled: both networks through `torch.compile`.
+      compiled: whether both networks go through `torch.compile`.
       dtype: of the forward passes, by autocast.
 
-    Raises ValueError for a config that has no peer.
+    Raises ValueError for a config without a counterpart in PyTorch.
     """
 
     def __init__(
@@ -54,13 +54,13 @@ class Training:
     ):
         self.config, self.device, self.dtype = config, torch.device(device), dtype
         self.penalty = _penalty(config)  # the weight of WGAN-GP's, or None
-        self.critic_objective, self.generator_objective = _losses(config)
+        self.d_objective, self.g_objective = _losses(config)
         shared = {"shape": tuple(config.shape), "latent": config.latent}
         self.g, self.d = (
             networks.make(role, **shared, **_options(player)).to(self.device)
             for role, player in (
                 ("Generator", config.generator),
-                ("Discriminator", config.critic),
+                ("Discriminator", config.discriminator),
             )
         )
         self.format = torch.contiguous_format
@@ -71,7 +71,7 @@ class Training:
             isinstance(m, torch.nn.BatchNorm2d) for m in self.d.modules()
         )
         self.optimizer_g = _optimizer(self.g, config.generator.optimizer)
-        self.optimizer_d = _optimizer(self.d, config.critic.optimizer)
+        self.optimizer_d = _optimizer(self.d, config.discriminator.optimizer)
         self.average = AveragedModel(
             self.g, multi_avg_fn=get_ema_multi_avg_fn(config.ema), use_buffers=True
         )
@@ -80,7 +80,7 @@ class Training:
             self.d.compile()
         self.n_steps = 0
 
-    def critic_loss(self, real, z, alpha):
+    def discriminator_loss(self, real, z, alpha):
         """[] of real [B, C, H, W] or [B, 2], z [B, L] and, for a penalty, alpha [B]."""
         with torch.no_grad():
             fake = self.g(z)
@@ -89,7 +89,7 @@ class Training:
             on_real, on_fake = self.d(both).chunk(2)
         else:
             on_real, on_fake = self.d(real), self.d(fake)
-        loss = self.critic_objective(on_real.float(), on_fake.float())
+        loss = self.d_objective(on_real.float(), on_fake.float())
         if self.penalty is None:
             return loss
         alpha = alpha.view(-1, *[1] * (real.ndim - 1))
@@ -100,16 +100,16 @@ class Training:
 
     def generator_loss(self, z):
         """[] of z [B, L]."""
-        return self.generator_objective(self.d(self.g(z)).float())
+        return self.g_objective(self.d(self.g(z)).float())
 
     def step(self, real):
-        """One batch of real data [B, C, H, W] or [B, 2]: the moves that are due."""
+        """Updates on one batch of real data, [B, C, H, W] or [B, 2]."""
         config, n = self.config, len(real)
         alpha = torch.rand(n, device=self.device) if self.penalty is not None else None
         with self._autocast():
-            loss = self.critic_loss(real, self._latents(n), alpha)
-        _move(loss, self.optimizer_d)
-        clip = config.critic.optimizer.get("clip")
+            loss = self.discriminator_loss(real, self._latents(n), alpha)
+        _update(loss, self.optimizer_d)
+        clip = config.discriminator.optimizer.get("clip")
         if clip is not None:
             with torch.no_grad():
                 for p in self.d.parameters():
@@ -119,7 +119,7 @@ class Training:
             self.d.requires_grad_(False)
             with self._autocast():
                 loss = self.generator_loss(self._latents(n))
-            _move(loss, self.optimizer_g)
+            _update(loss, self.optimizer_g)
             self.d.requires_grad_(True)
             self.average.update_parameters(self.g)
 
@@ -132,14 +132,15 @@ class Training:
         )
 
 
-def _move(loss, optimizer):
+def _update(loss, optimizer):
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
 
 
 def _losses(config):
-    if config.loss == "least_squares":
+    name, options = names.named(config.loss, "loss")
+    if name == "least_squares" and not options:
         a, b, c = config.targets
         return (
             lambda real, fake: (
@@ -147,28 +148,30 @@ def _losses(config):
             ),
             lambda fake: 0.5 * ((fake - c) ** 2).mean(),
         )
-    if config.loss not in _LOSSES:
-        raise ValueError(f"loss {config.loss!r} has no peer in PyTorch")
-    return _LOSSES[config.loss]
+    if name not in _LOSSES or options:
+        raise ValueError(f"loss {config.loss!r} has no counterpart in PyTorch")
+    return _LOSSES[name]
 
 
 def _penalty(config):
     others = [
         *(config[name] for name in ("augment", "label_flip", "top_k")),
         config.generator.penalties,
-        config.critic.penalties[1:],
+        config.discriminator.penalties[1:],
     ]
-    found = [names.parse(x, "penalties") for x in config.critic.penalties[:1]]
+    found = [names.named(x, "penalties") for x in config.discriminator.penalties[:1]]
     known = all(n == "gradient_penalty" and set(o) <= {"weight"} for n, o in found)
     if any(others) or not known:
-        raise ValueError("the config's stabilisers have no peer in PyTorch")
+        raise ValueError("the config's stabilisers have no counterpart in PyTorch")
     return found[0][1].get("weight", 10.0) if found else None
 
 
 def _options(player):
     given = {n: x for n, x in player.items() if n not in _OURS}
     if given.get("equalised") or given.get("minibatch"):
-        raise ValueError("equalised and minibatch layers have no peer in PyTorch")
+        raise ValueError(
+            "equalised and minibatch layers have no counterpart in PyTorch"
+        )
     # Options that are off are none at all.
     return {n: x for n, x in given.items() if x or n not in _STABILISERS}
 
@@ -181,4 +184,4 @@ def _optimizer(module, options):
         return torch.optim.RMSprop(
             module.parameters(), options.learning_rate, alpha=options.decay
         )
-    raise ValueError(f"optimizer {options.name!r} has no peer in PyTorch")
+    raise ValueError(f"optimizer {options.name!r} has no counterpart in PyTorch")

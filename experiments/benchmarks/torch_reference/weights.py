@@ -1,4 +1,4 @@
-"""Flax parameters, or gradients of them, as those of the peer in PyTorch."""
+"""Flax parameters, or their gradients, converted for the same network in PyTorch."""
 
 import flax
 import numpy as np
@@ -9,7 +9,7 @@ def convert(tree, module: torch.nn.Module) -> dict[str, torch.Tensor]:
     """Returns {name of a parameter of `module`: its value}.
 
     Args:
-      tree: the parameters of the Flax network whose peer `module` is; kernels
+      tree: the parameters of the Flax network that `module` corresponds to; kernels
         [*K, I, O].
       module: for the names, the shapes and the map that a dense layer is unfolded to.
     """
@@ -33,10 +33,10 @@ def convert(tree, module: torch.nn.Module) -> dict[str, torch.Tensor]:
 
 
 def copy_to(module: torch.nn.Module, tree) -> None:
-    """Gives `module` the parameters of its Flax peer, and converged spectral vectors.
+    """Gives `module` the parameters of a Flax network, and converged spectral vectors.
 
-    The two libraries take the half steps of the power iteration in another order, so
-    only at its fixed point do they see the same norm.
+    The two libraries do the half steps of the power iteration in opposite order, so
+    their norms agree only at its fixed point.
     """
     with torch.no_grad():
         for name, value in convert(tree, module).items():
@@ -53,12 +53,12 @@ def copy_to(module: torch.nn.Module, tree) -> None:
 
 
 def _transposed(value, layer, name, module):
-    """Of a layer with kernel [*K, I, O] or [I, O]: its parameter as PyTorch has it."""
+    """A parameter in PyTorch's layout; kernels are [*K, I, O] or [I, O]."""
     if value.ndim == 4:
         if isinstance(layer, torch.nn.ConvTranspose2d):
             return value[::-1, ::-1].transpose(2, 3, 0, 1)
         return value.transpose(3, 2, 0, 1)
-    # A map that a dense layer makes or takes: [H, W, C] here, [C, H, W] there.
+    # Feature maps before or after a dense layer are [H, W, C] here, [C, H, W] there.
     if hasattr(module, "map") and name in (["dense"], ["out"]):
         c, h, w = module.map
         if name == ["dense"]:

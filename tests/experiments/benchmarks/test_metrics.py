@@ -1,42 +1,38 @@
-"""The cost table: who takes part, that all compute the same, and what fails."""
+"""The cost of metrics: the candidates, that all compute the same, and failures."""
 
 import functools
 import importlib
 import json
-import os
 import pathlib
 import subprocess
 import sys
-import time
 from importlib import util
 
 import jax
 import numpy as np
 import pytest
 
-from experiments.benchmarks import metrics
-from experiments.benchmarks.timing import Contestant, Runner
-from experiments.benchmarks.torch_reference import metrics as peers
+from experiments import process
+from experiments.benchmarks import metrics, timing, workload
+from experiments.benchmarks.timing import Result
+from experiments.benchmarks.torch_reference import metrics as reference
 
 ROOT = pathlib.Path(__file__).parents[3]
 OURS = metrics.OURS
-THEIRS = [(peer, name) for peer, scores in peers.SCORES.items() for name in scores]
-
-
-@pytest.fixture(autouse=True)
-def plain(monkeypatch):
-    """The allocator of the test process stays as it is."""
-    monkeypatch.setenv("GANS_PLAIN_PROCESS", "1")
+THEIRS = [
+    (library, name) for library, scores in reference.SCORES.items() for name in scores
+]
 
 
 @pytest.fixture
 def fresh(monkeypatch):
-    """Peers as this command loads them, whatever other tests put in their place."""
+    """The reference implementations as the benchmark loads them, whatever other tests
+    put in their place."""
     for name in list(sys.modules):
         if name.partition(".")[0] in ("torch_fidelity", "pytorch_fid", "prdc"):
             monkeypatch.delitem(sys.modules, name)
     # Threads that wait for each other are slow where other tests run beside them.
-    monkeypatch.setattr(peers.os, "cpu_count", lambda: 1)
+    monkeypatch.setattr(reference.os, "cpu_count", lambda: 1)
     torch = importlib.import_module("torch") if util.find_spec("torch") else None
     before = torch and torch.get_num_threads()
     yield
@@ -46,8 +42,8 @@ def fresh(monkeypatch):
 
 def need(*names):
     for name in names:
-        if name in peers.missing():
-            pytest.skip(f"{name} is not installed (extra peers)")
+        if name in reference.missing():
+            pytest.skip(f"{name} is not installed (extra reference)")
 
 
 # --- the command ---------------------------------------------------------------------
@@ -61,7 +57,8 @@ def test_tables_and_json(tmp_path):
         [
             sys.executable,
             "-m",
-            "experiments.benchmarks.metrics",
+            "experiments.benchmark",
+            "--metrics",
             *only,
             *few,
             f"--out={out}",
@@ -76,42 +73,33 @@ def test_tables_and_json(tmp_path):
     assert done.stdout.count("/ ours") == 2
     report = json.loads(out.read_text())
     assert {"cpu", "cores", "python", "jax", "numpy"} <= set(report["hardware"])
-    for peer in peers.NEEDS:
-        assert peer in report["hardware"] or peer in report["missing"]
-    assert report["threads"] == os.cpu_count()
+    for library in reference.NEEDS:
+        missing = "not installed" in done.stdout and library in done.stdout
+        assert library in report["hardware"] or missing
     (extractor,) = report["extractors"]
-    row = extractor["contestants"][OURS]
+    row = extractor["candidates"][OURS]
     assert extractor["image"] == [32, 32, 3]
     assert row["images_per_s"] == pytest.approx(3 / row["seconds"])
     assert row["compile_seconds"] > 0
     # In the order of the table, whatever that of the flags is.
     assert [found["score"] for found in report["scores"]] == ["fid_infinity", "nnfs"]
     for found in [extractor, *report["scores"]]:
-        (row,) = found["contestants"].values()
+        (row,) = found["candidates"].values()
         low, high = row["quartiles"]
         assert min(row["samples"]) <= low <= row["seconds"] <= high
         assert row["peak_memory_bytes"] > 1e7 and row["times_ours"] == 1
 
 
-def test_importing_it_starts_no_library():
-    code = (
-        "import sys, experiments.benchmarks.metrics;"
-        "print([m for m in ('jax', 'torch', 'numpy') if m in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.stdout.strip() == "[]", done.stderr
-
-
-# --- who takes part ------------------------------------------------------------------
+# --- the candidates -------------------------------------------------------------------
 
 
 def names(field):
-    return [contestant.name for contestant in field]
+    return [candidate.name for candidate in field]
 
 
-def test_peers_take_part_where_they_have_the_score(monkeypatch):
-    monkeypatch.setattr(peers, "missing", list)
-    scores = functools.partial(metrics.score_contestants, n=40, features="inception")
+def test_reference_implementations_are_timed_where_they_have_the_score(monkeypatch):
+    monkeypatch.setattr(reference, "missing", list)
+    scores = functools.partial(metrics.score_candidates, n=40, features="inception")
     assert names(scores("fid")) == [
         OURS,
         "torch-fidelity",
@@ -121,7 +109,7 @@ def test_peers_take_part_where_they_have_the_score(monkeypatch):
     ]
     assert names(scores("prdc")) == [OURS, "prdc", "prdc allocator"]
     assert names(scores("nnfs")) == [OURS]
-    field = metrics.extractor_contestants("inception", 2)
+    field = metrics.extractor_candidates("inception", 2)
     plain = [c for c in field if "allocator" not in c.name]
     assert [(c.name, c.options.get("channels_last")) for c in plain] == [
         (OURS, None),
@@ -129,73 +117,96 @@ def test_peers_take_part_where_they_have_the_score(monkeypatch):
         ("torch-fidelity channels_last", True),
         ("pytorch-fid", False),
     ]
-    assert [c.options["keep_pages"] for c in field[1:]] == 3 * [False, True]
-    assert names(metrics.extractor_contestants("lpips_vgg", 2)) == [OURS]
+    assert [c.setup for c in field] == [process.configure] + 3 * [
+        None,
+        process.keep_pages,
+    ]
+    assert names(metrics.extractor_candidates("lpips_vgg", 2)) == [OURS]
 
 
-def test_peers_that_are_missing_are_named_and_left_out(monkeypatch):
+def test_missing_reference_implementations_are_named_and_left_out(monkeypatch):
     found = util.find_spec
     monkeypatch.setattr(
-        peers.util, "find_spec", lambda name: None if name == "torch" else found(name)
+        reference.util,
+        "find_spec",
+        lambda name: None if name == "torch" else found(name),
     )
     if found("prdc") is None:
-        assert "prdc" in peers.missing()
-    assert peers.missing()[:2] == ["torch-fidelity", "pytorch-fid"]
-    assert names(metrics.score_contestants("fid", 40, "inception")) == [OURS]
-    assert names(metrics.extractor_contestants("inception", 2)) == [OURS]
-    said = metrics.lacking(metrics.surroundings()["missing"])
-    assert "torch-fidelity, pytorch-fid" in said and "EXTRAS=peers" in said
+        assert "prdc" in reference.missing()
+    assert reference.missing()[:2] == ["torch-fidelity", "pytorch-fid"]
+    assert names(metrics.score_candidates("fid", 40, "inception")) == [OURS]
+    assert names(metrics.extractor_candidates("inception", 2)) == [OURS]
+    message = metrics.missing()
+    assert "torch-fidelity, pytorch-fid" in message and "EXTRAS=reference" in message
+    monkeypatch.setattr(reference, "missing", list)
+    assert metrics.missing() == ""
 
 
-# --- what a failure costs ------------------------------------------------------------
-
-
-def napping(seconds):
-    return Runner({"is": lambda: time.sleep(seconds)}, {"note": "sleeps"})
-
-
-def failing():
-    raise ValueError("Imaginary component 1.5")
+# --- figures and failures ------------------------------------------------------------
 
 
 @pytest.fixture
-def stubs(monkeypatch):
-    """The contestants' processes must be able to import this file, by its name."""
-    folder, here = os.path.split(os.path.splitext(__file__)[0])
-    monkeypatch.setattr(sys, "path", [folder, *sys.path])
+def measured(monkeypatch):
+    """measured(**results): what the rounds give; the arguments are in `.asked`."""
 
-    def use(**builds):
-        field = [Contestant(n, f"{here}:{b}", o) for n, (b, o) in builds.items()]
-        monkeypatch.setattr(metrics, "score_contestants", lambda *_: field)
+    def use(**results):
+        def time_in_rounds(candidates, cases, **options):
+            use.asked = options
+            return results
+
+        monkeypatch.setattr(timing, "time_in_rounds", time_in_rounds)
 
     return use
 
 
-def test_one_that_fails_is_reported_and_the_rest_goes_on(stubs):
-    stubs(
-        ours=("napping", {"seconds": 0.02}),
-        bad=("failing", {}),
-        slow=("napping", {"seconds": 0.06}),
+def result(*seconds, cold=(), **details):
+    details |= {"peak_memory_bytes": 2**20}
+    return Result({"is": [*seconds]}, [*cold], details)
+
+
+def test_a_failure_is_reported_beside_the_others(measured):
+    measured(
+        ours=result(0.02, 0.04),
+        bad=Result(error="ValueError: Imaginary component 1.5"),
+        slow=result(0.06, note="two threads"),
     )
-    found = metrics.race_score("is", n=40, rounds=9, turn=0.0)
-    rows = found["contestants"]
+    found = metrics.measure_score("is", n=40, rounds=9)
+    assert measured.asked["rounds"] == metrics.MAX_ROUNDS < 9
+    rows = found["candidates"]
     assert rows["bad"] == {"error": "ValueError: Imaginary component 1.5"}
-    # A turn of no length is one run, and scores get three turns at most.
-    assert len(rows["slow"]["samples"]) == len(rows["ours"]["samples"]) == 3
-    expected = rows["slow"]["seconds"] / rows["ours"]["seconds"]
-    assert rows["slow"]["times_ours"] == pytest.approx(expected) and expected > 1
-    text = metrics.lines(found)
+    # The median of 20 and 40 ms is 30; quartiles lie a quarter of the way in.
+    assert rows["ours"]["seconds"] == pytest.approx(0.03)
+    assert rows["ours"]["quartiles"] == pytest.approx([0.025, 0.035])
+    assert rows["slow"]["times_ours"] == pytest.approx(2)
+    text = metrics.table(found)
     assert "failed: ValueError: Imaginary component 1.5" in text
-    assert text.count("sleeps") == 1
+    assert text.count("two threads") == 1 and timing.COLD_NOTE not in text
     assert "40 features against 40, of 2048" in metrics.heading(found)
 
 
-def test_without_ours_there_are_no_ratios(stubs):
-    stubs(ours=("failing", {}), good=("napping", {"seconds": 0.01}))
-    found = metrics.race_score("is", n=40, rounds=1, turn=0.0)
-    row = found["contestants"]["good"]
+def test_a_single_cold_run_is_marked(measured):
+    measured(ours=result(60.0, cold=["is"]), other=result(1.0))
+    text = metrics.table(metrics.measure_score("is", n=40, rounds=1))
+    ours, other, note = text.splitlines()
+    assert "60*" in ours and "*" not in other and timing.COLD_NOTE in note
+
+
+def test_without_ours_there_are_no_ratios_and_an_error(measured):
+    measured(ours=Result(error="ValueError: no"), good=result(0.01))
+    found = metrics.measure_score("is", n=40, rounds=1)
+    row = found["candidates"]["good"]
     assert row["seconds"] > 0 and "times_ours" not in row
-    assert metrics.lines(found).count("failed") == 1
+    assert metrics.table(found).count("failed") == 1
+    entries = metrics.entries(only=["is"])
+    assert next(entries)[0] == "scores"
+    with pytest.raises(RuntimeError, match="ours failed: is"):
+        next(entries)
+
+
+def test_unknown_names_are_errors():
+    for options in ({"only": ["fidd"]}, {"features": ["inceptoin"]}):
+        with pytest.raises(ValueError, match="did you mean"):
+            next(metrics.entries(**options))
 
 
 # --- what is timed -------------------------------------------------------------------
@@ -208,39 +219,28 @@ def flat(value):
     return np.atleast_1d(value)
 
 
-@pytest.mark.parametrize("peer, name", THEIRS)
-def test_peers_compute_the_same(fresh, capsys, peer, name):
-    need(peer)
+@pytest.mark.parametrize("library, name", THEIRS)
+def test_reference_implementations_compute_the_same(fresh, capsys, library, name):
+    need(library)
     n = 150  # more than 64, so that covariances are regular
     ours = metrics.our_score(name, n, "classifier").cases[name]
-    theirs = metrics.their_score(peer, name, n, "classifier", keep_pages=False)
+    theirs = reference.score_runner(library, name, n, "classifier")
     expected = flat(ours())
     # Their kernel distance is in float32.
     np.testing.assert_allclose(flat(theirs.cases[name]()), expected, rtol=5e-4)
     assert not capsys.readouterr().out
-    real, fake, logits = metrics.sides(n, 64, 10)
+    real, fake, logits = workload.features(n, 64, 10)
     swapped = fake, (real if name in ("pr", "prdc") else fake), logits[: n // 2]
-    other = flat(peers.score(peer, name, *swapped)())
+    other = flat(reference.score(library, name, *swapped)())
     assert not np.allclose(other, expected, rtol=5e-3)
 
 
 @pytest.mark.parametrize("name", metrics.SCORES)
 def test_every_score_of_ours_is_computed(name):
-    case = metrics.our_score(name, metrics.LEAST, "classifier").cases[name]
+    case = metrics.our_score(name, 20, "classifier").cases[name]
     value = case()
     parts = value.values() if isinstance(value, dict) else np.atleast_1d(value)
     assert all(np.isfinite(x).all() for x in parts)
-
-
-def test_features_are_mostly_of_few_directions():
-    real, fake, logits = metrics.sides(500, 64, 10)
-    assert real.shape == fake.shape == (500, 64) and logits.shape == (500, 10)
-    assert {x.dtype for x in (real, fake, logits)} == {np.dtype("float32")}
-    values = np.linalg.eigvalsh(np.cov(real, rowvar=False))
-    # A sixteenth of 64 are large. The noise has the variance 0.01, whose eigenvalues
-    # spread over 0.01 (1 +- (64 / 500)^(1/2))^2, about [0.004, 0.018]: none is 0.
-    assert values[-4:].sum() > 0.95 * values.sum()
-    assert 0.003 < values[0] < values[-5] < 0.02 and values[-4] > 0.2
 
 
 @pytest.mark.parametrize(
@@ -258,7 +258,7 @@ def test_features_are_mostly_of_few_directions():
     ],
 )
 def test_every_extractor_sees_the_batch(name, d):
-    images = metrics.example(2)
+    images = workload.images(2)
     assert images.shape == (2, 32, 32, 3) and images.dtype == np.uint8
 
     def features():
@@ -271,32 +271,32 @@ def test_every_extractor_sees_the_batch(name, d):
 def test_their_extractor_is_built_as_asked(monkeypatch):
     asked, seen = [], []
 
-    def inception(peer, *, channels_last):
-        asked.append((peer, channels_last))
+    def inception(library, *, channels_last):
+        asked.append((library, channels_last))
         return seen.append
 
-    monkeypatch.setattr(peers, "inception", inception)
-    monkeypatch.setattr(peers, "stands_in", lambda: True)
-    build = functools.partial(metrics.their_extractor, batch_size=2)
-    runner = build("torch-fidelity", channels_last=True, keep_pages=False)
+    monkeypatch.setattr(reference, "inception", inception)
+    monkeypatch.setattr(reference, "torchvision_is_missing", lambda: True)
+    build = functools.partial(reference.extractor_runner, batch_size=2)
+    runner = build("torch-fidelity", channels_last=True)
     runner.cases[metrics.BATCH]()
-    assert asked == [("torch-fidelity", True)] and not runner.facts
-    # Once beforehand, to wake it, and once when it is timed.
+    assert asked == [("torch-fidelity", True)] and not runner.details
+    # Once beforehand, as a warm-up, and once when it is timed.
     assert [images.shape for images in seen] == 2 * [(2, 32, 32, 3)]
-    runner = build("pytorch-fid", channels_last=False, keep_pages=False)
-    assert "torch-fidelity's" in runner.facts["note"]
+    runner = build("pytorch-fid", channels_last=False)
+    assert "torch-fidelity's" in runner.details["note"]
 
 
 def test_their_networks_are_inception(fresh):
-    """Of the same weights both give the same, so the layers that stand in do too."""
+    """With the same weights both give the same, and so do the replaced layers."""
     need("torch-fidelity", "pytorch-fid")
-    torch = pytest.importorskip("torch", reason="extra `peers`")
+    torch = pytest.importorskip("torch", reason="extra `reference`")
     extract = [
-        peers.inception("torch-fidelity", channels_last=True),
-        peers.inception("pytorch-fid", channels_last=False),
+        reference.inception("torch-fidelity", channels_last=True),
+        reference.inception("pytorch-fid", channels_last=False),
     ]
     for call in extract:
-        features = call(metrics.example(1))
+        features = call(workload.images(1))
         assert features.shape == (1, 2048) and features.std() > 1e-3
     a, b = (call.args[0] for call in extract)
     weights = list(b.state_dict().values())

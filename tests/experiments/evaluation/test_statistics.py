@@ -37,8 +37,8 @@ def test_what_is_written_is_read(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["a.npz"]
 
 
-def test_pytorch_fid_reads_ours(peer, tmp_path):
-    theirs = peer("pytorch_fid.fid_score")
+def test_pytorch_fid_reads_ours(reference, tmp_path):
+    theirs = reference("pytorch_fid.fid_score")
     x, y = features(seed=1, shift=0.3), features(seed=2)
     pair = []
     for name, z in (("x", x), ("y", y)):
@@ -52,8 +52,8 @@ def test_pytorch_fid_reads_ours(peer, tmp_path):
     )
 
 
-def test_theirs_is_read_here(peer, tmp_path):
-    theirs = peer("pytorch_fid.fid_score")
+def test_theirs_is_read_here(reference, tmp_path):
+    theirs = reference("pytorch_fid.fid_score")
     sets = [features(seed=1, shift=0.3), features(seed=2)]
     paths = [tmp_path / "x.npz", tmp_path / "y.npz"]
     wide = [z.features.astype(np.float64) for z in sets]

@@ -1,4 +1,4 @@
-"""The study of spoilt images: what is spoilt how, and the scores' answers."""
+"""The study of degraded images: the degradations, and how the scores respond."""
 
 import numpy as np
 import pytest
@@ -11,13 +11,13 @@ def images():
     return np.random.default_rng(0).integers(0, 256, (6, 16, 16, 3), np.uint8)
 
 
-def test_blur_takes_the_contrast_and_leaves_the_mean(images):
+def test_blur_lowers_the_contrast_and_keeps_the_mean(images):
     spread = [metrics.blur(images, s).std() for s in (0.5, 1.0, 2.0)]
     assert images.std() > spread[0] > spread[1] > spread[2]
     assert metrics.blur(images, 1.0).mean() == pytest.approx(images.mean(), abs=3)
 
 
-def test_noise_has_the_deviation_asked_for_and_is_a_function_of_the_images():
+def test_noise_has_the_given_deviation_and_is_a_function_of_the_images():
     grey = np.full((6, 32, 32, 3), 128, np.uint8)
     noisy = metrics.noise(grey, 16)
     assert (noisy.astype(float) - grey).std() == pytest.approx(16, rel=0.05)
@@ -25,7 +25,7 @@ def test_noise_has_the_deviation_asked_for_and_is_a_function_of_the_images():
     assert (noisy != metrics.noise(grey + 1, 16) - 1).any()
 
 
-def test_digits_spoilt(tmp_path, monkeypatch):
+def test_degraded_digits(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr("experiments.evaluation.extractors.CLASSIFIER_STEPS", 150)
     report = metrics.study("digits", "classifier", n=300)

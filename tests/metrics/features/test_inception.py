@@ -34,20 +34,20 @@ def arrays():
 
 
 @pytest.fixture(scope="module")
-def file(peer, arrays, tmp_path_factory):
-    torch = peer("torch")
+def file(reference, arrays, tmp_path_factory):
+    torch = reference("torch")
     path = tmp_path_factory.mktemp("inception") / "weights.pth"
     torch.save({name: torch.from_numpy(x) for name, x in arrays.items()}, path)
     return path
 
 
 @pytest.fixture(scope="module")
-def theirs(peer, file):
+def theirs(reference, file):
     """theirs(batch, dtype) -> their taps of photo(*batch), rounded to float32."""
 
     @functools.cache
     def network(dtype):
-        module = peer("torch_fidelity.feature_extractor_inceptionv3")
+        module = reference("torch_fidelity.feature_extractor_inceptionv3")
         found = module.FeatureExtractorInceptionV3(
             "inception", TAPS, feature_extractor_weights_path=str(file)
         )
@@ -57,7 +57,7 @@ def theirs(peer, file):
 
     @functools.cache
     def taps(batch, dtype="float32"):
-        torch = peer("torch")
+        torch = reference("torch")
         x = torch.from_numpy(np.moveaxis(photo(*batch), -1, 1).copy())
         found = network(getattr(torch, dtype))(x)
         return {tap: x.numpy() for tap, x in zip(TAPS, found, strict=True)}
@@ -118,7 +118,7 @@ def test_taps_tell_images_apart(theirs):
     "wrong", ["epsilon", "scale", "half-pixel", "average in the last", "padding counts"]
 )
 def test_what_is_wrong_fails_by_ten_times(
-    theirs, peer, arrays, variables, monkeypatch, wrong
+    theirs, reference, arrays, variables, monkeypatch, wrong
 ):
     x = inception.preprocess(photo(*BATCHES[1]), "tf")
     if wrong == "epsilon":
@@ -130,7 +130,7 @@ def test_what_is_wrong_fails_by_ten_times(
         x = inception.preprocess(photo(*BATCHES[1]), "pytorch")
         x = (x * 127.5 + 127.5 - 128) / 128
     # In these two it is their network that goes wrong: ours would compile anew.
-    functional = peer("torch").nn.functional
+    functional = reference("torch").nn.functional
     average, maximum = functional.avg_pool2d, functional.max_pool2d
 
     def all_counted(x, *, count_include_pad, **kwargs):
@@ -228,9 +228,9 @@ def test_extractor_runs(theirs, variables):
         assert error < TOLERANCE["float32"]
 
 
-def test_scales_of_the_presets(peer):
+def test_scales_of_the_presets(reference):
     images = photo(2, 64, 48)
-    torch = peer("torch")
+    torch = reference("torch")
     # pytorch-fid: images in [0, 1] are resized, then doubled and shifted.
     x = torch.from_numpy(np.moveaxis(images, -1, 1) / np.float32(255))
     x = torch.nn.functional.interpolate(x, (299, 299), mode="bilinear")

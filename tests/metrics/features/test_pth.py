@@ -21,7 +21,9 @@ FORMATS = pytest.mark.parametrize("zipped", [True, False], ids=["zip", "stream"]
 
 @pytest.fixture
 def torch():
-    return pytest.importorskip("torch", reason="torch is not installed (extra peers)")
+    return pytest.importorskip(
+        "torch", reason="torch is not installed (extra reference)"
+    )
 
 
 def save(torch, state, path, zipped=True):

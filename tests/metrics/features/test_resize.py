@@ -32,20 +32,20 @@ def noise(size, channels=3, n=2, seed=0):
 
 
 @pytest.fixture
-def original(peer):
+def original(reference):
     """original(method)(images [B, H, W, C], size) -> [B, *size, C], in its dtype."""
 
     def interpolate(images, size, **kwargs):
-        functional = peer("torch").nn.functional
+        functional = reference("torch").nn.functional
         return functional.interpolate(images, size, mode="bilinear", **kwargs)
 
     def tf(images, size):
-        module = peer("torch_fidelity.interpolate_compat_tensorflow")
+        module = reference("torch_fidelity.interpolate_compat_tensorflow")
         function = module.interpolate_bilinear_2d_like_tensorflow1x
         return function(images, size, align_corners=False)
 
     def pil(images, size):
-        image = peer("PIL.Image")
+        image = reference("PIL.Image")
 
         def channel(x):
             x = image.fromarray(x, mode="F")
@@ -56,7 +56,7 @@ def original(peer):
 
     def in_torch(function, **kwargs):
         def call(images, size):
-            x = peer("torch").from_numpy(np.moveaxis(images, -1, 1).copy())
+            x = reference("torch").from_numpy(np.moveaxis(images, -1, 1).copy())
             return np.moveaxis(function(x, size, **kwargs).numpy(), 1, -1)
 
         return call

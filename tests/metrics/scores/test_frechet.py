@@ -67,22 +67,24 @@ def by_trace(a, b, root):
     return apart @ apart + np.trace(a.cov()) + np.trace(b.cov()) - 2 * root
 
 
-def of_torch_fidelity(peer, *pair):
+def of_torch_fidelity(reference, *pair):
     pair = [{"mu": m.mean, "sigma": m.cov()} for m in pair]
-    found = peer("torch_fidelity.metric_fid").fid_statistics_to_metric(*pair, False)
+    found = reference("torch_fidelity.metric_fid").fid_statistics_to_metric(
+        *pair, False
+    )
     return found["frechet_inception_distance"]
 
 
-def test_against_scipy_and_torch_fidelity(peer):
+def test_against_scipy_and_torch_fidelity(reference):
     linalg = pytest.importorskip("scipy.linalg")
     a, b = gaussians(1280, 512)
     root = np.trace(linalg.sqrtm(a.cov() @ b.cov())).real
     found = frechet.distance(a, b)
     assert found == pytest.approx(by_trace(a, b, root), rel=1e-8)
-    assert found == pytest.approx(of_torch_fidelity(peer, a, b), rel=1e-8)
+    assert found == pytest.approx(of_torch_fidelity(reference, a, b), rel=1e-8)
 
 
-def test_against_both_at_full_size(peer):
+def test_against_both_at_full_size(reference):
     # The eigenvalues of S1 S2 by Cholesky, in a tenth of the time of its square root.
     linalg = pytest.importorskip("scipy.linalg")
     a, b = gaussians(4096, 2048)
@@ -90,7 +92,7 @@ def test_against_both_at_full_size(peer):
     expected = by_trace(a, b, np.sqrt(values).sum())
     found = frechet.distance(a, b)
     assert found == pytest.approx(expected, rel=1e-8)
-    assert found == pytest.approx(of_torch_fidelity(peer, a, b), rel=1e-8)
+    assert found == pytest.approx(of_torch_fidelity(reference, a, b), rel=1e-8)
 
 
 def test_float32_would_not_do():

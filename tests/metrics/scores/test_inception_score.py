@@ -25,8 +25,8 @@ def test_closed_forms():
     assert inception_score.score(unsure, 1)["mean"] == pytest.approx(expected, 1e-14)
 
 
-def test_against_torch_fidelity(peer):
-    theirs = peer("torch_fidelity.metric_isc").isc_features_to_metric
+def test_against_torch_fidelity(reference):
+    theirs = reference("torch_fidelity.metric_isc").isc_features_to_metric
     torch = pytest.importorskip("torch")
     for dtype in (np.float32, np.float64):
         x = logits().astype(dtype)

@@ -54,8 +54,8 @@ def test_against_every_pair():
     assert found["std"] == pytest.approx(np.std(expected), rel=1e-11)
 
 
-def test_against_torch_fidelity(peer):
-    theirs = peer("torch_fidelity.metric_kid").kid_features_to_metric
+def test_against_torch_fidelity(reference):
+    theirs = reference("torch_fidelity.metric_kid").kid_features_to_metric
     torch = pytest.importorskip("torch")
     rng = np.random.default_rng(0)
     x = rng.gamma(0.5, size=(300, 256)).astype(np.float32)

@@ -88,8 +88,8 @@ def test_nnfs_by_hand():
     )
 
 
-def test_precision_and_recall_against_torch_fidelity(peer):
-    theirs = peer("torch_fidelity.metric_prc").prc_features_to_metric
+def test_precision_and_recall_against_torch_fidelity(reference):
+    theirs = reference("torch_fidelity.metric_prc").prc_features_to_metric
     torch = pytest.importorskip("torch")
     real, fake = features(500, 1), features(400, 2, scale=1.1)
     for k in (1, 3, 10):
@@ -110,8 +110,8 @@ def test_precision_and_recall_against_torch_fidelity(peer):
     assert neighbours.precision_recall(real, fake, 9) != found
 
 
-def test_density_and_coverage_against_prdc(peer):
-    theirs = peer("prdc").compute_prdc
+def test_density_and_coverage_against_prdc(reference):
+    theirs = reference("prdc").compute_prdc
     real, fake = features(500, 1), features(400, 2, scale=1.1)
     for k in (1, 5, 10):
         found = neighbours.density_coverage(real, fake, k)

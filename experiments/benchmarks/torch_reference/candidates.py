@@ -1,0 +1,101 @@
+"""PyTorch's side of the benchmarks of steps and of single convolutions."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import numpy as np
+import torch
+
+from experiments import config as configs
+from experiments.benchmarks import workload
+from experiments.benchmarks.convolution import Convolution
+from experiments.benchmarks.timing import Runner
+from experiments.benchmarks.torch_reference.training import Training
+
+
+def step(
+    config: str,
+    *,
+    real: np.ndarray,
+    channels_last: bool,
+    compiled: bool,
+    dtype: str,
+    device: str,
+) -> Runner:
+    """The training step of a config, as JSON, on a batch [B, H, W, C] or [B, 2]."""
+    config = configs.from_json(config)
+    torch.set_num_threads(os.cpu_count())
+    training = Training(
+        config,
+        device=device,
+        channels_last=channels_last,
+        compiled=compiled,
+        dtype=getattr(torch, dtype),
+    )
+    real = torch.tensor(real)
+    if real.ndim == 4:
+        real = real.permute(0, 3, 1, 2).contiguous(memory_format=training.format)
+    real = real.to(device)
+
+    def run():
+        for _ in range(workload.steps_per_run(config)):
+            training.step(real)
+        if device == "cuda":
+            torch.cuda.synchronize()
+
+    began = time.perf_counter()
+    run()
+    seconds = time.perf_counter() - began
+    peak = torch.cuda.max_memory_allocated if device == "cuda" else None
+    return Runner({"step": run}, {"compile_seconds": seconds} if compiled else {}, peak)
+
+
+def layers(each: tuple[Convolution, ...], channels_last: bool) -> Runner:
+    """Every convolution on its own."""
+    torch.set_num_threads(os.cpu_count())
+    cases = {}
+    for one in each:
+
+        def run(one=one, made=[]):  # noqa: B006
+            if not made:  # memory only for what is timed
+                made.append(_convolution(one, channels_last))
+            made[0]()
+
+        cases[one.name] = run
+    return Runner(cases)
+
+
+_FORMATS = {3: torch.contiguous_format, 4: torch.channels_last}
+_FORMATS |= {5: torch.channels_last_3d}
+
+
+def _convolution(one, channels_last):
+    """A function without arguments that computes it."""
+
+    def tensor(shape, kernel=False):
+        """Of a shape with the channels last, in PyTorch's order."""
+        order = (-1, -2) if kernel else (0, -1)
+        space = shape[:-2] if kernel else shape[1:-1]
+        x = torch.randn(*(shape[i] for i in order), *space)
+        return x.to(memory_format=_FORMATS[x.ndim]) if channels_last else x
+
+    _, k, y, strides, low, groups = one.geometry
+    span = [(n - 1) * s + size for n, s, size in zip(y, strides, k, strict=True)]
+    high = [n - x - a for n, x, a in zip(span, one.geometry[0], low, strict=True)]
+    x, w, g = tensor(one.large), tensor(one.kernel, True), tensor(one.small)
+    pads = [max(a, b) for a, b in zip(low, high, strict=True)]
+    even = all(a == b for a, b in zip(low, high, strict=True))
+    if not even:  # as in `networks`: padded beforehand
+        sides = [n for a, b in zip(low, high, strict=True) for n in (b, a)][::-1]
+        x, pads = torch.nn.functional.pad(x, sides), [0] * len(k)
+    dilation, zeros = [1] * len(k), [0] * len(k)
+    if one.kind == "forward":
+        return lambda: torch.ops.aten.convolution(
+            x, w, None, strides, pads, dilation, False, zeros, groups
+        )
+    wanted = [one.kind == "input gradient", one.kind == "kernel gradient", False]
+    return lambda: torch.ops.aten.convolution_backward(
+        g, x, w, None, strides, pads, dilation, False, zeros, groups, wanted
+    )
