@@ -19,7 +19,7 @@ from experiments.rundir import restore
 from experiments.rundir.checkpoint import Checkpoints
 from experiments.sampling import pictures, sampler
 from experiments.training import ahead
-from experiments.training.vmapped import Fleet, lane
+from experiments.training.vmapped import VmappedRuns, replica
 from gans.data import pipeline
 
 SAVE_EVERY = 300  # seconds, between evaluations; after each there is a checkpoint
@@ -44,7 +44,7 @@ class Replicas:
             own = config.copy_and_resolve_references()
             own.seed = seed
             self.sources[seed] = load(own)
-        self.fleet = Fleet(
+        self.runs = VmappedRuns(
             program.build,
             values=program.values,
             seeds=self.seeds,
@@ -61,10 +61,10 @@ class Replicas:
     def timed(self) -> tuple[float, float]:
         """Returns (seconds to compile, seconds a step of all replicas), measured."""
         began = time.perf_counter()
-        state = self.fleet.init()
-        state, *_ = jax.block_until_ready(self.fleet.call(state, 0))
+        state = self.runs.init()
+        state, *_ = jax.block_until_ready(self.runs.call(state, 0))
         compiled = time.perf_counter()
-        jax.block_until_ready(self.fleet.call(state, self.config.steps_per_call))
+        jax.block_until_ready(self.runs.call(state, self.config.steps_per_call))
         seconds = time.perf_counter() - compiled
         return compiled - began - seconds, seconds / self.config.steps_per_call
 
@@ -82,15 +82,15 @@ class Replicas:
         Returns {"replicas": [record of each], "metrics": {name: which is better},
         "protocol" of these, "seconds"}.
         """
-        began, config, fleet = time.monotonic(), self.config, self.fleet
+        began, config, runs = time.monotonic(), self.config, self.runs
         evaluator = reports.make_evaluate(self.gan, config, self.sources[self.seeds[0]])
         checkpoints = Checkpoints(self.folder, 1)
-        n = fleet.n_lanes
-        restored = checkpoints.restore(fleet.template)
+        n = runs.n_replicas
+        restored = checkpoints.restore(runs.template)
         if restored:
-            state, story = fleet.put(restored[0]), restored[1]
+            state, story = runs.put(restored[0]), restored[1]
         else:
-            state = fleet.init()
+            state = runs.init()
             story = {"seconds": 0.0, "curves": [[] for _ in range(n)], "metrics": {}}
             story |= {"protocol": {}, "recent": [], "diverged": [None] * n}
         before = story["seconds"]
@@ -101,10 +101,10 @@ class Replicas:
             self._note(story, pending)
             story["seconds"] = before + time.monotonic() - began
             if checkpoints.latest() != step:
-                checkpoints.save(step, fleet.kept(state), story)
+                checkpoints.save(step, runs.kept(state), story)
 
         def call(state, step):
-            state, *found = fleet.call(state, step)
+            state, *found = runs.call(state, step)
             return state, found
 
         stop = config.steps if None in story["diverged"] else step
@@ -138,7 +138,7 @@ class Replicas:
     def _note(self, story, pending):
         """Adds the metrics of the last calls to the story: on the host, as JSON."""
         for last, means, finite in jax.device_get(pending):
-            n = self.fleet.n_lanes
+            n = self.runs.n_replicas
             means = {name: x[:n].tolist() for name, x in means.items()}
             story["recent"].append(means)
             for i in np.flatnonzero(~finite[:n]).tolist():
@@ -152,7 +152,7 @@ class Replicas:
         for i, curve in enumerate(story["curves"]):
             if story["diverged"][i] is not None:
                 continue
-            report = evaluator(lane(state, i))
+            report = evaluator(replica(state, i))
             story["protocol"] = report["protocol"]
             story["metrics"] = {
                 f"eval/{name}": x["better"] for name, x in report["results"].items()
@@ -193,7 +193,7 @@ class Replicas:
                 pictures.draw(
                     path.with_suffix(""),
                     spec,
-                    draw(lane(state, i)),
+                    draw(replica(state, i)),
                     given=drawing.given,
                     source=self.sources[seed],
                 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import importlib
 import time
 from collections.abc import Callable
@@ -76,11 +77,8 @@ def loop(config, seeds: list[int], start: int) -> Callable[[int], int]:
 
     def train(n):
         nonlocal state, step
-        end = step + n
-        for step, state, found in ahead.steps(
-            call, state, step, end, config.steps_per_call
-        ):
-            pass
+        calls = ahead.steps(call, state, step, step + n, config.steps_per_call)
+        step, state, found = collections.deque(calls, maxlen=1).pop()
         jax.block_until_ready((state, found))
         return int(state.step)
 

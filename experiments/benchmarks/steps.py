@@ -110,7 +110,6 @@ def ours(config: str, dtype: str) -> Runner:
         batch=batch,
         prepare=workload.decoder(config),
         per_call=per_call,
-        n_samples=config.batch_size,
     )
     call, compile_seconds = programs.start_compiling().result()
     if per_call > 1:
