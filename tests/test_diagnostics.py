@@ -64,9 +64,7 @@ def test_without_a_boundary_a_constant_changes_nothing_but_the_means():
 def test_scores_against_numpy_in_half_precision():
     logits = [batch(seed, (1000,), shift=s) for seed, s in ((0, 0.3), (1, -0.4))]
     real, fake = (np.asarray(x.astype(jnp.bfloat16), np.float64) for x in logits)
-    found = values(
-        diagnostics.scores(*(x.astype(jnp.bfloat16) for x in logits), 0.0)
-    )
+    found = values(diagnostics.scores(*(x.astype(jnp.bfloat16) for x in logits), 0.0))
     expected = {
         "score_real": real.mean(),
         "score_fake": fake.mean(),

@@ -227,7 +227,10 @@ def test_other_losses_are_not_those_of_torch(name, options):
     real, fake = logits()
     weights = np.random.default_rng(1).dirichlet(np.ones(9))
     p = jax.nn.sigmoid
-    wrong = [lambda r, k: loss.discriminator(p(r), p(k)), lambda r, k: loss.discriminator(k, r)]
+    wrong = [
+        lambda r, k: loss.discriminator(p(r), p(k)),
+        lambda r, k: loss.discriminator(k, r),
+    ]
     if options and options.get("base") != "logistic":
         wrong.append(make(name).discriminator)
     for other in wrong:
@@ -294,7 +297,10 @@ def test_half_precision_logits_cost_float32(name, dtype):
     logits = jnp.array([300.0, 0.3, -1.7, 0.9], dtype)
     loss, exact = make(name), logits.astype(jnp.float32)
     for half, full in [
-        (loss.discriminator(logits, logits[::-1]), loss.discriminator(exact, exact[::-1])),
+        (
+            loss.discriminator(logits, logits[::-1]),
+            loss.discriminator(exact, exact[::-1]),
+        ),
         (loss.generator(logits, logits[::-1]), loss.generator(exact, exact[::-1])),
     ]:
         assert half.dtype == jnp.float32
@@ -329,7 +335,9 @@ def test_smoothing_is_of_the_discriminators_targets_alone(name):
     assert plain.generator(fake) == soft.generator(fake)
     # One-sided: no difference in the slopes at fake examples.
     one_sided = make(name, smooth_real=0.1)
-    slopes = [jax.grad(x.discriminator, (0, 1))(real, fake) for x in (plain, one_sided, soft)]
+    slopes = [
+        jax.grad(x.discriminator, (0, 1))(real, fake) for x in (plain, one_sided, soft)
+    ]
     np.testing.assert_array_equal(slopes[0][1], slopes[1][1])
     assert np.abs(slopes[0][1] - slopes[2][1]).min() > 0.02  # 0.2 / 9
     assert np.abs(slopes[0][0] - slopes[1][0]).min() > 0.01  # 0.1 / 9
@@ -373,7 +381,9 @@ def test_relativistic_losses_are_of_differences(name, options):
     if loss.relative:
         np.testing.assert_allclose(change, 0, atol=1e-5)
         # The generator plays the critic's part for the fake examples.
-        np.testing.assert_allclose(loss.generator(fake, real), loss.discriminator(fake, real))
+        np.testing.assert_allclose(
+            loss.generator(fake, real), loss.discriminator(fake, real)
+        )
     elif name == "wasserstein":
         np.testing.assert_allclose(change, [0, 5], atol=1e-5)
     else:

@@ -300,7 +300,10 @@ def test_examples_have_a_number_each():
     # (1 - 3)^2 and (2 - 3)^2; -((1 - 0)^2 + (2 - 0)^2) and 0.
     x, y = jnp.array([1.0, 2.0]), jnp.array([3.0, 3.0])
     np.testing.assert_allclose(elementwise.consistency(x, y), [4, 1])
-    fake, other = jnp.array([[1.0, 2.0], [5.0, 5.0]]), jnp.array([[0.0, 0.0], [5.0, 5.0]])
+    fake, other = (
+        jnp.array([[1.0, 2.0], [5.0, 5.0]]),
+        jnp.array([[0.0, 0.0], [5.0, 5.0]]),
+    )
     np.testing.assert_allclose(elementwise.latent_diversity(fake, other), [-5, 0])
     on_real, on_fake = elementwise.lecam(x, y, jnp.float32(1), jnp.float32(2))
     np.testing.assert_allclose(on_real, [1, 0])
