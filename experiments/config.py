@@ -310,11 +310,22 @@ def from_json(text: str) -> ConfigDict:
             return {key: tuples(x) for key, x in value.items()}
         return tuple(map(tuples, value)) if isinstance(value, list) else value
 
-    content = {RENAMED.get(key, key): x for key, x in tuples(json.loads(text)).items()}
-    content = expand(content, "config")
-    if "shape" in content and "spec" not in content:
-        content["spec"] = _spec_of(content["shape"], content.get("n_classes"))
-    return ConfigDict(tuples(content))
+    return ConfigDict(tuples(_converted(tuples(json.loads(text)))))
+
+
+def _converted(old):
+    """The content of a config of this version, from one of any version."""
+    new = expand({RENAMED.get(key, key): x for key, x in old.items()}, "config")
+    for role in ("generator", "discriminator"):
+        if isinstance(new.get(role), Mapping):
+            part = {RENAMED_OF_NETWORKS.get(k, k): x for k, x in new[role].items()}
+            n = part.pop("n_reference", None)  # it was an option of the network
+            if part.get("norm") == "virtual" and n is not None:
+                part["norm"] = {"name": "virtual", "n_reference": n}
+            new[role] = part
+    if "shape" in new and "spec" not in new:
+        new["spec"] = _spec_of(new["shape"], new.get("n_classes"))
+    return new
 
 
 def differences(

@@ -599,7 +599,7 @@ def test_a_term_can_be_lazy_and_have_a_running_mean(tiny):
 
 
 def test_a_term_is_about_whichever_network_it_is_given():
-    """CycleGAN's d_a takes R1 and averaging as the discriminator of two players does."""
+    """CycleGAN's d_a takes R1 and averaging as the d of two players does."""
     w = jnp.array([3.0, 4.0])
     net = core.Bound(None, {"w": w}, {}, train=True)
     added = terms.make(

@@ -57,7 +57,9 @@ def test_data_without_labels_is_refused(tiny):
 def test_networks_without_a_condition_are_refused(tiny):
     config = tiny("cgan")
     config.discriminator.condition = None
-    with pytest.raises(ValueError, match="discriminator: a conditional GAN needs condition"):
+    with pytest.raises(
+        ValueError, match="discriminator: a conditional GAN needs condition"
+    ):
         configs.build(config)
 
 

@@ -11,13 +11,11 @@ import optax
 import pytest
 
 from experiments import config as configs
-from gans import core, data, networks
-from gans.data import spec as specs
+from gans import core, data
 from gans.data import pipeline
-from gans.game import Game, discriminate, generate
+from gans.game import discriminate, generate
 from gans.losses import adversarial
 from gans.metrics.scores import modes
-from gans.terms import gradient_penalties
 
 KEY = jax.random.key(0)
 
@@ -44,9 +42,13 @@ def test_the_losses_are_those_of_the_logits(tiny, name):
     on_real, on_fake = nets["d"](batch["point"], None), nets["d"](fake, None)
 
     found, _ = game.updates[0].loss(nets, batch, KEY, state)
-    np.testing.assert_allclose(found, adversarial.total(loss.discriminator(on_real, on_fake)), rtol=1e-5)
+    np.testing.assert_allclose(
+        found, adversarial.total(loss.discriminator(on_real, on_fake)), rtol=1e-5
+    )
     found, _ = game.updates[1].loss(nets, batch, KEY, state)
-    np.testing.assert_allclose(found, adversarial.total(loss.generator(on_fake)), rtol=1e-5)
+    np.testing.assert_allclose(
+        found, adversarial.total(loss.generator(on_fake)), rtol=1e-5
+    )
     other = adversarial.make("least_squares").discriminator(on_real, on_fake)
     other = adversarial.total(other)
     assert not np.isclose(found, other)

@@ -33,5 +33,7 @@ def test_three_targets(tiny):
 
 
 def test_another_loss_is_another_variant(tiny):
-    with pytest.raises(ValueError, match="loss of LSGAN: 'hinge' is not one of least_squares"):
+    with pytest.raises(
+        ValueError, match="loss of LSGAN: 'hinge' is not one of least_squares"
+    ):
         configs.build(tiny("lsgan", loss="hinge"))

@@ -23,7 +23,9 @@ def test_what_makes_it_a_sagan(tiny):
             for path, _ in jax.tree_util.tree_leaves_with_path(state.params[name])
         )
         assert len(jax.tree.leaves(state.stats[name]["spectral"])) == n_kernels
-    rates = [p.optimizer.learning_rate for p in (config.generator, config.discriminator)]
+    rates = [
+        p.optimizer.learning_rate for p in (config.generator, config.discriminator)
+    ]
     assert rates == [1e-4, 4e-4]
     assert config.loss == "hinge"
     # Each network's own update keeps its vectors.

@@ -18,7 +18,9 @@ def test_u_changes_once_in_the_discriminator_s_update_alone(tiny):
     state = jax.jit(functools.partial(core.init, game))(KEY)
     batch = {"image": jax.random.normal(KEY, (4, *config.shape))}
     discriminator, generator = game.updates
-    changes, _ = jax.jit(functools.partial(core.play, game, discriminator))(state, batch, KEY)
+    changes, _ = jax.jit(functools.partial(core.play, game, discriminator))(
+        state, batch, KEY
+    )
     u = state.stats["d"]["spectral"]["out"]["kernel/u"]
     w = np.asarray(state.params["d"]["out"]["layer"]["kernel"])
     v = w @ u / np.linalg.norm(w @ u)
@@ -35,7 +37,10 @@ def test_u_changes_once_in_the_discriminator_s_update_alone(tiny):
 def test_a_discriminator_without_spectral_norm_is_refused(tiny):
     config = tiny("sngan")
     config.discriminator.spectral = False
-    with pytest.raises(ValueError, match="discriminator: spectral=False, but this variant has spectral=True"):
+    with pytest.raises(
+        ValueError,
+        match="discriminator: spectral=False, but this variant has spectral=True",
+    ):
         configs.build(config)
 
 
