@@ -132,21 +132,23 @@ def load_data(config: ConfigDict, resolution: int | None = None):
 def resolve(config: ConfigDict, source) -> ConfigDict:
     """Returns a copy that knows its data, with all strings expanded (see `expand`).
 
-    It has `spec`, that of the source in JSON's terms, with `n_classes` of the config in
-    place of the source's, and `shape` and `n_classes` of one element.
+    Its `spec` is that of the source, as JSON, with config.n_classes in place of the
+    source's if it is given. `n_classes` is set too, and `shape` if examples have one.
     """
     config = from_json(to_json(config))
-    config.shape = tuple(source.shape)
     if config.n_classes is None:
         config.n_classes = source.n_classes
+    shape = getattr(source, "shape", None)
     with config.unlocked(), config.ignore_type():
+        if shape is not None:
+            config.shape = tuple(shape)
         if hasattr(source, "spec"):
             config.spec = specs.to_json(source.spec)
             if "label" in config.spec:
                 config.spec.label.n_classes = config.n_classes
         else:
             config.spec = _spec_of(config.shape, config.n_classes)
-    return config
+    return from_json(to_json(config))
 
 
 def _spec_of(shape, n_classes):
@@ -308,11 +310,22 @@ def from_json(text: str) -> ConfigDict:
             return {key: tuples(x) for key, x in value.items()}
         return tuple(map(tuples, value)) if isinstance(value, list) else value
 
-    content = {RENAMED.get(key, key): x for key, x in tuples(json.loads(text)).items()}
-    content = expand(content, "config")
-    if "shape" in content and "spec" not in content:
-        content["spec"] = _spec_of(content["shape"], content.get("n_classes"))
-    return ConfigDict(tuples(content))
+    return ConfigDict(tuples(_converted(tuples(json.loads(text)))))
+
+
+def _converted(old):
+    """The content of a config of this version, from one of any version."""
+    new = expand({RENAMED.get(key, key): x for key, x in old.items()}, "config")
+    for role in ("generator", "discriminator"):
+        if isinstance(new.get(role), Mapping):
+            part = {RENAMED_OF_NETWORKS.get(k, k): x for k, x in new[role].items()}
+            n = part.pop("n_reference", None)  # it was an option of the network
+            if part.get("norm") == "virtual" and n is not None:
+                part["norm"] = {"name": "virtual", "n_reference": n}
+            new[role] = part
+    if "shape" in new and "spec" not in new:
+        new["spec"] = _spec_of(new["shape"], new.get("n_classes"))
+    return new
 
 
 def differences(

@@ -244,8 +244,7 @@ def init(gan: GAN, key: Array) -> State:
         name: first(params) if callable(first) else first
         for name, first in gan.aux.items()
     }
-    frozen = frozen_variables(gan)
-    return State(jnp.int32(0), params, stats, opt, ema, aux, frozen)
+    return State(jnp.int32(0), params, stats, opt, ema, aux, frozen_variables(gan))
 
 
 def frozen_variables(gan: GAN) -> dict[str, dict[str, Tree]]:
@@ -253,8 +252,8 @@ def frozen_variables(gan: GAN) -> dict[str, dict[str, Tree]]:
     frozen = {}
     for name, net in gan.nets.items():
         if net.frozen:
-            given = {**net.given}
-            frozen[name] = {"params": given.pop("params"), "stats": given}
+            stats = {**net.given}
+            frozen[name] = {"params": stats.pop("params"), "stats": stats}
     return frozen
 
 
@@ -285,10 +284,8 @@ def bind(gan: GAN, state: State, *, train: bool, ema: bool = False) -> dict[str,
             kept = state.ema[name]
         else:
             kept = {"params": state.params[name], "stats": state.stats[name]}
-        training = train and not net.frozen
-        bound[name] = Bound(
-            net.module, kept["params"], kept["stats"], training, net.rngs
-        )
+        kept = kept["params"], kept["stats"]
+        bound[name] = Bound(net.module, *kept, train and not net.frozen, net.rngs)
     return bound
 
 
@@ -302,8 +299,8 @@ def sample(
       key: of what the output itself draws (dropout, noise).
       output: a name of `gan.outputs`.
     """
-    names.check(output, gan.outputs, "output")
-    return gan.outputs[output](bind(gan, state, train=False, ema=True), inputs, key)
+    call = gan.outputs[names.check(output, gan.outputs, "output")]
+    return call(bind(gan, state, train=False, ema=True), inputs, key)
 
 
 def length(batch: Mapping[str, Array]) -> int:
@@ -334,11 +331,10 @@ def play(
         params[name] = optax.apply_updates(state.params[name], delta)
     changes = {"params": params, "opt": opt, "stats": out.stats, "aux": out.aux}
     found = {"loss": loss, "grad_norm": optax.tree.norm(grads), **out.metrics}
-    metrics = {
+    return changes, {
         f"{update.name}/{name}": jnp.asarray(value, jnp.float32)
         for name, value in found.items()
     }
-    return changes, metrics
 
 
 def make_step(gan: GAN) -> Callable[..., tuple[State, Metrics]]:
@@ -371,7 +367,9 @@ def make_step(gan: GAN) -> Callable[..., tuple[State, Metrics]]:
                 writers[name] = update.name
             for name in update.trains:
                 updated[name] = updated.get(name, False) | due
-            state = _merge(state, changes)
+            state = state.replace(
+                **{f: getattr(state, f) | values for f, values in changes.items()}
+            )
             metrics |= found
         state = state.replace(step=state.step + 1, ema=_average(gan, state, updated))
         if gan.after is not None:
@@ -390,11 +388,6 @@ def _play_if(due, make, state, batch, key):
     }
     nans = jax.tree.map(lambda x: jnp.full(x.shape, jnp.nan, x.dtype), metrics)
     return jax.lax.cond(due, lambda: make(state, batch, key), lambda: (unchanged, nans))
-
-
-def _merge(state, changes):
-    merged = {f: {**getattr(state, f), **values} for f, values in changes.items()}
-    return state.replace(**merged)
 
 
 def _average(gan, state, updated):

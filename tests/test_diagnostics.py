@@ -22,7 +22,7 @@ def values(found):
     return {name: float(x) for name, x in found.items()}
 
 
-# --- judgement ------------------------------------------------------------------------
+# --- scores ---------------------------------------------------------------------------
 
 REAL, FAKE = jnp.array([3.0, 1.0, 0.0, -2.0]), jnp.array([-1.0, -3.0, 2.0, 0.0])
 
@@ -39,12 +39,13 @@ REAL, FAKE = jnp.array([3.0, 1.0, 0.0, -2.0]), jnp.array([-1.0, -3.0, 2.0, 0.0])
         (None, (0.5, 0.5, 0.25)),
     ],
 )
-def test_judgement_by_hand(boundary, expected):
-    found = values(diagnostics.judgement(REAL, FAKE, boundary))
+def test_scores_by_hand(boundary, expected):
+    found = values(diagnostics.scores(REAL, FAKE, boundary))
     accuracy_real, accuracy_fake, sign = expected
     assert found == {
-        "real": 0.5,
-        "fake": -0.5,
+        "score_real": 0.5,
+        "score_fake": -0.5,
+        "score_gap": 1.0,
         "accuracy_real": accuracy_real,
         "accuracy_fake": accuracy_fake,
         "sign": sign,
@@ -53,22 +54,21 @@ def test_judgement_by_hand(boundary, expected):
 
 def test_without_a_boundary_a_constant_changes_nothing_but_the_means():
     # A Wasserstein critic is free to add 10; the boundary 0 would call all of it real.
-    shifted = values(diagnostics.judgement(REAL + 10, FAKE + 10, None))
-    plain = values(diagnostics.judgement(REAL, FAKE, None))
-    assert shifted == {**plain, "real": 10.5, "fake": 9.5}
-    wrong = values(diagnostics.judgement(REAL + 10, FAKE + 10, 0.0))
+    shifted = values(diagnostics.scores(REAL + 10, FAKE + 10, None))
+    plain = values(diagnostics.scores(REAL, FAKE, None))
+    assert shifted == {**plain, "score_real": 10.5, "score_fake": 9.5}
+    wrong = values(diagnostics.scores(REAL + 10, FAKE + 10, 0.0))
     assert (wrong["accuracy_real"], wrong["accuracy_fake"]) == (1, 0)
 
 
-def test_judgement_against_numpy_in_half_precision():
+def test_scores_against_numpy_in_half_precision():
     logits = [batch(seed, (1000,), shift=s) for seed, s in ((0, 0.3), (1, -0.4))]
     real, fake = (np.asarray(x.astype(jnp.bfloat16), np.float64) for x in logits)
-    found = values(
-        diagnostics.judgement(*(x.astype(jnp.bfloat16) for x in logits), 0.0)
-    )
+    found = values(diagnostics.scores(*(x.astype(jnp.bfloat16) for x in logits), 0.0))
     expected = {
-        "real": real.mean(),
-        "fake": fake.mean(),
+        "score_real": real.mean(),
+        "score_fake": fake.mean(),
+        "score_gap": real.mean() - fake.mean(),
         "accuracy_real": (real > 0).mean(),
         "accuracy_fake": (fake < 0).mean(),
         "sign": np.sign(real).mean(),
@@ -207,13 +207,13 @@ def test_names_are_those_of_the_layers():
 # --- cost -----------------------------------------------------------------------------
 
 
-def test_what_every_move_takes_is_cheap():
+def test_what_every_update_takes_is_cheap():
     """Against one layer's multiplications, which a critic has several of."""
 
     @jax.jit
     def figures(real, fake):
         logits = real[:, 0, 0, 0], fake[:, 0, 0, 0]
-        shown = diagnostics.judgement(*logits, None)
+        shown = diagnostics.scores(*logits, None)
         return shown, diagnostics.diversity(real, fake), diagnostics.saturated(fake)
 
     @jax.jit

@@ -1,35 +1,37 @@
-"""Names with options, as configs have them."""
+"""Names with options, as games and networks are given them."""
 
 import pytest
+from ml_collections import ConfigDict
 
 from gans import names
 
 
 @pytest.mark.parametrize(
-    "spec, expected",
+    "value, expected",
     [
         ("r1", ("r1", {})),
-        (" r1() ", ("r1", {})),
-        ("r1(weight=10, every=16)", ("r1", {"weight": 10, "every": 16})),
-        (
-            "ada(target=-0.5, policy='color')",
-            ("ada", {"target": -0.5, "policy": "color"}),
-        ),
-        ("x(a=(1, 2), b=None, c=True)", ("x", {"a": (1, 2), "b": None, "c": True})),
+        ({"name": "r1"}, ("r1", {})),
+        ({"name": "r1", "weight": 10}, ("r1", {"weight": 10})),
+        (ConfigDict({"name": "ada", "target": 0.5}), ("ada", {"target": 0.5})),
     ],
 )
-def test_a_name_and_its_options(spec, expected):
-    assert names.parse(spec, "here") == expected
+def test_a_name_and_its_options(value, expected):
+    kept = value if isinstance(value, str) else dict(value.items())
+    assert names.named(value, "here") == expected
+    assert kept == (value if isinstance(value, str) else dict(value.items()))
 
 
 @pytest.mark.parametrize(
-    "spec",
-    ["", "r1 r2", "r1(10)", "r1(weight=w)", "a.b", "r1(weight=1", "1", "x(**{})",
-     "x(a=__import__('os'))", "(lambda: 1)()"],
-)  # fmt: skip
-def test_anything_else_is_refused(spec):
-    with pytest.raises(ValueError, match="here: .*is neither NAME nor"):
-        names.parse(spec, "here")
+    "value", [None, 3, {}, {"weight": 1}, {"name": 3}, ("r1", {"weight": 1}), ["r1"]]
+)
+def test_anything_else_is_refused(value):
+    with pytest.raises(ValueError, match="here: .* is neither a name nor a dict"):
+        names.named(value, "here")
+
+
+def test_files_of_a_package():
+    found = [m.__name__.rpartition(".")[2] for m in names.modules("gans.losses")]
+    assert found == ["adversarial", "matching", "penalties", "regularisers"]
 
 
 def test_options_that_are_not_known():
@@ -38,13 +40,3 @@ def test_options_that_are_not_known():
         names.options(["weight", "every"], {"wieght": 1}, "r1")
     with pytest.raises(ValueError, match="option of hinge: 'a' is not one of: none"):
         names.options([], {"a": 1}, "hinge")
-
-
-def test_named_is_a_name_or_a_mapping_with_one():
-    assert names.named("r1", "here") == ("r1", {})
-    given = {"name": "r1", "weight": 10}
-    assert names.named(given, "here") == ("r1", {"weight": 10})
-    assert given == {"name": "r1", "weight": 10}
-    for wrong in (None, 3, {}, {"name": None}, {"weight": 10}, ("r1", {})):
-        with pytest.raises(ValueError, match="here: .*is neither a name nor"):
-            names.named(wrong, "here")

@@ -130,9 +130,9 @@ def test_n_critic_changes():
 
 @pytest.mark.parametrize("steps", [1, 5, 7, 8, 11, 14])
 @pytest.mark.parametrize("changes", [(), ((7, 2),), ((7, 2), (11, 1))])
-def test_moves_are_counted(changes, steps):
-    moves = due(schedules.n_critic(3, changes), steps)
-    assert schedules.n_moves(3, changes, steps) == len(moves)
+def test_updates_are_counted(changes, steps):
+    made = due(schedules.n_critic(3, changes), steps)
+    assert schedules.n_updates(3, changes, steps) == len(made)
 
 
 @pytest.mark.parametrize("changes", [((0, 2),), ((5, 2), (3, 1))])

@@ -10,10 +10,14 @@ import pytest
 import scipy.stats
 
 from gans import augment
+from gans.augment import ada as controller
+from gans.augment.diff_augment import diff_augment
+from gans.augment.instance_noise import instance_noise
+from gans.augment.transforms import TRANSFORMS
 
 KEY = jax.random.key(3)
 SHAPES = [(6, 8, 8, 3), (5, 6, 11, 1), (3, 32, 32, 3)]
-PLAIN = {f.__name__: f for part in augment.TRANSFORMS.values() for f in part}
+PLAIN = {f.__name__: f for part in TRANSFORMS.values() for f in part}
 # Little effort goes into compiling what runs once.
 quick = functools.partial(
     jax.jit, compiler_options={"xla_backend_optimization_level": 0}
@@ -187,7 +191,7 @@ def test_distribution_of_holes():
 @pytest.mark.parametrize("shape", [(LARGE, 2), (16, 16, 16, 1)])
 def test_instance_noise(shape):
     x = images(shape)
-    noisy = quick(augment.instance_noise)
+    noisy = quick(instance_noise)
     added = np.asarray(noisy(x, KEY, 0.1)) - x
     for sigma, holds in (0.1, True), (0.12, False):
         fit = scipy.stats.kstest(added.ravel(), "norm", (0, sigma))
@@ -241,11 +245,11 @@ def test_second_derivatives(name):
     np.testing.assert_allclose(found, 4 * kept * x**3, atol=1e-6)
 
 
-whole = quick(augment.diff_augment, static_argnums=2)
+whole = quick(diff_augment, static_argnums=2)
 
 
 def test_probability_one_is_the_plain_thing():
-    x, policy = images(SHAPES[0]), tuple(augment.TRANSFORMS)
+    x, policy = images(SHAPES[0]), tuple(TRANSFORMS)
     assert list(PLAIN) == "brightness saturation contrast translation cutout".split()
     plain = x
     for name, key in zip(PLAIN, jax.random.split(KEY, (5, 2))[:, 1], strict=True):
@@ -260,7 +264,7 @@ def test_probability_zero_is_the_identity():
     x, g = images(SHAPES[0]), images(SHAPES[0], 1)
 
     def both(x, g, p):
-        f = functools.partial(augment.diff_augment, key=KEY, probability=p)
+        f = functools.partial(diff_augment, key=KEY, probability=p)
         out, back = jax.vjp(f, x)
         return out, back(g)[0]
 
@@ -284,11 +288,11 @@ def test_each_transform_takes_its_turn_by_itself(p):
 
 
 def test_transformations_of_jax():
-    x, policy = images((4, 8, 8, 3)), tuple(augment.TRANSFORMS)
+    x, policy = images((4, 8, 8, 3)), tuple(TRANSFORMS)
     keys, p = jax.random.split(KEY, 3), jnp.float32(0.7)
 
     def f(key):
-        return augment.diff_augment(x, key, policy, p)
+        return diff_augment(x, key, policy, p)
 
     eager = [f(key) for key in keys]
     scan = quick(lambda keys: jax.lax.scan(lambda _, k: (None, f(k)), None, keys)[1])
@@ -299,26 +303,26 @@ def test_transformations_of_jax():
 
 def test_low_precision_stays():
     x = jax.ShapeDtypeStruct((2, 8, 8, 3), jnp.bfloat16)
-    for f in *PLAIN.values(), augment.diff_augment:
+    for f in *PLAIN.values(), diff_augment:
         assert jax.eval_shape(f, x, KEY) == x
-    assert jax.eval_shape(augment.instance_noise, x, KEY, jnp.float32(0.1)) == x
+    assert jax.eval_shape(instance_noise, x, KEY, jnp.float32(0.1)) == x
 
 
 def test_overfitting_by_hand():
     # Signs 1, -1, 0, 1: a mean of 1/4; the mean logit is 2.
     logits = jnp.array([7.0, -1.0, 0.0, 2.0])
-    assert augment.overfitting(logits) == 0.25
-    assert augment.overfitting(jnp.array([0.1, 3.0], jnp.bfloat16)) == 1
+    assert controller.overfitting(logits) == 0.25
+    assert controller.overfitting(jnp.array([0.1, 3.0], jnp.bfloat16)) == 1
 
 
 def test_adaptation_by_hand():
     # 2,000 images of 500,000 are a move of 0.004.
     for r_t, p in (0.7, 0.504), (0.5, 0.496), (-1.0, 0.496), (0.6, 0.5):
-        moved = augment.adapt(jnp.float32(0.5), jnp.float32(r_t), 2000)
+        moved = controller.adapt(jnp.float32(0.5), jnp.float32(r_t), 2000)
         np.testing.assert_allclose(moved, p, atol=1e-7)
-    assert augment.adapt(jnp.float32(0.001), jnp.float32(0.0), 2000) == 0
-    assert augment.adapt(jnp.float32(0.999), jnp.float32(1.0), 2000) == 1
-    assert augment.adapt(jnp.float32(0), jnp.float32(0.3), 500, 0.2, kimg=1) == 0.5
+    assert controller.adapt(jnp.float32(0.001), jnp.float32(0.0), 2000) == 0
+    assert controller.adapt(jnp.float32(0.999), jnp.float32(1.0), 2000) == 1
+    assert controller.adapt(jnp.float32(0), jnp.float32(0.3), 500, 0.2, kimg=1) == 0.5
 
 
 def test_trajectory_of_p():
@@ -359,7 +363,7 @@ def test_instance_noise_decays_to_nothing():
     noise = augment.make("instance_noise", sigma=0.3, stop=100)
     x = images((50, 2))
     at = quick(lambda step: noise.apply(x, KEY, step) - x)
-    full = augment.instance_noise(x, KEY, 0.3) - x
+    full = instance_noise(x, KEY, 0.3) - x
     for step, left in (0, 1), (25, 0.75), (99, 0.01), (100, 0), (1000, 0):
         np.testing.assert_allclose(at(step), left * full, atol=3e-7)
     np.testing.assert_array_equal(noise.apply(x, KEY, jnp.int32(100)), x)
@@ -376,21 +380,32 @@ def test_augmentations_do_what_their_functions_do():
         (ada.apply(x, KEY, step, p), whole(x, KEY, ("cutout",), p)),
     ):
         np.testing.assert_array_equal(given, out)
-    assert augment.make("diff_augment").parts == tuple(augment.TRANSFORMS)
+    assert augment.make("diff_augment").parts == tuple(TRANSFORMS)
     assert ada.adaptive and not fixed.adaptive
     with pytest.raises(ValueError, match="ada needs p"):
         ada.apply(x, KEY, step)
     with pytest.raises(ValueError, match="'flip' is not one of"):
-        augment.diff_augment(x, KEY, ("flip",))
+        diff_augment(x, KEY, ("flip",))
 
 
 def test_images_only_where_images_are_needed():
-    for name in augment.NAMES:
-        augment.make(name).check((8, 8, 1))
-    augment.make("instance_noise").check((2,))
-    for name, shape in ("diff_augment", (2,)), ("ada", (8, 8)):
-        with pytest.raises(ValueError, match=f"{name}.*{shape[0]}.*instance_noise"):
-            augment.make(name).check(shape)
+    for name in augment.known():
+        augment.make(name).check("image")
+    augment.make("instance_noise").check("point")
+    for name, kind in ("diff_augment", "point"), ("ada", "series"):
+        with pytest.raises(ValueError, match=f"{name} is for .*image, not '{kind}'"):
+            augment.make(name).check(kind)
+
+
+def test_adaptation_needs_logits_with_a_zero():
+    augment.make("diff_augment").check("image", boundary=None)
+    augment.make("ada").check("image", boundary=0.3)
+    with pytest.raises(ValueError, match="ada follows the sign of .* Wasserstein"):
+        augment.make("ada").check("image", boundary=None)
+
+
+def test_augmentations_are_found_by_listing():
+    assert set(augment.known()) == {"ada", "diff_augment", "instance_noise"}
 
 
 @pytest.mark.parametrize(

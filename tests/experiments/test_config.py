@@ -1,10 +1,13 @@
+import json
 import types
 
 import pytest
 from ml_collections import ConfigDict
 
+from configs import presets
 from experiments import config as configs
 from gans.core import GAN
+from gans.data import spec as specs
 
 
 @pytest.fixture
@@ -47,6 +50,112 @@ def test_resolves_what_the_data_knows(config):
     assert config.n_classes is None, "the caller's config must not change"
     config.n_classes = 4
     assert configs.resolve(config, source).n_classes == 4
+
+
+def test_the_spec_is_the_source_s_with_the_config_s_classes(config):
+    fields = {"image": specs.Field("image", (8, 8, 1), "uint8")}
+    fields["label"] = specs.Field("label", (), "int32", 10)
+    source = types.SimpleNamespace(spec=fields, n_classes=10)
+    resolved = configs.resolve(config, source)
+    assert specs.from_json(resolved.spec.to_dict()) == fields
+    config.n_classes = 4
+    resolved = configs.resolve(config, source)
+    assert resolved.spec.label.n_classes == resolved.n_classes == 4
+    # What is kept in a file and opened again trains the same.
+    again = configs.from_json(configs.to_json(resolved))
+    assert configs.differences(resolved.to_dict(), again.to_dict()) == []
+
+
+def test_a_config_of_another_game_needs_the_keys_of_a_run_alone():
+    config = presets.run("gan", "digits", presets.IMAGES)
+    config.cycle_weight = 10.0
+    config.d_a = {"network": "dcgan"}
+    configs.check(config)
+    assert not {"generator", "latent", "loss", "n_critic"} & set(config)
+    assert set(configs.RUN) == set(config) - {"cycle_weight", "d_a"}
+
+
+def test_old_names_of_keys(config):
+    with pytest.raises(ValueError, match="'critic' is called 'discriminator' now"):
+        configs.override(config, {"critic.optimizer.b1": 0.5})
+    with pytest.raises(ValueError, match="'critic' is called 'discriminator' now"):
+        configs.check_flag(config, "--config.critic.spectral=True")
+    config.critic = config.discriminator
+    with pytest.raises(ValueError, match="config.critic is called config.discrim"):
+        configs.check(config)
+
+
+def test_the_config_of_an_old_workdir_is_converted(config):
+    old = {
+        "loss": "non_saturating(smooth_real=0.1)",
+        "shape": [8, 8, 1],
+        "n_classes": 3,
+        "critic": {
+            "layers": [[8, 4, 2]],
+            "penalties": ["r1(weight=1)"],
+            "norm": "virtual",
+            "n_reference": 16,
+        },
+    }
+    new = configs.from_json(json.dumps(old))
+    assert new.loss.to_dict() == {"name": "non_saturating", "smooth_real": 0.1}
+    assert "critic" not in new
+    d = new.discriminator.to_dict()
+    assert d["convolutions"] == ((8, 4, 2),) and "layers" not in d
+    assert d["penalties"] == ({"name": "r1", "weight": 1},)
+    assert d["norm"] == {"name": "virtual", "n_reference": 16}
+    spec = specs.from_json(new.spec.to_dict())
+    assert spec["image"].shape == (8, 8, 1) and spec["label"].n_classes == 3
+    # A config of this version stays as it is.
+    assert configs.from_json(configs.to_json(new)).to_dict() == new.to_dict()
+
+
+@pytest.mark.parametrize(
+    "value, expected",
+    [
+        ("r1", "r1"),
+        (" r1() ", "r1"),
+        ("r1(weight=10, every=16)", {"name": "r1", "weight": 10, "every": 16}),
+        (
+            "ada(target=-0.5, policy='color')",
+            {"name": "ada", "target": -0.5, "policy": "color"},
+        ),
+        ("x(a=(1, 2), b=None)", {"name": "x", "a": (1, 2), "b": None}),
+        (("r1", "r2(weight=1)"), ("r1", {"name": "r2", "weight": 1})),
+        ({"a": {"b": "c(d=1)"}}, {"a": {"b": {"name": "c", "d": 1}}}),
+        (3, 3),
+        (None, None),
+        ("a.b", "a.b"),
+        ("stacked:digits", "stacked:digits"),
+    ],
+)
+def test_calls_are_expanded(value, expected):
+    assert configs.expand(value, "here") == expected
+    assert configs.expand(expected, "here") == expected, "not once and for all"
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["r1(10)", "r1(weight=w)", "r1(weight=1", "x(**{})", "x(a=__import__('os'))",
+     "x(name='y')", "x()()", "x(1) + 2"],
+)  # fmt: skip
+def test_calls_of_another_form_are_refused(value):
+    with pytest.raises(ValueError, match=r"here\[0\]: .*is neither NAME nor"):
+        configs.expand((value,), "here")
+
+
+def test_text_is_no_call(config):
+    config.data = "folder(1)"
+    assert configs.from_json(configs.to_json(config)).data == "folder(1)"
+
+
+def test_errors_of_a_game_name_the_variant_and_the_part(config):
+    wrong = configs.override(config, {"discriminator.penalties": ("r1(wieght=1)",)})
+    said = "config of gan: discriminator: option of r1: 'wieght'.*mean 'weight'"
+    with pytest.raises(ValueError, match=said):
+        configs.build(wrong)
+    with pytest.raises(ValueError, match="config of gan: .*at least 1, got 0"):
+        configs.build(configs.override(config, {"n_critic": 0}))
 
 
 def test_json_brings_back_the_same_config_with_tuples(config):
@@ -128,9 +237,9 @@ def test_options_that_stabilise_are_each_player_s_own():
 
     one, other = gan.get_config("ring8"), gan.get_config("ring8")
     one.generator.norm = "batch"
-    one.critic.minibatch = "stddev"
-    one.critic.penalties = ("r1",)
-    assert one.critic.norm is None and other.generator.norm is None
-    assert other.critic.minibatch is None and other.critic.penalties == ()
+    one.discriminator.minibatch = "stddev"
+    one.discriminator.penalties = ("r1",)
+    assert one.discriminator.norm is None and other.generator.norm is None
+    assert other.discriminator.minibatch is None and other.discriminator.penalties == ()
     with pytest.raises(TypeError):
         one.generator.norm = 3

@@ -1,12 +1,14 @@
 """Adversarial losses: numbers by hand, and torch for values and gradients."""
 
 import functools
+import types
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from experiments.config import expand
 from gans import names
 from gans.losses import adversarial
 
@@ -26,6 +28,24 @@ CASES = [
     *(("relativistic_average", {"base": base}) for base in adversarial.BASES),
     *(("relativistic_pairing", {"base": base}) for base in adversarial.BASES),
 ]
+
+
+def reduced(loss):
+    """The loss as the players minimise it: its costs, reduced."""
+    return types.SimpleNamespace(
+        discriminator=lambda r, k: adversarial.total(loss.discriminator(r, k)),
+        generator=lambda k, r=None, w=None: adversarial.total(
+            loss.generator(k, r, w), w
+        ),
+        relative=loss.relative,
+        boundary=loss.boundary,
+    )
+
+
+def make(name, **options):
+    return reduced(adversarial.make(name, **options))
+
+
 every_case = pytest.mark.parametrize("name, options", CASES)
 every_loss = pytest.mark.parametrize("name", sorted(adversarial.LOSSES))
 
@@ -87,10 +107,10 @@ BY_HAND = [
 
 @pytest.mark.parametrize("spec, real, fake, critic, generator", BY_HAND)
 def test_by_hand(spec, real, fake, critic, generator):
-    name, options = names.parse(spec, "loss")
-    loss = adversarial.make(name, **options)
+    name, options = names.named(expand(spec, "loss"), "loss")
+    loss = make(name, **options)
     real, fake = jnp.array(real, jnp.float32), jnp.array(fake, jnp.float32)
-    on_critic, on_generator = loss.critic(real, fake), loss.generator(fake, real)
+    on_critic, on_generator = loss.discriminator(real, fake), loss.generator(fake, real)
     np.testing.assert_allclose(on_critic, critic, rtol=1e-6)
     np.testing.assert_allclose(on_generator, generator, rtol=1e-6)
     for value in (on_critic, on_generator):
@@ -181,12 +201,12 @@ PRECISIONS = [("float32", 3e-6), ("float64", 1e-13)]
 @pytest.mark.parametrize("dtype, tolerance", PRECISIONS)
 def test_against_torch(name, options, dtype, tolerance):
     critic, generator = references(name, options)
-    loss = adversarial.make(name, **options)
+    loss = make(name, **options)
     real, fake = logits()
     weights = np.random.default_rng(1).dirichlet(np.ones(9))
     uniform = lambda k, r: generator(k, r, (0 * k + 1) / 9)  # noqa: E731
     check = functools.partial(compare, dtype=dtype, tolerance=tolerance)
-    check(loss.critic, critic, real, fake)
+    check(loss.discriminator, critic, real, fake)
     check(loss.generator, uniform, fake, real)
     check(loss.generator, generator, fake, real, weights)
 
@@ -203,13 +223,16 @@ def refuted(ours, theirs, *inputs):
 @every_case
 def test_other_losses_are_not_those_of_torch(name, options):
     critic, generator = references(name, options)
-    loss = adversarial.make(name, **options)
+    loss = make(name, **options)
     real, fake = logits()
     weights = np.random.default_rng(1).dirichlet(np.ones(9))
     p = jax.nn.sigmoid
-    wrong = [lambda r, k: loss.critic(p(r), p(k)), lambda r, k: loss.critic(k, r)]
+    wrong = [
+        lambda r, k: loss.discriminator(p(r), p(k)),
+        lambda r, k: loss.discriminator(k, r),
+    ]
     if options and options.get("base") != "logistic":
-        wrong.append(adversarial.make(name).critic)
+        wrong.append(make(name).discriminator)
     for other in wrong:
         assert refuted(other, critic, real, fake)
     for other in (
@@ -235,8 +258,8 @@ def test_mistaken_averages_are_found():
     held = functools.partial(average, hold=jax.lax.stop_gradient)
     np.testing.assert_allclose(held(real, fake), average(real, fake))
     assert refuted(held, critic, real, fake)
-    paired = adversarial.relativistic_pairing()
-    assert refuted(paired.critic, critic, real, fake)
+    paired = make("relativistic_pairing")
+    assert refuted(paired.discriminator, critic, real, fake)
     # The generator's is the critic's with the sides exchanged, and no part left out.
     uniform = lambda k, r: generator(k, r, (0 * k + 1) / 9)  # noqa: E731
     assert not refuted(average, uniform, fake, real)
@@ -247,13 +270,13 @@ def test_mistaken_averages_are_found():
 @pytest.mark.parametrize("name", ["minimax", "non_saturating"])
 def test_saturated_logits_give_no_infinity(name):
     # -log D(-1e4) = 1e4 up to exp(-1e4) = 0, and its slope is -1.
-    loss = adversarial.make(name)
+    loss = make(name)
     far = jnp.full(2, 1e4)
-    value, grads = jax.value_and_grad(loss.critic, (0, 1))(-far, far)
+    value, grads = jax.value_and_grad(loss.discriminator, (0, 1))(-far, far)
     np.testing.assert_allclose(value, 2e4)
     np.testing.assert_allclose(grads, [[-0.5, -0.5], [0.5, 0.5]])
     # The slopes are D - target: 0 - 0.9 and 1 - 0.2.
-    soft = adversarial.make(name, **SMOOTH).critic
+    soft = make(name, **SMOOTH).discriminator
     value, grads = jax.value_and_grad(soft, (0, 1))(-far, far)
     np.testing.assert_allclose(value, 1.7e4)
     np.testing.assert_allclose(grads, [[-0.45, -0.45], [0.4, 0.4]], rtol=1e-6)
@@ -262,19 +285,22 @@ def test_saturated_logits_give_no_infinity(name):
 def test_only_minimax_saturates_where_the_critic_wins():
     # d/dx of -softplus(x) and of softplus(-x), at x = -10: -s(x) and s(x) - 1.
     x, s = jnp.float32(-10), 1 / (1 + np.exp(10.0))
-    slopes = [jax.grad(f().generator)(x) for f in
-              (adversarial.minimax, adversarial.non_saturating)]  # fmt: skip
+    slopes = [jax.grad(make(name).generator)(x) for name in
+              ("minimax", "non_saturating")]  # fmt: skip
     np.testing.assert_allclose(slopes, [-s, s - 1], rtol=1e-5)
 
 
 @every_loss
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
-def test_half_precision_logits_are_judged_in_float32(name, dtype):
+def test_half_precision_logits_cost_float32(name, dtype):
     # 300 squared is past float16's largest number, 65504.
     logits = jnp.array([300.0, 0.3, -1.7, 0.9], dtype)
-    loss, exact = adversarial.make(name), logits.astype(jnp.float32)
+    loss, exact = make(name), logits.astype(jnp.float32)
     for half, full in [
-        (loss.critic(logits, logits[::-1]), loss.critic(exact, exact[::-1])),
+        (
+            loss.discriminator(logits, logits[::-1]),
+            loss.discriminator(exact, exact[::-1]),
+        ),
         (loss.generator(logits, logits[::-1]), loss.generator(exact, exact[::-1])),
     ]:
         assert half.dtype == jnp.float32
@@ -284,11 +310,11 @@ def test_half_precision_logits_are_judged_in_float32(name, dtype):
 @every_case
 def test_boundary_is_where_the_best_critic_is_in_doubt(name, options):
     """One logit for as many real as fake examples: the critic's loss is flat there."""
-    loss = adversarial.make(name, **options)
+    loss = make(name, **options)
     if name == "wasserstein" or loss.relative:
         assert loss.boundary is None
         return
-    slope = jax.grad(lambda x: loss.critic(x[None], x[None]))
+    slope = jax.grad(lambda x: loss.discriminator(x[None], x[None]))
     at, below, above = (slope(loss.boundary + d) for d in (0.0, -1.5, 1.5))
     np.testing.assert_allclose(at, 0, atol=1e-7)
     assert below < -0.1 and above > 0.1
@@ -303,13 +329,15 @@ def test_boundaries_by_hand():
 
 
 @pytest.mark.parametrize("name", ["minimax", "non_saturating"])
-def test_smoothing_is_of_the_critics_targets_alone(name):
+def test_smoothing_is_of_the_discriminators_targets_alone(name):
     real, fake = jnp.asarray(logits())
-    plain, soft = adversarial.make(name), adversarial.make(name, **SMOOTH)
+    plain, soft = make(name), make(name, **SMOOTH)
     assert plain.generator(fake) == soft.generator(fake)
     # One-sided: no difference in the slopes at fake examples.
-    one_sided = adversarial.make(name, smooth_real=0.1)
-    slopes = [jax.grad(x.critic, (0, 1))(real, fake) for x in (plain, one_sided, soft)]
+    one_sided = make(name, smooth_real=0.1)
+    slopes = [
+        jax.grad(x.discriminator, (0, 1))(real, fake) for x in (plain, one_sided, soft)
+    ]
     np.testing.assert_array_equal(slopes[0][1], slopes[1][1])
     assert np.abs(slopes[0][1] - slopes[2][1]).min() > 0.02  # 0.2 / 9
     assert np.abs(slopes[0][0] - slopes[1][0]).min() > 0.01  # 0.1 / 9
@@ -318,16 +346,16 @@ def test_smoothing_is_of_the_critics_targets_alone(name):
 @pytest.mark.parametrize("name", ["minimax", "non_saturating"])
 @pytest.mark.parametrize("option", ["smooth_real", "smooth_fake"])
 def test_smoothing_is_below_a_half(name, option):
-    adversarial.make(name, **{option: 0.499})
+    make(name, **{option: 0.499})
     for value in (-0.1, 0.5, 0.9, float("nan")):
         with pytest.raises(ValueError, match=rf"{option}={value}, not in \[0, 0.5\)"):
-            adversarial.make(name, **{option: value})
+            make(name, **{option: value})
 
 
 @every_case
 def test_who_needs_real_examples(name, options):
     """The generator's gradient reaches both sides, or the fake one alone."""
-    loss = adversarial.make(name, **options)
+    loss = make(name, **options)
     real, fake = jnp.asarray(logits(scale=0.3))
     on_fake, on_real = jax.grad(loss.generator, (0, 1))(fake, real)
     assert (on_fake < 0).all() or name == "least_squares"
@@ -344,16 +372,18 @@ def test_who_needs_real_examples(name, options):
 @every_case
 def test_relativistic_losses_are_of_differences(name, options):
     """All logits moved by 5: no change, but for losses of single examples."""
-    loss = adversarial.make(name, **options)
+    loss = make(name, **options)
     real, fake = jnp.asarray(logits(scale=1))
     change = [
-        abs(loss.critic(real + 5, fake + 5) - loss.critic(real, fake)),
+        abs(loss.discriminator(real + 5, fake + 5) - loss.discriminator(real, fake)),
         abs(loss.generator(fake + 5, real + 5) - loss.generator(fake, real)),
     ]
     if loss.relative:
         np.testing.assert_allclose(change, 0, atol=1e-5)
         # The generator plays the critic's part for the fake examples.
-        np.testing.assert_allclose(loss.generator(fake, real), loss.critic(fake, real))
+        np.testing.assert_allclose(
+            loss.generator(fake, real), loss.discriminator(fake, real)
+        )
     elif name == "wasserstein":
         np.testing.assert_allclose(change, [0, 5], atol=1e-5)
     else:
@@ -364,14 +394,14 @@ def test_numbers_of_real_and_fake_examples():
     # Mean of real 2, of fake 1. Margins 3 - 1, 1 - 1; 2 - 0, 2 - 0, 2 - 3.
     # (0 + 1) / 2 + (0 + 0 + 2) / 3.
     real, fake = jnp.array([3.0, 1.0]), jnp.array([0.0, 0.0, 3.0])
-    loss = adversarial.relativistic_average("hinge")
-    np.testing.assert_allclose(loss.critic(real, fake), 7 / 6, rtol=1e-6)
-    pairing = adversarial.relativistic_pairing()
+    loss = make("relativistic_average", base="hinge")
+    np.testing.assert_allclose(loss.discriminator(real, fake), 7 / 6, rtol=1e-6)
+    pairing = make("relativistic_pairing")
     for call in (
-        lambda: pairing.critic(real, fake),
+        lambda: pairing.discriminator(real, fake),
         lambda: pairing.generator(real, fake),
         lambda: adversarial.flip_labels(real, fake, jax.random.key(0), 0.5),
-        lambda: pairing.critic(real, fake[:1]),
+        lambda: pairing.discriminator(real, fake[:1]),
     ):
         with pytest.raises(ValueError, match=r"in pairs: shapes \(\d,\), \(\d,\)"):
             call()
@@ -419,23 +449,23 @@ def test_flips_are_exchanges_of_pairs():
 
 @every_loss
 def test_any_loss_takes_flipped_labels(name):
-    loss = adversarial.make(name)
+    loss = make(name)
     real, fake = jnp.asarray(logits())
     key = jax.random.key(3)
 
     def noisy(real, fake):
-        return loss.critic(*adversarial.flip_labels(real, fake, key, 0.4))
+        return loss.discriminator(*adversarial.flip_labels(real, fake, key, 0.4))
 
     a, b = adversarial.flip_labels(real, fake, key, 0.4)
     flipped = np.asarray(a != real)
     assert 0 < flipped.sum() < 9
     value, grads = jax.value_and_grad(noisy, (0, 1))(real, fake)
-    np.testing.assert_allclose(value, loss.critic(a, b), rtol=1e-6)
+    np.testing.assert_allclose(value, loss.discriminator(a, b), rtol=1e-6)
     # A gradient goes back to the example that the logit is of.
-    on_a, on_b = jax.grad(loss.critic, (0, 1))(a, b)
+    on_a, on_b = jax.grad(loss.discriminator, (0, 1))(a, b)
     np.testing.assert_allclose(grads[0], np.where(flipped, on_b, on_a), rtol=1e-5)
     np.testing.assert_allclose(grads[1], np.where(flipped, on_a, on_b), rtol=1e-5)
-    assert not np.isclose(value, loss.critic(real, fake), rtol=1e-3)
+    assert not np.isclose(value, loss.discriminator(real, fake), rtol=1e-3)
 
 
 def test_top_k_by_hand():
@@ -470,7 +500,7 @@ def test_top_k_are_exactly_k(distinct):
 def test_top_k_training(name):
     """Torch's topk first, then the loss of what is left; share 1 is the plain loss."""
     torch = pytest.importorskip("torch")
-    loss = adversarial.make(name)
+    loss = make(name)
     real, fake = logits(8)
     _, generator = references(name, {"base": "logistic"})
     chosen = torch.topk(torch.tensor(fake), 3).indices.numpy()
@@ -502,3 +532,25 @@ def test_top_k_passes_no_gradient_through_the_choice():
     slopes = jax.grad(lambda x, s: adversarial.top_k_weights(x, s) @ mark, (0, 1))
     on_logits, on_share = slopes(x, 0.5)
     assert not on_logits.any() and not on_share
+
+
+@every_case
+def test_costs_are_elementwise(name, options):
+    """One for each logit, in whatever shape the logits come: patches, time steps."""
+    loss = adversarial.make(name, **options)
+    real, fake = (jnp.asarray(x) for x in logits(12))
+    one = loss.discriminator(real, fake), loss.generator(fake, real)
+    shaped = real.reshape(2, 3, 2), fake.reshape(2, 3, 2)
+    many = loss.discriminator(*shaped), loss.generator(*shaped[::-1])
+    for flat, maps in zip(one, many, strict=True):
+        for a, b in zip(flat, maps, strict=True):
+            assert a.shape == (12,) and b.shape == (2, 3, 2)
+            np.testing.assert_allclose(a, b.reshape(12), rtol=1e-6)
+
+
+def test_the_total_by_hand():
+    # (1 + 3) / 2 + (2 + 4 + 6) / 3 = 6; weighted 0.25 1 + 0.75 3 + 4 = 6.5.
+    costs = jnp.array([1.0, 3.0]), jnp.array([2.0, 4.0, 6.0])
+    assert adversarial.total(costs) == 6
+    assert adversarial.total(costs, jnp.array([0.25, 0.75])) == 6.5
+    assert adversarial.total(costs[:1]) == 2

@@ -1,15 +1,27 @@
 """The gradient penalty: by hand, in numpy, in torch; per example, over all axes."""
 
 import functools
+import types
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gans.losses import penalties
-from gans.losses.penalties import gradient_norms, gradient_penalty
+from gans.losses import penalties as elementwise
+from gans.losses.penalties import gradient_norms
 
+
+def mean_of(penalty):
+    """The mean over examples: what a game adds to its loss."""
+    return functools.wraps(penalty)(lambda *args, **kw: penalty(*args, **kw).mean())
+
+
+NAMES = ("gradient_penalty", "dragan", "r1", "r2", "zero_centred")
+penalties = types.SimpleNamespace(
+    **{name: mean_of(getattr(elementwise, name)) for name in NAMES}
+)
+gradient_penalty = penalties.gradient_penalty
 KEY = jax.random.key(7)
 # Little effort goes into compiling what runs once.
 quick = functools.partial(
@@ -443,3 +455,22 @@ def test_second_derivatives_under_cond_are_those_outside():
         for k in p:
             np.testing.assert_allclose(inside[k], outside[k], rtol=1e-5, atol=1e-6)
     assert not any(np.any(x) for _, i in slopes(p, False).values() for x in i.values())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_penalty_is_one_number_per_example(name):
+    """Another example in the batch leaves the others' penalties alone."""
+    real, fake = (jnp.asarray(x) for x in pair((5, 4)))
+    critic = lambda x: jnp.sin(x).sum(axis=1) ** 2  # noqa: E731
+    given = {"real": real, "fake": fake, "key": KEY}
+    f = getattr(elementwise, name)
+    wanted = f.__code__.co_varnames[: f.__code__.co_argcount]
+    found = f(critic, *(given[x] for x in wanted[1:]))
+    assert found.shape == (5,) and found.dtype == jnp.float32
+    if name == "dragan":
+        return  # its noise is scaled by the deviation of the whole batch
+    given |= {"real": real.at[2].add(1), "fake": fake.at[2].add(1)}
+    other = f(critic, *(given[x] for x in wanted[1:]))
+    kept = np.arange(5) != 2
+    np.testing.assert_allclose(found[kept], other[kept], rtol=1e-5)
+    assert abs(found[2] - other[2]) > 1e-3

@@ -1,12 +1,24 @@
 """Terms on logits and parameters, by hand, and their derivatives against PyTorch."""
 
+import types
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gans.losses import regularisers
+from gans.losses import regularisers as elementwise
+from gans.losses.adversarial import total
 
+# Means over examples, which a game adds to its loss; and what has no examples.
+regularisers = types.SimpleNamespace(
+    lecam=lambda *args: total(elementwise.lecam(*args)),
+    consistency=lambda *args: elementwise.consistency(*args).mean(),
+    latent_diversity=lambda *args: elementwise.latent_diversity(*args).mean(),
+    orthogonal=elementwise.orthogonal,
+    historical=elementwise.historical,
+    running_mean=elementwise.running_mean,
+)
 KEY = jax.random.key(0)
 
 
@@ -282,3 +294,17 @@ def test_wide_kernels_by_the_smaller_product(off_diagonal):
         x.aval.size for eqn in jax.make_jaxpr(found)(w).eqns for x in eqn.outvars
     )
     assert largest < 11 * 11
+
+
+def test_examples_have_a_number_each():
+    # (1 - 3)^2 and (2 - 3)^2; -((1 - 0)^2 + (2 - 0)^2) and 0.
+    x, y = jnp.array([1.0, 2.0]), jnp.array([3.0, 3.0])
+    np.testing.assert_allclose(elementwise.consistency(x, y), [4, 1])
+    fake, other = (
+        jnp.array([[1.0, 2.0], [5.0, 5.0]]),
+        jnp.array([[0.0, 0.0], [5.0, 5.0]]),
+    )
+    np.testing.assert_allclose(elementwise.latent_diversity(fake, other), [-5, 0])
+    on_real, on_fake = elementwise.lecam(x, y, jnp.float32(1), jnp.float32(2))
+    np.testing.assert_allclose(on_real, [1, 0])
+    np.testing.assert_allclose(on_fake, [4, 4])

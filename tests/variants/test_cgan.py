@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from experiments import config as configs
 from gans import core
-from gans.variants import cgan
 
 KEY = jax.random.key(0)
 
@@ -16,9 +16,9 @@ KEY = jax.random.key(0)
 @pytest.fixture(scope="module", params=["concat", "projection"])
 def game(request, tiny):
     config = tiny("cgan")
-    for player in (config.generator, config.critic):
+    for player in (config.generator, config.discriminator):
         player.condition = request.param
-    game = cgan.build(config)
+    game = configs.build(config)
     state = jax.jit(functools.partial(core.init, game))(KEY)
     # Conditional gains start equal for all classes: give every parameter some noise.
     leaves, tree = jax.tree.flatten(state.params)
@@ -50,12 +50,26 @@ def test_latents_take_the_classes_in_turn(game):
 
 
 def test_data_without_labels_is_refused(tiny):
-    with pytest.raises(ValueError, match="'digits' has none"):
-        cgan.build(tiny("cgan", n_classes=None))
+    with pytest.raises(ValueError, match="needs labels, and the data has only image"):
+        configs.build(tiny("cgan", n_classes=None))
 
 
 def test_networks_without_a_condition_are_refused(tiny):
     config = tiny("cgan")
-    config.critic.condition = None
-    with pytest.raises(ValueError, match="config.critic.condition"):
-        cgan.build(config)
+    config.discriminator.condition = None
+    with pytest.raises(
+        ValueError, match="discriminator: a conditional GAN needs condition"
+    ):
+        configs.build(config)
+
+
+def test_samples_come_with_their_labels(game):
+    game, state, config = game
+    inputs = game.inputs(KEY, {"image": jnp.zeros((7, 1))})
+    found = core.sample(game, state, inputs, KEY)
+    assert found["image"].shape == (7, *config.shape)
+    np.testing.assert_array_equal(found["label"], inputs["label"])
+    # Another label makes another image of the same latent.
+    turned = inputs | {"label": (inputs["label"] + 1) % 3}
+    others = core.sample(game, state, turned, KEY)["image"]
+    assert np.abs(others - found["image"]).max() > 1e-3

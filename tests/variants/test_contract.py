@@ -2,7 +2,10 @@
 
 import functools
 import importlib
+import inspect
 import pathlib
+import re
+import types
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +13,7 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
+from experiments import config as configs
 from experiments.rundir.checkpoint import Checkpoints
 from gans import core
 from gans.layers.conv.inspect import slow_convolutions
@@ -34,10 +38,6 @@ def presets(variant):
     return [name.strip("[]' ") for name in listed.split(",")]
 
 
-def build(config):
-    return importlib.import_module(f"gans.variants.{config.variant}").build(config)
-
-
 def batch_of(config, key=KEY):
     key_x, key_label = jax.random.split(key)
     x = jnp.tanh(jax.random.normal(key_x, (config.batch_size, *config.shape)))
@@ -51,7 +51,7 @@ def batch_of(config, key=KEY):
 def trained(request, tiny):
     """(config, gan, states, metrics) of the first few steps of each variant."""
     config = tiny(request.param)
-    gan = build(config)
+    gan = configs.build(config)
     step = quick(core.make_step(gan))
     states = [quick(functools.partial(core.init, gan))(KEY)]
     metrics = []
@@ -71,8 +71,8 @@ def equal(a, b):
 
 
 def test_there_is_a_config_for_every_variant():
-    configs = {p.stem for p in (ROOT / "configs").glob("*.py")}
-    assert set(VARIANTS) <= configs
+    known = {p.stem for p in (ROOT / "configs").glob("*.py")}
+    assert set(VARIANTS) <= known
     assert len(VARIANTS) >= 8
 
 
@@ -89,13 +89,13 @@ def test_steps_are_finite(trained):
                     assert np.isfinite(value) == due, (i, name, value)
 
 
-def test_both_players_move(trained):
+def test_both_networks_are_trained(trained):
     _, gan, states, _ = trained
     for name in gan.nets:
         assert not equal(states[0].params[name], states[-1].params[name]), name
 
 
-def test_each_update_moves_only_what_it_trains(trained):
+def test_each_update_changes_only_what_it_trains(trained):
     config, gan, states, metrics = trained
     batch = jax.eval_shape(functools.partial(batch_of, config))
     for update in gan.updates:
@@ -103,10 +103,10 @@ def test_each_update_moves_only_what_it_trains(trained):
         changes, _ = jax.eval_shape(play, states[0], batch, KEY)
         assert set(changes["params"]) == set(changes["opt"]) == set(update.trains)
         assert set(changes["stats"]) <= set(update.trains)
-    # Steps in which only the critic was due have left the generator alone.
+    # Steps in which only the discriminator was due have left the generator alone.
     for before, after, found in zip(states, states[1:], metrics, strict=False):
-        moved = not equal(before.params["g"], after.params["g"])
-        assert moved == bool(np.isfinite(found["g/loss"]))
+        changed = not equal(before.params["g"], after.params["g"])
+        assert changed == bool(np.isfinite(found["g/loss"]))
         assert not equal(before.params["d"], after.params["d"])
 
 
@@ -140,9 +140,11 @@ def test_every_preset_traces_at_full_size(variant):
         config = importlib.import_module(f"configs.{variant}").get_config(preset)
         images = config.resolution is not None
         side = (config.resolution, config.resolution, config.channels)
-        config.shape = side if images else (2,)
-        config.n_classes = 10 if images else None
-        gan = build(config)
+        source = types.SimpleNamespace(
+            shape=side if images else (2,), n_classes=10 if images else None
+        )
+        config = configs.resolve(config, source)
+        gan = configs.build(config)
         state = jax.eval_shape(functools.partial(core.init, gan), KEY)
         batch = jax.eval_shape(functools.partial(batch_of, config))
         after, _ = jax.eval_shape(core.make_step(gan), state, batch, KEY)
@@ -150,9 +152,19 @@ def test_every_preset_traces_at_full_size(variant):
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
+def test_a_variant_names_its_paper_and_its_deviations(variant):
+    module = importlib.import_module(f"gans.variants.{variant}")
+    assert re.search(r"\d{4}\.\d{5}", module.__doc__), "no arXiv id"
+    assert "Deviation" in module.__doc__
+    parameters = inspect.signature(module.build).parameters
+    assert list(parameters) == ["config", "spec", "stage"]
+    assert parameters["stage"].default == 0
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
 def test_bfloat16_networks_keep_float32_parameters_and_losses(variant, tiny):
     config = tiny(variant, dtype="bfloat16")
-    gan = build(config)
+    gan = configs.build(config)
     state = jax.eval_shape(functools.partial(core.init, gan), KEY)
     _, metrics = jax.eval_shape(core.make_step(gan), state, batch_of(config), KEY)
     for leaf in jax.tree.leaves((state.params, metrics)):
@@ -164,7 +176,7 @@ def test_no_convolution_of_a_step_is_slow(variant, tiny):
     """Of no derivative, of no network, under `cond` or `scan`."""
     for preset in ("digits", "cifar10"):
         config = tiny(variant, preset)
-        gan = build(config)
+        gan = configs.build(config)
         step = core.make_step(gan)
         state = jax.eval_shape(functools.partial(core.init, gan), KEY)
         batch = jax.eval_shape(functools.partial(batch_of, config))

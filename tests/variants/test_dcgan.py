@@ -2,17 +2,20 @@
 
 import functools
 import importlib
+import types
 
 import jax
+import pytest
 
+from experiments import config as configs
 from gans import core
-from gans.variants import dcgan
 
 
 def shapes(preset, shape):
     config = importlib.import_module("configs.dcgan").get_config(preset)
-    config.shape, config.n_classes = shape, None
-    game = dcgan.build(config)
+    source = types.SimpleNamespace(shape=shape, n_classes=None)
+    config = configs.resolve(config, source)
+    game = configs.build(config)
     state = jax.eval_shape(functools.partial(core.init, game), jax.random.key(0))
     return {
         player: {
@@ -62,3 +65,10 @@ def test_the_32x32_layout():
         "conv3": (3, 3, 128, 256),
         "out": (4 * 4 * 256, 1),
     }
+
+
+def test_networks_of_another_kind_are_refused(tiny):
+    config = tiny("dcgan")
+    config.discriminator.network = "mlp"
+    with pytest.raises(ValueError, match="discriminator: network='mlp'.*='dcgan'"):
+        configs.build(config)

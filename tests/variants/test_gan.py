@@ -10,17 +10,18 @@ import numpy as np
 import optax
 import pytest
 
+from experiments import config as configs
 from gans import core, data
 from gans.data import pipeline
+from gans.game import discriminate, generate
 from gans.losses import adversarial
 from gans.metrics.scores import modes
-from gans.variants import gan
 
 KEY = jax.random.key(0)
 
 
 def ready(config):
-    game = gan.build(config)
+    game = configs.build(config)
     return game, jax.jit(functools.partial(core.init, game))(KEY)
 
 
@@ -37,14 +38,19 @@ def test_the_losses_are_those_of_the_logits(tiny, name):
     loss = adversarial.make(name)
 
     key_g, key_d = jax.random.split(KEY)
-    fake, *_ = gan.generate(nets["g"], 8, None, key_g, config.latent)
+    fake, *_ = generate(nets["g"], 8, None, key_g, config.latent)
     on_real, on_fake = nets["d"](batch["point"], None), nets["d"](fake, None)
 
     found, _ = game.updates[0].loss(nets, batch, KEY, state)
-    np.testing.assert_allclose(found, loss.critic(on_real, on_fake), rtol=1e-5)
+    np.testing.assert_allclose(
+        found, adversarial.total(loss.discriminator(on_real, on_fake)), rtol=1e-5
+    )
     found, _ = game.updates[1].loss(nets, batch, KEY, state)
-    np.testing.assert_allclose(found, loss.generator(on_fake), rtol=1e-5)
-    other = adversarial.make("least_squares").critic(on_real, on_fake)
+    np.testing.assert_allclose(
+        found, adversarial.total(loss.generator(on_fake)), rtol=1e-5
+    )
+    other = adversarial.make("least_squares").discriminator(on_real, on_fake)
+    other = adversarial.total(other)
     assert not np.isclose(found, other)
 
 
@@ -54,7 +60,7 @@ def test_one_pass_for_real_and_fake_changes_no_number(tiny):
     game, state = ready(config)
     d = core.bind(game, state, train=True)["d"]
     real, fake = jax.random.normal(KEY, (2, 4, *config.shape))
-    on_real, on_fake, stats = gan.judge(d, real, fake, None, KEY)
+    on_real, on_fake, stats = discriminate(d, real, fake, None, KEY)
     np.testing.assert_allclose(on_real, d(real), rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(on_fake, d(fake), rtol=1e-4, atol=1e-6)
     apart = d.mutate(real)[1]
@@ -62,7 +68,7 @@ def test_one_pass_for_real_and_fake_changes_no_number(tiny):
         np.testing.assert_allclose(a, b, rtol=1e-5)
 
 
-def test_batch_norm_in_the_critic_sees_real_and_fake_apart(tiny):
+def test_batch_norm_in_the_discriminator_sees_real_and_fake_apart(tiny):
     config = tiny("dcgan", "folder")
     game, state = ready(config)
     d = core.bind(game, state, train=True)["d"]
@@ -70,7 +76,7 @@ def test_batch_norm_in_the_critic_sees_real_and_fake_apart(tiny):
         [1.0, 3.0]
     ).reshape(2, 1, 1, 1, 1)
     on_real, on_fake, stats = jax.jit(
-        lambda real, fake: gan.judge(d, real, fake, None, KEY)
+        lambda real, fake: discriminate(d, real, fake, None, KEY)
     )(real, fake)
     np.testing.assert_allclose(on_real, d(real), rtol=1e-3, atol=1e-5)
     np.testing.assert_allclose(on_fake, d(fake), rtol=1e-3, atol=1e-5)
@@ -85,10 +91,10 @@ def test_batch_norm_in_the_critic_sees_real_and_fake_apart(tiny):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-6)
 
 
-def test_the_critic_move_does_not_differentiate_the_generator(tiny):
+def test_the_discriminator_s_update_does_not_differentiate_the_generator(tiny):
     """The same numbers as with an explicit stop_gradient, and no backward pass of g."""
     config = tiny("wgan_gp")
-    game = importlib.import_module("gans.variants.wgan_gp").build(config)
+    game = configs.build(config)
     state = jax.jit(functools.partial(core.init, game))(KEY)
 
     def stopped(nets, batch, key, state):
@@ -110,8 +116,8 @@ def test_the_critic_move_does_not_differentiate_the_generator(tiny):
 def train(config, n):
     """n steps in one scanned call; returns the state and the game."""
     source = data.load(config.data)
-    config.shape = source.shape
-    game = importlib.import_module(f"gans.variants.{config.variant}").build(config)
+    config = configs.resolve(config, source)
+    game = configs.build(config)
     dataset = pipeline.batches(source, config.batch_size, seed=0)
     step = core.make_step(game)
     batches = jax.tree.map(lambda *x: np.stack(x), *(dataset[i] for i in range(n)))
@@ -156,7 +162,7 @@ def test_learning_rates_are_each_players_own(tiny):
     config = tiny("gan", "circle")
     sgd = {"name": "sgd", "schedule": "constant"}
     config.generator.optimizer = {**sgd, "learning_rate": 0.0}
-    config.critic.optimizer = {**sgd, "learning_rate": 0.1}
+    config.discriminator.optimizer = {**sgd, "learning_rate": 0.1}
     game, state = ready(config)
     after, _ = jax.jit(core.make_step(game))(state, batch_of(config), KEY)
     moved = optax.tree.norm(

@@ -5,15 +5,15 @@ import functools
 import jax
 import pytest
 
+from experiments import config as configs
 from gans import core
-from gans.variants import sagan
 
 KEY = jax.random.key(0)
 
 
 def test_what_makes_it_a_sagan(tiny):
     config = tiny("sagan")
-    game = sagan.build(config)
+    game = configs.build(config)
     state = jax.jit(functools.partial(core.init, game))(KEY)
     for name in "gd":
         attention = state.params[name]["SelfAttention_0"]
@@ -23,10 +23,12 @@ def test_what_makes_it_a_sagan(tiny):
             for path, _ in jax.tree_util.tree_leaves_with_path(state.params[name])
         )
         assert len(jax.tree.leaves(state.stats[name]["spectral"])) == n_kernels
-    rates = [p.optimizer.learning_rate for p in (config.generator, config.critic)]
+    rates = [
+        p.optimizer.learning_rate for p in (config.generator, config.discriminator)
+    ]
     assert rates == [1e-4, 4e-4]
     assert config.loss == "hinge"
-    # Each network's own move keeps its vectors.
+    # Each network's own update keeps its vectors.
     batch = {"image": jax.random.normal(KEY, (4, *config.shape))}
     for update in game.updates:
         changes = jax.eval_shape(
@@ -36,10 +38,10 @@ def test_what_makes_it_a_sagan(tiny):
         assert "spectral" in changes["stats"][update.name]
 
 
-@pytest.mark.parametrize("player", ["generator", "critic"])
+@pytest.mark.parametrize("player", ["generator", "discriminator"])
 @pytest.mark.parametrize("option", ["spectral", "attention"])
 def test_without_either_it_is_refused(tiny, player, option):
     config = tiny("sagan")
     config[player][option] = None if option == "attention" else False
-    with pytest.raises(ValueError, match=f"config.{player}.{option}"):
-        sagan.build(config)
+    with pytest.raises(ValueError, match=f"{player}: .*{option}"):
+        configs.build(config)

@@ -1,4 +1,4 @@
-"""SNGAN: one power iteration per critic move."""
+"""SNGAN: one power iteration per update of the discriminator."""
 
 import functools
 
@@ -6,19 +6,21 @@ import jax
 import numpy as np
 import pytest
 
+from experiments import config as configs
 from gans import core
-from gans.variants import sngan
 
 KEY = jax.random.key(0)
 
 
-def test_u_moves_once_in_the_critic_s_move_and_not_in_the_generator_s(tiny):
+def test_u_changes_once_in_the_discriminator_s_update_alone(tiny):
     config = tiny("sngan")
-    game = sngan.build(config)
+    game = configs.build(config)
     state = jax.jit(functools.partial(core.init, game))(KEY)
     batch = {"image": jax.random.normal(KEY, (4, *config.shape))}
-    critic, generator = game.updates
-    changes, _ = jax.jit(functools.partial(core.play, game, critic))(state, batch, KEY)
+    discriminator, generator = game.updates
+    changes, _ = jax.jit(functools.partial(core.play, game, discriminator))(
+        state, batch, KEY
+    )
     u = state.stats["d"]["spectral"]["out"]["kernel/u"]
     w = np.asarray(state.params["d"]["out"]["layer"]["kernel"])
     v = w @ u / np.linalg.norm(w @ u)
@@ -32,16 +34,25 @@ def test_u_moves_once_in_the_critic_s_move_and_not_in_the_generator_s(tiny):
     assert set(changes["stats"]) == {"g"}
 
 
-def test_a_critic_without_spectral_norm_is_refused(tiny):
+def test_a_discriminator_without_spectral_norm_is_refused(tiny):
     config = tiny("sngan")
-    config.critic.spectral = False
-    with pytest.raises(ValueError, match="config.critic.spectral=True"):
-        sngan.build(config)
+    config.discriminator.spectral = False
+    with pytest.raises(
+        ValueError,
+        match="discriminator: spectral=False, but this variant has spectral=True",
+    ):
+        configs.build(config)
 
 
 def test_the_paper_s_settings(tiny):
     for preset in ("cifar10", "cifar10_cnn"):
         config = tiny("sngan", preset)
-        adam = config.critic.optimizer
+        adam = config.discriminator.optimizer
         assert (adam.learning_rate, adam.b1, adam.b2) == (2e-4, 0, 0.9)
         assert (config.loss, config.n_critic) == ("hinge", 5)
+
+
+def test_the_variant_sets_spectral_norm_by_itself(tiny):
+    config = tiny("sngan")
+    del config.discriminator.spectral
+    assert configs.build(config).nets["d"].module.layers.spectral
