@@ -73,7 +73,7 @@ def mean_colour(images):
 
 @pytest.fixture
 def pairs(tmp_path, monkeypatch):
-    """(gan, source, state, function that makes a config); b is a: `moved` is perfect."""
+    """(gan, source, state, what makes a config); b is a, so that `moved` is perfect."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     user = types.SimpleNamespace(mean_colour=mean_colour)
     monkeypatch.setitem(sys.modules, "user_extractor", user)
