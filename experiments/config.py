@@ -309,6 +309,11 @@ def from_json(text: str) -> ConfigDict:
         return tuple(map(tuples, value)) if isinstance(value, list) else value
 
     content = {RENAMED.get(key, key): x for key, x in tuples(json.loads(text)).items()}
+    for part in ("generator", "discriminator"):
+        options = content.get(part)
+        if isinstance(options, dict):
+            names_now = RENAMED_OF_NETWORKS
+            content[part] = {names_now.get(key, key): x for key, x in options.items()}
     content = expand(content, "config")
     if "shape" in content and "spec" not in content:
         content["spec"] = _spec_of(content["shape"], content.get("n_classes"))
