@@ -53,7 +53,7 @@ class Images:
     @functools.cached_property
     def labelled(self) -> bool:
         """Whether the output says which classes its samples were asked to have."""
-        return "label" in self.setting.sampler(self.output).fields()
+        return "label" in self.setting.sampler(self.output).fields
 
     @functools.cached_property
     def data(self) -> features.Data:

@@ -89,7 +89,7 @@ class Setting:
 
         Raises ValueError, with the reason, if there is none in the data, or several.
         """
-        made = self.sampler(output, metric).fields()
+        made = self.sampler(output, metric).fields
         found = [x for x in made if x in self.spec and self.spec[x].kind == kind]
         if len(found) != 1:
             has = [f"{x} ({self.spec[x].kind})" if x in self.spec else x for x in made]

@@ -99,7 +99,7 @@ def _drawn(model, sampler, form, interpolate):
     from experiments.sampling import pictures
 
     spec = model.spec
-    fields = [x for x in sampler.fields() if x in spec]
+    fields = [x for x in sampler.fields if x in spec]
     drawn = [x for x in fields if spec[x].kind in pictures.kinds()]
     if form == ".npz":
         return drawn

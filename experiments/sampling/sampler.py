@@ -111,8 +111,9 @@ class Sampler:
         key = jax.random.key(i)
         return self.inputs(key, size, i * size), jax.random.fold_in(key, 1)
 
+    @functools.cached_property
     def fields(self) -> dict[str, jax.ShapeDtypeStruct]:
-        """Returns {field: shape and type} of two samples [2, ...]; computes nothing."""
+        """{field: shape and type} of two samples [2, ...]; nothing is computed."""
         key = jax.eval_shape(lambda: jax.random.key(0))
         return jax.eval_shape(
             lambda state, key, examples: self.traced_outputs(
@@ -217,10 +218,15 @@ class Drawing:
 
 
 def drawable(gan: core.GAN, spec: Spec, source: Any = None) -> list[str]:
-    """Returns the outputs with a field of the data that is no label: "sample" first."""
+    """Returns the outputs with a field of the data that is no label: "sample" first.
+
+    An only output is taken to have one, as tracing the model to see takes a while.
+    """
+    if len(gan.outputs) == 1:
+        return list(gan.outputs)
     found = []
     for name in sorted(gan.outputs, key=lambda name: name != "sample"):
-        fields = Sampler(gan, spec, source, name).fields()
+        fields = Sampler(gan, spec, source, name).fields
         if any(x in spec and spec[x].kind != "label" for x in fields):
             found.append(name)
     return found

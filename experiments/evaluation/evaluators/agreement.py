@@ -14,7 +14,7 @@ N_REAL = 10_000  # of the real images; a support vector machine needs no more
 def make(gan, spec, source, *, setting, output: str = "sample"):
     """Returns the evaluator; ValueError for samples or data without labels."""
     field = setting.field("agreement", output, "image")
-    if "label" not in setting.sampler(output).fields() or "label" not in spec:
+    if "label" not in setting.sampler(output).fields or "label" not in spec:
         raise ValueError(
             f"{setting.place}: agreement needs a conditional GAN and labelled data"
         )

@@ -82,7 +82,8 @@ def draw(
     Returns {"samples" or "samples/OUTPUT": picture}, as the log names them.
     """
     stem, found = Path(stem), {}
-    for output, fields in outputs.items():
+    for output in sorted(outputs, key=lambda name: name != "sample"):
+        fields = outputs[output]
         groups = {}
         for name, x in [*(given or {}).get(output, {}).items(), *fields.items()]:
             if name in spec and spec[name].kind in kinds():

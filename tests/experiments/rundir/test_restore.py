@@ -26,8 +26,10 @@ def test_the_spec_of_a_run_and_of_an_older_one(tiny, tmp_path):
     older = json.loads(configs.to_json(config))
     del older["spec"]
     older["critic"] = older.pop("discriminator")
+    older["critic"]["layers"] = older["critic"].pop("convolutions")
     (tmp_path / "config.json").write_text(json.dumps(older))
     assert restore.spec_of(restore.config_of(tmp_path)) == wanted
+    assert configs.to_json(restore.config_of(tmp_path)) == configs.to_json(config)
     with pytest.raises(ValueError, match="the config has no spec"):
         restore.spec_of({"n_classes": None})
 

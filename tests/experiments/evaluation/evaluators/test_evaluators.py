@@ -1,0 +1,198 @@
+"""Every evaluator, found by listing; and outputs other than "sample"."""
+
+import functools
+import inspect
+import sys
+import types
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import linen as nn
+from ml_collections import ConfigDict
+
+from experiments.evaluation import evaluators, features, reports, scores
+from experiments.evaluation.result import Result
+from experiments.evaluation.setting import Setting
+from gans import core
+from gans.core import GAN, Net
+from gans.data.source import InMemory
+
+
+@pytest.mark.parametrize("name", evaluators.names())
+def test_the_contract_of_an_evaluator(name):
+    module = evaluators.module(name)
+    parameters = list(inspect.signature(module.make).parameters.values())
+    assert [p.name for p in parameters[:3]] == ["gan", "spec", "source"]
+    keywords = {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
+    assert {"setting", "output"} <= keywords
+    assert module.__doc__
+    score = getattr(module, "SCORE", None)
+    assert (score is None) or score.name == name
+    assert (name in scores.known()) == (score is not None)
+
+
+def test_results_as_json():
+    result = Result(1.5, "lower", 0.25, {"k": 3, "seconds": 2.0})
+    found = result.to_json()
+    assert list(found.items()) == [
+        ("value", 1.5),
+        ("standard_error", 0.25),
+        ("k", 3),
+        ("better", "lower"),
+        ("seconds", 2.0),
+    ]
+    assert Result.from_json(found) == result
+    assert Result(2.0).to_json() == {"value": 2.0, "better": None}
+
+
+class Shift(nn.Module):
+    """Adds a number to images, at first 0."""
+
+    @nn.compact
+    def __call__(self, x, train):
+        return x + self.param("by", nn.initializers.zeros, ())
+
+
+def moved(nets, inputs, key):
+    return {"b": nets["g"](inputs["a"])}
+
+
+def dark(nets, inputs, key):
+    return {"b": inputs["a"] * 0 - 1, "score": inputs["a"].mean((1, 2, 3))}
+
+
+def mean_colour(images):
+    """An extractor: the mean over each quarter, and its parts as logits."""
+    x = images.astype("float32") / 255
+    b, h, w, c = x.shape
+    x = x.reshape(b, 2, h // 2, 2, w // 2, c).mean((2, 4)).reshape(b, -1)
+    return {"features": x, "logits": 10 * x}
+
+
+@pytest.fixture
+def pairs(tmp_path, monkeypatch):
+    """(gan, source, state, what makes a config); b is a, so that `moved` is perfect."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    user = types.SimpleNamespace(mean_colour=mean_colour)
+    monkeypatch.setitem(sys.modules, "user_extractor", user)
+    images = np.random.default_rng(0).integers(0, 256, (60, 8, 8, 1)).astype(np.uint8)
+    source = InMemory("pairs", {"a": images, "b": images}, {"a": "image", "b": "image"})
+    gan = GAN(
+        nets={"g": Net(Shift(), (jax.ShapeDtypeStruct((1, 8, 8, 1), jnp.float32),))},
+        updates=(),
+        inputs=lambda key, batch: {"a": batch["a"]},
+        outputs={"a_to_b": moved, "dark": dark},
+        conditioned_on=("a",),
+    )
+
+    def load_test(config, spec):
+        assert spec == source.spec
+        return None
+
+    monkeypatch.setattr("experiments.rundir.restore.load_test", load_test)
+    state = jax.jit(functools.partial(core.init, gan))(jax.random.key(0))
+
+    def config(*metrics, **changes):
+        known = {"variant": "pairs", "data": "pairs", "data_dir": None}
+        known |= {"dtype": "float32", "extractor": "user_extractor:mean_colour"}
+        return ConfigDict({**known, "n_evaluate": 60, "metrics": metrics, **changes})
+
+    return gan, source, state, config
+
+
+def test_outputs_are_measured_against_the_field_that_they_have(pairs):
+    gan, source, state, config = pairs
+    metrics = (
+        {"name": "fid", "output": "a_to_b"},
+        {"name": "pr", "output": "a_to_b", "k": 4},
+        {"name": "fid", "output": "dark"},
+        {"name": "memorisation", "output": "a_to_b"},
+    )
+    report = reports.make_evaluate(gan, config(*metrics), source)(state)
+    results = report["results"]
+    assert list(results)[:4] == [
+        "a_to_b/fd_mean-colour",
+        "a_to_b/precision_mean-colour",
+        "a_to_b/recall_mean-colour",
+        "dark/fd_mean-colour",
+    ]
+    # Sample i is made of example i, so that copies of b come back.
+    assert results["a_to_b/fd_mean-colour"]["value"] == pytest.approx(0, abs=1e-9)
+    assert results["a_to_b/precision_mean-colour"]["value"] == 1
+    assert results["a_to_b/precision_mean-colour"]["k"] == 4
+    assert results["dark/fd_mean-colour"]["value"] > 0.1
+    share = results["a_to_b/memorisation_share_mean-colour"]["value"]
+    assert share == 1
+    assert report["protocol"]["fake"] == "a_to_b of the EMA"
+    assert any(doubt.startswith("dark: 60 images") for doubt in report["warnings"])
+    values = reports.values(report)
+    assert values["eval/dark/fd_mean-colour"] == results["dark/fd_mean-colour"]["value"]
+
+
+def test_features_of_a_state_are_extracted_once(pairs, monkeypatch):
+    gan, source, state, config = pairs
+    calls, extract = [], features.extract
+
+    def counted(extractor, images):
+        calls.append(images.name)
+        return extract(extractor, images)
+
+    monkeypatch.setattr(features, "extract", counted)
+    names = ("fid", "pr", "nnfs", "memorisation")
+    metrics = [{"name": name, "output": "a_to_b"} for name in names]
+    evaluate = reports.make_evaluate(gan, config(*metrics), source)
+    first, second = evaluate(state), evaluate(state.replace(step=jnp.int32(5)))
+    assert calls.count("samples of a_to_b") == 2  # one a state
+    strip = lambda x: {k: v["value"] for k, v in x["results"].items()}  # noqa: E731
+    assert strip(first) == strip(second)
+
+
+@pytest.mark.parametrize(
+    "metric, message",
+    [
+        ("fid", "config.metrics: fid: output: 'sample' is not one of a_to_b, dark"),
+        ({"name": "pr", "output": "a_to_b", "n": 3}, "pr: 'n' is not one of k"),
+        ({"name": "ppl_z", "output": "a_to_b"}, "ppl_z needs latents z .*pairs has a"),
+        ({"name": "agreement", "output": "a_to_b"}, "agreement needs a conditional"),
+        ({"name": "modes", "output": "a_to_b"}, "modes is for the 2-D sets"),
+        ({"name": "intra_fid", "output": "a_to_b"}, "intra_fid needs labels of both"),
+        ({"output": "a_to_b"}, "neither a name nor a dict"),
+    ],
+)
+def test_what_a_model_cannot_have_is_said_before_training(metric, message, pairs):
+    gan, source, _, config = pairs
+    with pytest.raises(ValueError, match=message):
+        reports.make_evaluate(gan, config(metric), source)
+
+
+def test_the_same_metric_twice(pairs):
+    gan, source, _, config = pairs
+    twice = [{"name": "pr", "output": "a_to_b", "k": k} for k in (3, 5)]
+    with pytest.raises(ValueError, match="pr of 'a_to_b' is there twice"):
+        reports.make_evaluate(gan, config(*twice), source)
+
+
+def test_a_new_score_is_one_file(pairs, monkeypatch):
+    """A module that appears among the evaluators is known to config and commands."""
+    gan, source, state, config = pairs
+
+    def make(gan, spec, source, *, setting: Setting, output="sample"):
+        def evaluate(state):
+            made = setting.collect(state, output)
+            return {"darkness": Result(float(-made["b"].mean()), "lower")}
+
+        return evaluate
+
+    known = [*evaluators.names(), "darkness"]
+    module = types.SimpleNamespace(make=make)
+    own = evaluators.module
+    monkeypatch.setattr(evaluators, "names", lambda: known)
+    monkeypatch.setattr(
+        evaluators, "module", lambda x: module if x == "darkness" else own(x)
+    )
+    metric = {"name": "darkness", "output": "dark"}
+    report = reports.make_evaluate(gan, config(metric), source)(state)
+    assert report["results"] == {"dark/darkness": {"value": 1.0, "better": "lower"}}
+    assert report["protocol"] == {} and report["warnings"] == []

@@ -1,0 +1,87 @@
+"""`experiments.load`: a trained model in a notebook."""
+
+import functools
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import experiments
+from experiments import config as configs
+from experiments.rundir.checkpoint import CheckpointError, Checkpoints
+from gans import core
+
+
+@pytest.fixture(scope="module")
+def run(tiny, tmp_path_factory):
+    """(folder, gan, {step: state}) of a conditional model of three classes."""
+    folder = tmp_path_factory.mktemp("run")
+    config = tiny("cgan", "digits")
+    (folder / "config.json").write_text(configs.to_json(config))
+    (folder / "run.json").write_text('{"best": {"step": 7}}')
+    gan, states = configs.build(config), {}
+    checkpoints = Checkpoints(folder, keep=None)
+    for step in (7, 9):
+        state = jax.jit(functools.partial(core.init, gan))(jax.random.key(step))
+        states[step] = state.replace(step=np.int32(step))
+        checkpoints.save(step, states[step], {})
+    checkpoints.close()
+    return folder, gan, states
+
+
+def test_a_model_and_its_samples(run):
+    folder, gan, states = run
+    model = experiments.load(folder)
+    assert model.outputs == ("sample",) and model.config.variant == "cgan"
+    assert int(model.state.step) == 9
+    assert list(model.spec) == ["image", "label"]
+    found = model.sample(7, seed=3)
+    assert found["image"].shape == (7, 16, 16, 1)
+    assert found["image"].dtype == np.float32 and np.abs(found["image"]).max() <= 1
+    assert found["label"].tolist() == [0, 1, 2, 0, 1, 2, 0]
+    inputs = gan.inputs(jax.random.key(3), {"": jnp.zeros(7)})
+    wanted = core.sample(gan, states[9], inputs, jax.random.key(0))["image"]
+    np.testing.assert_allclose(found["image"], wanted, atol=1e-5)
+    # Not a matter of the batches; but of the seed.
+    apart = model.sample(7, seed=3, batch_size=2)["image"]
+    np.testing.assert_allclose(apart, found["image"], atol=1e-5)
+    assert not np.allclose(model.sample(7, seed=4)["image"], found["image"], atol=1e-3)
+
+
+def test_a_class_and_a_checkpoint(run):
+    folder, *_ = run
+    best, last = (experiments.load(folder, x) for x in ("best", 9))
+    assert (int(best.state.step), int(last.state.step)) == (7, 9)
+    assert last.sample(4, label=2)["label"].tolist() == [2] * 4
+    for label in (3, -1):
+        with pytest.raises(ValueError, match=f"class {label}: digits has 0 to 2"):
+            last.sample(4, label=label)
+    with pytest.raises(ValueError, match="'score' is not one of sample"):
+        last.sample(4, output="score")
+    with pytest.raises(ValueError, match="n=0: wanted at least 1"):
+        last.sample(0)
+
+
+def test_what_cannot_be_loaded(run, tmp_path):
+    with pytest.raises(FileNotFoundError, match="no run there"):
+        experiments.load(tmp_path)
+    with pytest.raises(CheckpointError, match="no checkpoint of step 8"):
+        experiments.load(run[0], 8)
+    with pytest.raises(ValueError, match="wanted last, best or a step"):
+        experiments.load(run[0], "first")
+
+
+def test_it_works_where_no_flags_are_parsed(run):
+    """As in a notebook; and importing the package alone imports nothing heavy."""
+    code = f"""
+import sys, experiments
+assert not {{"jax", "flax", "numpy", "absl"}} & {{*sys.modules}}
+print(experiments.load({str(run[0])!r}).sample(3)["image"].shape)
+"""
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "(3, 16, 16, 1)\n"
