@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from gans.data import kinds
+
+if TYPE_CHECKING:  # commands read configs and specs before any library is loaded
+    import numpy as np
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +39,8 @@ class Field:
     n_classes: int | None = None
 
     def __post_init__(self):
+        import numpy as np
+
         object.__setattr__(self, "shape", tuple(int(n) for n in self.shape))
         object.__setattr__(self, "dtype", np.dtype(self.dtype).name)
         axes = kinds.of(self).AXES
@@ -84,6 +87,8 @@ def blank(spec: Spec, n: int) -> dict[str, np.ndarray]:
 
     It is for callers without data, where only the length of a batch counts.
     """
+    import numpy as np
+
     return {name: np.zeros((n, *x.shape), x.dtype) for name, x in decoded(spec).items()}
 
 
