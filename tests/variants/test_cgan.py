@@ -65,6 +65,8 @@ def test_networks_without_a_condition_are_refused(tiny):
 
 def test_samples_come_with_their_labels(game):
     game, state, config = game
+    average = {"params": state.params["g"], "stats": state.stats["g"]}
+    state = state.replace(ema={"g": average})
     inputs = game.inputs(KEY, {"image": jnp.zeros((7, 1))})
     found = core.sample(game, state, inputs, KEY)
     assert found["image"].shape == (7, *config.shape)
