@@ -16,7 +16,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from gans.metrics.moments import Moments
 
 from experiments import process
 from experiments.benchmarks import timing, workload
@@ -24,16 +23,10 @@ from experiments.benchmarks.timing import Candidate, Result, Runner
 from experiments.benchmarks.torch_reference import metrics as reference
 from experiments.rundir import manifest
 from gans import names
-from gans.metrics import (
-    classifier,
-    frechet,
-    inception,
-    inception_score,
-    kernel,
-    lpips,
-    neighbours,
-    squeezenet,
-)
+from gans.metrics.classifiers import small as classifier
+from gans.metrics.features import inception, lpips, squeezenet
+from gans.metrics.scores import frechet, inception_score, kernel, neighbours
+from gans.metrics.scores.moments import Moments
 
 OURS = "ours"
 BATCH = reference.BATCH

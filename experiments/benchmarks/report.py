@@ -13,7 +13,7 @@ from typing import Any
 from experiments.benchmarks import machine, workload
 from experiments.files import replacing
 
-# {section of the report, what the report gets, text}
+# (section of the report, what the report gets, text)
 Entry = tuple[str, dict[str, Any], str]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 import importlib
 import time
 from collections.abc import Callable
@@ -77,8 +76,9 @@ def loop(config, seeds: list[int], start: int) -> Callable[[int], int]:
 
     def train(n):
         nonlocal state, step
-        calls = ahead.steps(call, state, step, step + n, config.steps_per_call)
-        step, state, found = collections.deque(calls, maxlen=1).pop()
+        found = None
+        for done in ahead.steps(call, state, step, step + n, config.steps_per_call):
+            step, state, found = done
         jax.block_until_ready((state, found))
         return int(state.step)
 

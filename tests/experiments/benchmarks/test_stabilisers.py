@@ -24,7 +24,7 @@ def test_incompatible_stabilisers_are_explained_and_others_timed(monkeypatch):
     """By hand: 0.5 s for one step, 12 s for 16: 500 and 750 ms a step, 50 % more."""
     config = workload.load("configs/gan.py:circle", batch_size=8)
     known = {"base": {}, "bad": {"discriminator.penalties": ("r3",)}}
-    monkeypatch.setattr(stabilisers.stabilisers, "table", lambda config: known)
+    monkeypatch.setattr(stabilisers.mode_collapse, "arms", lambda config: known)
     monkeypatch.setattr(stabilisers, "MORE", {})
     timed = []
 
