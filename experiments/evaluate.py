@@ -40,7 +40,7 @@ def main(_):
             given.workdir,
             checkpoint=given.checkpoint,
             n=given.n,
-            metrics=tuple(given.metrics) if given.metrics else None,
+            metrics=metrics.named_metrics() or None,
             extractor=given.extractor,
             resize=given.preset,
             weights=metrics.named_weights(),

@@ -14,6 +14,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -42,11 +43,14 @@ def measure(
     Arguments are those of the command; without `fake` there are no results. Raises
     ValueError and FileNotFoundError for what cannot be measured.
     """
-    from experiments.evaluation import extractors, scores, statistics
+    from experiments import config as configs
+    from experiments.evaluation import extractors, reports, scores, statistics
     from experiments.evaluation.features import extract_once, n_logits
     from experiments.evaluation.image_sets import open_set
 
     # What is wrong is said before anything takes long.
+    expanded = configs.expand(tuple(wanted), "--metrics")
+    wanted = dict(reports.named(metric, "--metrics") for metric in expanded)
     sides = {spec: None for spec in (real, fake) if spec is not None}
     for spec in sides:
         if statistics.holds(spec):
@@ -162,7 +166,9 @@ def show(columns: dict[str, dict], doubts: list[str]) -> None:
 
 def define_flags() -> None:
     """Defines the flags that every command with scores has."""
-    flags.DEFINE_list("metrics", None, "Scores, by commas: fid, kid, is, pr, dc, ...")
+    flags.DEFINE_string(
+        "metrics", None, "Scores, by commas: fid,kid,is,pr(k=5),dc, ..."
+    )
     flags.DEFINE_string(
         "extractor",
         None,
@@ -177,6 +183,13 @@ def define_flags() -> None:
     flags.DEFINE_integer("n", None, "So many images of each side.", lower_bound=2)
     flags.DEFINE_integer("seed", 0, "Of subsets and replicates.")
     flags.DEFINE_string("out", None, "JSON file for the results.")
+
+
+def named_metrics() -> tuple[str, ...]:
+    """Returns the metrics that the flag names; commas in parentheses do not split."""
+    given = flags.FLAGS.metrics or ""
+    found = re.split(r",(?![^()]*\))", given)
+    return tuple(name.strip() for name in found if name.strip())
 
 
 def named_weights() -> dict[str, str | None]:
@@ -200,7 +213,7 @@ def main(argv):
         report = measure(
             sides[0],
             sides[1] if len(sides) > 1 else None,
-            tuple(values.metrics or ("fid",)),
+            named_metrics() or ("fid",),
             extractor=values.extractor or "inception",
             resize=values.preset,
             weights=named_weights(),

@@ -192,6 +192,8 @@ def by_score(
             labelled=fake.labels is not None,
             n_logits=0 if fake.logits is None else fake.logits.shape[1],
         )
+    for name, own in given.items():
+        names.options(known()[name].options, own, name)
     options = {name: {**known()[name].options, **given[name]} for name in given}
     by_distance = [name for name in given if known()[name].distances]
     found = {}

@@ -186,7 +186,10 @@ class Model:
         stored = Sampler(self.gan, self.spec, self.data, *first[:1]).examples(
             min(N_EXAMPLES, len(self.data))
         )
-        pool = {name: kinds.of(self.spec[name]).decode(x) for name, x in stored.items()}
+        pool = {
+            name: kinds.of(self.spec[name]).decode(jnp.asarray(x))
+            for name, x in stored.items()
+        }
 
         def examples(i, n):
             rows = (i * n + jnp.arange(n)) % core.length(pool)

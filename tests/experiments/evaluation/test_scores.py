@@ -108,6 +108,18 @@ def test_the_score_that_is_computed_is_named_on_terminals(
         assert (said in shown.err) == terminal
 
 
+def test_options_of_scores():
+    real, fake = features(), features(seed=1)
+    own = {"pr": {"k": 7}, "kid": {"n_subsets": 3}, "dc": {}}
+    found = scores.compute(own, real, fake, "inception")
+    assert (found["recall"]["k"], found["coverage"]["k"]) == (7, 5)
+    assert found["kid"]["n_subsets"] == 3
+    default = scores.compute(["pr"], real, fake, "inception")
+    assert found["recall"]["value"] > default["recall"]["value"]
+    with pytest.raises(ValueError, match="pr: 'n' is not one of k"):
+        scores.compute({"pr": {"n": 3}}, real, fake, "inception")
+
+
 def test_only_inception_s_own_weights_give_a_fid():
     found = scores.compute(["fid", "kid", "intra_fid"], features(), features(), "net")
     assert list(found) == ["fd_net", "kid_net", "intra_fd_net"]

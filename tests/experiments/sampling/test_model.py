@@ -7,12 +7,19 @@ import sys
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
+from flax import linen as nn
+from ml_collections import ConfigDict
 
 import experiments
 from experiments import config as configs
+from experiments.rundir import restore
 from experiments.rundir.checkpoint import CheckpointError, Checkpoints
+from experiments.sampling.model import Model
 from gans import core
+from gans.core import GAN, Net
+from gans.data.source import InMemory
 
 
 @pytest.fixture(scope="module")
@@ -85,3 +92,39 @@ print(experiments.load({str(run[0])!r}).sample(3)["image"].shape)
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout == "(3, 16, 16, 1)\n"
+
+
+class Normed(nn.Module):
+    """Images, normalised over the batch and over space."""
+
+    @nn.compact
+    def __call__(self, x, train):
+        return nn.BatchNorm(use_running_average=not train, momentum=0.9)(x)
+
+
+def test_a_conditional_model_is_recalibrated_by_training_examples():
+    images = np.full((9, 4, 4, 1), 255, np.uint8)  # all 1
+    images[:, :2] = 191  # and about 0.5
+    both = {"a": "image", "b": "image"}
+    source = InMemory("bright", {"a": images, "b": images}, both)
+    example = jax.ShapeDtypeStruct((1, 4, 4, 1), jnp.float32)
+    gan = GAN(
+        nets={"g": Net(Normed(), (example,), optax.sgd(1.0), ema=0.9)},
+        updates=(),
+        inputs=lambda key, batch: {"a": batch["a"]},
+        outputs={"a_to_b": lambda nets, x, key: {"b": nets["g"](x["a"])}},
+        conditioned_on=("a",),
+    )
+    state = jax.jit(functools.partial(core.init, gan))(jax.random.key(0))
+    model = Model(ConfigDict({"variant": "normed"}), source.spec, gan, state)
+    model.__dict__.update(data=source, conditions=source)
+    assert model.main_output == "a_to_b"
+    afresh = restore.recalibrate(gan, state, **model._pool())
+    before, mean = (
+        x.ema["g"]["stats"]["batch_stats"]["BatchNorm_0"]["mean"]
+        for x in (state, afresh)
+    )
+    assert float(before[0]) == 0
+    np.testing.assert_allclose(mean[0], images.mean() / 127.5 - 1, rtol=1e-3)
+    found = model.sample(3, output="a_to_b")["b"]
+    np.testing.assert_allclose(found.max(), 1, atol=1e-2)  # not normalised: mean 0
