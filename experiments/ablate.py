@@ -25,8 +25,8 @@ from typing import Any
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
+from experiments import cli
 from experiments import config as configs
-from experiments import run as single
 
 
 def run(
@@ -269,8 +269,8 @@ def main(argv):
     process.compilation_cache()
     from experiments.signals import Interrupted
 
-    config, (name, preset) = flags.FLAGS.config, single.chosen(sys.argv)
-    workdir = flags.FLAGS.workdir or single.default_workdir(name, preset, "ablation")
+    config, (name, preset) = flags.FLAGS.config, cli.chosen(sys.argv)
+    workdir = flags.FLAGS.workdir or cli.default_workdir(name, preset, "ablation")
     workdir = Path(workdir)
     try:
         if flags.FLAGS["dry-run"].value:
@@ -278,12 +278,12 @@ def main(argv):
             return 0
         found = run(config, workdir, name=name, preset=preset, command=line)
     except Interrupted as error:
-        return single.stopped("interrupted", line, error.number)
+        return cli.stopped("interrupted", line, error.number)
     except (ValueError, OSError) as error:
-        return single.failed(error)
+        return cli.failed(error)
     print(workdir / "report.html")
     failed = _failed(found)
-    return single.failed(failed) if failed else 0
+    return cli.failed(failed) if failed else 0
 
 
 def _failed(results):
@@ -302,10 +302,10 @@ def _failed(results):
 
 
 def parse(argv):
-    """Parses the flags, as `experiments.run.parse`; --arms goes into config.order."""
+    """Parses the flags, as `cli.parse`; --arms goes into config.order."""
     if any(flag.startswith("--config.lanes") for flag in argv):
         sys.exit("error: --config.lanes is now called --config.replicas_per_program")
-    return single.parse(argv, check=_check)
+    return cli.parse(argv, check=_check)
 
 
 def _check(config):

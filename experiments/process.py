@@ -1,7 +1,8 @@
-"""Settings of the process, which must be made before JAX starts.
+"""Settings of the process, which must be made before JAX is imported.
 
-Set GANS_PLAIN_PROCESS=1 to run without them: WGAN-GP's CNN at 32x32 then takes
-293 ms a step, not 231; without the flag alone 250 (2 cores, medians of 4 turns of 12).
+Set GANS_PLAIN_PROCESS=1 to run without them. WGAN-GP's CNN at 32x32 takes 231 ms a step
+with them, 293 ms without, and 250 ms without the XLA flag alone (2 cores, medians of 4
+rounds of 12 steps).
 """
 
 import ctypes
@@ -11,7 +12,8 @@ import pathlib
 import platform
 
 # Turns YNN's convolutions off: its kernel gradients and strided convolutions are slower
-# than Eigen's. XLA dies of flags that it does not know, so only where it was tested.
+# than Eigen's. XLA aborts at a flag that it does not know, so the flag is set only for
+# versions with which it was tested.
 YNN_FLAG = (
     "--xla_cpu_experimental_ynn_fusion_type=-LIBRARY_FUSION_TYPE_INDIVIDUAL_CONVOLUTION"
 )
@@ -24,11 +26,11 @@ M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX, M_ARENA_MAX = -1, -2, -4, -8
 def configure(*, cores_apart: bool = False) -> None:
     """Sets the allocator and XLA's flags. Call it before jax is imported.
 
-    cores_apart: JAX sees each core as a device, for work that is many small runs (see
-    `experiments.training.vmapped`), and a decomposition has one thread: threads of
-    several that
-    share the cores wait for each other (128x128: 17 ms with them, 2 without). A number
-    of CPU devices in XLA_FLAGS, or of OPENBLAS_NUM_THREADS, comes before it.
+    cores_apart: JAX sees each core as a device, for work that consists of many small
+    runs (see `experiments.training.vmapped`), and a matrix decomposition uses one
+    thread: the threads of several that share the cores wait for each other (128x128:
+    17 ms with them, 2 ms without). A number of CPU devices that is set in XLA_FLAGS, or
+    of threads in OPENBLAS_NUM_THREADS, takes precedence.
     """
     if os.environ.get("GANS_PLAIN_PROCESS") == "1":
         return
@@ -44,17 +46,17 @@ def configure(*, cores_apart: bool = False) -> None:
 
 
 def _flag(flag: str) -> None:
-    """Adds a flag to XLA's, but for one that the user has set."""
+    """Adds a flag to XLA's unless the user has set it."""
     flags = os.environ.get("XLA_FLAGS", "")
     if flag.partition("=")[0] not in flags:
         os.environ["XLA_FLAGS"] = f"{flags} {flag}".strip()
 
 
 def keep_pages() -> None:
-    """Never gives memory back to the kernel: each page is faulted in once.
+    """Never returns memory to the kernel, so that each page is faulted in only once.
 
     By default glibc maps every large buffer anew, and the page faults cost more than
-    the elementwise work on it. The price: the process keeps its peak memory.
+    the elementwise work on it. The price is that the process keeps its peak memory.
     """
     libc = ctypes.CDLL("libc.so.6")
     libc.mallopt(M_ARENA_MAX, 1)  # other arenas cannot hold buffers above 64 MB
@@ -64,7 +66,7 @@ def keep_pages() -> None:
 
 
 def cache_folder() -> pathlib.Path:
-    """Where results live that are dear to make and can be made again."""
+    """The folder for results that are expensive to compute and can be recomputed."""
     root = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
     return pathlib.Path(root) / "jax-gans"
 

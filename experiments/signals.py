@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C: an orderly end, at a moment that the loop chooses."""
+"""SIGTERM and Ctrl-C: an orderly end, at a moment that the training loop chooses."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 
 
 class Interrupted(Exception):
-    """A signal has ended the work; of a run, the state of `step` is in a checkpoint."""
+    """A signal has ended the work. A run has a checkpoint of the state after `step`."""
 
     def __init__(self, number: int, step: int | None = None):
         after = "" if step is None else f" after step {step}"
@@ -16,9 +16,12 @@ class Interrupted(Exception):
 
 
 class Signals:
-    """Takes note of the first signal, in `number`; a second ends the process at once.
+    """Keeps the number of the first signal; a second one ends the process at once.
 
-    A context, for the main thread; afterwards signals do what they did before.
+    A context manager for the main thread. Afterwards signals do what they did before.
+
+    Attributes:
+      number: of the first signal; None until there is one.
     """
 
     def __enter__(self):

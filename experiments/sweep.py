@@ -27,8 +27,8 @@ from typing import Any
 from absl import app, flags, logging
 from ml_collections import ConfigDict, config_flags
 
+from experiments import cli
 from experiments import config as configs
-from experiments import run as single
 from experiments.sweeps import space as spaces
 from experiments.sweeps import trial as trials
 
@@ -187,9 +187,9 @@ def main(argv):
     from experiments.signals import Interrupted
 
     values = flags.FLAGS
-    spec = single.value_of("--config", sys.argv)
-    name, preset = single.chosen(sys.argv)
-    workdir = values.workdir or single.default_workdir(name, preset, "sweep")
+    spec = cli.value_of("--config", sys.argv)
+    name, preset = cli.chosen(sys.argv)
+    workdir = values.workdir or cli.default_workdir(name, preset, "sweep")
     workdir = Path(workdir)
     own = [x for x in sys.argv[1:] if x.startswith("--config.")]
     try:
@@ -209,16 +209,14 @@ def main(argv):
             train=[f"--config={spec}", *own],
         )
     except Interrupted as error:
-        return single.stopped("interrupted", line, error.number)
+        return cli.stopped("interrupted", line, error.number)
     except ModuleNotFoundError as error:
         if error.name not in ENGINES:
             raise
         extra = "ray" if error.name == "ray" else "sweep"
-        return single.failed(
-            f"{error.name} is not installed: pip install -e '.[{extra}]'"
-        )
+        return cli.failed(f"{error.name} is not installed: pip install -e '.[{extra}]'")
     except (ValueError, OSError) as error:
-        return single.failed(error)
+        return cli.failed(error)
     print(workdir / "report.html")
     return 0
 
@@ -245,4 +243,4 @@ if __name__ == "__main__":
     flags.DEFINE_integer("seed", 0, "Of the sampler; runs have config.seed.")
     flags.DEFINE_boolean("no-prune", False, "Train every trial to its end.")
     flags.DEFINE_enum("engine", "optuna", ENGINES, "Processes here, or a Ray cluster.")
-    app.run(main, flags_parser=lambda argv: single.parse(argv, check=_check))
+    app.run(main, flags_parser=lambda argv: cli.parse(argv, check=_check))

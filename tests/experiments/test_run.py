@@ -14,7 +14,6 @@ import jax
 import pytest
 
 from experiments import config as configs
-from experiments.run import chosen, default_workdir
 from experiments.rundir.checkpoint import Checkpoints
 from gans import core
 
@@ -22,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 SMALL = [
     "--config=configs/gan.py:circle",
     "--config.generator.widths=(8, 8)",
-    "--config.critic.widths=(8, 8)",
+    "--config.discriminator.widths=(8, 8)",
     "--config.batch_size=4",
     "--config.latent=5",
     "--config.n_critic=2",
@@ -100,16 +99,6 @@ def test_a_mistake_is_one_line_with_the_nearest_name(tmp_path, flags, said):
     assert code == 1
     assert error.startswith("error: ") and error.count("\n") == 1 and said in error
     assert not (tmp_path / "new").exists()
-
-
-def test_the_workdir_has_a_default():
-    for spec, wanted in (
-        ("gan.py", "gan-circle"),
-        ("wgan_gp.py:mnist", "wgan_gp-mnist"),
-    ):
-        named = chosen([f"--config=configs/{spec}"])
-        assert default_workdir(*named) == Path("runs") / wanted
-        assert default_workdir(*named, "sweep") == Path("runs") / f"sweep-{wanted}"
 
 
 def stop(process, number, workdir, after):

@@ -6,7 +6,11 @@ The variant is this file: `build` and `stages` below.
 import dataclasses
 import json
 import os
+import pathlib
+import shutil
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -133,9 +137,10 @@ def config(tiny):
     return config
 
 
-def state_of(workdir, step=None):
+def state_of(workdir, step=None, variant=None):
     """(state, extra) of a checkpoint, in the form of its stage."""
     config = configs.from_json((workdir / "config.json").read_text())
+    config.variant = variant or config.variant
     source = configs.load_data(config)
     return Checkpoints(workdir, keep=None).restore(
         Stages(config, source).template, step
@@ -305,8 +310,6 @@ def test_interrupted_anywhere_it_ends_as_if_it_had_not_been(
 @pytest.mark.parametrize("last", [20, 50, 45])
 def test_killed_it_goes_on_from_the_last_checkpoint(tmp_path, whole, config, last):
     """Of a process that was killed all that remains is the files."""
-    import shutil
-
     workdir = tmp_path / "run"
     shutil.copytree(whole(config), workdir)
     record = json.loads((workdir / "run.json").read_text())
@@ -426,3 +429,54 @@ def test_what_goes_wrong_in_the_background_ends_the_run_soon(
     with pytest.raises(ConfigError, match="stage 2: no such disk"):
         train(config, tmp_path)
     assert max(Checkpoints(tmp_path, keep=None).steps(), default=0) <= 20
+
+
+CONFIG = """
+from configs import gan
+
+def get_config():
+    config = gan.get_config("digits")
+    config.variant = "my_variants.growing"
+    config.resolution, config.batch_size, config.steps = 16, 8, 60
+    config.steps_per_call = config.log_every = config.checkpoint_every = 5
+    config.sample_every = config.diagnose_every = 60
+    config.keep_checkpoints, config.metrics = 20, ()
+    return config
+"""
+
+
+def test_a_variant_outside_the_package_by_the_real_commands(tmp_path, whole, config):
+    """`config.variant` is a dotted name; the process is killed in the second stage."""
+    (tmp_path / "my_variants").mkdir()
+    shutil.copy(__file__, tmp_path / "my_variants" / "growing.py")
+    (tmp_path / "grow.py").write_text(CONFIG)
+    root = pathlib.Path(__file__).parents[3]
+    environ = os.environ | {"PYTHONPATH": f"{root}:{tmp_path}"}
+    options = {"cwd": root, "env": environ, "stderr": subprocess.PIPE, "text": True}
+    workdir, python = tmp_path / "run", [sys.executable, "-m"]
+    command = [*python, "experiments.run", f"--config={tmp_path / 'grow.py'}"]
+    command.append(f"--workdir={workdir}")
+
+    killed = subprocess.Popen(command, **options)
+    while max(Checkpoints(workdir, keep=None).steps(), default=0) < 25:
+        assert killed.poll() is None, killed.communicate()[1]
+        time.sleep(0.01)
+    killed.kill()
+    killed.communicate()
+    done = subprocess.run(command, **options)
+    assert done.returncode == 0 and "continuing after step" in done.stderr, done.stderr
+    expected = whole(config)
+    (state, extra), (last, _) = state_of(workdir, variant=__name__), state_of(expected)
+    assert extra["stage"] == 2
+    for x, y in zip(*map(jax.tree.leaves, (state.params, last.params)), strict=True):
+        np.testing.assert_allclose(x, y, rtol=2e-3, atol=2e-4)
+
+    # A picture of the second stage, which is half as wide as one of the third.
+    sizes = []
+    for step in (40, 60):
+        out = tmp_path / f"{step}.npz"
+        sample = ["experiments.sample", f"--workdir={workdir}", f"--out={out}", "--n=2"]
+        done = subprocess.run([*python, *sample, f"--checkpoint={step}"], **options)
+        assert done.returncode == 0, done.stderr
+        sizes.append(np.load(out)["image"].shape)
+    assert sizes == [(2, 8, 8, 1), (2, 16, 16, 1)]

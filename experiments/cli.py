@@ -1,0 +1,145 @@
+"""What the commands share: settings of the process, flags, errors in one line.
+
+A command is a thin file. What it runs lies in a module of one of the rooms, which may
+import whatever it needs at its top:
+
+    from absl import flags
+
+    from experiments import cli
+
+    def main(loop):
+        values = flags.FLAGS
+        loop.train(values.config, values.workdir)
+
+    if __name__ == "__main__":
+        flags.DEFINE_string("workdir", None, "Where to.")
+        cli.main(main, "experiments.training.loop", parse=cli.parse)
+
+JAX takes its settings from the environment when it is imported, and that takes seconds.
+So `main` parses the flags first, then configures the process, and then imports that
+module, in the one place where an import is deferred. `--help` and mistakes in the flags
+are answered at once.
+"""
+
+from __future__ import annotations
+
+import importlib
+import shlex
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+from absl import app, flags, logging
+from ml_collections import ConfigDict
+
+from experiments import config as configs
+from experiments import process
+from experiments.signals import Interrupted
+
+
+def main(
+    work: Callable[[ModuleType], int | None],
+    module: str,
+    *,
+    parse: Callable[[list[str]], list[str]] | None = None,
+    cores_apart: bool = False,
+) -> None:
+    """Runs a command, and ends the process with its exit code.
+
+    Args:
+      work: gets the imported module; returns the exit code, None for 0.
+      module: the full name of what does the work. Its ERRORS, by default ValueError and
+        OSError, are those that the user can correct: shown in a line.
+      parse: of the command line; None: absl's own.
+      cores_apart: see `experiments.process.configure`.
+    """
+    parser = {} if parse is None else {"flags_parser": parse}
+    app.run(lambda _: run(work, module, cores_apart=cores_apart), **parser)
+
+
+def run(
+    work: Callable[[ModuleType], int | None], module: str, *, cores_apart: bool = False
+) -> int | None:
+    """Does what `main` does once the flags are parsed; returns the exit code."""
+    logging.set_verbosity(logging.WARNING)
+    errors = ()
+    try:
+        process.configure(cores_apart=cores_apart)
+        process.compilation_cache()
+        imported = importlib.import_module(module)
+        errors = getattr(imported, "ERRORS", (ValueError, OSError))
+        return work(imported)
+    except KeyboardInterrupt:
+        return stopped("interrupted", command(), signal.SIGINT)
+    except Interrupted as error:
+        return stopped(error, command(), error.number)
+    except Exception as error:
+        if not isinstance(error, errors):
+            raise
+        return failed(error)
+
+
+def command() -> str:
+    """Returns the command line of this process, as a user would type it."""
+    spec = sys.modules["__main__"].__spec__
+    name = spec.name if spec else f"experiments.{Path(sys.argv[0]).stem}"
+    return shlex.join(["python", "-m", name, *sys.argv[1:]])
+
+
+def parse(
+    argv: list[str], check: Callable[[ConfigDict], None] = configs.check
+) -> list[str]:
+    """Returns the arguments that are no flags; ends the process if one is wrong.
+
+    It is for commands with --config. Names are checked before the flags are parsed,
+    because ml_collections answers an unknown name with a traceback.
+    """
+    try:
+        spec = value_of("--config", argv)
+        if spec:
+            config, _ = configs.load_file(spec)
+            for flag in argv:
+                if flag.startswith("--config."):
+                    configs.check_flag(config, flag)
+        rest = flags.FLAGS(argv)
+        if len(rest) > 1:
+            raise ValueError(f"{rest[1]!r} is not a flag")
+        if not spec:
+            raise ValueError("which? --config=configs/NAME.py[:PRESET]")
+        check(flags.FLAGS.config)
+    except (flags.Error, ValueError, IndexError) as error:
+        sys.exit(failed(error))
+    return rest
+
+
+def chosen(argv: list[str]) -> tuple[str, str]:
+    """Returns (NAME, PRESET) of the command line's --config."""
+    spec = value_of("--config", argv)
+    return Path(spec.partition(":")[0]).stem, configs.load_file(spec)[1]
+
+
+def default_workdir(name: str, preset: str, kind: str = "") -> Path:
+    """Returns runs/KIND-NAME-PRESET."""
+    return Path("runs") / "-".join(x for x in (kind, name, preset) if x)
+
+
+def value_of(name: str, argv: list[str]) -> str | None:
+    """Returns the value that the command line gives a flag, if it does."""
+    for flag, following in zip(argv, [*argv[1:], None], strict=True):
+        if flag.partition("=")[0] == name:
+            return flag.partition("=")[2] or following
+    return None
+
+
+def failed(error: object) -> int:
+    """Shows an error in a line; returns the exit code."""
+    print(f"error: {error}", file=sys.stderr)
+    return 1
+
+
+def stopped(what: object, command: str, number: int) -> int:
+    """Says how to continue after a signal; returns the exit code."""
+    print(f"{what}. To continue:\n{command}", file=sys.stderr)
+    return 128 + number

@@ -1,0 +1,142 @@
+"""What the commands share, with commands made here."""
+
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+from absl import logging
+
+from experiments import cli
+from experiments.signals import Interrupted
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_workdir_has_a_default():
+    for spec, wanted in (
+        ("gan.py", "gan-circle"),
+        ("wgan_gp.py:mnist", "wgan_gp-mnist"),
+    ):
+        named = cli.chosen([f"--config=configs/{spec}"])
+        assert cli.default_workdir(*named) == Path("runs") / wanted
+        assert cli.default_workdir(*named, "sweep") == Path("runs") / f"sweep-{wanted}"
+
+
+@pytest.mark.parametrize(
+    "argv, value",
+    [
+        (["--a=1"], "1"),
+        (["--a", "2", "--b"], "2"),
+        (["--b=3", "--a=4=5"], "4=5"),
+        (["--aa=1", "a=2"], None),
+        (["--a"], None),
+    ],
+)
+def test_the_value_of_a_flag(argv, value):
+    assert cli.value_of("--a", argv) == value
+
+
+@pytest.fixture
+def quiet(monkeypatch):
+    """Leaves this process's settings as they are."""
+    monkeypatch.setattr(cli.process, "configure", lambda **_: None)
+    monkeypatch.setattr(cli.process, "compilation_cache", lambda: None)
+    before = logging.get_verbosity()
+    yield
+    logging.set_verbosity(before)
+
+
+class Mine(Exception):
+    """An error of a module that has ERRORS."""
+
+
+@pytest.mark.parametrize(
+    "module, error, code, said",
+    [
+        ("json", None, None, ""),
+        ("json", ValueError("wrong"), 1, "error: wrong\n"),
+        ("json", OSError("no disk"), 1, "error: no disk\n"),
+        ("json", KeyboardInterrupt(), 130, "interrupted. To continue:\npython -m"),
+        ("json", Interrupted(15, 7), 143, "SIGTERM after step 7. To continue:\n"),
+        ("with_errors", Mine("mine"), 1, "error: mine\n"),
+    ],
+)
+def test_errors_become_a_line_and_an_exit_code(
+    quiet, monkeypatch, capsys, module, error, code, said
+):
+    monkeypatch.setitem(sys.modules, "with_errors", type(sys)("with_errors"))
+    sys.modules["with_errors"].ERRORS = (Mine,)
+    seen = []
+
+    def work(imported):
+        seen.append(imported.__name__)
+        if error is not None:
+            raise error
+
+    assert cli.run(work, module) == code
+    assert seen == [module]
+    shown = capsys.readouterr().err
+    assert shown.startswith(said) and (error is not None or not shown)
+
+
+def test_errors_of_ours_keep_their_traceback(quiet, monkeypatch):
+    def work(imported):
+        raise TypeError("a mistake in the code")
+
+    with pytest.raises(TypeError):
+        cli.run(work, "json")
+    monkeypatch.setitem(sys.modules, "with_errors", type(sys)("with_errors"))
+    sys.modules["with_errors"].ERRORS = (Mine,)
+    with pytest.raises(ValueError):  # which is not among the ERRORS of that module
+        cli.run(lambda _: int("x"), "with_errors")
+
+
+COMMAND = """
+    import os, sys
+    from absl import flags
+    from experiments import cli
+
+    def main(module):
+        print(module.__name__, "jax" in sys.modules)
+        print("configured", "XLA_FLAGS" in os.environ, module.AT_IMPORT)
+        print(cli.command())
+        return 3
+
+    if __name__ == "__main__":
+        flags.DEFINE_string("name", None, "A name.")
+        assert "jax" not in sys.modules
+        cli.main(main, "room", cores_apart=True)
+"""
+
+
+def test_the_process_is_configured_before_the_room_is_imported(tmp_path):
+    (tmp_path / "thin.py").write_text(textwrap.dedent(COMMAND))
+    room = "import os\nAT_IMPORT = os.environ.get('XLA_FLAGS', '')\nimport jax\n"
+    (tmp_path / "room.py").write_text(room)
+    paths = f"{ROOT}:{tmp_path}"
+    environ = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
+    command = [sys.executable, "-m", "thin", "--name=a b"]
+    done = subprocess.run(
+        command,
+        env=environ | {"PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
+    lines = done.stdout.splitlines()
+    assert done.returncode == 3, done.stderr
+    assert lines[0] == "room True" and lines[1].startswith("configured True")
+    assert "xla_force_host_platform_device_count" in lines[1]
+    assert lines[2] == "python -m thin '--name=a b'"
+    shown = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "thin", "--help"],
+        env=environ | {"PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
+    assert "--name" in shown.stdout and "| jax\n" not in shown.stderr
+    assert "room" not in shown.stdout
