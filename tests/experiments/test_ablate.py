@@ -17,7 +17,7 @@ from experiments import ablate
 from experiments import config as configs
 from experiments.ablations import replicas
 from experiments.signals import Interrupted
-from experiments.training.vmapped import Fleet
+from experiments.training.vmapped import VmappedRuns
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 CONFIG = """
@@ -153,7 +153,7 @@ def test_stopped_by_a_signal_and_gone_on_with(at, tmp_path, monkeypatch):
     config = small({"hinge": {"loss": "hinge"}})
     whole = run(config, tmp_path / "whole")
     calls = []
-    real = Fleet.call
+    real = VmappedRuns.call
 
     def call(self, state, start):
         calls.append(start)
@@ -161,7 +161,7 @@ def test_stopped_by_a_signal_and_gone_on_with(at, tmp_path, monkeypatch):
             os.kill(os.getpid(), signal.SIGTERM)
         return real(self, state, start)
 
-    monkeypatch.setattr(Fleet, "call", call)
+    monkeypatch.setattr(VmappedRuns, "call", call)
     with pytest.raises(Interrupted):
         run(config, tmp_path / "half")
     half = json.loads((tmp_path / "half" / "results.json").read_text())
@@ -222,14 +222,14 @@ def test_arms_that_diverge_or_fail_are_recorded_and_the_rest_goes_on(
             "hinge": {"loss": "hinge"},
         }
     )
-    real = Fleet.init
+    real = VmappedRuns.init
 
     def init(self):
-        if not self._lanes["values"]:  # that of hinge, which has seeds alone
+        if not self._replicas["values"]:  # that of hinge, which has seeds alone
             raise RuntimeError("out of memory\nand much more")
         return real(self)
 
-    monkeypatch.setattr(Fleet, "init", init)
+    monkeypatch.setattr(VmappedRuns, "init", init)
     results = run(config, tmp_path)
     assert [x["status"] for x in results["arms"]["base"]["seeds"]] == ["finished"] * 2
     for seed in results["arms"]["wild"]["seeds"]:
@@ -251,13 +251,13 @@ def test_arms_that_diverge_or_fail_are_recorded_and_the_rest_goes_on(
 
 def test_a_program_whose_replicas_have_all_diverged_ends_early(tmp_path, monkeypatch):
     calls = []
-    real = Fleet.call
+    real = VmappedRuns.call
 
     def call(self, state, start):
         calls.append(start)
         return real(self, state, start)
 
-    monkeypatch.setattr(Fleet, "call", call)
+    monkeypatch.setattr(VmappedRuns, "call", call)
     config = small(steps=100)
     for player in (config.base.generator, config.base.discriminator):
         player.optimizer = {"name": "sgd", "learning_rate": 1e30}
