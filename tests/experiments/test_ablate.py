@@ -225,7 +225,7 @@ def test_arms_that_diverge_or_fail_are_recorded_and_the_rest_goes_on(
     real = VmappedRuns.init
 
     def init(self):
-        if not self._lanes["values"]:  # that of hinge, which has seeds alone
+        if not self._replicas["values"]:  # that of hinge, which has seeds alone
             raise RuntimeError("out of memory\nand much more")
         return real(self)
 
