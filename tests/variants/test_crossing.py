@@ -62,9 +62,10 @@ def stabilised(tiny, variant, name):
     config = configs.override(config, changes)
     # In the few steps of the test every player shall be updated.
     config.n_critic = min(config.n_critic, 2)
-    for player in (config.generator, config.discriminator):
-        if player.get("norm") == "virtual":
-            player.norm = {"name": "virtual", "n_reference": 4}
+    for role in ("generator", "discriminator"):
+        if config[role].get("norm") == "virtual":
+            norm = {f"{role}.norm": {"name": "virtual", "n_reference": 4}}
+            config = configs.override(config, norm)
     return config
 
 
@@ -78,6 +79,10 @@ def rejection(config):
     discriminator, generator = config.discriminator, config.generator
     if config.variant == "lsgan" and name_of(config.loss) != "least_squares":
         return "loss of LSGAN: .* is not one of least_squares"
+    if config.variant in ("wgan", "wgan_gp") and config.loss != "wasserstein":
+        return "loss of WGAN.*: .* is not one of wasserstein"
+    if config.variant == "wgan" and discriminator.optimizer.get("clip") is None:
+        return "WGAN needs optimizer.clip"
     if config.variant in ("sngan", "sagan") and not discriminator.spectral:
         return "spectral"
     for player in (discriminator, generator):
@@ -86,7 +91,7 @@ def rejection(config):
         if player.spectral and player.equalised:
             return "equalised"
         if player.equalised and "clip" in player.optimizer:
-            return "equalised ones"
+            return "equalised kernels"
         conditional = player.get("condition") == "projection"
         if (
             conditional
@@ -99,11 +104,11 @@ def rejection(config):
     if discriminator.network == "resnet" and "norm" in discriminator:
         return "has no such slot: 'norm'"
     if config.loss == "wasserstein" and "ada" in map(name_of, config.augment):
-        return "has no meaning with config.loss='wasserstein'"
+        return "has no meaning with a Wasserstein"
     mixes = discriminator.get("norm") == "batch" or discriminator.minibatch
     slopes = ("gradient_penalty", "dragan", "r1", "r2", "zero_centred")
     if mixes and {*slopes} & {*map(name_of, discriminator.penalties)}:
-        return "per example"
+        return "with respect to its own example"
     return None
 
 
