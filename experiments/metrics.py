@@ -6,7 +6,8 @@
 
 Each side is a folder of images, an .npy or .npz file, a data set such as digits@test or
 tfds:cifar10@train, or an .npz of statistics (`mu` and `sigma`, as pytorch-fid writes).
-The scores, with all that they depend on, are printed and written to FILE as JSON.
+The scores, with everything that they depend on, are printed, and written to FILE as
+JSON.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def measure(
     from experiments.evaluation.features import extract_once, n_logits
     from experiments.evaluation.image_sets import open_set
 
-    # What is wrong is said before anything takes long.
+    # Errors are reported before anything takes long.
     expanded = configs.expand(tuple(wanted), "--metrics")
     wanted = dict(reports.named(metric, "--metrics") for metric in expanded)
     sides = {spec: None for spec in (real, fake) if spec is not None}
@@ -134,7 +135,7 @@ def _common(files):
 
 
 def check_file(flag: str, path: str | os.PathLike, suffix: str = "") -> None:
-    """Refuses now a file that could not be written later.
+    """Rejects at once a file that could not be written later.
 
     Raises ValueError for a folder and for another suffix, FileNotFoundError where there
     is no folder for it.

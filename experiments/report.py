@@ -109,7 +109,7 @@ def _subtitle(step, config, run):
 
 
 def _figures(step, config, run, records):
-    """The key figures; those that nobody knows are left out."""
+    """The key figures; unknown ones are left out."""
     what = _examples(config)
     seen = run.get("examples") or step * config.get("batch_size", 0)
     speed = {

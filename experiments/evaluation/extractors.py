@@ -1,4 +1,4 @@
-"""Feature extractors by name, with their weights from wherever these are."""
+"""Feature extractors by name, and where their weights are found."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def find(
 ) -> Callable[[], Extractor]:
     """Returns a function that returns the extractor, once its weights are found.
 
-    So what is missing is said at once, and what takes long comes when it is needed.
+    Missing files are reported at once; weights are loaded when they are needed.
 
     Args:
       name: one of NAMES, or MODULE:FUNCTION, of a pure JAX function of images uint8
@@ -75,8 +75,8 @@ def find(
         return functools.partial(_lpips, net, *_lpips_files(net, weights))
     if not trained_on:
         raise ValueError(
-            "extractor 'classifier' needs labelled data to learn from: name a set by "
-            "--classifier-data"
+            "extractor 'classifier' needs labelled data to learn from: name a data set "
+            "with --classifier-data"
         )
     return functools.partial(classifier, **trained_on)
 
@@ -88,16 +88,18 @@ def _function(name):
     except (ImportError, AttributeError, TypeError, ValueError) as error:
         raise ValueError(f"extractor {name!r}: {error}") from None
     if not callable(found):
-        raise ValueError(f"extractor {name!r} is a {type(found).__name__}, no function")
+        raise ValueError(
+            f"extractor {name!r} is a {type(found).__name__}, not a function"
+        )
     return found
 
 
 def _of_user(name, function):
     short = name.rpartition(":")[2].replace("_", "-")
-    # What the user calls `inception` does not give a score called `fid`.
+    # A user's function called `inception` must not give a score called `fid`.
     if short.startswith(OURS):
         short = f"user-{short}"
-    # Nobody knows what the function computes but by its name: there is no checksum.
+    # Only the name of the function is known: there is no checksum.
     protocol = {"function": name, "weights": None}
     return Extractor(short, lambda _, images: function(images), {}, protocol)
 
@@ -110,7 +112,7 @@ def _inception(path, resize):
     extractor = inception.make(variables, resize=resize, sha256=sha256)
     if sha256.startswith(files.INCEPTION.sha256):
         return extractor
-    # Its scores are no FID, and are not to be called so.
+    # With other weights the scores are not FID, and must not be called so.
     return Extractor(
         f"inception-{sha256[:8]}",
         extractor.apply,
@@ -178,20 +180,20 @@ def _lpips(net, trunk, heads):
 def check(name: str, shape: tuple[int, ...], *, floats: bool = False) -> None:
     """Checks, before anything is loaded, that an extractor sees images [H, W, C].
 
-    floats: whether also between the levels of 8 bits: `apply` is to take floats in
-      0 .. 255 as it takes uint8.
+    floats: whether it must also see values between the levels of 8 bits: `apply` then
+      takes floats in 0 .. 255 as it takes uint8.
 
     Raises ValueError if it does not.
     """
     net = name.removeprefix("lpips_")
     if name in LPIPS and min(shape[:2]) < SMALLEST[net]:
         raise ValueError(
-            f"extractor {name!r} sees nothing of {shape[1]}x{shape[0]} pixels; wanted "
-            f"are at least {SMALLEST[net]}"
+            f"extractor {name!r} sees nothing of {shape[1]}x{shape[0]} pixels; at "
+            f"least {SMALLEST[net]} are needed"
         )
     if not floats or name in FLOATS:
         return
-    problem = "its input is uint8 alone"
+    problem = "it accepts only uint8"
     if ":" in name:
         problem = _float_problem(_function(name), shape)
     if problem:
@@ -223,7 +225,7 @@ def distance(
     """Returns d(x, y) of images, floats [B, H, W, C] in [-1, 1] -> [B], and what it is.
 
     It is LPIPS of the extractors of that name, else what it says; both are quadratic in
-    small differences. The extractor is to take floats, see `check`.
+    small differences. The extractor must accept floats, see `check`.
     """
     is_lpips = extractor.name.startswith("lpips")
 

@@ -149,7 +149,7 @@ def extract(extractor: Extractor, images: ImageSet) -> Features:
             if only and list(shape) != list(only):
                 raise ValueError(
                     f"{images.name} holds images {list(shape)}; {extractor.name} takes "
-                    f"{list(only)} alone, as it learnt them"
+                    f"only {list(only)}, the shape it was trained on"
                 )
             seen.update(hashlib.blake2b(x, digest_size=16).digest() for x in batch)
             n = len(batch)

@@ -27,7 +27,7 @@ class ImageSet:
         in C order.
       labels: int32 [n], where there are classes.
       n_classes: how many.
-      identity: names the content, across processes too; None: nobody knows it.
+      identity: identifies the content, across processes too; None: unknown.
     """
 
     name: str

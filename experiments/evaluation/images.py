@@ -34,10 +34,10 @@ class Images:
         self._state, self._found = None, {}
 
     def find_extractor(self, *, floats: bool = False) -> None:
-        """Finds the weights and loads nothing: what is missing is said at once.
+        """Finds the weights without loading them; missing ones are reported at once.
 
         Raises ValueError if the extractor cannot see such images, and FileNotFoundError
-        if there are no weights. floats: whether it is to see them as floats, too.
+        if there are no weights. floats: whether it must accept floats, too.
         """
         shape = self.setting.spec[self.field].shape
         extractors.check(self.setting.config.extractor, shape, floats=floats)

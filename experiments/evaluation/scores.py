@@ -1,4 +1,4 @@
-"""What the scores are called, what they need, and all that a value depends on."""
+"""Scores by features: what they need, and everything that a value depends on."""
 
 from __future__ import annotations
 
@@ -88,21 +88,21 @@ def check(
     for name in wanted:
         if name in evaluators.names() and name not in known():
             raise ValueError(
-                f"{place}: {name} is of a model, not of images alone: see `python -m "
+                f"{place}: {name} needs a model, not only images: see `python -m "
                 "experiments.evaluate --workdir=DIR`"
             )
         names.check(name, known(), place)
         if extractor.startswith("lpips_") and name not in by_distances:
             raise ValueError(
-                f"{place}: {extractor} gives distances alone, and {name} is none of "
-                f"the scores by distances: {', '.join(by_distances)}"
+                f"{place}: {extractor} gives only distances, and {name} is not a score "
+                f"by distances; those are {', '.join(by_distances)}"
             )
         if name in of_statistics:
             continue
         if any(isinstance(side, Statistics) for side in sides):
             raise ValueError(
-                f"{place}: {name} needs images; mean and covariance alone are enough "
-                f"only for {', '.join(of_statistics)}"
+                f"{place}: {name} needs images; mean and covariance are enough only "
+                f"for {', '.join(of_statistics)}"
             )
 
 
@@ -166,7 +166,7 @@ def compute(
         those of Inception's own weights have the plain ones, "fid".
       seed: draws subsets and bootstrap replicates.
 
-    Raises ValueError for an unknown score, and for one that cannot be had of these.
+    Raises ValueError for an unknown score, and for one that these sides cannot have.
     """
     found = by_score(wanted, real, fake, extractor, seed=seed)
     return {name: x for values in found.values() for name, x in values.items()}
@@ -286,13 +286,13 @@ def doubts(name: str, images: Features | Statistics, extractor: str) -> list[str
     else:
         n, d = images.n, len(images.mean)
         if images.protocol is None:
-            found.append(f"{name} does not say how it was made")
+            found.append(f"{name}: the file does not say how it was made")
     if n is None:
-        return found + [f"{name} does not say of how many images it is"]
+        return found + [f"{name}: the file does not say how many images it describes"]
     if n <= d and not extractor.startswith("lpips_"):
         found.append(
-            f"{name}: {n} images give a singular covariance of {d} features; "
-            "Frechet distances of so few are far too large"
+            f"{name}: {n} images give a singular covariance of {d} features; Frechet "
+            "distances are far too large"
         )
     if n < FEW:
         found.append(f"{name}: {n} images, fewer than {FEW}: the bias is large")

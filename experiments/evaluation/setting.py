@@ -16,7 +16,7 @@ from gans import core
 
 
 class Setting:
-    """One run's model, data and config, and how it is to be evaluated.
+    """One run's model, data and config, and how to evaluate it.
 
     Args:
       gan, source: the model, and its training set.
@@ -104,7 +104,7 @@ class Setting:
     ) -> Images:
         """Returns an output's images, and the real ones; they are shared by metrics.
 
-        floats: whether the extractor is to see them as floats, too.
+        floats: whether the extractor must accept them as floats, too.
 
         Raises ValueError if the output has no images, or the extractor cannot see them;
         FileNotFoundError if there are no weights.

@@ -24,7 +24,7 @@ COMPARED = ("extractor", "weights", "resize", "scale", "features", "function")
 class Statistics:
     """Of N features: `mean` [D], `cov` [D, D] (ddof 1); `protocol` if the file has it.
 
-    `n` is None where nobody knows it.
+    `n` is None if it is unknown.
     """
 
     mean: np.ndarray
@@ -76,7 +76,9 @@ def read(path: str | os.PathLike) -> Statistics:
                 json.loads(str(content["protocol"])) if "protocol" in content else None,
             )
     except Exception as error:  # NumPy raises half a dozen kinds for a damaged file
-        raise ValueError(f"{path} is no readable file of statistics: {error}") from None
+        raise ValueError(
+            f"{path} is not a readable file of statistics: {error}"
+        ) from None
     d = found.mean.shape
     if len(d) != 1 or found.cov.shape != d * 2:
         raise ValueError(

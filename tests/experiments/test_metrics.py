@@ -101,7 +101,7 @@ def test_a_set_against_itself(place):
         ("real.npy", ("fid", "is"), {}, "--metrics: is needs an extractor that"),
         ("real.npy", ("pr", "classes"), {}, "--metrics: classes needs labelled real"),
         ("real.npy", ("dc",), {"n": 5}, "--metrics: dc of 5 real images, fewer than 6"),
-        ("real.npy", ("memorisation",), {}, "memorisation is of a model"),
+        ("real.npy", ("memorisation",), {}, "memorisation needs a model"),
     ],
 )
 def test_what_cannot_be_measured(place, real, wanted, options, message):

@@ -13,7 +13,7 @@ from gans.metrics.scores import modes
 
 
 def make(gan, spec, source, *, setting, output: str = "sample"):
-    """Returns the evaluator; ValueError for data whose modes nobody knows.
+    """Returns the evaluator; ValueError for data whose modes are not known.
 
     Stacked digits are seen by a classifier of single digits, which is trained at the
     first evaluation and kept.

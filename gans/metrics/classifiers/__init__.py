@@ -1,1 +1,1 @@
-"""Classifiers that are trained on the data which they are to score."""
+"""Classifiers trained on the data set whose samples they score."""

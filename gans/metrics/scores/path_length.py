@@ -53,7 +53,7 @@ def path_length(
 
     Args:
       generate: (latents [B, L], key) -> float images [B, H, W, C]. Both ends of a pair
-        get the same key: noise, and labels, are to be drawn from it alone. Without
+        get the same key: draw noise and labels from nothing else. Without
         `mapping` the latents are z, else w.
       distance: (x, y), both [B, H, W, C] -> [B], quadratic in small differences, as
         LPIPS is. Jit both yourself; the last batch may be smaller.

@@ -241,7 +241,7 @@ def test_path_lengths_of_a_model(digits):
         ("ppl_z", {"extractor": "inception"}, "'inception' sees no steps smaller"),
         ("ppl_z", {"extractor": "lpips_vgg"}, "lpips_vgg needs torchvision's vgg16-39"),
         ("memorisation", {"extractor": "lpips_alex"}, "sees nothing of 16x16 pixels"),
-        ("fid", {"extractor": "lpips_vgg"}, "lpips_vgg gives distances alone"),
+        ("fid", {"extractor": "lpips_vgg"}, "lpips_vgg gives only distances"),
         ("pr", {"n_evaluate": 3}, "pr of 3 generated images, fewer than 4"),
         ("intra_fid", {"variant": "gan"}, "intra_fid needs labels of both sides"),
     ],

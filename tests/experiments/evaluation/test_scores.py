@@ -144,7 +144,7 @@ def test_of_statistics_there_is_only_the_frechet_distance():
         ("intra_fid", {"labels": None}, "intra_fid needs labels of both"),
         ("is", {"n": 9}, "is of 9 generated images, fewer than 10"),
         ("pr", {"n": 3}, "pr of 3 real images, fewer than 4"),
-        ("ppl_z", {}, "ppl_z is of a model.*experiments.evaluate --workdir"),
+        ("ppl_z", {}, "ppl_z needs a model.*experiments.evaluate --workdir"),
     ],
 )
 def test_what_cannot_be_had(score, changes, message):
@@ -172,7 +172,9 @@ def test_lpips_gives_distances_alone():
     by_distances = {name for name, x in scores.known().items() if x.distances}
     scores.check(by_distances, extractor="lpips_vgg")
     for score in {*scores.known()} - by_distances:
-        with pytest.raises(ValueError, match=f"lpips_vgg gives distances.* {score} "):
+        with pytest.raises(
+            ValueError, match=f"lpips_vgg gives only distances.* {score} "
+        ):
             scores.check([score], extractor="lpips_vgg")
     (doubt,) = scores.doubts("mine", features(n=5), "lpips_vgg")
     assert "fewer than 10000" in doubt

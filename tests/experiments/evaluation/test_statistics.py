@@ -114,7 +114,7 @@ def test_a_damaged_file_is_named(tmp_path):
     np.savez(path, mu=np.zeros(100), sigma=np.eye(100))
     damaged(path)
     assert holds(path)
-    with pytest.raises(ValueError, match="a.npz is no readable file of statistics"):
+    with pytest.raises(ValueError, match="a.npz is not a readable file of statistics"):
         read(path)
 
 
