@@ -18,7 +18,7 @@ def load(
     """Opens the model that a run has trained.
 
         model = experiments.load("runs/wgan_gp-digits")
-        images = model.sample(64, seed=0)["image"]  # [64, 32, 32, 1] in [-1, 1]
+        images = model.sample(64, seed=0)["image"]  # [64, 16, 16, 1] in [-1, 1]
 
     Args:
       workdir: folder of the run.

@@ -1,1 +1,1 @@
-"""Every GAN that matters, as pure functions."""
+"""GANs as pure functions; the public interface is described in docs/api.md."""
