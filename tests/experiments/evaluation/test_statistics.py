@@ -98,8 +98,8 @@ def damaged(path):
     [
         ({"mu": np.zeros(3), "sigma": np.zeros((3, 2))}, r"\[3\] and \[3, 2\]; wanted"),
         ({"mu": np.zeros((1, 3)), "sigma": np.eye(3)}, r"\[1, 3\] and \[3, 3\]"),
-        ({"mu": np.zeros(3), "sigma": np.eye(3), "protocol": "{"}, "no readable"),
-        ({"mu": np.array([{}]), "sigma": np.eye(1)}, "no readable.*allow_pickle"),
+        ({"mu": np.zeros(3), "sigma": np.eye(3), "protocol": "{"}, "not a readable"),
+        ({"mu": np.array([{}]), "sigma": np.eye(1)}, "not a readable.*allow_pickle"),
     ],
 )
 def test_files_that_cannot_be_used_are_named(tmp_path, arrays, message):
