@@ -181,7 +181,7 @@ class _Run:
         if step == stage.first:
             new = stage.programs.init(self.stream)
             state = stages.carry(state, new, stage.reset_optimisers)
-            self.set_best(None)  # values of another resolution are no measure
+            self.set_best(None)  # scores at another resolution do not compare
             log.message(
                 f"stage {stage.index + 1} of {len(self.stages)} begins after step "
                 f"{step}: batches of {stage.batch_size}"
@@ -264,7 +264,7 @@ class _Run:
                 log.write(step, {name: float(x) for name, x in values.items()})
             if "sample" in due:
                 self.show(stage, programs.draw(state), step, log)
-            if "evaluate" in due and self.judge(stage, state, step, log):
+            if "evaluate" in due and self.evaluate(stage, state, step, log):
                 due.add("checkpoint")
             if "checkpoint" in due:
                 self.save(stage, state, step)
@@ -292,7 +292,7 @@ class _Run:
         """The last samples and the last evaluation, with the checkpoint on disk."""
         self.checkpoints.close()
         self.show(stage, stage.programs.draw(state), step, log)
-        self.judge(stage, state, step, log)
+        self.evaluate(stage, state, step, log)
         self.record["examples"] = self.stages.examples(step)
         self.write_record(status="finished")
 
@@ -321,7 +321,7 @@ class _Run:
         if messages:
             self.write_record()
 
-    def judge(self, stage, state, step, log):
+    def evaluate(self, stage, state, step, log):
         """Logs the metrics; returns whether the first of them was never as good."""
         found = stage.evaluate(state)
         if not found:
@@ -334,7 +334,6 @@ class _Run:
         better = reports.better(found, step, self.best)
         if better:
             self.set_best(better)
-            self.record["best"] = better
         if self.on_evaluation:
             self.on_evaluation(step, values)
         return better is not None
@@ -342,6 +341,9 @@ class _Run:
     def set_best(self, best):
         """Keeps the checkpoint of the best evaluation so far, {"step", ...} or None."""
         self.best, self.checkpoints.best = best, best["step"] if best else None
+        self.record.pop("best", None)
+        if best:
+            self.record["best"] = best
 
     def seconds(self):
         """How long the run has taken, with what came before the checkpoint."""
@@ -362,7 +364,7 @@ class _Run:
 
 
 def _drop_pictures(workdir, last):
-    """Removes pictures of steps after `last`: they will be drawn again."""
+    """Removes pictures of steps after `last`, which will be drawn again."""
     for path in workdir.glob("samples/step_*"):
         if int(path.stem.split("_")[1]) > last:
             path.unlink()

@@ -157,6 +157,7 @@ class Programs:
 
     def compile_others(self) -> None:
         """Compiles what a stage needs beside the call, so that nothing waits for it."""
+        self.key(0)
         for program in (self._init, self.draw, self._finite):
             program.compile()
 

@@ -180,11 +180,11 @@ class VmappedRuns:
         whether all numbers of a replica are). As of states there may be more than R.
         """
         state, found = self._call(
-            state.replace(frozen={}), self._frozen, self._window(start), self._replicas
+            state.replace(frozen={}), self._frozen, self._stacked(start), self._replicas
         )
         return state.replace(frozen=self._frozen), *found
 
-    def _window(self, start):
+    def _stacked(self, start):
         """{name: [k, seeds, B, ...]}, on every device."""
         windows = [b.window(start, self.per_call) for b in self._batches]
         batches = {

@@ -113,7 +113,7 @@ def test_the_best_checkpoint_is_kept_beside_the_last(
 ):
     """Also where the run was resumed, and where no checkpoint was due at that step."""
     config.keep_checkpoints, config.checkpoint_every, config.evaluate_every = 1, 20, 10
-    quality = {10: 0.5, 20: 0.7, 30: 0.9, 40: 0.8}
+    quality = {10: 0.5, 20: 0.7, 30: 0.9, 40: 0.8, 50: 0.6, 60: 0.7}
 
     def measure(samples, source):
         return {"high_quality": quality[steps_seen.pop()]}
@@ -134,6 +134,11 @@ def test_the_best_checkpoint_is_kept_beside_the_last(
     assert [json.loads(line)["step"] for line in records] == [10, 20, 30, 40]
     values = [x["eval/modes/high_quality"] for x in lines(tmp_path) if len(x) == 2]
     assert values == [0.5, 0.7, 0.9, 0.8]
+    # A process that finds none that is better does not forget it.
+    steps_seen, config.steps = [60, 50], 60
+    train(config, tmp_path, allow_config_change=True)
+    assert kept.steps() == [30, 60]
+    assert json.loads((tmp_path / "run.json").read_text())["best"] == best
 
 
 def test_a_changed_config_is_refused_unless_asked_for(tmp_path, config):
@@ -295,14 +300,14 @@ def test_a_mistake_is_told_before_anything_is_written(
 
 
 def test_ctrl_c_leaves_a_checkpoint(tmp_path, whole, config, monkeypatch, capfd):
-    drawn = train_module.pictures.scatter
+    drawn = train_module.pictures.draw
 
-    def scatter(path, *args):
-        if path.name == "step_00000020.png":
+    def draw(stem, *args, **options):
+        if stem.name == "step_00000020":
             os.kill(os.getpid(), signal.SIGINT)
-        return drawn(path, *args)
+        return drawn(stem, *args, **options)
 
-    monkeypatch.setattr(train_module.pictures, "scatter", scatter)
+    monkeypatch.setattr(train_module.pictures, "draw", draw)
     config.checkpoint_every = 15
     # A job of a shell without job control is started with Ctrl-C ignored.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)

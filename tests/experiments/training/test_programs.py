@@ -146,7 +146,7 @@ def test_frozen_networks_are_placed_once_and_survive_the_donation(gan, per_call)
             state, _ = call(state, programs.put_batch(given), programs.key(0))
             assert all(x.is_deleted() for x in jax.tree.leaves(before.params))
         assert programs.not_finite(state) == []
-        assert programs.draw(state).shape == (8, 2)
+        assert programs.draw(state)["sample"]["point"].shape == (8, 2)
         shapes = jax.tree.map(lambda x: (x.shape, x.dtype), state)
         assert shapes == jax.tree.map(lambda x: (x.shape, x.dtype), programs.template)
         (placed,) = state.frozen.values()

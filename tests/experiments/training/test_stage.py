@@ -390,6 +390,32 @@ def test_rolls_back_over_a_border(tmp_path, config, monkeypatch, capfd):
     assert streams == [0, 1, 1]
 
 
+def test_the_best_checkpoint_is_one_of_the_last_stage(tmp_path, config, monkeypatch):
+    """Scores at another resolution do not compare: the first, 0.9, is forgotten."""
+    quality = {10: 0.9, 20: 0.8, 30: 0.2, 40: 0.5, 50: 0.4, 60: 0.1}
+    best = {}
+
+    def make_evaluate(gan, config, source):
+        def evaluate(state):
+            value = quality[int(state.step)]
+            return {"results": {"q": {"value": value, "better": "higher"}}}
+
+        return evaluate
+
+    def on_evaluation(step, values):
+        if step < 60:
+            best[step] = [*sorted(Checkpoints(tmp_path, keep=None).steps())]
+
+    monkeypatch.setattr("experiments.evaluation.reports.make_evaluate", make_evaluate)
+    config.evaluate_every, config.keep_checkpoints = 10, 1
+    train(config, tmp_path, on_evaluation=on_evaluation)
+    record = json.loads((tmp_path / "run.json").read_text())
+    assert record["best"] == {"step": 60, "metric": "q", "value": 0.1}
+    assert best[20][0] == 10  # the best of the first stage was kept in it
+    assert 40 in best[50] and 10 not in best[50]
+    assert Checkpoints(tmp_path, keep=None).steps() == [60]
+
+
 @pytest.mark.parametrize(
     "changes, said",
     [
