@@ -264,7 +264,7 @@ class _Run:
                 log.write(step, {name: float(x) for name, x in values.items()})
             if "sample" in due:
                 self.show(stage, programs.draw(state), step, log)
-            if "evaluate" in due and self.judge(stage, state, step, log):
+            if "evaluate" in due and self.evaluate(stage, state, step, log):
                 due.add("checkpoint")
             if "checkpoint" in due:
                 self.save(stage, state, step)
@@ -278,13 +278,13 @@ class _Run:
         return state, step
 
     def say_first(self, compile_seconds):
-        """Keeps how long the first step took to come."""
+        """Records how long it took until the first step."""
         first = {"seconds_to_first_step": time.time() - self.started}
         self.record = {**first, "compile_seconds": compile_seconds, **self.record}
         self.write_record()
 
     def count(self, n_steps, seconds, stage):
-        """Adds steps to those from which the run's speed is known."""
+        """Adds steps to those that the run's speed is computed from."""
         self.busy, self.counted = self.busy + seconds, self.counted + n_steps
         self.examples += n_steps * stage.batch_size
 
@@ -292,7 +292,7 @@ class _Run:
         """The last samples and the last evaluation, with the checkpoint on disk."""
         self.checkpoints.close()
         self.show(stage, stage.programs.draw(state), step, log)
-        self.judge(stage, state, step, log)
+        self.evaluate(stage, state, step, log)
         self.record["examples"] = self.stages.examples(step)
         self.write_record(status="finished")
 
@@ -321,8 +321,8 @@ class _Run:
         if messages:
             self.write_record()
 
-    def judge(self, stage, state, step, log):
-        """Logs the metrics; returns whether the first of them was never as good."""
+    def evaluate(self, stage, state, step, log):
+        """Logs the metrics; returns whether the first is the best so far."""
         found = stage.evaluate(state)
         if not found:
             return False
