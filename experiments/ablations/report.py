@@ -17,6 +17,7 @@ import re
 from pathlib import Path
 
 from absl import app, flags
+from PIL import Image
 
 from experiments import pages
 from experiments.ablations import bars, figures
@@ -100,9 +101,9 @@ def _csv(results):
 def _markdown(results, findings, drawn):
     say = findings_text
     parts = [f"## {say.title(results)}", _plain(say.introduction(results))]
-    gone = say.missing(results)
-    if gone:
-        parts += ["### What is missing", _list(gone)]
+    missing = say.missing(results)
+    if missing:
+        parts += ["### What is missing", _list(missing)]
     parts += ["### What is compared", _rows(say.overrides(results))]
     if findings:
         first, *others = findings
@@ -162,14 +163,14 @@ def _page(results, findings, folder, curves):
         overview = _grid(say.overview(results, findings))
         text = f'<p class="quiet">{pages.escape(say.OVERVIEW)}</p>'
         tables.insert(1, f"<h2>All metrics</h2>{text}{overview}")
-    gone = say.missing(results)
+    lacks = say.missing(results)
     return pages.fill(
         "ablation.html",
         title=pages.escape(say.title(results)),
         subtitle=pages.escape(say.introduction(results)),
-        missing=f'<section class="warnings card"><h2>What is missing</h2>{_items(gone)}'
-        "</section>"
-        if gone
+        missing='<section class="warnings card"><h2>What is missing</h2>'
+        f"{_items(lacks)}</section>"
+        if lacks
         else "",
         overrides=_grid(say.overrides(results)),
         metrics="\n".join(tables) or '<p class="missing">Nothing is measured yet.</p>',
@@ -242,8 +243,6 @@ def _picture(path, n_bytes):
     source = pages.data_url(path, n_bytes)
     if len(source) < 1.5 * n_bytes:
         return source
-    from PIL import Image
-
     packed = io.BytesIO()
     with Image.open(path) as picture:
         picture.thumbnail((_SIDE, _SIDE))

@@ -7,6 +7,9 @@ import functools
 import jax
 import numpy as np
 
+from experiments.evaluation import extractors
+from experiments.evaluation.features import extract
+from experiments.evaluation.image_sets import ImageSet
 from experiments.evaluation.result import Result
 from gans.data import kinds
 from gans.metrics.scores import modes
@@ -50,12 +53,8 @@ def make(gan, spec, source, *, setting, output: str = "sample"):
 def of_channels(config):
     """Returns measure(images uint8 [N, H, W, 3]) -> figures, and its protocol.
 
-    A classifier of the set whose pictures are stacked looks at each channel.
+    A classifier of the set whose pictures are stacked classifies each channel.
     """
-    from experiments.evaluation import extractors
-    from experiments.evaluation.features import extract
-    from experiments.evaluation.image_sets import ImageSet
-
     classifier = extractors.classifier(
         config.data.partition(":")[2],
         resolution=config.resolution,

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from experiments.files import replacing
 from experiments.sampling import pictures
@@ -26,7 +27,7 @@ def draw(
     source: Any = None,
     columns: int | None = None,
 ) -> np.ndarray:
-    """Draws strips of at most 12 frames, evenly chosen; PATH.webp moves.
+    """Draws strips of at most 12 frames, evenly chosen; PATH.webp is animated.
 
     `beside` are strips above those of the examples.
     """
@@ -42,8 +43,6 @@ def draw(
 
 
 def _animate(path, clips, n_arrays):
-    from PIL import Image
-
     columns = pictures.columns_of(len(clips) // n_arrays, n_arrays)
     frames = [pictures.grid(clips[:, t], columns) for t in range(clips.shape[1])]
     frames = [Image.fromarray(x[:, :, 0] if x.shape[2] == 1 else x) for x in frames]
