@@ -1,4 +1,4 @@
-"""How fast: training steps of configs, or the convolutions in them, against PyTorch.
+"""Measures speed: training steps of configs, or their convolutions; ours and PyTorch's.
 
     python -m experiments.benchmark [--config=configs/NAME.py[:PRESET] ...]
         [--against=torch] [--layers | --stabilisers | --seeds=8 [--steps=N]]
@@ -18,11 +18,12 @@ each convolution of the step on its own, `--stabilisers` the step with each stab
 from __future__ import annotations
 
 import os
-import sys
 from importlib import util
 from typing import Any
 
-from absl import app, flags, logging
+from absl import flags
+
+from experiments import cli
 
 # Flags that each benchmark takes, beside --rounds and --out.
 STEPS = "steps"
@@ -36,20 +37,12 @@ TAKES = {
 NAMES = {"config": "specs", "seeds": "n_seeds"}  # of arguments, where they differ
 
 
-def main(argv) -> int | None:
-    """Prints tables, writes JSON; returns the exit code."""
-    del argv
-    logging.set_verbosity(logging.WARNING)
+def main(report) -> None:
+    """Runs one, with the imported `experiments.benchmarks.report`."""
     # Several processes share a GPU; none may reserve its memory.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
-    try:
-        kind, options = chosen(flags.FLAGS)
-        from experiments.benchmarks import report
-
-        report.run(kind, out=flags.FLAGS.out, **options)
-    except (ValueError, RuntimeError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    kind, options = chosen(flags.FLAGS)
+    report.run(kind, out=flags.FLAGS.out, **options)
 
 
 def chosen(values: flags.FlagValues) -> tuple[str, dict[str, Any]]:
@@ -98,4 +91,5 @@ if __name__ == "__main__":
     flags.DEFINE_integer("batch_size", None, "Instead of the default.", lower_bound=1)
     flags.DEFINE_integer("rounds", None, "In which all are timed.", lower_bound=1)
     flags.DEFINE_string("out", None, "A JSON file with every sample.")
-    app.run(main)
+    # Each candidate configures its own process.
+    cli.main(main, "experiments.benchmarks.report", jax=False)

@@ -1,6 +1,6 @@
 """What the commands share: settings of the process, flags, errors in one line.
 
-A command is a thin file. What it runs lies in a module of one of the rooms, which may
+A command is a thin file. What it runs lies in a module of another folder, which may
 import whatever it needs at its top:
 
     from absl import flags
@@ -12,13 +12,13 @@ import whatever it needs at its top:
         loop.train(values.config, values.workdir)
 
     if __name__ == "__main__":
-        flags.DEFINE_string("workdir", None, "Where to.")
+        flags.DEFINE_string("workdir", None, "Folder for the results.")
         cli.main(main, "experiments.training.loop", parse=cli.parse)
 
-JAX takes its settings from the environment when it is imported, and that takes seconds.
-So `main` parses the flags first, then configures the process, and then imports that
-module, in the one place where an import is deferred. `--help` and mistakes in the flags
-are answered at once.
+JAX takes its settings from the environment when it is imported, and the import takes
+seconds. So `main` parses the flags first, then configures the process, and only then
+imports that module. This is why no other import has to be deferred for the sake of the
+settings, and why `--help` and mistakes in the flags are answered at once.
 """
 
 from __future__ import annotations
@@ -29,7 +29,6 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
 from absl import app, flags, logging
 from ml_collections import ConfigDict
@@ -38,43 +37,64 @@ from experiments import config as configs
 from experiments import process
 from experiments.signals import Interrupted
 
+# Optional packages, and the extra of setup.py that installs each.
+EXTRAS = {"optuna": "sweep", "ray": "ray", "torch": "reference"}
+
+Work = Callable[..., int | None]  # (imported module, *arguments) -> exit code
+
 
 def main(
-    work: Callable[[ModuleType], int | None],
+    work: Work,
     module: str,
     *,
     parse: Callable[[list[str]], list[str]] | None = None,
+    jax: bool = True,
     cores_apart: bool = False,
 ) -> None:
     """Runs a command, and ends the process with its exit code.
 
     Args:
-      work: gets the imported module; returns the exit code, None for 0.
+      work: gets the imported module, and the arguments that are no flags; returns the
+        exit code, None for 0.
       module: the full name of what does the work. Its ERRORS, by default ValueError and
-        OSError, are those that the user can correct: shown in a line.
-      parse: of the command line; None: absl's own.
+        OSError, are those that the user can correct. They are shown in one line.
+      parse: parses the command line; returns the command's name and the arguments that
+        are no flags. None: `flags_only`.
+      jax: whether the command itself uses JAX. If not, the process is left as it is.
       cores_apart: see `experiments.process.configure`.
     """
-    parser = {} if parse is None else {"flags_parser": parse}
-    app.run(lambda _: run(work, module, cores_apart=cores_apart), **parser)
+    app.run(
+        lambda argv: run(work, module, *argv[1:], jax=jax, cores_apart=cores_apart),
+        flags_parser=parse or flags_only,
+    )
 
 
 def run(
-    work: Callable[[ModuleType], int | None], module: str, *, cores_apart: bool = False
+    work: Work,
+    module: str,
+    *arguments: str,
+    jax: bool = True,
+    cores_apart: bool = False,
 ) -> int | None:
     """Does what `main` does once the flags are parsed; returns the exit code."""
     logging.set_verbosity(logging.WARNING)
     errors = ()
     try:
-        process.configure(cores_apart=cores_apart)
-        process.compilation_cache()
+        if jax:
+            process.configure(cores_apart=cores_apart)
+            process.compilation_cache()
         imported = importlib.import_module(module)
         errors = getattr(imported, "ERRORS", (ValueError, OSError))
-        return work(imported)
+        return work(imported, *arguments)
     except KeyboardInterrupt:
         return stopped("interrupted", command(), signal.SIGINT)
     except Interrupted as error:
         return stopped(error, command(), error.number)
+    except ModuleNotFoundError as error:
+        if error.name not in EXTRAS:
+            raise
+        extra = EXTRAS[error.name]
+        return failed(f"{error.name} is not installed: pip install -e '.[{extra}]'")
     except Exception as error:
         if not isinstance(error, errors):
             raise
@@ -91,10 +111,10 @@ def command() -> str:
 def parse(
     argv: list[str], check: Callable[[ConfigDict], None] = configs.check
 ) -> list[str]:
-    """Returns the arguments that are no flags; ends the process if one is wrong.
+    """Parses the flags of a command with --config; ends the process if one is wrong.
 
-    It is for commands with --config. Names are checked before the flags are parsed,
-    because ml_collections answers an unknown name with a traceback.
+    Returns the command's name. Names are checked before the flags are parsed, because
+    ml_collections answers an unknown name with a traceback.
     """
     try:
         spec = value_of("--config", argv)
@@ -103,14 +123,26 @@ def parse(
             for flag in argv:
                 if flag.startswith("--config."):
                     configs.check_flag(config, flag)
-        rest = flags.FLAGS(argv)
-        if len(rest) > 1:
-            raise ValueError(f"{rest[1]!r} is not a flag")
+        rest = _no_arguments(flags.FLAGS(argv))
         if not spec:
-            raise ValueError("which? --config=configs/NAME.py[:PRESET]")
+            raise ValueError("--config is missing: --config=configs/NAME.py[:PRESET]")
         check(flags.FLAGS.config)
     except (flags.Error, ValueError, IndexError) as error:
         sys.exit(failed(error))
+    return rest
+
+
+def flags_only(argv: list[str]) -> list[str]:
+    """Parses flags, returns the command's name; ends the process if one is wrong."""
+    try:
+        return _no_arguments(flags.FLAGS(argv))
+    except (flags.Error, ValueError) as error:
+        sys.exit(failed(error))
+
+
+def _no_arguments(rest):
+    if len(rest) > 1:
+        raise ValueError(f"{rest[1]!r} is not a flag")
     return rest
 
 

@@ -166,9 +166,9 @@ def build(config: ConfigDict, stage: int = 0):
 
     Raises ValueError, naming the variant, for a value that it does not accept.
     """
-    import jax
+    import jax  # the commands check configs before they import it
 
-    from gans import core
+    from gans import core  # imports JAX
 
     values, spec = config.to_dict(), stages(config)[stage].spec
     try:
@@ -185,7 +185,7 @@ def stages(config: ConfigDict) -> tuple[Any, ...]:
 
     Raises ValueError if config.steps is not the number of steps of all stages.
     """
-    from gans import stages
+    from gans import stages  # imports JAX
 
     values = config.to_dict()
     spec = specs.from_json(values["spec"])

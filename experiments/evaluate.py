@@ -1,4 +1,4 @@
-"""How good a trained model is.
+"""Evaluates a trained model.
 
     python -m experiments.evaluate --workdir=DIR [--checkpoint=last|best|STEP]
         [--n=10000] [--metrics=fid,kid,pr,classes] [--extractor=classifier]
@@ -15,52 +15,44 @@ closest to training images; ppl_z, the length of paths between latents; modes;
 agreement.
 """
 
-from __future__ import annotations
-
 import sys
 
-from absl import app, flags, logging
+from absl import flags
 
-from experiments import metrics
+from experiments import cli
+from experiments.evaluation import score_flags
 
 
-def main(_):
-    from experiments import process
+def main(reports):
+    """Evaluates, with the imported `experiments.evaluation.reports`."""
+    values = flags.FLAGS
+    report = reports.evaluate_run(
+        values.workdir,
+        checkpoint=values.checkpoint,
+        n=values.n,
+        metrics=score_flags.metrics() or None,
+        extractor=values.extractor,
+        resize=values.preset,
+        weights=score_flags.weights(),
+        recalibrate=values.recalibrate,
+    )
+    reports.show(report, "samples", values.out)
 
-    logging.set_verbosity(logging.WARNING)
-    process.configure()
-    process.compilation_cache()
-    from experiments.evaluation import reports
 
-    given = flags.FLAGS
+def parse(argv):
+    """Parses the flags; returns the command's name."""
+    rest = cli.flags_only(argv)
     try:
-        if given.out:
-            metrics.check_file("--out", given.out)
-        report = reports.evaluate_run(
-            given.workdir,
-            checkpoint=given.checkpoint,
-            n=given.n,
-            metrics=metrics.named_metrics() or None,
-            extractor=given.extractor,
-            resize=given.preset,
-            weights=metrics.named_weights(),
-            recalibrate=given.recalibrate,
-        )
-        if given.out:
-            metrics.write(given.out, report)
-    except (ValueError, OSError, RuntimeError) as error:
-        sys.exit(f"error: {error}")
-    columns = {"samples": report["results"]}
-    if "equal_n" in report:
-        columns[report["equal_n"]["column"]] = report["equal_n"]["results"]
-    if "baseline" in report:
-        columns["real test images"] = report["baseline"]
-    metrics.show(columns, report["warnings"])
+        if flags.FLAGS.out:
+            score_flags.check_file("--out", flags.FLAGS.out)
+    except (ValueError, OSError) as error:
+        sys.exit(cli.failed(error))
+    return rest
 
 
 if __name__ == "__main__":
-    metrics.define_flags()
+    score_flags.define()
     flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
     flags.DEFINE_string("checkpoint", "last", "last, best, or a step.")
-    flags.DEFINE_boolean("recalibrate", False, "See experiments.sample.")
-    app.run(main)
+    flags.DEFINE_boolean("recalibrate", False, "Recompute the EMA's batch statistics.")
+    cli.main(main, "experiments.evaluation.reports", parse=parse)

@@ -73,7 +73,7 @@ def cache_folder() -> pathlib.Path:
 
 def compilation_cache() -> None:
     """Keeps compiled programs across runs ($JAX_COMPILATION_CACHE_DIR says where)."""
-    import jax
+    import jax  # after `configure`
 
     if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
         jax.config.update("jax_compilation_cache_dir", str(cache_folder()))

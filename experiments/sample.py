@@ -1,48 +1,35 @@
-"""Samples of a trained model: a grid, single pictures, or arrays.
+"""Draws samples of a trained model: a grid, single pictures, or arrays.
 
     python -m experiments.sample --workdir=DIR --n=64 --out=FILE_OR_DIR
 
-`--out=x.png` is one picture: a grid of images, a plot of points or series, strips of
-clips; beside them the examples that they were made of, if the model is conditioned on
-any. `--out=x.npz` holds the output's arrays by field, as the data set stores them:
+`--out=x.png` is one picture: a grid of images, a plot of points or series, or strips of
+video frames. If the model is conditioned on examples, these are shown as well.
+`--out=x.npz` holds the output's arrays by field, in the data set's storage types:
 `image` uint8 [N, H, W, C], `point` float32 [N, 2], `label` int32 [N]. A name without an
-ending is a folder of single PNGs. `--output=NAME` chooses an output of a model that has
-several.
+extension is a folder of single PNGs. `--output=NAME` chooses an output of a model that
+has several.
 """
 
-from __future__ import annotations
+from absl import flags
 
-import sys
-
-from absl import app, flags, logging
-
-from experiments.sampling.draw import draw
+from experiments import cli
 
 
-def main(_):
-    from experiments import process
-
-    logging.set_verbosity(logging.WARNING)
-    process.configure()
-    process.compilation_cache()
-    from experiments.rundir.checkpoint import CheckpointError
-
+def main(draw):
+    """Draws samples, with the imported `experiments.sampling.draw`."""
     values = flags.FLAGS
-    try:
-        out = draw(
-            values.workdir,
-            n=values.n,
-            out=values.out,
-            label=values["class"].value,
-            seed=values.seed,
-            checkpoint=values.checkpoint,
-            interpolate=values.interpolate,
-            batch_size=values.batch_size,
-            recalibrate=values.recalibrate,
-            output=values.output,
-        )
-    except (ValueError, OSError, CheckpointError) as error:
-        sys.exit(f"error: {error}")
+    out = draw.draw(
+        values.workdir,
+        n=values.n,
+        out=values.out,
+        label=values["class"].value,
+        seed=values.seed,
+        checkpoint=values.checkpoint,
+        interpolate=values.interpolate,
+        batch_size=values.batch_size,
+        recalibrate=values.recalibrate,
+        output=values.output,
+    )
     print(out)
 
 
@@ -52,11 +39,11 @@ if __name__ == "__main__":
     flags.DEFINE_string(
         "out", None, "x.png (a grid), x.npz (arrays) or a folder (single PNGs)."
     )
-    flags.DEFINE_integer("class", None, "Class of the samples; all in turn by default.")
+    flags.DEFINE_integer("class", None, "Class of the samples; by default all.")
     flags.DEFINE_integer("seed", 0, "Seed of the latents.")
     flags.DEFINE_string("checkpoint", "last", "last, best, or a step.")
     flags.DEFINE_integer("interpolate", None, "Images in a row between two latents.")
     flags.DEFINE_integer("batch_size", 64, "Samples made at once.")
-    flags.DEFINE_boolean("recalibrate", False, "Batch statistics of the average's own.")
+    flags.DEFINE_boolean("recalibrate", False, "Recompute the EMA's batch statistics.")
     flags.DEFINE_string("output", None, "The model's output: sample, reconstruct, ...")
-    app.run(main)
+    cli.main(main, "experiments.sampling.draw")

@@ -21,25 +21,9 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from experiments import config as configs
-from gans import core, names
+from experiments.ablations.config import check
+from gans import core
 from gans.data import spec as specs
-
-# What presets.ablation makes.
-KEYS = (
-    "base arms order baseline seeds steps images evaluations replicas_per_program"
-).split()
-# Keys of a run that the ablation sets itself, and those that it does not use. An arm
-# that changed one of them would be the baseline under another name.
-NOT_OF_ARMS = {
-    "seed": "every arm is trained with the seeds 0 to config.seeds - 1",
-    "evaluate_every": "config.evaluations says how often each arm is evaluated",
-    "on_nan": "a replica whose numbers stop being finite is recorded as diverged",
-} | dict.fromkeys(
-    "log_every diagnose_every sample_every checkpoint_every keep_checkpoints".split(),
-    "ablations write no logs, samples or checkpoints of single runs",
-)
-# Characters of an arm's name, which is part of file names.
-_NAME = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-+")
 
 Place = tuple[str | int, ...]  # of a value in a config
 
@@ -114,56 +98,6 @@ class Program:
 
 
 # --- from the config -----------------------------------------------------------------
-
-
-def check(config: ConfigDict) -> None:
-    """Raises ValueError unless `config` is that of an ablation that can be run."""
-    if "lanes" in config:
-        raise ValueError("config.lanes is now called config.replicas_per_program")
-    for key in KEYS:
-        if key not in config:
-            raise ValueError(
-                f"the config has no key {key!r}, which every ablation has; "
-                "`ablation` in configs/presets.py makes such configs"
-            )
-    configs.check(config.base)
-    arms = config.arms
-    names.check(config.baseline, arms, "config.baseline")
-    for name in arms:
-        if not set(name) <= _NAME or name.startswith("."):
-            raise ValueError(
-                f"config.arms: {name!r} must consist of letters, digits and _.-+"
-            )
-        _check_keys(name, arms[name])
-    for name in config.order:
-        names.check(name, arms, "config.order")
-    if len(set(config.order)) < len(config.order):
-        raise ValueError(f"config.order={config.order} names an arm twice")
-    if config.baseline not in config.order:
-        raise ValueError(
-            f"config.order={config.order} lacks the baseline, {config.baseline}"
-        )
-    for key in ("seeds", "evaluations", "replicas_per_program"):
-        if config[key] < 1:
-            raise ValueError(f"config.{key}={config[key]} must be at least 1")
-    if config.steps and config.images:
-        raise ValueError(
-            f"config.steps={config.steps} and config.images={config.images} are both "
-            "set; set one of them"
-        )
-    if not config.base.metrics:
-        raise ValueError(
-            "config.base.metrics is empty; an ablation needs at least one metric"
-        )
-
-
-def _check_keys(name, overrides):
-    for key in overrides:
-        if key in NOT_OF_ARMS:
-            raise ValueError(
-                f"config.arms: {name} sets {key!r}, which has no effect in an "
-                f"ablation: {NOT_OF_ARMS[key]}"
-            )
 
 
 def resolve(config: ConfigDict, load: Callable[[ConfigDict], Any]) -> list[Arm]:
@@ -260,7 +194,7 @@ def put(config: ConfigDict, place: Place, number: Any) -> ConfigDict:
 
 
 def spell(place: Place) -> str:
-    """Returns "critic.penalties[0].weight"."""
+    """Returns "discriminator.penalties[0].weight"."""
     return "".join(
         f"[{key}]" if isinstance(key, int) else f".{key}" for key in place
     ).removeprefix(".")

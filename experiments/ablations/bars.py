@@ -36,6 +36,7 @@ def draw(
 
     Returns False if there is nothing to draw; then nothing is written.
     """
+    # It takes a second to import, and not every run needs it.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

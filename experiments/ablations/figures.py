@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from experiments.files import replacing
 from experiments.pages import short
@@ -143,6 +144,7 @@ def samples(
 
 
 def _figure(width, height, dpi=100):
+    # It takes a second to import, and not every run needs it.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -259,7 +261,7 @@ def _mark(verdict):
 
 
 def _locator():
-    from matplotlib.ticker import MaxNLocator
+    from matplotlib.ticker import MaxNLocator  # as above
 
     return MaxNLocator(4)
 
@@ -296,8 +298,6 @@ def _legend(results, verdicts):
 
 def _strip(path):
     """A picture, uint8 [h, w, 3]; of a grid, its first rows side by side."""
-    from PIL import Image
-
     with Image.open(path) as file:
         picture = file.convert("RGB")
     pixels = np.asarray(picture)

@@ -17,6 +17,7 @@ import re
 from pathlib import Path
 
 from absl import app, flags
+from PIL import Image
 
 from experiments import pages
 from experiments.ablations import bars, figures
@@ -242,8 +243,6 @@ def _picture(path, n_bytes):
     source = pages.data_url(path, n_bytes)
     if len(source) < 1.5 * n_bytes:
         return source
-    from PIL import Image
-
     packed = io.BytesIO()
     with Image.open(path) as picture:
         picture.thumbnail((_SIDE, _SIDE))

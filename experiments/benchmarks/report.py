@@ -13,6 +13,8 @@ from typing import Any
 from experiments.benchmarks import machine, workload
 from experiments.files import replacing
 
+# What a user can correct, and a candidate of ours that fails.
+ERRORS = (ValueError, OSError, RuntimeError)
 # (section of the report, what the report gets, text)
 Entry = tuple[str, dict[str, Any], str]
 

@@ -87,7 +87,7 @@ def loop(config, seeds: list[int], start: int) -> Callable[[int], int]:
 
 def alone(config, batches, start: int):
     """Returns (state, call) of one run; call(state, step) -> (state, metrics)."""
-    from experiments.training.programs import Programs
+    from experiments.training.programs import Programs  # part of the time, as above
 
     ((seed, own),) = batches.items()
     programs = Programs(
@@ -112,7 +112,7 @@ def alone(config, batches, start: int):
 def vmapped(config, batches, start: int):
     """Returns (states, call) of one replica per seed, as `alone` does."""
     del start
-    from experiments.training.vmapped import VmappedRuns
+    from experiments.training.vmapped import VmappedRuns  # as above
 
     runs = VmappedRuns(
         lambda values: configs.build(config),

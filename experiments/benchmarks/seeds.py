@@ -190,7 +190,7 @@ def whole() -> None:
     _settings(job["seeds"])()
     if os.environ.get("JAX_COMPILATION_CACHE_DIR"):
         process.compilation_cache()
-    from experiments.benchmarks import seed_loops
+    from experiments.benchmarks import seed_loops  # imports JAX, configured now
 
     print(json.dumps(seed_loops.report(**job)))
 

@@ -11,6 +11,8 @@ import dataclasses
 import importlib
 import itertools
 import multiprocessing
+import resource
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -212,8 +214,5 @@ def _timed(run, seconds):
 def _peak_memory(runner):
     if runner.peak_memory is not None:
         return runner.peak_memory()
-    import resource
-    import sys
-
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else 1024 * peak

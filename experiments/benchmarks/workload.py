@@ -10,6 +10,7 @@ import math
 import numpy as np
 
 from experiments import config as configs
+from gans.data import kinds, pipeline, spec
 
 SIDE = 32  # pixels, of the images for extractors
 
@@ -41,8 +42,6 @@ def example(config) -> dict[str, np.ndarray]:
     uint8 or of their kind; [-1, 1] if the kind has none. Where the config asks for
     mirroring, the batch says which examples are mirrored, as `gans.data.pipeline` does.
     """
-    from gans.data import kinds, spec
-
     random, n = np.random.default_rng(0), config.batch_size
     batch = {}
     for name, field in spec.from_json(config.spec).items():
@@ -58,8 +57,6 @@ def example(config) -> dict[str, np.ndarray]:
 
 def decoder(config):
     """Returns the pure function that decodes a batch of `example` on the device."""
-    from gans.data import pipeline, spec
-
     fields = spec.from_json(config.spec)
     return pipeline.prepare(fields, [[*fields]])
 

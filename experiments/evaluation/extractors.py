@@ -20,6 +20,8 @@ from experiments import process
 from experiments.evaluation import pretrained as files
 from experiments.files import replacing
 from gans import data, names
+from gans.metrics.classifiers import small
+from gans.metrics.features import inception, lpips, pth, squeezenet
 from gans.metrics.features.extractor import Extractor
 
 LPIPS = ("lpips_vgg", "lpips_alex", "lpips_squeeze")
@@ -105,8 +107,6 @@ def _of_user(name, function):
 
 
 def _inception(path, resize):
-    from gans.metrics.features import inception, pth
-
     sha256 = files.checksum(path)
     variables = inception.from_pth(pth.read(path))
     extractor = inception.make(variables, resize=resize, sha256=sha256)
@@ -122,8 +122,6 @@ def _inception(path, resize):
 
 
 def _squeezenet(path):
-    from gans.metrics.features import squeezenet
-
     with np.load(path) as arrays:
         variables = squeezenet.from_npz(dict(arrays))
     return squeezenet.make(variables, sha256=files.checksum(path))
@@ -159,8 +157,6 @@ def _lpips_files(net, weights):
 
 
 def _lpips(net, trunk, heads):
-    from gans.metrics.features import lpips, pth
-
     given = {"trunk": trunk, "heads": heads}
     sha256 = {part: files.checksum(path) for part, (path, _) in given.items()}
     variables = lpips.from_pth(net, *(pth.read(path) for path, _ in given.values()))
@@ -255,8 +251,6 @@ def classifier(
     accuracy on the rest is part of its protocol. Raises ValueError without labels, and
     for fewer than five images.
     """
-    from gans.metrics.classifiers import small
-
     load = functools.partial(
         data.load, name, resolution=resolution, channels=channels, data_dir=data_dir
     )

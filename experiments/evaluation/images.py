@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -16,19 +16,21 @@ from experiments.sampling.sampler import BATCH
 from gans import core
 from gans.data import kinds
 
-if TYPE_CHECKING:
-    from experiments.evaluation.setting import Setting
-
 
 class Images:
     """Images of an output and of the data, as the extractor sees them.
+
+    Args:
+      setting: the `experiments.evaluation.setting.Setting` that these images belong to.
+      output: of the model.
+      field: see below.
 
     Attributes:
       field: of the data and of the output.
       wanted: scores by features that are asked for: {name: options}.
     """
 
-    def __init__(self, setting: Setting, output: str, field: str):
+    def __init__(self, setting: Any, output: str, field: str):
         self.setting, self.output, self.field = setting, output, field
         self.wanted: dict[str, dict[str, Any]] = {}
         self._state, self._found = None, {}

@@ -5,16 +5,25 @@ from __future__ import annotations
 import contextlib
 import datetime
 import inspect
+import json
 import os
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from experiments.evaluation import evaluators
-from experiments.files import Lines
+from experiments import config as configs
+from experiments.evaluation import evaluators, scores
+from experiments.evaluation.setting import Setting
+from experiments.files import Lines, replacing
+from experiments.rundir import restore
+from experiments.sampling.model import Model
 from gans import core, names
+
+# Errors of a measurement that a user can correct.
+ERRORS = (ValueError, OSError, RuntimeError)
 
 Report = dict[str, Any]
 Metric = str | Mapping[str, Any]
@@ -58,8 +67,6 @@ def make_evaluate(
     """
     if not config.metrics:
         return lambda state: {}
-    from experiments.evaluation.setting import Setting  # imports JAX
-
     check(config.metrics)
     setting = Setting(
         gan,
@@ -154,9 +161,6 @@ def evaluate_run(
     says. Raises FileNotFoundError without a run, checkpoint or weights; ValueError for
     the rest.
     """
-    from experiments import config as configs
-    from experiments.rundir import restore
-
     folder = Path(workdir)
     config = restore.config_of(folder)
     if metrics is None:
@@ -168,9 +172,6 @@ def evaluate_run(
         )
     check(metrics)
     restore.step_of(folder, checkpoint)
-
-    from experiments.sampling.model import Model  # imports JAX
-
     model = Model.load(folder, checkpoint, recalibrate=recalibrate)
     config = model.config.copy_and_resolve_references()
     with config.unlocked(), config.ignore_type():
@@ -195,3 +196,24 @@ def evaluate_run(
     with contextlib.closing(Lines(folder / "metrics.jsonl")) as lines:
         lines.append({"step": step, **values(report)})
     return report
+
+
+def show(report: Report, title: str, out: str | os.PathLike | None = None) -> None:
+    """Prints a report as a table, and its warnings to stderr.
+
+    Args:
+      title: of the column with the results.
+      out: a file that receives the whole report as JSON.
+    """
+    if out:
+        with replacing(out) as temporary:
+            Path(temporary).write_text(json.dumps(report, indent=2) + "\n")
+    columns = {title: report["results"]}
+    if "equal_n" in report:
+        columns[report["equal_n"]["column"]] = report["equal_n"]["results"]
+    if "baseline" in report:
+        columns["real test images"] = report["baseline"]
+    if report["results"]:
+        print(scores.table(columns))
+    for warning in report["warnings"]:
+        print(f"warning: {warning}", file=sys.stderr)

@@ -11,7 +11,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from experiments.evaluation import statistics
+from experiments.evaluation import evaluators, statistics
 from experiments.evaluation.features import Features
 from experiments.evaluation.statistics import Statistics
 from gans import names
@@ -67,8 +67,6 @@ class Score:
 @functools.cache
 def known() -> dict[str, Score]:
     """Returns the scores by features: files of `evaluators` that have a SCORE."""
-    from experiments.evaluation import evaluators
-
     modules = {name: evaluators.module(name) for name in evaluators.names()}
     return {n: m.SCORE for n, m in modules.items() if hasattr(m, "SCORE")}
 
@@ -81,8 +79,6 @@ def check(
     extractor: its name. Those of LPIPS give distances; nothing else of their features
       means anything.
     """
-    from experiments.evaluation import evaluators
-
     of_statistics = [name for name, score in known().items() if score.statistics]
     by_distances = [name for name, score in known().items() if score.distances]
     for name in wanted:

@@ -7,6 +7,8 @@ import json
 import string
 from pathlib import Path
 
+from PIL import Image
+
 
 def fill(template: str, **fields: str) -> str:
     """Returns the text of a template, a file of this folder, with its fields filled in.
@@ -46,8 +48,6 @@ def data_url(path, n_bytes):
     """A picture as a URL: itself if it is that small, else a smaller form of it."""
     content, kind = path.read_bytes(), path.suffix.removeprefix(".")
     if len(content) > n_bytes:
-        from PIL import Image
-
         kind, picture = "webp", Image.open(io.BytesIO(content))
         for side in (1536, 1024, 768, 512, 384):
             small = picture.copy()

@@ -124,14 +124,14 @@ class _Events:
         self._writer = None
 
     def scalars(self, step, values):
-        from tensorboardX.proto.summary_pb2 import Summary
+        from tensorboardX.proto.summary_pb2 import Summary  # see `_open`
 
         finite = {name: x for name, x in values.items() if x is not None}
         pairs = [Summary.Value(tag=name, simple_value=x) for name, x in finite.items()]
         self._write(step, summary=Summary(value=pairs))
 
     def image(self, step, name, image):
-        from tensorboardX import summary
+        from tensorboardX import summary  # see `_open`
 
         self._write(step, summary=summary.image(name, image, dataformats="HWC"))
 
@@ -159,7 +159,7 @@ class _Events:
         self._put(self._purge_step, session_log=SessionLog(status=SessionLog.START))
 
     def _put(self, step, **what):
-        from tensorboardX.proto.event_pb2 import Event
+        from tensorboardX.proto.event_pb2 import Event  # see `_open`
 
         event = Event(wall_time=time.time(), step=step, **what)
         self._writer.write(event.SerializeToString())

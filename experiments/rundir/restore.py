@@ -8,11 +8,18 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+
+from experiments import config as configs
+from experiments.rundir import manifest
+from experiments.rundir.checkpoint import Checkpoints
+from gans import averaging, core, data, stages
+from gans.data import spec as specs
+
 
 def config_of(folder: str | os.PathLike):
     """Returns the config of a run; raises FileNotFoundError if there is none."""
-    from experiments import config as configs
-
     path = Path(folder) / "config.json"
     if not path.is_file():
         raise FileNotFoundError(f"--workdir={folder}: no run there (no config.json)")
@@ -26,12 +33,10 @@ def spec_of(config: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises ValueError for a config that was not resolved with its data.
     """
-    from gans.data import spec
-
     given = config.get("spec")
     if not given:
         raise ValueError("the config has no spec: it was not resolved with its data")
-    return spec.from_json(given.to_dict() if hasattr(given, "to_dict") else given)
+    return specs.from_json(given.to_dict() if hasattr(given, "to_dict") else given)
 
 
 def load_test(config: Mapping[str, Any], spec: Mapping[str, Any]) -> Any:
@@ -39,8 +44,6 @@ def load_test(config: Mapping[str, Any], spec: Mapping[str, Any]) -> Any:
 
     spec: of the training set, whose image size and channels the test set gets.
     """
-    from gans import data
-
     options = {"resolution": config["resolution"], "channels": config["channels"]}
     images = [field.shape for field in spec.values() if field.kind == "image"]
     if len(images) == 1:
@@ -57,8 +60,6 @@ def load_test(config: Mapping[str, Any], spec: Mapping[str, Any]) -> Any:
 
 def step_of(folder: str | os.PathLike, checkpoint: str | int | None) -> int | None:
     """Returns the step of "best", "last" (None), or a step; ValueError for the rest."""
-    from experiments.rundir import manifest
-
     if checkpoint is None or isinstance(checkpoint, int):
         return checkpoint
     if checkpoint == "best":
@@ -83,12 +84,6 @@ def restore(config: Any, folder: str | os.PathLike, step: int | None):
 
     Raises FileNotFoundError if there is none, CheckpointError if it cannot be read.
     """
-    import jax
-
-    from experiments import config as configs
-    from experiments.rundir.checkpoint import Checkpoints
-    from gans import core, stages
-
     every = configs.stages(config)
     build = functools.cache(functools.partial(configs.build, config))
 
@@ -118,11 +113,6 @@ def recalibrate(
     conditional model needs `examples`: (pass, n) -> n decoded examples {field:
     [n, ...]}, traced.
     """
-    import jax
-    import jax.numpy as jnp
-
-    from gans import averaging
-
     layers = [getattr(net.module, "layers", None) for net in gan.nets.values()]
     least = [getattr(found, "n_reference", 0) for found in layers]
     batch = max(256, *least)

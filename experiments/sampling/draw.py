@@ -9,6 +9,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from experiments.files import replacing
+from experiments.sampling import interpolation, pictures
+from experiments.sampling.model import Model
+from gans.data import kinds
 
 
 def draw(
@@ -53,9 +56,6 @@ def draw(
     n = n or (8 if interpolate else 64)
     form = ".png" if out is None else _form(out)
 
-    from experiments.sampling import interpolation, pictures
-    from experiments.sampling.model import Model
-
     model = Model.load(workdir, checkpoint, recalibrate=recalibrate)
     output = output or model.main_output
     sampler = model.sampler(output)
@@ -81,13 +81,13 @@ def draw(
     if form == ".npz":
         _write_arrays(out, model.spec, {**inputs, **made}, made)
         return str(out)
-    looks = any(pictures.of(model.spec[name]).SOURCE for name in drawn)
+    needs_source = any(pictures.of(model.spec[name]).SOURCE for name in drawn)
     pictures.draw(
         out.with_suffix(""),
         model.spec,
         {"sample": made},
         given={} if interpolate else {"sample": sampler.given(sampler.examples(n))},
-        source=model.data if looks else None,
+        source=model.data if needs_source else None,
         columns=interpolate,
         at_most=None,
     )
@@ -95,9 +95,7 @@ def draw(
 
 
 def _drawn(model, sampler, form, interpolate):
-    """The fields that have a picture; ValueError if those that are needed have not."""
-    from experiments.sampling import pictures
-
+    """The fields that can be drawn; ValueError if a field that is needed cannot."""
     spec = model.spec
     fields = [x for x in sampler.fields if x in spec]
     drawn = [x for x in fields if spec[x].kind in pictures.kinds()]
@@ -133,8 +131,6 @@ def _form(out):
 
 
 def _write_singly(folder, field, batches: Iterator[np.ndarray]):
-    from experiments.sampling import pictures
-
     count = 0
     for batch in batches:
         for example in batch:
@@ -144,8 +140,6 @@ def _write_singly(folder, field, batches: Iterator[np.ndarray]):
 
 def _write_arrays(path, spec, known, made):
     """Writes the output, and the labels among its inputs, as the data store them."""
-    from gans.data import kinds
-
     arrays = {}
     for name, x in known.items():
         if name in spec and (name in made or spec[name].kind == "label"):

@@ -38,7 +38,7 @@ POLL = 1.0  # seconds
 def run_trials(
     search: Any, n_workers: int, stopping: Callable[[], bool], process: Sequence[str]
 ) -> None:
-    """Runs what a Search asks for: experiments.sweep.run_trials on a cluster."""
+    """Runs what a Search asks for: experiments.sweeps.sweep.run_trials on a cluster."""
     ours = not ray.is_initialized()
     if ours:
         before = signal.getsignal(signal.SIGTERM)

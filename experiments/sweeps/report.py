@@ -101,6 +101,7 @@ def _protocol(sweep):
         else f"Values are drawn at random (seed {known['seed']}).",
     ]
     if known["prune"]:
+        # It imports Optuna, which is optional.
         from experiments.sweeps.search import STARTUP, WARM_UP
 
         said.append(

@@ -42,7 +42,7 @@ class Range:
 
     def distribution(self) -> Any:
         """Returns Optuna's form of the range; choices are kept as their source text."""
-        from optuna import distributions
+        from optuna import distributions  # optional, and slow to import
 
         if self.kind == "choice":
             return distributions.CategoricalDistribution([*map(repr, self.values)])

@@ -10,7 +10,6 @@ When the sweep ends, the trial stops as after SIGTERM, with a checkpoint.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import queue
@@ -18,13 +17,12 @@ import signal
 import subprocess
 import sys
 import threading
-import traceback
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
+from experiments import process
+
 COMMAND = (sys.executable, "-m", "experiments.sweeps.trial")
-N_CHECK = 1000  # samples of the evaluation that shows whether there can be one
 
 Message = dict[str, Any]
 
@@ -91,11 +89,7 @@ class Trial:
 # --- in the process -------------------------------------------------------------------
 
 
-class _Pruned(Exception):
-    """The sweep has pruned this run."""
-
-
-class _Line:
+class Line:
     """The messages to the sweep, and its answers."""
 
     def __init__(self):
@@ -111,112 +105,32 @@ class _Line:
         self._answers.put(None)
         os.kill(os.getpid(), signal.SIGTERM)
 
-    def ask(self, **message):
+    def ask(self, **message: Any) -> Any:
+        """Sends a message and returns the answer."""
         self.say(**message)
         return self.answer()
 
-    def answer(self):
+    def answer(self) -> Any:
+        """Returns the next answer; ends the process if the sweep has ended."""
         answer = self._answers.get()
         if answer is None:
             raise SystemExit(1)
         return answer
 
-    def say(self, **message):
+    def say(self, **message: Any) -> None:
+        """Sends a message."""
         print(json.dumps(message), file=self._out, flush=True)
 
 
 def _main():
-    line = _Line()
+    line = Line()
     request = line.answer()
-    from experiments import process
-
     process.configure()
     process.compilation_cache()
-    try:
-        if request["kind"] == "check":
-            line.say(kind="checked", **_check(request["configs"]))
-        else:
-            _train(request, line)
-    except Exception as error:
-        from experiments.signals import Interrupted
-        from experiments.training.loop import ERRORS
+    # It imports JAX, which reads its settings then.
+    from experiments.sweeps import training
 
-        if isinstance(error, Interrupted):
-            return 128 + error.number
-        if not isinstance(error, (ValueError, OSError, *ERRORS)):
-            traceback.print_exc()
-        name = "" if isinstance(error, ERRORS) else f"{type(error).__name__}: "
-        text = str(error)
-        if request["kind"] != "check":
-            print(f"{name}{text}", file=sys.stderr)
-            text = (text.splitlines() or [""])[0]
-        line.say(kind="failed", error=f"{name}{text}")
-    return 0
-
-
-def _check(texts):
-    """Builds configs and evaluates the first; returns {"objective", "better"}.
-
-    This also puts the features of the real images into the cache.
-    """
-    import jax
-
-    from experiments import config as configs
-    from experiments.evaluation import reports
-    from gans import core
-
-    source = None
-    for text in texts:
-        config = configs.from_json(text)
-        source = source or configs.load_data(config)
-        config = configs.resolve(config, source)
-        gan = configs.build(config)
-        if text is texts[0]:
-            config.n_evaluate = min(config.n_evaluate, N_CHECK)
-            evaluator = reports.make_evaluate(gan, config, source)
-            report = evaluator(core.init(gan, jax.random.key(config.seed)))
-    name, result = next(iter(report["results"].items()))
-    return {"objective": f"eval/{name}", "better": result["better"]}
-
-
-def _train(request, line):
-    from experiments import config as configs
-    from experiments import report
-    from experiments.rundir import manifest
-    from experiments.training import loop
-
-    folder = Path(request["folder"])
-    folder.mkdir(parents=True, exist_ok=True)
-    log = open(folder / "log.txt", "ab")
-    os.dup2(log.fileno(), 1)
-    os.dup2(log.fileno(), 2)
-    fcntl.flock(log, fcntl.LOCK_EX)  # the process before may still be writing
-
-    config = configs.from_json(request["config"])
-
-    def on_evaluation(step, values):
-        last = step >= config.steps
-        if line.ask(kind="value", step=step, values=values, last=last):
-            raise _Pruned(step)
-
-    try:
-        loop.train(
-            config,
-            folder,
-            command=request["command"],
-            on_evaluation=on_evaluation,
-        )
-    except _Pruned as error:
-        status = {"status": f"pruned after step {error}"}
-        manifest.write(folder, manifest.read(folder) | status)
-        report.write(folder)
-        return
-    # A run that had already ended is not evaluated again.
-    last = json.loads((folder / "evaluations.jsonl").read_text().splitlines()[-1])
-    values = {f"eval/{name}": x["value"] for name, x in last["results"].items()}
-    known = manifest.read(folder)
-    shown = {key: known[key] for key in ("seconds", "hardware", "versions")}
-    line.say(kind="finished", step=last["step"], values=values, run=shown)
+    return training.work(request, line)
 
 
 if __name__ == "__main__":

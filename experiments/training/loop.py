@@ -12,9 +12,9 @@ import jax
 from ml_collections import ConfigDict
 
 from experiments import config as configs
-from experiments import report
 from experiments.evaluation import reports
 from experiments.files import drop_lines, replacing
+from experiments.pages import run as page
 from experiments.rundir import manifest
 from experiments.rundir.checkpoint import FULL, CheckpointError, Checkpoints
 from experiments.rundir.log import Log
@@ -358,7 +358,7 @@ class _Run:
         manifest.write(self.workdir, self.record)
 
     def closing_line(self):
-        where = report.write(self.workdir)
+        where = page.write(self.workdir)
         what = f"{self.config.variant} on {self.config.data}, {self.config.steps} steps"
         return f"{what}. Report: {where}; samples and checkpoints beside it"
 

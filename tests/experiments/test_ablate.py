@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from configs import gan, presets
-from experiments import ablate
 from experiments import config as configs
-from experiments.ablations import replicas
+from experiments.ablations import ablation, replicas
+from experiments.ablations import config as ablations
 from experiments.signals import Interrupted
 from experiments.training.vmapped import VmappedRuns
 
@@ -46,7 +46,7 @@ def small(changes=None, **options):
 
 
 def run(config, workdir):
-    return ablate.run(config, workdir, name="small", command="the command")
+    return ablation.run(config, workdir, name="small", command="the command")
 
 
 def arms(results):
@@ -238,13 +238,13 @@ def test_arms_that_diverge_or_fail_are_recorded_and_the_rest_goes_on(
     for seed in results["arms"]["hinge"]["seeds"]:
         assert seed["status"] == "failed"
         assert seed["error"] == "RuntimeError: out of memory"
-    said = ablate._failed(results)
+    said = ablation.failures(results)
     assert re.match(
         "2 runs of hinge failed; run again.*: RuntimeError: out of memory", said
     )
     monkeypatch.undo()
     again = run(config, tmp_path)
-    assert ablate._failed(again) is None
+    assert ablation.failures(again) is None
     assert [x["status"] for x in again["arms"]["hinge"]["seeds"]] == ["finished"] * 2
     assert arms(again)["base"] == arms(results)["base"]
 
@@ -268,7 +268,7 @@ def test_a_program_whose_replicas_have_all_diverged_ends_early(tmp_path, monkeyp
 
 
 def test_the_plan(tmp_path):
-    text = ablate.plan(small({"hinge": {"loss": "hinge"}}), tmp_path / "none")
+    text = ablation.plan(small({"hinge": {"loss": "hinge"}}), tmp_path / "none")
     lines = text.splitlines()
     assert lines[0] == "3 arms x 2 seeds, 0 done"
     assert lines[1] == "program 1: 4 runs of base, slow"
@@ -328,10 +328,10 @@ def test_a_mistake_is_one_line(tmp_path, flags, message):
 
 def test_some_arms_and_always_the_baseline():
     config = small({"hinge": {"loss": "hinge"}, "ema": {"ema": 0.5}})
-    ablate.choose(config, ["ema"])
+    ablations.choose(config, ["ema"])
     assert config.order == ("base", "ema")
     with pytest.raises(ValueError, match="--arms: 'emma' is not one of"):
-        ablate.choose(config, ["emma"])
+        ablations.choose(config, ["emma"])
 
 
 def test_programs_of_former_workdirs_are_not_run_again(tmp_path, monkeypatch):

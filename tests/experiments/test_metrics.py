@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from experiments.metrics import measure
+from experiments.evaluation.comparison import measure
 
 ROOT = pathlib.Path(__file__).parents[2]
 MINE = """

@@ -19,7 +19,6 @@ import pytest
 
 from configs import gan
 from experiments import config as configs
-from experiments import sweep
 from experiments.rundir.checkpoint import Checkpoints
 from experiments.signals import Interrupted
 from experiments.sweeps import figures, report
@@ -28,7 +27,7 @@ from experiments.training.loop import train
 from gans import core
 
 pytest.importorskip("optuna", reason="optuna is not installed (extra sweep)")
-from experiments.sweeps import search  # noqa: E402
+from experiments.sweeps import search, sweep  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
 SPACE = "discriminator.optimizer.learning_rate=log(1e-5, 1e-2); n_critic=int(1, 3)"
@@ -243,8 +242,7 @@ def drive(tmp_path, folder, mode):
     code = f"""
 from pathlib import Path
 from configs import gan
-from experiments import sweep
-from experiments.sweeps import search, space
+from experiments.sweeps import search, space, sweep
 
 search.STARTUP = 2
 config = gan.get_config()

@@ -18,6 +18,8 @@ from importlib import util
 from typing import Any
 from unittest import mock
 
+import numpy as np
+
 from experiments.benchmarks import workload
 from experiments.benchmarks.timing import Runner
 
@@ -91,7 +93,7 @@ class _Empty(types.ModuleType):
 
 
 def _torch():
-    import torch
+    import torch  # optional
 
     torch.set_num_threads(os.cpu_count())
     return torch
@@ -179,7 +181,7 @@ def _fid_network():
 @contextlib.contextmanager
 def _without_weights(module):
     """Networks made within keep PyTorch's first weights: there is nothing to load."""
-    from torch import nn
+    from torch import nn  # optional
 
     with (
         mock.patch.object(module, "load_state_dict_from_url"),
@@ -248,8 +250,6 @@ def _fidelity_pr(real, fake, logits):
 
 
 def _fid(real, fake, logits):
-    import numpy as np
-
     distance = load("pytorch_fid.fid_score").calculate_frechet_distance
 
     def compute():

@@ -7,6 +7,9 @@ import functools
 import jax
 import numpy as np
 
+from experiments.evaluation import extractors
+from experiments.evaluation.features import extract
+from experiments.evaluation.image_sets import ImageSet
 from experiments.evaluation.result import Result
 from gans.data import kinds
 from gans.metrics.scores import modes
@@ -52,10 +55,6 @@ def of_channels(config):
 
     A classifier of the set whose pictures are stacked looks at each channel.
     """
-    from experiments.evaluation import extractors
-    from experiments.evaluation.features import extract
-    from experiments.evaluation.image_sets import ImageSet
-
     classifier = extractors.classifier(
         config.data.partition(":")[2],
         resolution=config.resolution,

@@ -24,9 +24,11 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from experiments.files import replacing
 from gans import names
+from gans.data.kinds import image
 
 # Images up to half this many pixels are enlarged to (nearly) as many, to be seen.
 _TILE = 64
@@ -121,8 +123,6 @@ def grid(images: np.ndarray, columns: int | None = None) -> np.ndarray:
 
     Raises ValueError if there are no images, or columns < 1.
     """
-    from gans.data.kinds import image  # imports JAX
-
     images = np.asarray(images, np.float32)
     if images.ndim != 4 or not images.size:
         raise ValueError(f"grid wants images [N, H, W, C], N > 0, got {images.shape}")
@@ -171,8 +171,6 @@ def save_png(path: str | os.PathLike, image: np.ndarray) -> None:
 
     Raises ValueError for another shape or type, OSError if it cannot be written.
     """
-    from PIL import Image
-
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] not in (1, 3, 4):
         raise ValueError(
             "save_png wants uint8 [H, W, C] with C = 1, 3 or 4, "

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from experiments.sampling import pictures
+from gans.data.kinds import image as kind
 
 N, GRID, SOURCE = 64, True, False
 
@@ -34,6 +35,4 @@ def draw(
 
 def single(path: str | os.PathLike, example: np.ndarray) -> None:
     """Saves one image [H, W, C] pixel for pixel."""
-    from gans.data.kinds import image
-
-    pictures.save_png(path, image.encode(example))
+    pictures.save_png(path, kind.encode(example))

@@ -46,7 +46,8 @@ def scatter(
 
     Returns the picture, uint8 [640, 640, 3].
     """
-    # The object-oriented interface: no window, no state shared with the caller's plots.
+    # Slow to import, and not every run needs it. The object-oriented interface opens no
+    # window and shares no state with the caller's plots.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

@@ -27,6 +27,7 @@ def draw(
 
     All plots have the same axes. Returns uint8 [H, W, 3].
     """
+    # It takes a second to import, and not every run needs it.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

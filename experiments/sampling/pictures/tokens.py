@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from PIL import Image, ImageDraw
 
 from experiments.sampling import pictures
 
@@ -29,8 +30,6 @@ def draw(
     source.vocabulary, if there is one, has the words by their numbers. Returns uint8
     [H, W, 1].
     """
-    from PIL import Image, ImageDraw
-
     lines = [
         _SEPARATOR.join(text(x, source) for x in row)[:WIDTH]
         for row in zip(*beside, examples, strict=True)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from experiments.files import replacing
 from experiments.sampling import pictures
@@ -42,8 +43,6 @@ def draw(
 
 
 def _animate(path, clips, n_arrays):
-    from PIL import Image
-
     columns = pictures.columns_of(len(clips) // n_arrays, n_arrays)
     frames = [pictures.grid(clips[:, t], columns) for t in range(clips.shape[1])]
     frames = [Image.fromarray(x[:, :, 0] if x.shape[2] == 1 else x) for x in frames]

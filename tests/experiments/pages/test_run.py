@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments import report
+from experiments.pages import run as report
 
 CONFIG = {
     "variant": "wgan_gp",

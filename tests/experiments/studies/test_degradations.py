@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from experiments.studies import metrics
+from experiments.studies import degradations
 
 
 @pytest.fixture
@@ -12,32 +12,32 @@ def images():
 
 
 def test_blur_lowers_the_contrast_and_keeps_the_mean(images):
-    spread = [metrics.blur(images, s).std() for s in (0.5, 1.0, 2.0)]
+    spread = [degradations.blur(images, s).std() for s in (0.5, 1.0, 2.0)]
     assert images.std() > spread[0] > spread[1] > spread[2]
-    assert metrics.blur(images, 1.0).mean() == pytest.approx(images.mean(), abs=3)
+    assert degradations.blur(images, 1.0).mean() == pytest.approx(images.mean(), abs=3)
 
 
 def test_noise_has_the_given_deviation_and_is_a_function_of_the_images():
     grey = np.full((6, 32, 32, 3), 128, np.uint8)
-    noisy = metrics.noise(grey, 16)
+    noisy = degradations.noise(grey, 16)
     assert (noisy.astype(float) - grey).std() == pytest.approx(16, rel=0.05)
-    np.testing.assert_array_equal(noisy, metrics.noise(grey, 16))
-    assert (noisy != metrics.noise(grey + 1, 16) - 1).any()
+    np.testing.assert_array_equal(noisy, degradations.noise(grey, 16))
+    assert (noisy != degradations.noise(grey + 1, 16) - 1).any()
 
 
 def test_degraded_digits(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr("experiments.evaluation.extractors.CLASSIFIER_STEPS", 150)
-    report = metrics.study("digits", "classifier", n=300)
+    report = degradations.study("digits", "classifier", n=300)
     fd = {k: v["fd_classifier"]["value"] for k, v in report["conditions"].items()}
     assert fd["noise 32"] > fd["other training images"]
     assert fd["8 classes dropped"] > 10 * fd["other training images"]
     counts = report["protocol"]["n_each"]
     assert counts["test images"] == 300 and counts["8 classes dropped"] < 300
-    metrics.draw(tmp_path / "study.png", report)
+    degradations.draw(tmp_path / "study.png", report)
     assert (tmp_path / "study.png").read_bytes()[:4] == b"\x89PNG"
 
 
 def test_too_few_images():
     with pytest.raises(ValueError, match="digits has 1437 training and 360 test"):
-        metrics.study("digits", "classifier", n=700)
+        degradations.study("digits", "classifier", n=700)

@@ -1,0 +1,57 @@
+"""The flags that all commands with scores share. It imports nothing heavy."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from absl import flags
+
+WEIGHTS = ("inception", "squeezenet", "lpips-trunk", "lpips-heads")
+
+
+def define() -> None:
+    """Defines the flags."""
+    flags.DEFINE_string(
+        "metrics", None, "Scores, by commas: fid,kid,is,pr(k=5),dc, ..."
+    )
+    flags.DEFINE_string(
+        "extractor",
+        None,
+        "inception, squeezenet, classifier, lpips_vgg, _alex, _squeeze, "
+        "or MODULE:FUNCTION.",
+    )
+    flags.DEFINE_enum(
+        "preset", "tf", ["tf", "pytorch", "clean"], "How Inception's input is resized."
+    )
+    for name in WEIGHTS:
+        flags.DEFINE_string(f"{name}-weights", None, f"File of {name}'s weights.")
+    flags.DEFINE_integer("n", None, "Use this many images of each side.", lower_bound=2)
+    flags.DEFINE_integer("seed", 0, "Seed of subsets and bootstrap replicates.")
+    flags.DEFINE_string("out", None, "JSON file for the results.")
+
+
+def metrics() -> tuple[str, ...]:
+    """Returns the metrics that the flag names; commas in parentheses do not split."""
+    given = flags.FLAGS.metrics or ""
+    found = re.split(r",(?![^()]*\))", given)
+    return tuple(name.strip() for name in found if name.strip())
+
+
+def weights() -> dict[str, str | None]:
+    """Returns the files of weights that the flags name."""
+    return {name: flags.FLAGS[f"{name}-weights"].value for name in WEIGHTS}
+
+
+def check_file(flag: str, path: str | os.PathLike, suffix: str = "") -> None:
+    """Checks that a file can be written, before the work begins.
+
+    Raises ValueError for a folder and for another suffix, FileNotFoundError where there
+    is no folder for it.
+    """
+    path = Path(path)
+    if not path.name.endswith(suffix) or path.is_dir():
+        raise ValueError(f"{flag}={path}: wanted a file named *{suffix}")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"{flag}={path}: there is no folder {path.parent}")

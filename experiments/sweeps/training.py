@@ -1,0 +1,105 @@
+"""What the process of a trial does: checks configs, or trains one."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from experiments import config as configs
+from experiments.evaluation import reports
+from experiments.pages import run as page
+from experiments.rundir import manifest
+from experiments.signals import Interrupted
+from experiments.training import loop
+from gans import core
+
+N_CHECK = 1000  # samples of the evaluation that shows whether there can be one
+
+
+class Pruned(Exception):
+    """The sweep has pruned this run."""
+
+
+def work(request: dict[str, Any], line: Any) -> int:
+    """Does what the sweep asks for; returns the exit code of the process.
+
+    line: the `experiments.sweeps.trial.Line` to the sweep.
+    """
+    try:
+        if request["kind"] == "check":
+            line.say(kind="checked", **_check(request["configs"]))
+        else:
+            _train(request, line)
+    except Interrupted as error:
+        return 128 + error.number
+    except Exception as error:
+        if not isinstance(error, (ValueError, OSError, *loop.ERRORS)):
+            traceback.print_exc()
+        name = "" if isinstance(error, loop.ERRORS) else f"{type(error).__name__}: "
+        text = str(error)
+        if request["kind"] != "check":
+            print(f"{name}{text}", file=sys.stderr)
+            text = (text.splitlines() or [""])[0]
+        line.say(kind="failed", error=f"{name}{text}")
+    return 0
+
+
+def _check(texts):
+    """Builds configs and evaluates the first; returns {"objective", "better"}.
+
+    This also puts the features of the real images into the cache.
+    """
+    source = None
+    for text in texts:
+        config = configs.from_json(text)
+        source = source or configs.load_data(config)
+        config = configs.resolve(config, source)
+        gan = configs.build(config)
+        if text is texts[0]:
+            config.n_evaluate = min(config.n_evaluate, N_CHECK)
+            evaluator = reports.make_evaluate(gan, config, source)
+            report = evaluator(core.init(gan, jax.random.key(config.seed)))
+    name, result = next(iter(report["results"].items()))
+    return {"objective": f"eval/{name}", "better": result["better"]}
+
+
+def _train(request, line):
+    folder = Path(request["folder"])
+    folder.mkdir(parents=True, exist_ok=True)
+    log = open(folder / "log.txt", "ab")
+    os.dup2(log.fileno(), 1)
+    os.dup2(log.fileno(), 2)
+    fcntl.flock(log, fcntl.LOCK_EX)  # the process before may still be writing
+
+    config = configs.from_json(request["config"])
+
+    def on_evaluation(step, values):
+        last = step >= config.steps
+        if line.ask(kind="value", step=step, values=values, last=last):
+            raise Pruned(step)
+
+    try:
+        loop.train(
+            config,
+            folder,
+            command=request["command"],
+            on_evaluation=on_evaluation,
+        )
+    except Pruned as error:
+        status = {"status": f"pruned after step {error}"}
+        manifest.write(folder, manifest.read(folder) | status)
+        page.write(folder)
+        return
+    # A run that had already ended is not evaluated again.
+    last = json.loads((folder / "evaluations.jsonl").read_text().splitlines()[-1])
+    values = {f"eval/{name}": x["value"] for name, x in last["results"].items()}
+    known = manifest.read(folder)
+    shown = {key: known[key] for key in ("seconds", "hardware", "versions")}
+    line.say(kind="finished", step=last["step"], values=values, run=shown)
