@@ -15,6 +15,8 @@ import sys
 
 from absl import app, flags
 
+from experiments import cli
+
 PRESETS = {
     "ring8": "ring8",
     "grid25": "grid25",
@@ -48,11 +50,9 @@ def main(_):
     """Runs the ablation; returns the exit code of a mistake."""
     given = flags.FLAGS
     if given.out is not None:
-        print(
-            "error: --out is now --workdir: a folder for results.json and the report",
-            file=sys.stderr,
+        return cli.failed(
+            "--out is now --workdir: a folder for results.json and the report"
         )
-        return 1
     line = command(
         given.data,
         arms=given.arms,
@@ -72,4 +72,4 @@ if __name__ == "__main__":
     flags.DEFINE_integer("steps", None, "Batches of real data in each run.")
     flags.DEFINE_string("workdir", None, "Folder for the results.")
     flags.DEFINE_string("out", None, "The former name of --workdir.")
-    app.run(main)
+    app.run(main, flags_parser=cli.flags_only)

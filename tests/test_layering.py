@@ -1,6 +1,7 @@
 """Who imports whom, and what every file owes its reader: read off the source."""
 
 import ast
+import graphlib
 import pathlib
 import re
 import sys
@@ -139,6 +140,38 @@ def test_the_source_keeps_the_rules(package):
     for p in files:
         found += faults(p.relative_to(ROOT).as_posix(), p.read_text())
     assert not found, "\n".join(found)
+
+
+def check_direction(sources):
+    """Raises graphlib.CycleError if modules, {name: source}, import in a circle.
+
+    Deferred imports count, too. Returns {module: modules that it imports}.
+    """
+    graph = {}
+    for name, source in sources.items():
+        graph[name] = set()
+        for full in imports(ast.parse(source)):
+            while full and full not in sources:
+                full = full.rpartition(".")[0]
+            graph[name] |= {full} - {"", name}
+    graphlib.TopologicalSorter(graph).prepare()
+    return graph
+
+
+def test_modules_import_in_one_direction():
+    sources = {
+        ".".join(p.relative_to(ROOT).with_suffix("").parts): p.read_text()
+        for p in FILES
+    }
+    sources = {name.removesuffix(".__init__"): x for name, x in sources.items()}
+    graph = check_direction(sources)
+    assert (
+        len(graph) > 200 and sum("gans.core" in found for found in graph.values()) > 9
+    )
+    deferred = "\n\ndef f():\n    from experiments.training import loop\n"
+    sources["experiments.rundir.restore"] += deferred
+    with pytest.raises(graphlib.CycleError):
+        check_direction(sources)
 
 
 DOC = '"""Doc."""\n'

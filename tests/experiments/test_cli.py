@@ -1,6 +1,8 @@
 """What the commands share, with commands made here."""
 
 import os
+import re
+import resource
 import subprocess
 import sys
 import textwrap
@@ -140,3 +142,77 @@ def test_the_process_is_configured_before_the_room_is_imported(tmp_path):
     )
     assert "--name" in shown.stdout and "| jax\n" not in shown.stderr
     assert "room" not in shown.stdout
+
+
+def test_a_missing_package_is_named_with_its_extra(quiet, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    assert cli.run(lambda _: None, "optuna") == 1
+    shown = capsys.readouterr().err
+    assert shown == "error: optuna is not installed: pip install -e '.[sweep]'\n"
+    monkeypatch.setitem(sys.modules, "not_optional", None)
+    with pytest.raises(ModuleNotFoundError):
+        cli.run(lambda _: None, "not_optional")
+
+
+# --- of all commands ------------------------------------------------------------------
+
+HEAVY = {"jax", "flax", "optax", "orbax", "grain", "matplotlib", "sklearn", "scipy"}
+HEAVY |= {"tensorboardX", "torch", "tensorflow", "optuna", "ray"}
+COMMANDS = {
+    path.stem: path.read_text()
+    for path in (ROOT / "experiments").glob("*.py")
+    if "\nif __name__" in path.read_text()
+}
+
+
+def python(*arguments):
+    """Returns (seconds of CPU time, stdout, packages that were imported)."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+    imported = set(re.findall(r"\| +([\w.]+)$", done.stderr, re.M))
+    return seconds, done.stdout, imported
+
+
+def test_there_are_nine_commands():
+    names = "run sample evaluate metrics report benchmark ablate sweep collapse"
+    assert set(COMMANDS) == set(names.split())
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_help_is_light(name):
+    """CPU time does not grow with other load on the machine, or only a little."""
+    seconds, shown, imported = python("-m", f"experiments.{name}", "--help")
+    for flag in re.findall(r'DEFINE_\w+\(\s*"([\w-]+)"', COMMANDS[name]):
+        assert re.search(rf"--(\[no\])?{flag}\b", shown), flag
+    assert "experiments" in imported and not HEAVY & imported
+    assert seconds < 2
+
+
+def test_what_is_heavy_is_found():
+    imported = python("-c", "import experiments.sampling.draw")[-1]
+    assert {"jax", "flax", "orbax"} <= HEAVY & imported
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_a_wrong_flag_is_one_line(name):
+    done = subprocess.run(
+        [sys.executable, "-m", f"experiments.{name}", "--workdri=x", "--outt=x"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+    assert done.returncode == 1 and done.stdout == ""
+    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+    assert "workdri" in done.stderr or "outt" in done.stderr
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_commands_are_thin(name):
+    assert COMMANDS[name].count("\n") <= 110

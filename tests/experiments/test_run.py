@@ -64,23 +64,6 @@ def lines(workdir):
     return [json.loads(x) for x in (workdir / "metrics.jsonl").read_text().splitlines()]
 
 
-def test_help_is_light():
-    heavy = "{'jax', 'flax', 'optax', 'orbax', 'matplotlib', 'sklearn', 'grain'}"
-    code = f"import sys, experiments.run; print(sorted({heavy} & set(sys.modules)))"
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True
-    )
-    assert done.stdout == "[]\n"
-    shown = subprocess.run(
-        [sys.executable, "-m", "experiments.run", "--help"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    ).stdout
-    for flag in ("--config", "--workdir", "--[no]allow-config-change"):
-        assert flag in shown
-
-
 @pytest.mark.parametrize(
     "flags, said",
     [

@@ -1,4 +1,4 @@
-"""The command that samples, and what the light modules import."""
+"""The command that samples."""
 
 import functools
 import subprocess
@@ -39,15 +39,3 @@ def test_command(points, tmp_path):
     failed = run(workdir, "--class=1")
     assert failed.returncode == 1
     assert failed.stderr == "error: class 1: gan has no classes\n"
-
-
-@pytest.mark.parametrize(
-    "module", ["sample", "report", "rundir.log", "sampling.pictures", "evaluate"]
-)
-def test_nothing_heavy_is_imported_at_first(module):
-    code = f"import sys, experiments.{module}; print(*sys.modules)"
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
-    )
-    heavy = {"jax", "flax", "grain", "matplotlib", "tensorboardX", "torch", "orbax"}
-    assert not heavy & set(done.stdout.split())
