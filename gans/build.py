@@ -137,7 +137,7 @@ def optimiser(
     """Returns the optimiser of a network that is updated `n_updates` times.
 
     The updates of its lazy terms are added to these, and limits of the size of
-    `equalised` kernels are refused (see `optim.make`).
+    `equalised` kernels are rejected (see `optim.make`).
     """
     name, options = names.named(part["optimizer"], "optimizer")
     return optim.make(

@@ -43,7 +43,7 @@ def make(
         the decays b1, b2 and decay are to the power c. SGD, whose updates are as large
         as the gradients, keeps its rate and momentum.
       equalised: the network's kernels are stored at another size than they are used at
-        (arXiv 1710.10196), so that limits of their size are refused.
+        (arXiv 1710.10196), so limits of their size are rejected.
       **options: passed to optax (b1, b2, decay, momentum, weight_decay ...), whose
         defaults hold but for one: RMSprop adds eps to the root, as the authors of WGAN
         had it, not under it, where 1e-8 slows down all gradients below 1e-4.

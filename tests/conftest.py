@@ -14,7 +14,7 @@ import jax
 import pytest
 
 # Tests compile many small programs, some of them in several processes: share them, and
-# leave LLVM's dearest passes to runs.
+# leave LLVM's most expensive passes to runs.
 if "xla_backend_optimization_level" not in os.environ.get("XLA_FLAGS", ""):
     flags = os.environ.get("XLA_FLAGS", ""), "--xla_backend_optimization_level=1"
     os.environ["XLA_FLAGS"] = " ".join(flags).strip()
@@ -39,7 +39,9 @@ TORCHVISION = (
 
 
 def pytest_addoption(parser):
-    parser.addoption("--all-pairs", action="store_true", help="each variant, each cure")
+    parser.addoption(
+        "--all-pairs", action="store_true", help="each variant with each stabiliser"
+    )
 
 
 def _tiny(variant, preset=None, **changes):

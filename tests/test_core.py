@@ -225,22 +225,22 @@ def test_aux_may_be_made_of_the_first_parameters():
 
 
 def test_the_norm_of_the_gradient_is_logged():
-    """Of w in the mean of w x: the mean of x, here 2; of a move of nothing, 0."""
+    """Of w in the mean of w x: the mean of x, here 2; of an update of nothing, 0."""
     loss = lambda nets, batch, key, state: (nets["s"](batch["x"]).mean(), Out())  # noqa: E731
     none = lambda nets, batch, key, state: (jnp.zeros(()), Out())  # noqa: E731
     gan = game(
         nets={"s": net(Scale())},
-        updates=(Update("s", ("s",), loss), Update("look", (), none)),
+        updates=(Update("s", ("s",), loss), Update("watch", (), none)),
     )
     state = core.init(gan, KEY)
     batch = {"x": jnp.array([[1.0], [3.0]])}
     _, metrics = core.make_step(gan)(state, batch, KEY)
     np.testing.assert_allclose(metrics["s/grad_norm"], 2.0, rtol=1e-6)
-    assert metrics["look/grad_norm"] == 0
+    assert metrics["watch/grad_norm"] == 0
 
 
 def test_an_image_pool_in_aux():
-    """The critic sees fakes of the step before, which the pool hands on."""
+    """The discriminator sees fakes of the step before, which the pool passes on."""
 
     def pooled(nets, batch, key, state):
         value = jnp.mean(nets["d"](state.aux["pool"]) ** 2)
@@ -271,7 +271,7 @@ def test_a_controller_at_the_end_of_the_step():
 
 
 def test_stages_over_one_state():
-    """Stage 1 moves parameters that stage 0 left alone; both take the same state."""
+    """Stage 1 trains parameters that stage 0 left alone; both take the same state."""
 
     def build(stage):
         trains = ("g",) if stage == 0 else ("g", "d")
@@ -411,7 +411,7 @@ def test_the_average_takes_parameters_and_batch_statistics(n_critic):
     assert equal(first.ema["g"], average)
     state, history = run(gan, 6, first)
     for i, (now, _) in enumerate(history):
-        if (i + 1) % n_critic == 0:  # the steps in which g moves
+        if (i + 1) % n_critic == 0:  # the steps in which g is updated
             new = {"params": now.params["g"], "stats": now.stats["g"]}
             average = jax.tree.map(lambda a, b: 0.75 * a + 0.25 * b, average, new)
         assert_close(average, now.ema["g"])

@@ -198,9 +198,9 @@ def test_names_are_those_of_the_layers():
     params = Conv(3, (3, 3)).init(jax.random.key(0), x)["params"]
     assert list(diagnostics.singular_values({"stem": params})) == ["stem"]
     module = Discriminator(widths=(8, 8))
-    critic = module.init(jax.random.key(0), x, train=True)["params"]
-    names = set(diagnostics.singular_values(critic))
-    assert names == {name for name in critic if "kernel" in critic[name]}
+    variables = module.init(jax.random.key(0), x, train=True)["params"]
+    names = set(diagnostics.singular_values(variables))
+    assert names == {name for name in variables if "kernel" in variables[name]}
     assert len(names) == 3
 
 
@@ -208,7 +208,7 @@ def test_names_are_those_of_the_layers():
 
 
 def test_what_every_update_takes_is_cheap():
-    """Against one layer's multiplications, which a critic has several of."""
+    """Against one layer's multiplications, which a discriminator has several of."""
 
     @jax.jit
     def figures(real, fake):

@@ -1,4 +1,4 @@
-"""The game of two players by itself: no config, and what it refuses."""
+"""The game of two players by itself: no config, and what it rejects."""
 
 import dataclasses
 import functools

@@ -1,6 +1,6 @@
 """The state after 20 steps of every variant's presets, as it was when it was recorded.
 
-Moving code about must not move a bit. Bits depend on the processor and on XLA, so they
+Moving code must not change a bit. Bits depend on the processor and on XLA, so they
 are compared only where those are the recorded ones; elsewhere norms must agree.
 
     python tests/test_golden.py    # records golden.json anew

@@ -24,7 +24,7 @@ def test_a_name_and_its_options(value, expected):
 @pytest.mark.parametrize(
     "value", [None, 3, {}, {"weight": 1}, {"name": 3}, ("r1", {"weight": 1}), ["r1"]]
 )
-def test_anything_else_is_refused(value):
+def test_anything_else_is_rejected(value):
     with pytest.raises(ValueError, match="here: .* is neither a name nor a dict"):
         names.named(value, "here")
 

@@ -15,19 +15,19 @@ def descend(tx, params, gradients):
     """The parameters after each of `gradients`."""
 
     @jax.jit
-    def move(params, state, grads):
+    def update(params, state, grads):
         delta, state = tx.update(grads, state, params)
         return optax.apply_updates(params, delta), state
 
     state, path = tx.init(params), []
     for grads in gradients:
-        params, state = move(params, state, grads)
+        params, state = update(params, state, grads)
         path.append(params)
     return path
 
 
 def rates(n, **options):
-    """Learning rates of the first n updates: SGD's moves under gradients of 1."""
+    """Learning rates of the first n updates: SGD's updates under gradients of 1."""
     tx = optim.make("sgd", learning_rate=2.0, **options)
     path = descend(tx, jnp.float32(0), [jnp.float32(1)] * n)
     return -np.diff([0.0, *path])
@@ -62,9 +62,9 @@ def test_every_name_descends(name):
 
 
 def test_options_reach_the_optimiser():
-    # Momentum 0.5 under gradients of 1: moves of 1, 1.5, 1.75 times the rate.
-    moves = rates(3, n_updates=3, momentum=0.5)
-    np.testing.assert_allclose(moves, [2, 3, 3.5], rtol=1e-6)
+    # Momentum 0.5 under gradients of 1: updates of 1, 1.5, 1.75 times the rate.
+    updates = rates(3, n_updates=3, momentum=0.5)
+    np.testing.assert_allclose(updates, [2, 3, 3.5], rtol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_options_reach_the_optimiser():
         ({"name": "sgd", "clip_singular": 0.0}, "optimizer.clip_singular=0.0 must be"),
     ],
 )
-def test_what_is_refused(options, message):
+def test_what_is_rejected(options, message):
     with pytest.raises(ValueError, match=message):
         optim.make(learning_rate=1.0, n_updates=1, **options)
 
@@ -177,14 +177,14 @@ def test_singular_values_are_those_after_the_move():
 
 
 def adam(rate, b1, b2, gradients, eps=1e-8):
-    """The moves of Adam (arXiv 1412.6980, Algorithm 1), in float64."""
+    """The updates of Adam (arXiv 1412.6980, Algorithm 1), in float64."""
     m = v = 0.0
     for t, g in enumerate(gradients, 1):
         m, v = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g * g
         yield -rate * (m / (1 - b1**t)) / (np.sqrt(v / (1 - b2**t)) + eps)
 
 
-def test_rmsprop_moves_as_pytorch_does_however_small_the_gradients():
+def test_rmsprop_updates_as_pytorch_does_however_small_the_gradients():
     torch = pytest.importorskip("torch")
     options = {"learning_rate": 5e-5, "n_updates": 9, "decay": 0.99}
     gradients = np.random.default_rng(0).normal(size=(5, 4)) * [1e-7, 1e-6, 1e-3, 1]
@@ -197,7 +197,7 @@ def test_rmsprop_moves_as_pytorch_does_however_small_the_gradients():
         weights.grad = torch.tensor(gradient)
         optimizer.step()
         np.testing.assert_allclose(found, weights.detach(), rtol=1e-4)
-    # optax's own default would move the first of them a hundredth as far.
+    # optax's own default would change the first of them a hundredth as far.
     under = optim.make("rmsprop", eps_in_sqrt=True, **options)
     assert abs(descend(under, jnp.zeros(4), gradients)[-1][0] / path[-1][0]) < 0.02
 
@@ -205,18 +205,20 @@ def test_rmsprop_moves_as_pytorch_does_however_small_the_gradients():
 @pytest.mark.parametrize(
     "lazy, c", [((1,), 1 / 2), ((4,), 4 / 5), ((16,), 16 / 17), ((4, 2), 4 / 7)]
 )
-def test_lazy_moves_shorten_the_memory(lazy, c):
+def test_lazy_updates_shorten_the_memory(lazy, c):
     """c = 1 / (1 + sum 1 / interval): of 1/4 and 1/2, 1 / 1.75."""
     gradients = [1.0, -2.0, 0.5, 3.0]
     adam_of = {"b1": 0.5, "b2": 0.9, "learning_rate": 0.1, "n_updates": 9}
     tx = optim.make("adam", lazy=lazy, **adam_of)
     path = descend(tx, jnp.float32(0), map(jnp.float32, gradients))
-    moves = np.diff([0.0, *path])
+    updates = np.diff([0.0, *path])
     expected = list(adam(0.1 * c, 0.5**c, 0.9**c, gradients))
-    np.testing.assert_allclose(moves, expected, rtol=1e-5)
-    np.testing.assert_allclose(moves[0], -0.1 * c, rtol=1e-5)  # Adam's first is +- rate
+    np.testing.assert_allclose(updates, expected, rtol=1e-5)
+    np.testing.assert_allclose(
+        updates[0], -0.1 * c, rtol=1e-5
+    )  # Adam's first is +- rate
     plain = list(adam(0.1, 0.5, 0.9, gradients))
-    assert np.abs(moves - plain).max() > 1e-3
+    assert np.abs(updates - plain).max() > 1e-3
 
 
 def test_defaults_are_slowed_down_too_and_zero_stays_zero():
@@ -229,10 +231,10 @@ def test_defaults_are_slowed_down_too_and_zero_stays_zero():
     np.testing.assert_allclose(np.diff([0.0, *found]), expected, rtol=1e-4)
 
 
-def test_a_schedule_ends_with_the_lazy_moves():
-    # 4 moves and 2 lazy ones, at SGD's own rate: 2 (1 - k / 6).
-    moves = rates(7, n_updates=4, schedule="linear", lazy=(2,))
-    np.testing.assert_allclose(moves, [2 * (1 - k / 6) for k in range(7)], atol=2e-6)
+def test_a_schedule_ends_with_the_lazy_updates():
+    # 4 updates and 2 lazy ones, at SGD's own rate: 2 (1 - k / 6).
+    updates = rates(7, n_updates=4, schedule="linear", lazy=(2,))
+    np.testing.assert_allclose(updates, [2 * (1 - k / 6) for k in range(7)], atol=2e-6)
 
 
 def test_an_unknown_option():

@@ -51,8 +51,8 @@ def test_always_due_needs_no_control_flow():
     assert switch(0, every(100), every(1)) is None
 
 
-def test_wgan_generator_moves_once_in_100_then_once_in_5():
-    # 2,500 warm-up steps hold 25 moves (99, 199 ... 2499), the next 100 hold 20.
+def test_wgan_generator_is_updated_once_in_100_then_once_in_5():
+    # 2,500 warm-up steps hold 25 updates (99, 199 ... 2499), the next 100 hold 20.
     steps = due(switch(2500, every(100), every(5)), 2600)
     assert steps[:25] == list(range(99, 2500, 100))
     assert steps[25:] == list(range(2504, 2600, 5))

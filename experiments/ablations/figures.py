@@ -13,7 +13,7 @@ from PIL import Image
 from experiments.files import replacing
 from experiments.pages import short
 
-COLOURS = {  # told apart by those who do not see red and green, too
+COLOURS = {  # also distinct for readers who cannot tell red from green
     "better": "#1f62d0",
     "worse": "#cc5500",
     "higher": "#7a3fc0",

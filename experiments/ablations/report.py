@@ -101,9 +101,9 @@ def _csv(results):
 def _markdown(results, findings, drawn):
     say = findings_text
     parts = [f"## {say.title(results)}", _plain(say.introduction(results))]
-    gone = say.missing(results)
-    if gone:
-        parts += ["### What is missing", _list(gone)]
+    missing = say.missing(results)
+    if missing:
+        parts += ["### What is missing", _list(missing)]
     parts += ["### What is compared", _rows(say.overrides(results))]
     if findings:
         first, *others = findings
@@ -163,14 +163,14 @@ def _page(results, findings, folder, curves):
         overview = _grid(say.overview(results, findings))
         text = f'<p class="quiet">{pages.escape(say.OVERVIEW)}</p>'
         tables.insert(1, f"<h2>All metrics</h2>{text}{overview}")
-    gone = say.missing(results)
+    lacks = say.missing(results)
     return pages.fill(
         "ablation.html",
         title=pages.escape(say.title(results)),
         subtitle=pages.escape(say.introduction(results)),
-        missing=f'<section class="warnings card"><h2>What is missing</h2>{_items(gone)}'
+        missing=f'<section class="warnings card"><h2>What is missing</h2>{_items(lacks)}'
         "</section>"
-        if gone
+        if lacks
         else "",
         overrides=_grid(say.overrides(results)),
         metrics="\n".join(tables) or '<p class="missing">Nothing is measured yet.</p>',

@@ -1,8 +1,8 @@
 """results.json and what programs leave, read back; older forms are converted.
 
-Results from before the discriminator was called so everywhere have "critic" in their
-keys and names, and programs had "lanes". A document must be able to show results that
-took hours, so they are converted when they are read.
+Older results have "critic" instead of "discriminator" in their keys and names, and
+"lanes" instead of "replicas" in their programs. Such results may have taken hours and
+must stay readable, so they are converted when they are read.
 """
 
 from __future__ import annotations

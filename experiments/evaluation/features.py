@@ -156,7 +156,7 @@ def extract(extractor: Extractor, images: ImageSet) -> Features:
             if n < size:
                 batch = np.concatenate([batch, batch[-1:].repeat(size - n, 0)])
             # The host gathers and hashes the next batch while this one is computed.
-            # Accelerators would round products to 10 bits, which moves the scores.
+            # Accelerators would round products to 10 bits, which changes the scores.
             with jax.default_matmul_precision("float32"):
                 found = apply(variables, jax.device_put(batch, split)), n
             if pending is None:

@@ -137,7 +137,7 @@ def better(report: Report, step: int, best: dict | None) -> dict | None:
 def write(workdir: Path, step: int, report: Report) -> None:
     """Adds a line to WORKDIR/evaluations.jsonl: the step, the time and the report.
 
-    Raises OSError if the disk refuses; the lines before it stay as they are.
+    Raises OSError if it cannot be written; the lines before it stay as they are.
     """
     now = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
     with contextlib.closing(Lines(workdir / "evaluations.jsonl")) as lines:

@@ -36,7 +36,7 @@ class Score:
         gives.
       better: {quantity: "lower" or "higher"}; a quantity that is absent has neither.
       least: real and generated images that it needs at least.
-      options: what `measure` can be told, and the defaults.
+      options: what `measure` accepts, with the defaults.
       distances: a figure of `gans.metrics.scores.neighbours`: all of these are computed
         in one pass, with the options as arguments.
       statistics: whether mean and covariance are enough.

@@ -123,9 +123,9 @@ class Checkpoints:
                 f"({error.strerror or error}); nothing was changed there"
             ) from error
         if steps or damaged:
-            looked_at = [*steps, *damaged] if step is None else [step]
+            tried = [*steps, *damaged] if step is None else [step]
             raise CheckpointError(
-                f"no good checkpoint among [{', '.join(map(str, looked_at))}] in "
+                f"no good checkpoint among [{', '.join(map(str, tried))}] in "
                 f"{self.folder}; nothing was changed there. To start again, move that "
                 "folder away or choose another workdir"
             )
@@ -148,7 +148,7 @@ class Checkpoints:
             self._fail(error)
 
     def _restore(self, template, step):
-        """(state, extra), or None if the checkpoint is damaged or has just gone."""
+        """(state, extra); None if the checkpoint is damaged or was just removed."""
         path = self.folder / str(step)
         damage = find_damage(path)
         if damage and path.is_dir():

@@ -75,7 +75,7 @@ class Log:
     def progress(self, step: int, metrics: dict[str, float] | None = None) -> None:
         """Shows the progress, and the losses (the metrics named `UPDATE/loss`).
 
-        At a terminal this moves the bar. Elsewhere it prints a line if `metrics` are
+        At a terminal this advances the bar. Elsewhere it prints a line if `metrics` are
         given. The speed is measured from the previous line, or from the first call.
         """
         if self._bar is not None:

@@ -107,22 +107,22 @@ def _limits(sweep):
 
 
 def _points(panel, sweep, xs):
-    """Every trial at its x, by what became of it."""
+    """Every trial at its x, marked by its status."""
     winner = _winner(sweep)
     limits = _limits(sweep)
-    looks = {
+    styles = {
         "finished": {"marker": "o", "color": BLUE, "s": 22},
         "pruned": {"marker": "x", "color": GREY, "s": 22},
         "not finished": {"marker": "o", "color": GREY, "s": 14},
     }
-    for status, look in looks.items():
+    for status, style in styles.items():
         some = [
             (x, _last(trial))
             for x, trial in zip(xs, sweep["trials"], strict=True)
             if trial["status"] == status and _last(trial) is not None
         ]
         if some:
-            panel.scatter(*zip(*some, strict=True), label=status, **look)
+            panel.scatter(*zip(*some, strict=True), label=status, **style)
     failed = [
         x
         for x, trial in zip(xs, sweep["trials"], strict=True)
@@ -130,9 +130,9 @@ def _points(panel, sweep, xs):
     ]
     if failed:
         bottom = limits[0] if limits else 0.0
-        look = {"marker": "|", "color": "#c02020", "s": 120, "clip_on": False}
-        panel.scatter(failed, [bottom] * len(failed), label="failed", **look)
+        style = {"marker": "|", "color": "#c02020", "s": 120, "clip_on": False}
+        panel.scatter(failed, [bottom] * len(failed), label="failed", **style)
     if winner:
         x = xs[sweep["trials"].index(winner)]
-        look = {"marker": "*", "color": ORANGE, "s": 150, "zorder": 4}
-        panel.scatter([x], [winner["final"]], label="best", **look)
+        style = {"marker": "*", "color": ORANGE, "s": 150, "zorder": 4}
+        panel.scatter([x], [winner["final"]], label="best", **style)

@@ -278,13 +278,13 @@ class _Run:
         return state, step
 
     def say_first(self, compile_seconds):
-        """Keeps how long the first step took to come."""
+        """Records how long it took until the first step."""
         first = {"seconds_to_first_step": time.time() - self.started}
         self.record = {**first, "compile_seconds": compile_seconds, **self.record}
         self.write_record()
 
     def count(self, n_steps, seconds, stage):
-        """Adds steps to those from which the run's speed is known."""
+        """Adds steps to those that the run's speed is computed from."""
         self.busy, self.counted = self.busy + seconds, self.counted + n_steps
         self.examples += n_steps * stage.batch_size
 
@@ -322,7 +322,7 @@ class _Run:
             self.write_record()
 
     def evaluate(self, stage, state, step, log):
-        """Logs the metrics; returns whether the first of them was never as good."""
+        """Logs the metrics; returns whether the first is the best so far."""
         found = stage.evaluate(state)
         if not found:
             return False

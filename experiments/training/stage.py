@@ -103,7 +103,7 @@ class Stages:
         self._config, self._source = config, source
         self._stages = configs.stages(config)
         self._check()
-        # What any of them refuses is said before the first begins.
+        # Errors of any stage are raised before the first one begins.
         self._gans = [configs.build(config, i) for i in range(len(self))]
         self._pool = ThreadPoolExecutor(1)
         self._ready: dict[int, Ready] = {}
@@ -170,12 +170,12 @@ class Stages:
         return self._calls[index]
 
     def check(self) -> None:
-        """Raises what has gone wrong in the background, if anything has."""
+        """Raises the error of the work in the background, if it has failed."""
         if self._next is not None and self._next[1].done():
             self._next[1].result()
 
     def close(self) -> None:
-        """Starts nothing more in the background; what has begun there goes on."""
+        """Starts nothing more in the background; what has begun there continues."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _check(self):

@@ -35,8 +35,9 @@ def adapt(
 class Adaptive(DiffAugment):
     """`diff_augment` with the controlled probability of arXiv 2006.06676, section 3.1.
 
-    Every `interval` steps p moves by `adapt`, with r_t of all their batches. Deviation:
-    the transforms are those of `TRANSFORMS`, not the paper's eighteen.
+    Every `interval` steps `adapt` changes p, with r_t over all batches since the last
+    change. Deviation: the transforms are those of `TRANSFORMS`, not the eighteen of the
+    paper.
 
     Raises ValueError for target outside (-1, 1), kimg <= 0, or an interval that is
     not a whole number of at least 1.
@@ -66,19 +67,19 @@ class Adaptive(DiffAugment):
         return diff_augment(x, key, self.parts, p)
 
     def first(self) -> dict[str, Array]:
-        """What it keeps: {"p" [], "r" []}, r_t added up since p last moved."""
+        """What it keeps: {"p" [], "r" []}, r_t added up since the last change of p."""
         return {"p": jnp.zeros(()), "r": jnp.zeros(())}
 
     def adapted(
         self, kept: dict[str, Array], on_real: Array, step: Array, batch_size: int
     ) -> dict[str, Array]:
-        """What it keeps after step []: p moves after each `interval` steps.
+        """What it keeps after step []: p changes after each `interval` steps.
 
         on_real: logits [B] of real images, as the discriminator saw them, augmented;
         batch_size: real images of each step.
         """
         p, r = kept["p"], kept["r"] + overfitting(on_real)
         n_images = self.interval * batch_size
-        moved = adapt(p, r / self.interval, n_images, self.target, self.kimg)
+        adapted = adapt(p, r / self.interval, n_images, self.target, self.kimg)
         due = (step + 1) % self.interval == 0
-        return {"p": jnp.where(due, moved, p), "r": jnp.where(due, 0, r)}
+        return {"p": jnp.where(due, adapted, p), "r": jnp.where(due, 0, r)}

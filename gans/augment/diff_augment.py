@@ -30,8 +30,8 @@ def diff_augment(
     transforms = [transform for part in policy for transform in TRANSFORMS[part]]
     keys = jax.random.split(key, (len(transforms), 2))
     for transform, (key_turn, key_draw) in zip(transforms, keys, strict=True):
-        turn = jax.random.uniform(key_turn, (len(x), 1, 1, 1)) < probability
-        x = jnp.where(turn, transform(x, key_draw), x)
+        chosen = jax.random.uniform(key_turn, (len(x), 1, 1, 1)) < probability
+        x = jnp.where(chosen, transform(x, key_draw), x)
     return x
 
 

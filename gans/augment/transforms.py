@@ -35,7 +35,7 @@ def contrast(x: Array, key: Array) -> Array:
 
 
 def translation(x: Array, key: Array) -> Array:
-    """Moves each image by whole pixels, up to 1/8 of its size (rounded) either way.
+    """Shifts each image by whole pixels, up to 1/8 of its size (rounded) either way.
 
     x [B, H, W, C] in [-1, 1] -> the same; what comes in at the edges is 0. As published
     (arXiv 2006.10738) that is a zero of [-1, 1], mid-grey, and not black.

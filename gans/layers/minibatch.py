@@ -68,8 +68,8 @@ class MinibatchDiscrimination(nn.Module):
         distance = 0.0  # [B, B, n_kernels]
         for row in rows:
             apart = row[:, None] - row[None]
-            # |apart| with derivative 0 at 0. That of jnp.abs is 1, which would move
-            # equal examples apart according to their order in the batch.
+            # |apart| with derivative 0 at 0. That of jnp.abs is 1, which would push
+            # equal examples apart, in an order that depends on the batch.
             distance += apart * jnp.sign(apart)
         others = 1 - jnp.eye(len(x), dtype=rows.dtype)
         closeness = (others[:, :, None] * jnp.exp(-distance)).sum(axis=1)

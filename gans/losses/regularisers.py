@@ -30,7 +30,7 @@ def consistency(logits: Array, augmented: Array) -> Array:
     """Squared difference of logits [B] of examples and of the same, augmented.
 
     CR-GAN, arXiv 1910.12027 (weight 10; its experiments too regularise the last layer
-    alone): real images, and the same flipped and moved. Of generated ones too: bCR,
+    alone): real images, and the same flipped and shifted. Of generated ones too: bCR,
     arXiv 2002.04724, algorithm 1 (weights 10). Of generated ones of nearby latents:
     zCR, algorithm 2 there (weight 5). Gradients flow through both.
     Returns: [B] float32.

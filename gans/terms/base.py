@@ -1,4 +1,4 @@
-"""What a term is, and what it may look at."""
+"""What a term is, and what it may use."""
 
 import dataclasses
 import math
@@ -14,7 +14,7 @@ from gans.core import Bound
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Context:
-    """What a term may look at, in an update of one network.
+    """What a term may use, in an update of one network.
 
     A game fills in what its terms need; the rest stays None.
 

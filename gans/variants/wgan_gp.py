@@ -4,7 +4,7 @@ The critic's loss (line 7) is that of Wasserstein, D(fake) - D(real), and `weigh
 the term `gradient_penalty`, at one point between each real example and its fake
 partner; the generator's (line 12) is -D(fake). In the log, "d/score_gap" is the
 estimate of the distance. The penalty needs a critic that sees one example at a time, so
-batch norm in it is refused (section 4).
+batch norm in it is rejected (section 4).
 Deviations: the critic has no layer norm, which the paper recommends in place of batch
 norm; layouts for digits and for the plane are smaller than the paper's, with other
 learning rates and, for digits, n_critic = 1.

@@ -283,7 +283,7 @@ def test_each_transform_takes_its_turn_by_itself(p):
     share = np.array([p * p, p * (1 - p), p * (1 - p)])
     deviation = np.sqrt(share * (1 - share) / LARGE)
     assert (np.abs(both - share) < 4 * deviation).all()
-    # One turn for all transforms would be p, 0, 0.
+    # One draw for all transforms would be p, 0, 0.
     assert (np.abs([p, 0, 0] - share) > 20 * deviation).all()
 
 
@@ -316,17 +316,17 @@ def test_overfitting_by_hand():
 
 
 def test_adaptation_by_hand():
-    # 2,000 images of 500,000 are a move of 0.004.
+    # 2,000 images of 500,000 change p by 0.004.
     for r_t, p in (0.7, 0.504), (0.5, 0.496), (-1.0, 0.496), (0.6, 0.5):
-        moved = controller.adapt(jnp.float32(0.5), jnp.float32(r_t), 2000)
-        np.testing.assert_allclose(moved, p, atol=1e-7)
+        adapted = controller.adapt(jnp.float32(0.5), jnp.float32(r_t), 2000)
+        np.testing.assert_allclose(adapted, p, atol=1e-7)
     assert controller.adapt(jnp.float32(0.001), jnp.float32(0.0), 2000) == 0
     assert controller.adapt(jnp.float32(0.999), jnp.float32(1.0), 2000) == 1
     assert controller.adapt(jnp.float32(0), jnp.float32(0.3), 500, 0.2, kimg=1) == 0.5
 
 
 def test_trajectory_of_p():
-    # 4 steps of 50 images are 200 of 1,000: moves of 0.2 after steps 3, 7, 11 ...; up
+    # 4 steps of 50 images are 200 of 1,000: changes of 0.2 after steps 3, 7, 11 ...; up
     # for 28 steps, 1 from step 19 on, then down to 0 at step 47.
     ada = augment.make("ada", kimg=1, interval=4)
     up = np.arange(56) < 28
@@ -339,10 +339,10 @@ def test_trajectory_of_p():
 
     first = ada.first()
     _, found = quick(lambda *xs: jax.lax.scan(body, first, xs))(jnp.arange(56), logits)
-    n_moves = (np.arange(56) + 1) // 4
-    closed = np.where(up, 0.2 * n_moves, 1 - 0.2 * (n_moves - 7)).clip(0, 1)
+    n_changes = (np.arange(56) + 1) // 4
+    closed = np.where(up, 0.2 * n_changes, 1 - 0.2 * (n_changes - 7)).clip(0, 1)
     np.testing.assert_allclose(found, closed, atol=1e-6)
-    # Moves at steps 0, 4, 8 ... would not pass.
+    # Changes at steps 0, 4, 8 ... would not pass.
     assert np.abs(np.roll(closed, -3) - closed).max() > 0.1
 
 

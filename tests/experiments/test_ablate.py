@@ -1,4 +1,4 @@
-"""Ablations from end to end: run, stopped, gone on with, and failing in part."""
+"""Ablations from end to end: run, stopped, continued, and failing in part."""
 
 import json
 import os
@@ -99,7 +99,7 @@ def test_a_replica_is_what_the_run_command_makes(tmp_path):
         for name, x in report.items():
             ours = point["values"][f"eval/{name}"]
             assert ours == pytest.approx(x["value"], rel=1e-3), name
-    # Scores of so short a run hardly move; losses do.
+    # Scores of so short a run hardly change; losses do.
     lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
     logged = [x for x in map(json.loads, lines) if "d/loss" in x]
     assert [x["step"] for x in logged] == [4, 8, 12, 16, 20]
@@ -149,7 +149,7 @@ def test_what_is_there_is_not_run_again_and_what_is_new_is_added(tmp_path, monke
 
 
 @pytest.mark.parametrize("at", [6, 8])  # between two evaluations, and at one
-def test_stopped_by_a_signal_and_gone_on_with(at, tmp_path, monkeypatch):
+def test_stopped_by_a_signal_and_continued(at, tmp_path, monkeypatch):
     config = small({"hinge": {"loss": "hinge"}})
     whole = run(config, tmp_path / "whole")
     calls = []

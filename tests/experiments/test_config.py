@@ -31,13 +31,13 @@ def test_accepts_the_configs(config):
         ("steps", 250, "config.steps=250 .* config.steps_per_call=100"),
     ],
 )
-def test_refuses_what_cannot_be_run(config, key, value, said):
+def test_rejects_what_cannot_be_run(config, key, value, said):
     config[key] = value
     with pytest.raises(ValueError, match=said):
         configs.check(config)
 
 
-def test_refuses_a_config_without_a_shared_key(config):
+def test_rejects_a_config_without_a_shared_key(config):
     del config.seed
     with pytest.raises(ValueError, match="no key 'seed'"):
         configs.check(config)
@@ -139,7 +139,7 @@ def test_calls_are_expanded(value, expected):
     ["r1(10)", "r1(weight=w)", "r1(weight=1", "x(**{})", "x(a=__import__('os'))",
      "x(name='y')", "x()()", "x(1) + 2"],
 )  # fmt: skip
-def test_calls_of_another_form_are_refused(value):
+def test_calls_of_another_form_are_rejected(value):
     with pytest.raises(ValueError, match=r"here\[0\]: .*is neither NAME nor"):
         configs.expand((value,), "here")
 
@@ -196,7 +196,7 @@ def test_a_change_that_trains_the_same_is_free(tmp_path, config, key):
     configs.compare(tmp_path / "config.json", new)
 
 
-def test_checkpoints_without_their_config_are_refused(tmp_path, config):
+def test_checkpoints_without_their_config_are_rejected(tmp_path, config):
     with pytest.raises(ValueError, match="config.json is missing"):
         configs.compare(tmp_path / "config.json", config)
 

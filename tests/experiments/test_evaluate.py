@@ -48,7 +48,7 @@ def test_the_command_prints_a_table_and_writes_json(run, tmp_path):
     assert report == evaluate_run(run, n=60, metrics=("modes",))
 
 
-def test_a_file_that_cannot_be_written_is_refused_first(run):
+def test_a_file_that_cannot_be_written_is_rejected_first(run):
     done = command(f"--workdir={run}", "--out=/no/folder/x.json")
     assert done.returncode == 1
     message = "error: --out=/no/folder/x.json: there is no folder /no/folder\n"

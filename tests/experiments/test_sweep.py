@@ -272,11 +272,11 @@ def test_killed_at_any_moment_the_sweep_ends_as_if_it_had_not_been(
     trial = tmp_path / "killed" / "trials" / f"{number:04d}"
     assert (trial / "starts.txt").read_text().split() == ["0", str(step - 200)]
     assert len([*(tmp_path / "killed" / "trials").iterdir()]) == 4
-    # And they are trials that can be told from each other.
+    # And the trials differ from each other.
     assert len({row["discriminator.optimizer.learning_rate"] for row in whole}) == 4
 
 
-def test_a_signal_leaves_trials_to_go_on_with(tmp_path, toy, whole):
+def test_a_signal_leaves_trials_to_continue(tmp_path, toy, whole):
     code, said = drive(tmp_path, "stopped", "stop-sweep 1 400")
     assert code == 1 and "Interrupted: SIGTERM" in said
     results = json.loads((tmp_path / "stopped" / "sweep.json").read_text())
@@ -289,7 +289,7 @@ def test_a_signal_leaves_trials_to_go_on_with(tmp_path, toy, whole):
     assert table(tmp_path / "stopped") == whole
 
 
-def test_more_trials_go_on_where_it_ended(tmp_path, toy, whole, capfd):
+def test_more_trials_continue_where_it_ended(tmp_path, toy, whole, capfd):
     toy("more", n_trials=2)
     assert table(tmp_path / "more") == whole[:2]
     toy("more", n_trials=4)
@@ -320,7 +320,7 @@ def test_a_sweep_whose_trials_all_fail_ends(tmp_path, toy):
     assert "No trial has finished" in (tmp_path / "fails" / "report.html").read_text()
 
 
-def test_another_sweep_in_the_same_folder_is_refused(tmp_path, toy):
+def test_another_sweep_in_the_same_folder_is_rejected(tmp_path, toy):
     toy("same", n_trials=1)
     before = (tmp_path / "same" / "sweep.json").read_bytes()
     for options, said in (

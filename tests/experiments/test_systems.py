@@ -154,7 +154,7 @@ def test_a_frozen_network_is_not_in_the_checkpoint(command, tmp_path):
     flags = flags_of("perceptual", tmp_path, folder)
     finished(command("run", *flags))
     assert not [name for name in contents(folder) if "features" in name]
-    # Another file of the same shape is refused, and named.
+    # Another file of the same shape is rejected, and named.
     other = np.ones((256, 32), np.float32)
     np.savez(tmp_path / "features.npz", kernel=other)
     _, said = command("sample", f"--workdir={folder}", "--n=2").communicate()

@@ -1,4 +1,4 @@
-"""How a label enters a network: appended embeddings, and what is refused."""
+"""How a label enters a network: appended embeddings, and what is rejected."""
 
 import jax
 import jax.numpy as jnp
@@ -76,7 +76,7 @@ def test_label_map_is_one_more_channel():
         (LABEL, "concat", None, "got n_classes=None and a label"),
     ],
 )
-def test_refused(label, condition, n_classes, message):
+def test_rejected(label, condition, n_classes, message):
     with pytest.raises(ValueError, match=message):
         check_label(label, condition, n_classes, ("concat",))
     with pytest.raises(ValueError, match=message):

@@ -116,7 +116,7 @@ def test_derivatives_where_examples_are_equal(layer):
     (second, first) = jax.jit(jax.grad(slope, has_aux=True))(x)
     assert np.isfinite(first).all() and np.isfinite(second).all()
     # A deviation is least and a closeness greatest there: only x itself counts. (The
-    # derivative of jnp.abs at 0 is 1: by it equal examples would be told apart.)
+    # derivative of jnp.abs at 0 is 1: it would distinguish equal examples.)
     np.testing.assert_allclose(first, c[:, :5], rtol=1e-4, atol=1e-4)
     # Without the 1e-8 the root has no derivative.
     bare = jax.grad(lambda x: jnp.sqrt(x.var(axis=0)).mean())(x)

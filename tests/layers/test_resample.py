@@ -127,7 +127,7 @@ def test_no_derivative_is_slow(folded):
 
 
 @pytest.mark.parametrize("kernel", [(1, 1), (3, 3)])
-def test_odd_sizes_are_refused(kernel):
+def test_odd_sizes_are_rejected(kernel):
     with pytest.raises(ValueError, match="must be even, got 5x4"):
         downsample(jnp.zeros((1, 5, 4, 1)))
     with pytest.raises(ValueError, match="must be even, got 5x4"):

@@ -81,7 +81,7 @@ def test_sigma_moves_with_w_only_through_v_w_u():
     fixed = differences(lambda w: v @ w @ u, w)  # which is the outer product v u
     np.testing.assert_allclose(grads, fixed, rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(grads, np.outer(v, u), rtol=1e-4, atol=1e-6)
-    # Were u and v to move with w as well, before convergence, it would be another.
+    # If u and v changed with w as well, before convergence, it would be another.
     free = differences(lambda w: iterate(w, first)[0], w)
     assert np.abs(grads - free).max() > 0.01
 
@@ -170,7 +170,7 @@ def test_one_iteration_per_stored_pass(name):
     for _ in range(3):
         w, u = kernel_and_u(variables)
         sigma, _, after = iterate(w, u)
-        for _ in range(2):  # a pass whose stats are dropped does not move u
+        for _ in range(2):  # a pass whose stats are dropped does not change u
             y, new = train(variables)
             np.testing.assert_allclose(y, w / sigma, rtol=2e-5, atol=1e-6)
             np.testing.assert_allclose(only_u(new), after, rtol=2e-5, atol=1e-6)

@@ -59,13 +59,13 @@ def test_every_loss_is_a_case():
     assert {name for name, _ in CASES} == set(adversarial.LOSSES)
 
 
-# loss, real logits, fake logits, what the critic pays, what the generator pays.
+# loss, real logits, fake logits, what the discriminator pays, what the generator pays.
 # fmt: off
 BY_HAND = [
-    # D = 1/2, 3/4 on both. Critic: (ln 2 + ln 4/3) / 2 + (ln 2 + ln 4) / 2
+    # D = 1/2, 3/4 on both. Discriminator: (ln 2 + ln 4/3) / 2 + (ln 2 + ln 4) / 2
     # = ln(64/3) / 2. Generator: minus its second half = -1.5 ln 2.
     ("minimax", [0, LN3], [0, LN3], np.log(64 / 3) / 2, -1.5 * LN2),
-    # The same critic; the generator minimises (ln 2 + ln 4/3) / 2 = ln(8/3) / 2.
+    # The same discriminator; the generator minimises (ln 2 + ln 4/3) / 2 = ln(8/3) / 2.
     ("non_saturating", [0, LN3], [0, LN3], np.log(64 / 3) / 2, np.log(8 / 3) / 2),
     # Targets 3/4 and 0: on real, D = 3/4 costs 3/4 ln 4/3 + 1/4 ln 4, that is
     # ln 4 - 3/4 ln 3, and D = 1/2 costs ln 2 whatever the target. The fake half
@@ -85,12 +85,13 @@ BY_HAND = [
     # -1 - 1.25 = -2.25; 1.
     ("wasserstein", [2, 0.5], [1, -3], -2.25, 1.0),
     # Means 0 and ln 3. Real minus ln 3: 0, -2 ln 3, which cost ln 2, ln 10; 0 minus
-    # fake: -ln 3 twice, which cost ln 4. Critic: ln(20) / 2 + ln 4 = ln(320) / 2.
+    # fake: -ln 3 twice, which cost ln 4. Discriminator: ln(20) / 2 + ln 4, which is
+    # ln(320) / 2.
     # Generator, margins of other signs: (ln 2 + ln 10/9) / 2 + ln 4/3 = ln(320/81) / 2.
     ("relativistic_average", [LN3, -LN3], [LN3, LN3],
      np.log(320) / 2, np.log(320 / 81) / 2),
-    # Means 1 and 2. Real minus 2: -2, 0; 1 minus fake: -2, 0. Critic: (m - 1)^2 =
-    # 9, 1 twice: 10. Generator, margins 2, 0 twice: 1, 1: 2.
+    # Means 1 and 2. Real minus 2: -2, 0; 1 minus fake: -2, 0. Discriminator: (m - 1)^2
+    # = 9, 1 twice: 10. Generator, margins 2, 0 twice: 1, 1: 2.
     ("relativistic_average(base='least_squares')", [0, 2], [3, 1], 10.0, 2.0),
     # The same margins: (3 + 1) / 2 twice = 4; (0 + 1) / 2 twice = 1.
     ("relativistic_average(base='hinge')", [0, 2], [3, 1], 4.0, 1.0),
@@ -105,20 +106,20 @@ BY_HAND = [
 # fmt: on
 
 
-@pytest.mark.parametrize("spec, real, fake, critic, generator", BY_HAND)
-def test_by_hand(spec, real, fake, critic, generator):
+@pytest.mark.parametrize("spec, real, fake, discriminator, generator", BY_HAND)
+def test_by_hand(spec, real, fake, discriminator, generator):
     name, options = names.named(expand(spec, "loss"), "loss")
     loss = make(name, **options)
     real, fake = jnp.array(real, jnp.float32), jnp.array(fake, jnp.float32)
     on_critic, on_generator = loss.discriminator(real, fake), loss.generator(fake, real)
-    np.testing.assert_allclose(on_critic, critic, rtol=1e-6)
+    np.testing.assert_allclose(on_critic, discriminator, rtol=1e-6)
     np.testing.assert_allclose(on_generator, generator, rtol=1e-6)
     for value in (on_critic, on_generator):
         assert value.shape == () and value.dtype == jnp.float32
 
 
 def references(name, options):
-    """critic(real, fake) and generator(fake, real, weights) in torch's words."""
+    """discriminator(real, fake) and generator(fake, real, weights) in torch's words."""
     torch = pytest.importorskip("torch")
     f = torch.nn.functional
 
@@ -135,16 +136,16 @@ def references(name, options):
     def ends(logits, target):
         return mse(logits, 2 * target - 1)
 
-    judge = {"logistic": bce, "least_squares": ends, "hinge": relu}
+    measure = {"logistic": bce, "least_squares": ends, "hinge": relu}
 
     def average(real, fake, target, w):
         """As in the paper: each side with the target, `fake` with the other one."""
-        on_real = judge[options["base"]](real - (w * fake).sum(), target)
-        on_fake = judge[options["base"]](fake - real.mean(), 1 - target)
+        on_real = measure[options["base"]](real - (w * fake).sum(), target)
+        on_fake = measure[options["base"]](fake - real.mean(), 1 - target)
         return on_real.mean() + (w * on_fake).sum()
 
     def pairing(real, fake, target, w):
-        return (w * judge[options["base"]](real - fake, target)).sum()
+        return (w * measure[options["base"]](real - fake, target)).sum()
 
     if name.startswith("relativistic"):
         contest = {"relativistic_average": average, "relativistic_pairing": pairing}
@@ -200,13 +201,13 @@ PRECISIONS = [("float32", 3e-6), ("float64", 1e-13)]
 @every_case
 @pytest.mark.parametrize("dtype, tolerance", PRECISIONS)
 def test_against_torch(name, options, dtype, tolerance):
-    critic, generator = references(name, options)
+    discriminator, generator = references(name, options)
     loss = make(name, **options)
     real, fake = logits()
     weights = np.random.default_rng(1).dirichlet(np.ones(9))
     uniform = lambda k, r: generator(k, r, (0 * k + 1) / 9)  # noqa: E731
     check = functools.partial(compare, dtype=dtype, tolerance=tolerance)
-    check(loss.discriminator, critic, real, fake)
+    check(loss.discriminator, discriminator, real, fake)
     check(loss.generator, uniform, fake, real)
     check(loss.generator, generator, fake, real, weights)
 
@@ -222,7 +223,7 @@ def refuted(ours, theirs, *inputs):
 
 @every_case
 def test_other_losses_are_not_those_of_torch(name, options):
-    critic, generator = references(name, options)
+    discriminator, generator = references(name, options)
     loss = make(name, **options)
     real, fake = logits()
     weights = np.random.default_rng(1).dirichlet(np.ones(9))
@@ -234,7 +235,7 @@ def test_other_losses_are_not_those_of_torch(name, options):
     if options and options.get("base") != "logistic":
         wrong.append(make(name).discriminator)
     for other in wrong:
-        assert refuted(other, critic, real, fake)
+        assert refuted(other, discriminator, real, fake)
     for other in (
         lambda k, r, w: loss.generator(k, r),
         lambda k, r, w: loss.generator(p(k), p(r), w),
@@ -244,23 +245,23 @@ def test_other_losses_are_not_those_of_torch(name, options):
 
 
 def average(real, fake, hold=lambda x: x, on_real=1, on_fake=1):
-    """RaSGAN's critic, with the parts that are mistaken so easily left open."""
+    """RaSGAN's discriminator, with the parts that are mistaken so easily left open."""
     real, fake = real - hold(fake.mean()), fake - hold(real.mean())
     on_real *= jax.nn.softplus(-real).mean()
     return on_real + on_fake * jax.nn.softplus(fake).mean()
 
 
 def test_mistaken_averages_are_found():
-    critic, generator = references("relativistic_average", {"base": "logistic"})
+    discriminator, generator = references("relativistic_average", {"base": "logistic"})
     real, fake = logits()
-    assert not refuted(average, critic, real, fake)
+    assert not refuted(average, discriminator, real, fake)
     # No gradient through the means: the value is the same, the slopes are not.
     held = functools.partial(average, hold=jax.lax.stop_gradient)
     np.testing.assert_allclose(held(real, fake), average(real, fake))
-    assert refuted(held, critic, real, fake)
+    assert refuted(held, discriminator, real, fake)
     paired = make("relativistic_pairing")
-    assert refuted(paired.discriminator, critic, real, fake)
-    # The generator's is the critic's with the sides exchanged, and no part left out.
+    assert refuted(paired.discriminator, discriminator, real, fake)
+    # The generator's is the other one with the sides exchanged, and no part left out.
     uniform = lambda k, r: generator(k, r, (0 * k + 1) / 9)  # noqa: E731
     assert not refuted(average, uniform, fake, real)
     assert refuted(functools.partial(average, on_fake=0), uniform, fake, real)
@@ -282,7 +283,7 @@ def test_saturated_logits_give_no_infinity(name):
     np.testing.assert_allclose(grads, [[-0.45, -0.45], [0.4, 0.4]], rtol=1e-6)
 
 
-def test_only_minimax_saturates_where_the_critic_wins():
+def test_only_minimax_saturates_where_the_discriminator_wins():
     # d/dx of -softplus(x) and of softplus(-x), at x = -10: -s(x) and s(x) - 1.
     x, s = jnp.float32(-10), 1 / (1 + np.exp(10.0))
     slopes = [jax.grad(make(name).generator)(x) for name in
@@ -308,8 +309,8 @@ def test_half_precision_logits_cost_float32(name, dtype):
 
 
 @every_case
-def test_boundary_is_where_the_best_critic_is_in_doubt(name, options):
-    """One logit for as many real as fake examples: the critic's loss is flat there."""
+def test_boundary_is_where_the_best_discriminator_is_in_doubt(name, options):
+    """One logit for as many real as fake examples: the loss is flat there."""
     loss = make(name, **options)
     if name == "wasserstein" or loss.relative:
         assert loss.boundary is None
@@ -380,7 +381,7 @@ def test_relativistic_losses_are_of_differences(name, options):
     ]
     if loss.relative:
         np.testing.assert_allclose(change, 0, atol=1e-5)
-        # The generator plays the critic's part for the fake examples.
+        # The generator plays the discriminator's part for the fake examples.
         np.testing.assert_allclose(
             loss.generator(fake, real), loss.discriminator(fake, real)
         )

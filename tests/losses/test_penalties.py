@@ -37,7 +37,7 @@ def pair(shape=(5, 2, 3, 2), seed=0):
     return rng.uniform(-1, 1, size=(2, *shape)).astype(np.float32)
 
 
-def test_linear_critic_by_hand():
+def test_linear_discriminator_by_hand():
     # The gradient of 3 x + 4 y is (3, 4) everywhere: norm 5, penalty (5 - 1)^2 = 16.
     real, fake = pair((6, 2))
     w = jnp.array([3.0, 4.0])
@@ -65,15 +65,15 @@ def test_norm_is_over_all_axes():
 
 
 def points(penalty, real, fake, key=KEY):
-    """Where `penalty` asks for the critic's gradient."""
+    """Where `penalty` asks for the discriminator's gradient."""
     seen = []
 
-    def critic(x):
+    def discriminator(x):
         jax.debug.callback(lambda x: seen.append(np.asarray(x)), x)
         return (x**2).reshape(len(x), -1).sum(1)
 
     ask = quick(penalty, static_argnums=0)
-    ask(critic, real, fake, key).block_until_ready()
+    ask(discriminator, real, fake, key).block_until_ready()
     jax.effects_barrier()
     return seen[0]
 
@@ -89,9 +89,9 @@ def mixing_weights(penalty, real, fake):
 def mixed(shape_of_alpha, norm, centre=1):
     """A gradient penalty with the parts that are mistaken so easily left open."""
 
-    def penalty(critic, real, fake, key):
+    def penalty(discriminator, real, fake, key):
         alpha = jax.random.uniform(key, shape_of_alpha(real.shape))
-        grads = jax.grad(lambda x: critic(x).sum())(real + alpha * (fake - real))
+        grads = jax.grad(lambda x: discriminator(x).sum())(real + alpha * (fake - real))
         return jnp.mean((norm(grads) - centre) ** 2)
 
     return penalty
@@ -132,12 +132,12 @@ def test_mixing_weights_are_checked():
 
 
 def network(n=12, hidden=4, seed=1):
-    """Weights of the critic tanh(x w) v, on n numbers."""
+    """Weights of the discriminator tanh(x w) v, on n numbers."""
     rng = np.random.default_rng(seed)
     return {"w": rng.normal(size=(n, hidden)), "v": rng.normal(size=hidden)}
 
 
-def critic_of(p):
+def discriminator_of(p):
     return lambda x: jnp.tanh(x.reshape(len(x), -1) @ p["w"]) @ p["v"]
 
 
@@ -191,7 +191,7 @@ def check(penalty, reference):
     value, slopes = reference(p, real + alpha * (fake - real))
     weights = jax.tree.map(lambda a: jnp.asarray(a, jnp.float32), p)
     mine, grads = quick(
-        jax.value_and_grad(lambda p: penalty(critic_of(p), real, fake, KEY))
+        jax.value_and_grad(lambda p: penalty(discriminator_of(p), real, fake, KEY))
     )(weights)
     np.testing.assert_allclose(mine, value, rtol=1e-5)
     for name in p:
@@ -206,7 +206,7 @@ def test_against_references(reference):
             check(wrong, reference)
 
 
-def test_flat_critic_has_a_penalty_of_1_and_no_nan():
+def test_flat_discriminator_has_a_penalty_of_1_and_no_nan():
     # |0 - 1|^2 = 1. The root's derivative at 0 is not finite: none may flow.
     real, fake = pair()
 
@@ -233,12 +233,12 @@ def test_other_examples_are_not_touched_by_a_flat_one():
 def test_half_precision_critic_gives_a_float32_penalty():
     real, fake = pair()
     w = jnp.linspace(-1, 1, 12).astype(jnp.bfloat16)
-    critic = lambda x: x.astype(jnp.bfloat16).reshape(len(x), -1) @ w  # noqa: E731
-    norms = norms_of(critic, real)
+    discriminator = lambda x: x.astype(jnp.bfloat16).reshape(len(x), -1) @ w  # noqa: E731
+    norms = norms_of(discriminator, real)
     assert norms.dtype == jnp.float32 and norms.shape == (5,)
     exact = np.linalg.norm(np.asarray(w, np.float64))
     np.testing.assert_allclose(norms, [exact] * 5, rtol=1e-6)
-    assert penalise(critic, real, fake, KEY).dtype == jnp.float32
+    assert penalise(discriminator, real, fake, KEY).dtype == jnp.float32
 
 
 def test_key_decides():
@@ -259,15 +259,17 @@ OTHERS = {
         lambda n: ((n - 1).clip(0) ** 2).mean(),
     ),
     "dragan": (
-        lambda critic, real, fake, key: penalties.dragan(critic, real, key),
+        lambda discriminator, real, fake, key: penalties.dragan(
+            discriminator, real, key
+        ),
         from_one,
     ),
     "r1": (
-        lambda critic, real, fake, key: penalties.r1(critic, real),
+        lambda discriminator, real, fake, key: penalties.r1(discriminator, real),
         lambda n: (n**2).mean() / 2,
     ),
     "r2": (
-        lambda critic, real, fake, key: penalties.r2(critic, fake),
+        lambda discriminator, real, fake, key: penalties.r2(discriminator, fake),
         lambda n: (n**2).mean() / 2,
     ),
     "zero_centred": (penalties.zero_centred, lambda n: (n**2).mean()),
@@ -281,7 +283,7 @@ def test_values_and_second_derivatives_agree_with_pytorch(name):
     p = {k: x / 2 for k, x in network().items()}  # norms on both sides of 1
     x = points(penalty, real, fake)
     value, slopes = quick(
-        jax.value_and_grad(lambda p: penalty(critic_of(p), real, fake, KEY))
+        jax.value_and_grad(lambda p: penalty(discriminator_of(p), real, fake, KEY))
     )(jax.tree.map(jnp.float32, p))
     expected, expected_slopes = torch_value_and_slopes(p, x, of_norms)
     np.testing.assert_allclose(value, expected, rtol=1e-5)
@@ -307,7 +309,7 @@ def test_where_the_slopes_are_taken():
     np.testing.assert_allclose(noise.mean() / most, 0.25, atol=0.02)
 
 
-def test_linear_critics_of_norm_5_and_one_half():
+def test_linear_discriminators_of_norm_5_and_one_half():
     real, fake = pair((6, 2))
     w = jnp.array([3.0, 4.0])
 
@@ -325,11 +327,11 @@ def test_linear_critics_of_norm_5_and_one_half():
 
 
 @pytest.mark.parametrize("name", OTHERS)
-def test_a_flat_critic_gives_no_nan(name):
+def test_a_flat_discriminator_gives_no_nan(name):
     real, fake = pair((4, 3))
-    critic = lambda w: lambda x: jnp.sum(w * x, axis=1)  # noqa: E731
+    discriminator = lambda w: lambda x: jnp.sum(w * x, axis=1)  # noqa: E731
     value, slope = jax.value_and_grad(
-        lambda w: OTHERS[name][0](critic(w), real, fake, KEY)
+        lambda w: OTHERS[name][0](discriminator(w), real, fake, KEY)
     )(jnp.zeros(3))
     assert np.isfinite(value) and np.isfinite(slope).all()
 
@@ -346,7 +348,7 @@ def test_half_precision_critics_and_data_give_float32(name, dtype):
     np.testing.assert_allclose([half, data], full, rtol=1e-6)
 
 
-def test_quadratic_critic_by_hand():
+def test_quadratic_discriminator_by_hand():
     # c |x|^2 / 2 has the gradient c x: norms 2 * 5 and 2 * 1 at c = 2.
     x = jnp.array([[3.0, 4.0], [0.0, 1.0]])
 
@@ -396,8 +398,8 @@ def error(penalty, name, activation):
         return OTHERS[name][1](np.sqrt((grads**2).sum(1)))
 
     def mine(p):
-        critic = lambda x: f(x.reshape(len(x), -1) @ p["w"]) @ p["v"]  # noqa: E731
-        return penalty(critic, real, fake, KEY)
+        discriminator = lambda x: f(x.reshape(len(x), -1) @ p["w"]) @ p["v"]  # noqa: E731
+        return penalty(discriminator, real, fake, KEY)
 
     with jax.enable_x64(True):  # draws are others then
         x = points_by_definition(name, real, fake)
@@ -444,7 +446,7 @@ def test_second_derivatives_under_cond_are_those_outside():
 
     def slopes(p, due):
         def of(penalty):
-            slope = jax.grad(lambda p: penalty(critic_of(p), real, fake, KEY))
+            slope = jax.grad(lambda p: penalty(discriminator_of(p), real, fake, KEY))
             nought = lambda p: jax.tree.map(jnp.zeros_like, p)  # noqa: E731
             return slope(p), jax.lax.cond(due, slope, nought, p)
 
@@ -461,16 +463,16 @@ def test_second_derivatives_under_cond_are_those_outside():
 def test_a_penalty_is_one_number_per_example(name):
     """Another example in the batch leaves the others' penalties alone."""
     real, fake = (jnp.asarray(x) for x in pair((5, 4)))
-    critic = lambda x: jnp.sin(x).sum(axis=1) ** 2  # noqa: E731
+    discriminator = lambda x: jnp.sin(x).sum(axis=1) ** 2  # noqa: E731
     given = {"real": real, "fake": fake, "key": KEY}
     f = getattr(elementwise, name)
     wanted = f.__code__.co_varnames[: f.__code__.co_argcount]
-    found = f(critic, *(given[x] for x in wanted[1:]))
+    found = f(discriminator, *(given[x] for x in wanted[1:]))
     assert found.shape == (5,) and found.dtype == jnp.float32
     if name == "dragan":
         return  # its noise is scaled by the deviation of the whole batch
     given |= {"real": real.at[2].add(1), "fake": fake.at[2].add(1)}
-    other = f(critic, *(given[x] for x in wanted[1:]))
+    other = f(discriminator, *(given[x] for x in wanted[1:]))
     kept = np.arange(5) != 2
     np.testing.assert_allclose(found[kept], other[kept], rtol=1e-5)
     assert abs(found[2] - other[2]) > 1e-3

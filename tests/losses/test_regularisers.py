@@ -42,8 +42,10 @@ def test_lecam_by_hand():
 def test_consistency_by_hand():
     x = jnp.array([[1.0, 0.0], [0.0, 1.0]])
     # Logits 3 and 4 against 6 and 4: (9 + 0) / 2.
-    moved = x.at[0, 0].set(2.0)
-    np.testing.assert_allclose(regularisers.consistency(linear(x), linear(moved)), 4.5)
+    shifted = x.at[0, 0].set(2.0)
+    np.testing.assert_allclose(
+        regularisers.consistency(linear(x), linear(shifted)), 4.5
+    )
     assert regularisers.consistency(linear(x), linear(x)) == 0
 
 
@@ -169,20 +171,20 @@ def test_derivatives_of_lecam():
 
 @pytest.mark.parametrize("leaky", [False, True])
 def test_derivatives_of_consistency(leaky):
-    x, moved = numbers(1, x=(5, 3), moved=(5, 3)).values()
+    x, shifted = numbers(1, x=(5, 3), shifted=(5, 3)).values()
     p = numbers(2, w=(3, 4), v=4)
 
-    def critic(p, np=np):
+    def discriminator(p, np=np):
         f = (lambda h: np.maximum(h, h / 5)) if leaky else np.tanh
         return lambda x: f(x @ p["w"]) @ p["v"]
 
     def of(p, fixed=lambda x: x, of=lambda d: (d**2).mean()):
-        d = critic(p, jnp)
-        return of(d(x) - fixed(d(moved)))
+        d = discriminator(p, jnp)
+        return of(d(x) - fixed(d(shifted)))
 
-    exact = lambda p: ((critic(p)(x) - critic(p)(moved)) ** 2).mean()  # noqa: E731
+    exact = lambda p: ((discriminator(p)(x) - discriminator(p)(shifted)) ** 2).mean()  # noqa: E731
     right = lambda p: regularisers.consistency(  # noqa: E731
-        critic(p, jnp)(x), critic(p, jnp)(moved)
+        discriminator(p, jnp)(x), discriminator(p, jnp)(shifted)
     )
     assert error(right, exact, p) < 1
     assert error(lambda p: of(p, jax.lax.stop_gradient), exact, p) > 10
@@ -191,7 +193,7 @@ def test_derivatives_of_consistency(leaky):
 
 
 def test_derivatives_of_latent_diversity():
-    # Both images move.
+    # Both images are differentiated.
     p = numbers(3, fake=(3, 2, 2, 1), near=(3, 2, 2, 1))
     exact = lambda p: -((p["fake"] - p["near"]) ** 2).sum() / 3  # noqa: E731
     right = lambda p: regularisers.latent_diversity(p["fake"], p["near"])  # noqa: E731

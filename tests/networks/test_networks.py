@@ -205,7 +205,7 @@ def test_options_keep_the_contract(bound, role, network, options):
 
 PLAYERS = list(SMALL)
 NORMED = [player for player in PLAYERS if player != ("Discriminator", "resnet")]
-REFUSED = [
+REJECTED = [
     *((p, {"norm": "layer"}, "norm, if not None: 'layer'") for p in NORMED),
     *(
         (p, {"norm": "virtual", "condition": "concat", "n_classes": 3}, "no labels")
@@ -219,8 +219,8 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize("player, options, message", REFUSED)
-def test_options_that_are_refused(player, options, message):
+@pytest.mark.parametrize("player, options, message", REJECTED)
+def test_options_that_are_rejected(player, options, message):
     keys = {"params": jax.random.key(0), "dropout": jax.random.key(1)}
     with pytest.raises(ValueError, match=message):
         init = functools.partial(small(*player, **options).init, train=True)

@@ -1,6 +1,6 @@
 """A time series with an encoder: reconstructions, and scores of windows.
 
-TadGAN's shape (arXiv 2009.07769): encoder, generator, a critic of windows.
+TadGAN's shape (arXiv 2009.07769): encoder, generator, a discriminator of windows.
 """
 
 import jax
@@ -28,7 +28,7 @@ class Dense(nn.Module):
         return nn.Dense(int(np.prod(self.shape)))(h).reshape(-1, *self.shape)
 
 
-def critic_loss(nets, batch, key, state):
+def discriminator_loss(nets, batch, key, state):
     z = jax.random.normal(key, (length(batch), LATENT))
     on_real, on_fake = nets["c"](batch["series"]), nets["c"](nets["g"](z))
     return jnp.mean((on_real - 1) ** 2) + jnp.mean(on_fake**2), Out()
@@ -62,7 +62,7 @@ def build(config, spec, stage=0):
             "c": Net(Dense((1,)), (x,), adam),
         },
         updates=(
-            Update("c", ("c",), critic_loss),
+            Update("c", ("c",), discriminator_loss),
             Update("g", ("e", "g"), generator_loss),
         ),
         inputs=lambda key, batch: {

@@ -110,7 +110,7 @@ def test_options_are_the_papers_if_none_is_given():
 
 
 IMAGES = jnp.tanh(jax.random.normal(KEY, (6, 16, 16, 1)))
-# Of the critic, both sides of a batch, and the term's key.
+# Of the discriminator, both sides of a batch, and the term's key.
 WANTED = {
     "gradient_penalty": penalties.gradient_penalty,
     "gradient_penalty(one_sided=True)": functools.partial(
@@ -136,7 +136,7 @@ def moved(d, x, key):
 def test_what_each_term_is_fed_with(tiny, spec):
     specs = {"discriminator.penalties": (spec,), "discriminator.dropout": 0.0}
     config, gan, state = ready(tiny, "digits", players=specs)
-    # A critic steep enough for a one-sided penalty.
+    # A discriminator steep enough for a one-sided penalty.
     params = jax.tree.map(lambda w: 4 * w, state.params["d"])
     state = state.replace(params={**state.params, "d": params})
     batch = {"image": IMAGES, "label": jnp.zeros(6, jnp.int32)}
@@ -326,7 +326,7 @@ def test_flipped_labels_exchange_the_sides(tiny):
     assert not np.isclose(
         swapped, adversarial_loss(loss, nets["d"](POINTS), nets["d"](fake))
     )
-    # What is logged is what the critic says, whatever it was told.
+    # The logged scores are those of the discriminator, without flipped labels.
     np.testing.assert_allclose(
         out.metrics["score_real"], nets["d"](POINTS).mean(), rtol=1e-4
     )
@@ -376,7 +376,7 @@ def test_feature_matching_goes_through_the_augmentation(tiny):
 
 
 def test_a_penalty_goes_through_the_augmentation(tiny):
-    """Its critic is the one that the loss has: noise first, then the network."""
+    """It sees what the loss sees: noise first, then the network."""
     specs = {"discriminator.penalties": ("r1(weight=1)",)}
     noise = ("instance_noise(sigma=1.0)",)
     _, gan, state = ready(tiny, players=specs, augment=noise)
@@ -390,7 +390,7 @@ def test_a_penalty_goes_through_the_augmentation(tiny):
     assert not np.isclose(out.metrics["r1"], penalties.r1(nets["d"], POINTS).mean())
 
 
-def test_the_adaptive_probability_follows_the_critic(tiny):
+def test_the_adaptive_probability_follows_the_discriminator(tiny):
     kind = "ada(target=0.0, kimg=0.06, interval=2)"
     config, gan, state = ready(tiny, "digits", augment=(kind,))
     batch = {"image": jnp.zeros((6, *config.shape)), "label": jnp.zeros(6, jnp.int32)}
@@ -545,7 +545,7 @@ def test_the_adaptive_probability_follows_the_critic(tiny):
         ({"loss": "hinge(a=1)"}, {}, "hinge"),
     ],
 )
-def test_what_cannot_be_is_refused(tiny, changes, players, message):
+def test_what_cannot_be_is_rejected(tiny, changes, players, message):
     with pytest.raises(ValueError, match=message):
         ready(tiny, players=players, **changes)
 

@@ -49,12 +49,12 @@ def test_latents_take_the_classes_in_turn(game):
     np.testing.assert_array_equal(inputs["label"], [0, 1, 2, 0, 1, 2, 0])
 
 
-def test_data_without_labels_is_refused(tiny):
+def test_data_without_labels_is_rejected(tiny):
     with pytest.raises(ValueError, match="needs labels, and the data has only image"):
         configs.build(tiny("cgan", n_classes=None))
 
 
-def test_networks_without_a_condition_are_refused(tiny):
+def test_networks_without_a_condition_are_rejected(tiny):
     config = tiny("cgan")
     config.discriminator.condition = None
     with pytest.raises(

@@ -67,7 +67,7 @@ def test_the_32x32_layout():
     }
 
 
-def test_networks_of_another_kind_are_refused(tiny):
+def test_networks_of_another_kind_are_rejected(tiny):
     config = tiny("dcgan")
     config.discriminator.network = "mlp"
     with pytest.raises(ValueError, match="discriminator: network='mlp'.*='dcgan'"):

@@ -40,7 +40,7 @@ def test_what_makes_it_a_sagan(tiny):
 
 @pytest.mark.parametrize("player", ["generator", "discriminator"])
 @pytest.mark.parametrize("option", ["spectral", "attention"])
-def test_without_either_it_is_refused(tiny, player, option):
+def test_without_either_it_is_rejected(tiny, player, option):
     config = tiny("sagan")
     config[player][option] = None if option == "attention" else False
     with pytest.raises(ValueError, match=f"{player}: .*{option}"):

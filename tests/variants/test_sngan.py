@@ -34,7 +34,7 @@ def test_u_changes_once_in_the_discriminator_s_update_alone(tiny):
     assert set(changes["stats"]) == {"g"}
 
 
-def test_a_discriminator_without_spectral_norm_is_refused(tiny):
+def test_a_discriminator_without_spectral_norm_is_rejected(tiny):
     config = tiny("sngan")
     config.discriminator.spectral = False
     with pytest.raises(

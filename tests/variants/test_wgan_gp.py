@@ -40,7 +40,7 @@ def test_the_critic_s_loss_is_algorithm_1(tiny):
     assert penalty > 1e-3, "nothing is tested"
 
 
-def test_batch_norm_in_the_critic_is_refused(tiny):
+def test_batch_norm_in_the_critic_is_rejected(tiny):
     config = tiny("wgan_gp")
     config.discriminator.norm = "batch"
     with pytest.raises(

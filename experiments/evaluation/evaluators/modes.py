@@ -53,7 +53,7 @@ def make(gan, spec, source, *, setting, output: str = "sample"):
 def of_channels(config):
     """Returns measure(images uint8 [N, H, W, 3]) -> figures, and its protocol.
 
-    A classifier of the set whose pictures are stacked looks at each channel.
+    A classifier of the set whose pictures are stacked classifies each channel.
     """
     classifier = extractors.classifier(
         config.data.partition(":")[2],

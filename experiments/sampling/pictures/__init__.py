@@ -4,7 +4,7 @@ A kind is a module with
 
     N = 64          how many examples the picture of a run holds
     GRID = True     whether examples have their own tiles, in rows of `columns`
-    SOURCE = False  whether `draw` looks at the source
+    SOURCE = False  whether `draw` needs the source
     draw(path, examples, *, name, beside=(), source=None, columns=None)
                     draws examples [n, ...], decoded, and saves them as a PNG; returns
                     the picture, uint8 [H, W, 1 or 3]. `beside` holds more arrays

@@ -27,7 +27,7 @@ def draw(
     source: Any = None,
     columns: int | None = None,
 ) -> np.ndarray:
-    """Draws strips of at most 12 frames, evenly chosen; PATH.webp moves.
+    """Draws strips of at most 12 frames, evenly chosen; PATH.webp is animated.
 
     `beside` are strips above those of the examples.
     """

@@ -38,7 +38,7 @@ def draw(
 
 
 def projections(x: np.ndarray) -> list[np.ndarray]:
-    """Looks at voxels [n, D, H, W, C] along D, H and W: images [n, ., ., C] in [-1, 1].
+    """Views voxels [n, D, H, W, C] along D, H and W: images [n, ., ., C] in [-1, 1].
 
     A pixel is the brightest voxel on its line of sight; the farther one is, the darker.
     """

@@ -1,8 +1,8 @@
 """Resizing of images as the published scores do it, each in its own way.
 
-An FID moves by whole points with the way in which images came to 299x299 (arXiv
-2104.11222); these are the ways of the implementations in use. Each is a linear map of
-the columns, then of the rows: a few pixels for each of the result, with weights.
+An FID changes by whole points with the method that resizes images to 299x299 (arXiv
+2104.11222). These are the methods of the implementations in use. Each is a linear map
+of the columns, then of the rows: a pixel of the result is a weighted sum of a few.
 """
 
 import jax.numpy as jnp

@@ -9,7 +9,7 @@ def measure(
     real: np.ndarray,
     real_labels: np.ndarray,
 ) -> dict[str, float]:
-    """A classifier of the real images looks at generated ones.
+    """A classifier that was trained on real images sees generated ones.
 
     A support vector machine on the pixels learns four fifths of the real images and is
     tested on the rest.

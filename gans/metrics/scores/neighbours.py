@@ -4,8 +4,8 @@ Squared distances are |x|^2 - 2 x.y + |y|^2 in float64, after the mean of the re
 features is taken off, without which a large common mean would cancel. They are good to
 about 1e-14 (|x|^2 + |y|^2). Those that differ by less than TIE (|x|^2 + |y|^2) are
 tied: "at most", but not "less", however they were rounded; so copies count as the
-definitions say. The price: features within 1e-6 of their distance from the mean are
-not told apart. Radii and distances that are returned are of full precision.
+definitions say. The price: features within 1e-6 of their distance from the mean
+are not distinguished. Radii and distances that are returned are of full precision.
 
 The distances are what takes long. `together` gives several figures of two sets and
 computes each block of distances once; most other functions are it with one figure.

@@ -1,4 +1,4 @@
-"""Perceptual path length: how far an image moves for a step between two latents.
+"""Perceptual path length: how far an image changes for a step between two latents.
 
 Karras et al., arXiv 1812.04948, section 4.1. A latent space in which the factors of
 variation are entangled has sharp bends between points, and so a long path.

@@ -19,7 +19,7 @@ SPREAD = (-0.2, -0.1, 0.0, 0.1, 0.2)
 
 
 class Page(HTMLParser):
-    """A page, of which every tag must be closed in its turn."""
+    """A page, of which every tag must be closed in the right order."""
 
     def __init__(self, path):
         super().__init__()
@@ -424,7 +424,7 @@ def test_an_ablation_that_a_document_lacks_is_added(tmp_path):
 
 
 def test_a_file_of_results_needs_no_folder(tmp_path):
-    """Samples are gone; their picture beside the document stays in it."""
+    """Samples are missing; their picture beside the document stays in it."""
     once = {"base": arm(*around(3)), "good": arm(*around(1))}
     text = json.dumps(results(once, runs=[RUN], evaluations=1, command="AGAIN"))
     (tmp_path / "kept.json").write_text(text)

@@ -57,7 +57,7 @@ def test_holm_against_its_definition():
             assert i not in rejected(p, adjusted - 1e-9)
 
 
-def test_holm_refuses_what_is_no_p():
+def test_holm_rejects_what_is_no_p():
     with pytest.raises(ValueError, match=r"p: \[0.1, 1.2\]"):
         holm([0.1, None, 1.2])
     with pytest.raises(ValueError, match="nan"):
@@ -98,7 +98,7 @@ def test_interval_is_the_bootstrap_t():
     percentiles = np.quantile(every.mean(axis=1), [0.025, 0.975])
     assert found[0] < percentiles[0] and percentiles[1] < found[1]
     assert mean_interval(x) == found
-    # It moves and grows with its values.
+    # It shifts and scales with its values.
     assert mean_interval(10 - 3 * x) == pytest.approx(
         (10 - 3 * found[1], 10 - 3 * found[0])
     )
@@ -181,9 +181,9 @@ def test_diverged_seeds_are_last_in_rank_and_absent_in_means():
         assert found.rank_p == pytest.approx(0.7)
     kept = compare(arms([3, 4, 5], [1, 2, None]), "0", None)["1"]
     assert kept.rank_p == pytest.approx(2 / 10)  # C(5, 2)
-    gone = compare(arms([3, 4, 5], [None] * 3), "0", "lower")["1"]
-    assert gone.rank_p == pytest.approx(2 / 20) and gone.difference is None
-    assert gone.welch_p is None and not gone.significant
+    lost = compare(arms([3, 4, 5], [None] * 3), "0", "lower")["1"]
+    assert lost.rank_p == pytest.approx(2 / 20) and lost.difference is None
+    assert lost.welch_p is None and not lost.significant
 
 
 def test_what_cannot_be_tested():
@@ -217,7 +217,7 @@ def test_least_p_of_ranks():
         assert found.rank_holm == pytest.approx(found.least_rank_holm)
 
 
-def test_refuses_unknown_words():
+def test_rejects_unknown_words():
     with pytest.raises(ValueError, match="'x' is none of 0, 1"):
         compare(arms([1], [2]), "x", None)
     with pytest.raises(ValueError, match="'smaller'"):

@@ -42,17 +42,17 @@ def test_the_metrics_of_the_config_see_n_samples_of_the_average(game, monkeypatc
         return {"spread": float(samples["point"].std())}
 
     monkeypatch.setattr("gans.metrics.scores.modes.measure", measure)
-    judge = make_evaluate(gan, config, source)
-    report = judge(state)
+    evaluate = make_evaluate(gan, config, source)
+    report = evaluate(state)
     spread = float(seen[0].std())
     assert reports.values(report) == {"eval/modes/spread": spread}
     assert seen[0].shape == (700, 2)
     assert len(np.unique(seen[0], axis=0)) == 700, "the same latents again"
     # The same latents each time; and the averaged generator, not the raw one.
-    judge(state)
+    evaluate(state)
     np.testing.assert_array_equal(seen[0], seen[1])
     still = state.replace(params=jax.tree.map(np.zeros_like, state.params))
-    judge(still)
+    evaluate(still)
     np.testing.assert_array_equal(seen[0], seen[2])
 
 

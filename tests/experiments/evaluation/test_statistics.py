@@ -1,4 +1,4 @@
-"""Statistics files: read by pytorch-fid, and of it; refused where they do not fit."""
+"""Statistics files: read by pytorch-fid, and of it; rejected where they do not fit."""
 
 import json
 
@@ -118,7 +118,7 @@ def test_a_damaged_file_is_named(tmp_path):
         read(path)
 
 
-def test_another_protocol_is_refused():
+def test_another_protocol_is_rejected():
     ours = statistics.protocol(EXTRACTOR)
     compare("a.npz", dict(ours), ours)
     compare("a.npz", None, ours)  # nothing can be checked

@@ -39,7 +39,7 @@ VOID = {"meta", "img", "input", "br", "wbr"}
 
 
 class Page(HTMLParser):
-    """A page, of which every tag must be closed in its turn."""
+    """A page, of which every tag must be closed in the right order."""
 
     def __init__(self, path):
         super().__init__()

@@ -168,7 +168,7 @@ def test_a_writer_renames_a_damaged_checkpoint(three, damage, capfd):
         aside = three / "checkpoints" / f"3.damaged-{number}"
         assert {path: (aside / path).read_bytes() for path in files(aside)} == content
         equal(Checkpoints(three, keep=3).restore(make_state())[0], make_state(33))
-    # It takes no good one's place among `keep`, and stays when its step is long gone.
+    # It takes no good one's place among `keep`, and stays long after its step.
     assert checkpoints.steps() == [1, 2, 3]
     for step in (4, 5, 6):
         checkpoints.save(step, make_state(step), {})
@@ -300,7 +300,7 @@ def test_a_frozen_network_is_not_in_the_files(tmp_path):
     ],
     ids=["another file", "none", "one more"],
 )
-def test_another_frozen_network_is_refused(tmp_path, change, network):
+def test_another_frozen_network_is_rejected(tmp_path, change, network):
     checkpoints = Checkpoints(tmp_path, keep=1)
     checkpoints.save(1, frozen_state(1), {})
     checkpoints.close()
@@ -350,7 +350,7 @@ def largest_file(n_bytes):
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_a_refusing_disk_is_one_clear_error(three, capfd):
+def test_a_full_disk_is_one_clear_error(three, capfd):
     checkpoints = Checkpoints(three, keep=3)
     with pytest.raises(OSError) as caught, largest_file(50_000):
         checkpoints.save(4, make_state(width=100_000), {})
@@ -416,7 +416,7 @@ for step in (1, 2):
         checkpoints.save(step, state, {})
         checkpoints.close()
     except OSError:
-        print("refused")
+        print("rejected")
 """
 
 
@@ -425,5 +425,5 @@ def test_a_full_disk_is_quiet_to_the_end_of_the_process(tmp_path, limit):
     """Wherever it strikes: nothing is logged later by writes that nobody awaited."""
     command = [sys.executable, "-c", FULL_DISK, str(tmp_path), str(limit)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
-    assert done.stdout == "refused\n" * 2 and done.stderr == ""
+    assert done.stdout == "rejected\n" * 2 and done.stderr == ""
     assert list((tmp_path / "checkpoints").iterdir()) == []

@@ -73,7 +73,7 @@ def test_save_png_keeps_every_value(tmp_path, channels, mode):
     assert os.listdir(tmp_path) == ["x.png"]
 
 
-def test_save_png_refuses_floats_and_odd_channels(tmp_path):
+def test_save_png_rejects_floats_and_odd_channels(tmp_path):
     for image in (np.zeros((4, 4, 1)), np.zeros((4, 4, 2), np.uint8)):
         with pytest.raises(ValueError, match=f"got {image.dtype}"):
             pictures.save_png(tmp_path / "x.png", image)

@@ -331,12 +331,12 @@ def collapsed(tiny):
 def test_a_collapse_is_reported_and_kept(tmp_path, collapsed, capfd):
     """Whatever is trained again: nothing is reported twice, and nothing is lost."""
     train(collapsed, tmp_path)
-    (told,) = [x for x in capfd.readouterr().err.splitlines() if "warning" in x]
+    (warned,) = [x for x in capfd.readouterr().err.splitlines() if "warning" in x]
     # Three lines of the log agree; those before step 1000 are not checked.
-    assert told.startswith("warning at step 1200: mode collapse")
-    assert warnings(tmp_path) == [{"step": 1200, "message": told}]
+    assert warned.startswith("warning at step 1200: mode collapse")
+    assert warnings(tmp_path) == [{"step": 1200, "message": warned}]
     page = (tmp_path / "report.html").read_text()
-    assert "Warnings during training" in page and html.escape(told) in page
+    assert "Warnings during training" in page and html.escape(warned) in page
     before = numbers(tmp_path)
     assert all(isinstance(x, int | float | None) for r in before for x in r.values())
 
@@ -349,7 +349,7 @@ def test_a_collapse_is_reported_and_kept(tmp_path, collapsed, capfd):
         err = capfd.readouterr().err
         assert f"continuing after step {step}" in err
         assert ("warning at step 1200" in err) == again
-        assert warnings(tmp_path) == [{"step": 1200, "message": told}]
+        assert warnings(tmp_path) == [{"step": 1200, "message": warned}]
         assert numbers(tmp_path) == before
 
 

@@ -89,11 +89,11 @@ def test_leaves_its_story(whole, config, capfd):
     names = sorted(p.name for p in (workdir / "samples").iterdir())
     assert names == [f"step_{step:08d}.png" for step in (0, 20, 40)]
     assert Checkpoints(workdir, keep=None).steps() == [10, 20, 30, 40]
-    facts = json.loads((workdir / "run.json").read_text())
-    assert facts["status"] == "finished"
+    manifest = json.loads((workdir / "run.json").read_text())
+    assert manifest["status"] == "finished"
     for key in ("seconds_to_first_step", "compile_seconds", "steps_per_s"):
-        assert facts[key] > 0
-    assert facts["images_per_s"] == pytest.approx(4 * facts["steps_per_s"])
+        assert manifest[key] > 0
+    assert manifest["images_per_s"] == pytest.approx(4 * manifest["steps_per_s"])
     assert "circle" in (workdir / "report.html").read_text()
 
 
@@ -141,7 +141,7 @@ def test_the_best_checkpoint_is_kept_beside_the_last(
     assert json.loads((tmp_path / "run.json").read_text())["best"] == best
 
 
-def test_a_changed_config_is_refused_unless_asked_for(tmp_path, config):
+def test_a_changed_config_is_rejected_unless_asked_for(tmp_path, config):
     config.steps = 10
     train(config, tmp_path)
     first = restore(tmp_path)[0]

@@ -79,7 +79,7 @@ def test_several_steps_in_one_call(gan):
         programs.init(0), programs.put_batch(stacked), programs.key(0)
     )
     assert int(after.step) == 2
-    # every(2): g moves in the second step only.
+    # every(2): g is updated in the second step only.
     assert np.isnan(metrics["g/loss"]).tolist() == [True, False]
     step, state = make_call(gan, 1, PREPARE), programs.init(0)
     for i in range(2):

@@ -187,7 +187,7 @@ def test_numbers_that_a_program_takes_are_those_of_the_config(kind):
     state, _, _ = trained(runs)
     runs = {}
     for i in (0, 2):
-        arm, seed = program.lanes[i]
+        arm, seed = program.replicas[i]
         begun, runs[i], _ = alone(both[arm].config, seed)
         assert_the_same(replica(state, i), runs[i], begun)
     with pytest.raises(AssertionError):  # the numbers alone change the run
@@ -195,7 +195,7 @@ def test_numbers_that_a_program_takes_are_those_of_the_config(kind):
 
 
 def test_adam_gives_runs_that_are_statistically_alike():
-    """Rounding may turn one step of Adam about, but not where many of them lead."""
+    """Rounding may reverse one step of Adam, but not where many of them lead."""
     config = points()
     adam = {"name": "adam", "learning_rate": 1e-3, "b1": 0.5}
     config.generator.optimizer = config.discriminator.optimizer = adam

@@ -95,6 +95,6 @@ def test_reasons(reason, shape, kernel, kwargs):
     assert line.startswith(f"{reason}: %")
 
 
-def test_other_programs_are_refused():
+def test_other_programs_are_rejected():
     with pytest.raises(ValueError, match="not a StableHLO program: 'HloModule"):
         slow_convolutions(jax.jit(jnp.sin).lower(1.0).compile().as_text())

@@ -184,7 +184,7 @@ def test_average_of_stats_has_the_same_reference():
     assert np.abs(wrong - exact).max() > 0.1
 
 
-def test_small_batches_and_what_is_refused():
+def test_small_batches_and_what_is_rejected():
     x = images(3, 2)
     params, stats = start()
     read = Net().apply({"params": params, **stats}, x, train=False)

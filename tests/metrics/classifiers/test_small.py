@@ -139,18 +139,18 @@ def test_shifts_move_images_by_whole_pixels():
     assert len(set(zip(rows, columns, strict=True))) == 25
 
 
-def test_what_cannot_be_classified_is_refused():
+def test_what_cannot_be_classified_is_rejected():
     images, labels = digits("train")
 
-    def refused(match, images=images, labels=labels, n_classes=10):
+    def rejected(match, images=images, labels=labels, n_classes=10):
         with pytest.raises(ValueError, match=match):
             classifier.train(images, labels, n_classes, seed=0, steps=1)
 
-    refused("images are float32", images=images.astype(np.float32))
-    refused(r"\(1437, 7, 7, 1\), accepted", images=images[:, :7, :7])
-    refused(r"\(1437, 16, 16, 2\)", images=np.repeat(images, 2, axis=-1))
-    refused(r"labels \(3,\) for 1437 images", labels=labels[:3])
-    refused(r"range over \[0, 9\], accepted are 0 to 8", n_classes=9)
+    rejected("images are float32", images=images.astype(np.float32))
+    rejected(r"\(1437, 7, 7, 1\), accepted", images=images[:, :7, :7])
+    rejected(r"\(1437, 16, 16, 2\)", images=np.repeat(images, 2, axis=-1))
+    rejected(r"labels \(3,\) for 1437 images", labels=labels[:3])
+    rejected(r"range over \[0, 9\], accepted are 0 to 8", n_classes=9)
     with pytest.raises(ValueError, match="steps=0, accepted are 1"):
         classifier.train(images, labels, 10, seed=0, steps=0)
-    refused("all the same", images=np.zeros_like(images))
+    rejected("all the same", images=np.zeros_like(images))

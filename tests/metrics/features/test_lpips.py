@@ -189,7 +189,7 @@ def test_gradients_are_finite_where_features_are_zero():
     assert jnp.isfinite(jax.grad(total)(x)).all()
 
 
-def test_images_out_of_range_are_refused():
+def test_images_out_of_range_are_rejected():
     for good in (pair()[0], np.ones((1, 8, 8, 3), np.float32)):
         lpips.check_range(good)
     with pytest.raises(ValueError, match=r"over \[0, 255\], accepted is \[-1, 1\]"):

@@ -130,7 +130,7 @@ def zipped(records):
     return file.getvalue()
 
 
-def assert_refused(tmp_path, content, match):
+def assert_rejected(tmp_path, content, match):
     path = tmp_path / "bad.pth"
     path.write_bytes(content)
     with pytest.raises(ValueError, match=match) as caught:
@@ -154,18 +154,18 @@ def test_a_tensor_stays_within_its_storage(tmp_path):
         (7, (), ()),
         (0, (2, 3), (1,)),
     ]:
-        assert_refused(tmp_path, storage_file((*tensor, False, {})), "bad.pth")
+        assert_rejected(tmp_path, storage_file((*tensor, False, {})), "bad.pth")
     conjugate = (0, (2,), (1,), False, {}, {"conj": True})
-    assert_refused(tmp_path, storage_file(conjugate), "metadata")
+    assert_rejected(tmp_path, storage_file(conjugate), "metadata")
 
 
 def test_records_that_are_missing_or_short(tmp_path):
     tensor = (0, (6,), (1,), False, {})
-    assert_refused(tmp_path, storage_file(tensor, record="x/data/1"), "x/data/0")
-    assert_refused(tmp_path, storage_file(tensor, bytes(20)), "20 bytes, not 24")
-    assert_refused(tmp_path, zipped({"x/data/0": b""}), "data.pkl")
+    assert_rejected(tmp_path, storage_file(tensor, record="x/data/1"), "x/data/0")
+    assert_rejected(tmp_path, storage_file(tensor, bytes(20)), "20 bytes, not 24")
+    assert_rejected(tmp_path, zipped({"x/data/0": b""}), "data.pkl")
     big = {"x/data.pkl": pickle.dumps({}), "x/byteorder": b"big"}
-    assert_refused(tmp_path, zipped(big), "big-endian")
+    assert_rejected(tmp_path, zipped(big), "big-endian")
 
 
 class Call:
@@ -193,16 +193,16 @@ def test_nothing_is_run(tmp_path, form, function, name):
         "stream": b"".join(dumps),
         "first pickle": dumps[-1],
     }[form]
-    assert_refused(tmp_path, content, name)
+    assert_rejected(tmp_path, content, name)
     assert not trace.exists()
     pickle.loads(dumps[-1])  # what it would do
     assert trace.exists()
 
 
 @pytest.mark.parametrize("thing", [np.zeros(2), collections.Counter(), math.sqrt])
-def test_other_things_are_refused_by_name(tmp_path, thing):
+def test_other_things_are_rejected_by_name(tmp_path, thing):
     content = zipped({"x/data.pkl": pickle.dumps({"x": thing}, 2)})
-    assert_refused(tmp_path, content, "names (numpy|collections.Counter|math.sqrt)")
+    assert_rejected(tmp_path, content, "names (numpy|collections.Counter|math.sqrt)")
 
 
 @FORMATS
@@ -210,8 +210,8 @@ def test_every_truncation_is_noticed(torch, tmp_path, zipped):
     state = {"a": torch.arange(5.0), "b": torch.arange(3)}
     content = save(torch, state, tmp_path / "x.pth", zipped).read_bytes()
     for n in range(0, len(content), 7):
-        assert_refused(tmp_path, content[:n], "not a readable .pth file")
-    assert_refused(tmp_path, content[:-1], "not a readable .pth file")
+        assert_rejected(tmp_path, content[:n], "not a readable .pth file")
+    assert_rejected(tmp_path, content[:-1], "not a readable .pth file")
 
 
 def test_a_stream_that_says_too_much(torch, tmp_path):
@@ -220,12 +220,12 @@ def test_a_stream_that_says_too_much(torch, tmp_path):
     count = struct.pack("<q", 5)
     assert content.count(count) == 1
     longer = content.replace(count, struct.pack("<q", 6))
-    assert_refused(tmp_path, longer, "cut short")
+    assert_rejected(tmp_path, longer, "cut short")
 
 
 @pytest.mark.parametrize("content", [b"", b"no pickle at all", pickle.dumps({}, 2)])
 def test_other_files(tmp_path, content):
-    assert_refused(tmp_path, content, "not a readable .pth file")
+    assert_rejected(tmp_path, content, "not a readable .pth file")
 
 
 def test_what_is_no_state_dict(torch, tmp_path):

@@ -1,4 +1,4 @@
-"""The classifier that looks at conditional samples."""
+"""The classifier that sees conditional samples."""
 
 import numpy as np
 import pytest

@@ -64,7 +64,7 @@ def test_samples_in_the_order_of_their_classes():
     assert inception_score.score(ordered, seed=1) != inception_score.score(ordered)
 
 
-def test_what_is_refused():
+def test_what_is_rejected():
     for n_splits in (0, 104):
         with pytest.raises(ValueError, match="of 103 samples: accepted are 1 to 103"):
             inception_score.score(logits(), n_splits)

@@ -99,7 +99,7 @@ def test_seeds():
     assert found != kernel.distance(x, y, subset_size=20, n_subsets=5, seed=2)
 
 
-def test_what_is_refused():
+def test_what_is_rejected():
     x, y = features(60, 1), features(45, 2)
     for options in ({}, {"subset_size": 46}, {"subset_size": 1}):
         with pytest.raises(ValueError, match=r"60 and 45 samples.* in \[2, 45\]"):

@@ -114,7 +114,7 @@ def test_memory_is_that_of_a_piece():
         ([[0, np.nan], [1, 2], [np.inf, np.nan]], "2 of 3 rows have NaN"),
     ],
 )
-def test_what_is_refused(x, message):
+def test_what_is_rejected(x, message):
     with pytest.raises(ValueError, match=message):
         Moments.of(x)
 

@@ -301,7 +301,7 @@ def test_the_error_of_a_share():
     assert np.mean([f["density_se"] for f in found]) == pytest.approx(spread, rel=0.25)
 
 
-def test_what_is_refused():
+def test_what_is_rejected():
     real, fake = features(60, 1), features(4, 2)
     for k, n in ((0, 60), (60, 60), (4, 4)):
         with pytest.raises(ValueError, match=f"k={k} neighbours of {n} samples"):

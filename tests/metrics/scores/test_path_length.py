@@ -217,7 +217,7 @@ def test_the_key_decides():
     assert length(KEY) == length(KEY) != length(jax.random.key(1))
 
 
-def test_bad_arguments_are_refused():
+def test_bad_arguments_are_rejected():
     z0, z1 = ends()
     with pytest.raises(ValueError, match="sampling: 'ends'.*did you mean 'end'"):
         path_length(linear, squared, z0, z1, key=KEY, sampling="ends")
