@@ -168,8 +168,8 @@ def _page(results, findings, folder, curves):
         "ablation.html",
         title=pages.escape(say.title(results)),
         subtitle=pages.escape(say.introduction(results)),
-        missing=f'<section class="warnings card"><h2>What is missing</h2>{_items(lacks)}'
-        "</section>"
+        missing='<section class="warnings card"><h2>What is missing</h2>'
+        f"{_items(lacks)}</section>"
         if lacks
         else "",
         overrides=_grid(say.overrides(results)),
