@@ -218,7 +218,7 @@ class Drawing:
 
 
 def drawable(gan: core.GAN, spec: Spec, source: Any = None) -> list[str]:
-    """Returns the outputs with a field of the data that is no label: "sample" first.
+    """Returns the outputs with a field of the data that is not a label: "sample" first.
 
     An only output is taken to have one, as tracing the model to see takes a while.
     """
