@@ -1,12 +1,12 @@
 """cGAN: Mirza and Osindero 2014 (arXiv 1411.1784), Miyato and Koyama 2018 (1802.05637).
 
-python -m experiments.run --config=configs/cgan.py                # digits, projection
-python -m experiments.run --config=configs/cgan.py:digits_concat  # concatenation
-python -m experiments.run --config=configs/cgan.py:cifar10        # the 2018 ResNet
+    python -m experiments.run --config=configs/cgan.py               # projection
+    python -m experiments.run --config=configs/cgan.py:digits_concat # concatenation
+    python -m experiments.run --config=configs/cgan.py:cifar10       # the 2018 ResNet
 
-digits: 5 minutes on 2 slow CPU cores (11 steps/s), after which a classifier that is
-right on 98.6 % of real digits held out sees the class that was asked for in 99.7 % of
-1,000 samples. The other presets have not been run to their end.
+digits: 5 minutes on 2 slow CPU cores (11 steps/s). A classifier with 98.6 % accuracy on
+held-out real digits then recognises the requested class in 99.7 % of 1,000 samples. The
+other presets have not been run to the end.
 """
 
 from configs import presets

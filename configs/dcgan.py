@@ -5,9 +5,9 @@
     python -m experiments.run --config=configs/dcgan.py:folder \
         --config.data=folder:PATH                                  # 64x64, the paper's
 
-digits: 4 min 40 s on one CPU core (11 steps/s, beside other work); digits of all ten
-classes, softer than WGAN-GP's, about two of three legible at a glance. The others have
-not been run to their end.
+digits: 4 min 40 s on one busy CPU core (11 steps/s). The samples show all ten classes.
+They are softer than WGAN-GP's, and about two in three are legible at a glance. The
+other presets have not been run to the end.
 """
 
 from configs import presets
@@ -43,7 +43,7 @@ def get_config(preset: str = "digits"):
             "dropout": 0.4,
         }
     config.steps = 100_000
-    if preset == "digits":  # a doubling less, half as wide
+    if preset == "digits":  # one doubling fewer, half as wide
         config.generator.widths = (128, 64, 64)
         config.discriminator.convolutions = ((32, 3, 1), (64, 3, 2), (128, 3, 2))
         config.batch_size = 64

@@ -1,4 +1,4 @@
-"""What configs share: the keys of a run, those of the game of two, and data presets."""
+"""What configs share: keys of a run, keys of the two-player game, and data presets."""
 
 import difflib
 
@@ -6,7 +6,7 @@ from ml_collections import ConfigDict, config_dict
 
 # Features for the scores: a small classifier of the data's own labels.
 OWN_LABELS = {"extractor": "classifier"}
-# Image presets; a config adds what its paper says of each.
+# Image presets; a config adds the values of its paper.
 IMAGES = {
     # scikit-learn's 1,797 handwritten digits, 8x8 at the source: embedded, no download.
     "digits": {"data": "digits", "resolution": 16, "channels": 1, **OWN_LABELS},
@@ -38,7 +38,7 @@ def run(variant: str, preset: str, accepted: dict[str, dict]) -> ConfigDict:
             # Data: digits, circle, ring8, grid25, tfds:NAME, folder:PATH, array:PATH,
             # stacked:digits, stacked:tfds:NAME.
             "data": "",
-            "data_dir": config_dict.placeholder(str),  # of prepared TFDS sets
+            "data_dir": config_dict.placeholder(str),  # folder of prepared TFDS sets
             "resolution": config_dict.placeholder(int),
             "channels": config_dict.placeholder(int),
             "n_classes": config_dict.placeholder(int),  # None: as many as the data has
@@ -80,7 +80,7 @@ def game(variant: str, preset: str, accepted: dict[str, dict]) -> ConfigDict:
             "n_critic": 1,  # real batches per update of the generator
             "n_critic_changes": (),  # ((step, n), ...): from that step on
             "ema": 0.999,  # decay of the generator's average, per update of it
-            "ema_half_life": 0,  # its half-life in updates instead; 0: as `ema` says
+            "ema_half_life": 0,  # in updates, instead of `ema`; 0: use `ema`
             "ema_ramp": 0.05,  # the half-life is at most this share of the updates made
             # Stabilisers, as "NAME(option=value, ...)". Terms of the losses are in
             # config.discriminator.penalties and config.generator.penalties.
@@ -95,7 +95,7 @@ def game(variant: str, preset: str, accepted: dict[str, dict]) -> ConfigDict:
 def _options(player: str, network: str) -> dict:
     """Returns the options that stabilise a network, off, so that a flag can set them.
 
-    Placeholders are made anew: one that is shared is the same key in two places.
+    Placeholders are created for each call: a shared one would be one key in two places.
     """
     options = {"penalties": (), "spectral": False, "equalised": False}
     if player == "discriminator":

@@ -1,11 +1,11 @@
 """SAGAN, Zhang et al. 2019 (arXiv 1805.08318).
 
-python -m experiments.run --config=configs/sagan.py            # digits
-python -m experiments.run --config=configs/sagan.py:cifar10
+    python -m experiments.run --config=configs/sagan.py            # digits
+    python -m experiments.run --config=configs/sagan.py:cifar10
 
-digits: 4 min 40 s on one CPU core (8 steps/s, beside other work); digits of all ten
-classes, about two of three legible at a glance. The others have not been run to their
-end.
+digits: 4 min 40 s on one busy CPU core (8 steps/s). The samples show all ten classes,
+and about two in three are legible at a glance. The other presets have not been run to
+the end.
 """
 
 from configs import presets

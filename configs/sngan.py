@@ -1,11 +1,12 @@
 """SNGAN, Miyato et al. 2018 (arXiv 1802.05957).
 
-python -m experiments.run --config=configs/sngan.py              # digits
-python -m experiments.run --config=configs/sngan.py:cifar10      # the paper's ResNet
-python -m experiments.run --config=configs/sngan.py:cifar10_cnn  # its plain CNN
+    python -m experiments.run --config=configs/sngan.py              # digits
+    python -m experiments.run --config=configs/sngan.py:cifar10      # a ResNet
+    python -m experiments.run --config=configs/sngan.py:cifar10_cnn  # the plain CNN
 
-digits: 4 minutes on 2 slow CPU cores (9 steps/s, beside other work); digits of all ten
-classes, most of them legible at a glance. The others have not been run to their end.
+digits: 4 minutes on 2 slow, busy CPU cores (9 steps/s). The samples show all ten
+classes, and most of them are legible at a glance. The other presets have not been run
+to the end.
 """
 
 from configs import presets
@@ -52,7 +53,7 @@ def get_config(preset: str = "digits"):
             "spectral": True,
         }
         config.steps = 500_000
-        if preset == "digits":  # a doubling less, a quarter as wide
+        if preset == "digits":  # one doubling fewer, a quarter as wide
             config.generator.widths = (128, 64, 32)
             config.discriminator.convolutions = (
                 (16, 3, 1),

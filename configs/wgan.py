@@ -1,11 +1,11 @@
 """WGAN, Arjovsky et al. 2017 (arXiv 1701.07875).
 
-python -m experiments.run --config=configs/wgan.py             # digits
-python -m experiments.run --config=configs/wgan.py:cifar10
+    python -m experiments.run --config=configs/wgan.py             # digits
+    python -m experiments.run --config=configs/wgan.py:cifar10
 
-digits: 6 min 25 s on one CPU core (23 steps/s, beside other work); soft, about half
-legible at a glance: clipping is slow, as the paper's successors say. The others have
-not been run to their end.
+digits: 6 min 25 s on one busy CPU core (23 steps/s). The samples are soft, and about
+half are legible at a glance: training with clipped weights is slow, as the paper of
+WGAN-GP reports. The other presets have not been run to the end.
 """
 
 from configs import presets
@@ -15,7 +15,7 @@ def get_config(preset: str = "digits"):
     config = presets.game("wgan", preset, presets.IMAGES)
     config.loss = "wasserstein"
     config.n_critic = 5
-    # Steps of 100 critic updates per update of the generator: 25 of them in the paper's
+    # Steps with 100 critic updates per generator update: 25 of them in the paper's
     # code, before 5 to 1.
     config.warmup = 300 if preset == "digits" else 2500
     presets.convolutional(config, 128 if preset == "digits" else 512)

@@ -17,8 +17,8 @@ import whatever it needs at its top:
 
 JAX takes its settings from the environment when it is imported, and the import takes
 seconds. So `main` parses the flags first, then configures the process, and only then
-imports that module. This is why no other import has to be deferred for the sake of the
-settings, and why `--help` and mistakes in the flags are answered at once.
+imports that module. No other import has to be deferred because of the settings, and
+`--help` and mistakes in the flags are answered immediately.
 """
 
 from __future__ import annotations

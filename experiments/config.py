@@ -58,7 +58,7 @@ _WHOLE_CALLS = (
 
 
 class ConfigError(ValueError):
-    """What was asked for cannot be run; said in one line."""
+    """The config cannot be run. The message is one line."""
 
 
 def check(config: ConfigDict) -> None:
@@ -355,7 +355,9 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def compare(path: Path, config: ConfigDict) -> None:
     """Raises ValueError if the config kept in the file `path` would train otherwise."""
-    advice = "--allow-config-change goes on nevertheless; another --workdir begins anew"
+    advice = (
+        "--allow-config-change continues anyway; another --workdir starts a new run"
+    )
     if not path.exists():
         raise ValueError(f"{path} is missing, but there are checkpoints; {advice}")
     old = from_json(path.read_text()).to_dict()

@@ -55,7 +55,7 @@ def _flag(flag: str) -> None:
 def keep_pages() -> None:
     """Never returns memory to the kernel, so that each page is faulted in only once.
 
-    By default glibc maps every large buffer anew, and the page faults cost more than
+    By default glibc maps every large buffer again, and the page faults cost more than
     the elementwise work on it. The price is that the process keeps its peak memory.
     """
     libc = ctypes.CDLL("libc.so.6")
@@ -72,7 +72,7 @@ def cache_folder() -> pathlib.Path:
 
 
 def compilation_cache() -> None:
-    """Keeps compiled programs across runs ($JAX_COMPILATION_CACHE_DIR says where)."""
+    """Keeps compiled programs across runs (in $JAX_COMPILATION_CACHE_DIR, if set)."""
     import jax  # after `configure`
 
     if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):

@@ -32,7 +32,7 @@ def game(
 
     Args:
       config: with the keys of `configs.presets.game`.
-      loss: what the variant sets; None: what config["loss"] says.
+      loss: the variant's; None: that of config["loss"].
       pace: n_critic and its changes, likewise.
       sets: {role: {option: value}} of its networks, likewise; the config may leave them
         out, but not contradict.
@@ -91,7 +91,7 @@ def with_set(part: Config, options: Mapping[str, Any]) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def place(name: str):
-    """Puts the name of a part before what a ValueError says."""
+    """Puts the name of a part before the message of a ValueError."""
     try:
         yield
     except ValueError as error:

@@ -29,7 +29,7 @@ Metrics = dict[str, Array]
 
 @flax.struct.dataclass
 class State:
-    """All that training changes, hence all that a checkpoint holds.
+    """Everything that training changes, and so everything that a checkpoint holds.
 
     Attributes:
       step: [] int32, batches of real data consumed.

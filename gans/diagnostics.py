@@ -9,7 +9,7 @@ from jax import Array
 
 
 def scores(on_real: Array, on_fake: Array, boundary: float | None) -> dict[str, Array]:
-    """What a discriminator says of both sides, and how often it is right.
+    """The discriminator's mean scores of both sides, and how often it is right.
 
     Args:
       on_real: logits [B] of real examples.
@@ -63,7 +63,7 @@ def _spread(x):
     unbiased variances, which needs no pairs.
     """
     x = x.astype(jnp.float32)
-    # Rows that are the same become zeros, hence have a spread of 0 without rounding.
+    # Rows that are the same become zeros and so have a spread of 0 without rounding.
     return jnp.sum(jnp.var(x - x[:1], axis=0, ddof=1))
 
 

@@ -50,7 +50,7 @@ class Game:
       tx: the optimisers of "g" and of "d".
       loss: see `gans.losses.adversarial`.
       latent: the number of dimensions of z.
-      spec: of the data; it has one field that is no label.
+      spec: of the data; it has one field that is not a label.
       ema: of the generator (see `core.Net`).
       terms: what is added to the losses of "g" and of "d".
       augments: what the discriminator's inputs go through, real and fake, in both
@@ -360,7 +360,7 @@ def discriminate(
 
 @dataclasses.dataclass(frozen=True)
 class _Views:
-    """What the discriminator says in one update: functions of inputs as they come.
+    """The discriminator in one update: functions of inputs before augmentation.
 
     plain: neither augmentations nor dropout draw anything.
     """

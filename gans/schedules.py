@@ -49,7 +49,7 @@ def switch(boundary: int, before: When | None, then: When | None) -> When | None
 
 
 def n_critic(n: int, changes: tuple[tuple[int, int], ...] = ()) -> When | None:
-    """`every(n)`; from each (step, n) of `changes` on every(that n), counted anew.
+    """`every(n)`; from each (step, n) of `changes` on, that n, counted from that step.
 
     Raises ValueError unless each n >= 1 and the steps rise, all of them integers.
     """

@@ -1,7 +1,7 @@
-"""What the ablations start from, and the overrides that several of them make.
+"""The base configs of the ablations, and overrides that several ablations share.
 
-All bases are the plain GAN (arXiv 1406.2661) with Adam for both players; each ablation
-changes what it is about.
+All bases are the plain GAN (arXiv 1406.2661) with Adam for both players. Each ablation
+changes only what it compares.
 """
 
 from typing import Any

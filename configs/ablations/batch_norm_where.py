@@ -4,12 +4,12 @@
     python -m experiments.ablate --config=configs/ablations/batch_norm_where.py:ring8
     python -m experiments.ablate --config=configs/ablations/batch_norm_where.py:cifar10
 
-Radford et al. 2015 (arXiv 1511.06434), section 3: batch norm in both players, but for
+Radford et al. 2015 (arXiv 1511.06434), section 3: batch norm in both players, except in
 the generator's last layer and the discriminator's first. Salimans et al. 2016 (arXiv
-1606.03498), section 3.5: virtual batch norm in its place in the generator. Karras et
-al. 2018 (arXiv 1710.10196), section 4.2: pixel norm in the generator, of maps, so not
-in the plane. Deviation: the references of virtual batch norm are a batch of the
-network's own input.
+1606.03498), section 3.5: virtual batch norm instead, in the generator. Karras et al.
+2018 (arXiv 1710.10196), section 4.2: pixel norm in the generator; it normalises feature
+maps, so the 2-D preset has no such arm. Deviation: the reference batch of virtual batch
+norm consists of the network's own inputs.
 """
 
 from configs import presets

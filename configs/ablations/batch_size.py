@@ -5,11 +5,11 @@
     python -m experiments.ablate --config=configs/ablations/batch_size.py:ring8
     python -m experiments.ablate --config=configs/ablations/batch_size.py:cifar10
 
-After Brock et al. 2019 (arXiv 1809.11096), table 1 and section 3, where larger
-batches do better in fewer steps, and are less stable; those are of 256 to 2,048 images
-of ImageNet. With equally many images, a batch of 256 makes a sixteenth of
-the updates of one of 16, and learning rates are the same for all: read small batches'
-gains accordingly. digits_steps gives all the same number of updates.
+After Brock et al. 2019 (arXiv 1809.11096), table 1 and section 3: with batches of 256
+to 2,048 ImageNet images, larger batches reach better scores in fewer steps but are less
+stable. With equally many images, a batch size of 256 gives a sixteenth of the updates
+of a batch size of 16, and all arms have the same learning rates; this favours small
+batches. With digits_steps, all arms make the same number of updates.
 """
 
 from configs import presets

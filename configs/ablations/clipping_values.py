@@ -4,13 +4,14 @@
     python -m experiments.ablate --config=configs/ablations/clipping_values.py:ring8
     python -m experiments.ablate --config=configs/ablations/clipping_values.py:cifar10
 
-Gulrajani et al. 2017 (arXiv 1704.00028), section 3 and figure 1: clipping at small
-values makes gradients vanish, at large ones explode. 0.001, 0.01 and 0.1 are the
-figure's; WGAN (arXiv 1701.07875) takes 0.01. All arms see as many real images, with 5
-updates of the critic, and no normalisation in it. Optimisers are each method's own:
-RMSprop for WGAN, Adam for WGAN-GP. In the plane the penalty weighs 0.1, as in its
-authors' code. Deviations: critics are of 3 to 8 layers, and the figure's gradients
-vanish by depth; in the small presets rates are five times the papers' 5e-5 and 1e-4.
+Gulrajani et al. 2017 (arXiv 1704.00028), section 3 and figure 1: small clipping values
+make gradients vanish, large ones make them explode. 0.001, 0.01 and 0.1 are the
+figure's values; WGAN (arXiv 1701.07875) uses 0.01. All arms see the same number of real
+images, with 5 updates of the critic per update of the generator and no normalisation in
+the critic. Each method has its own optimiser: RMSprop for WGAN, Adam for WGAN-GP. In
+2-D the penalty's weight is 0.1, as in its authors' code. Deviations: the critics have 3
+to 8 layers, while the gradients in the figure vanish with depth; in the small presets
+the learning rates are five times the papers' 5e-5 and 1e-4.
 """
 
 from configs import presets

@@ -4,12 +4,12 @@
     python -m experiments.ablate --config=configs/ablations/ema_decay.py:ring8
     python -m experiments.ablate --config=configs/ablations/ema_decay.py:cifar10
 
-Yazici et al. 2019 (arXiv 1806.04498): averages do better and oscillate less than the
-last weights. Decays rise with min(decay, (1 + step) / (10 + step)), so that 0.999 is
-reached only after 9,000 updates, and 0.9999 after 90,000. A preset has those that its
-run is long enough for. Half-lives are in updates, without a ramp. Deviation: one run of
-each seed would be enough for all averages; here each is trained again, with the same
-random numbers.
+Yazici et al. 2019 (arXiv 1806.04498): averaged weights score better and oscillate less
+than the last weights. The decay ramps up as min(decay, (1 + step) / (10 + step)), so it
+reaches 0.999 only after 9,000 updates and 0.9999 after 90,000; a preset has the decays
+that its runs are long enough for. Half-lives are in updates, without a ramp. Deviation:
+one run per seed would be enough for all averages, but every arm is trained separately,
+with the same random numbers.
 """
 
 from configs import presets

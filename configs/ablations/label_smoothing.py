@@ -4,10 +4,10 @@
     python -m experiments.ablate --config=configs/ablations/label_smoothing.py:ring8
     python -m experiments.ablate --config=configs/ablations/label_smoothing.py:cifar10
 
-Salimans et al. 2016 (arXiv 1606.03498), section 3.4: the targets of real examples alone
-are to be smoothed, as smoothing those of fakes rewards bad ones for staying. Wrong
-labels are of "How to train a GAN" (github.com/soumith/ganhacks, item 6). No paper's
-table: 0.1 is the usual target of 0.9, the others are round.
+Salimans et al. 2016 (arXiv 1606.03498), section 3.4: smooth only the targets of real
+examples, because smoothing those of fakes rewards bad fakes for staying as they are.
+Wrong labels come from "How to train a GAN" (github.com/soumith/ganhacks, item 6). This
+is no paper's table: 0.1 gives the usual target of 0.9, the other values are round.
 """
 
 from configs import presets

@@ -4,11 +4,11 @@
     python -m experiments.ablate --config=configs/ablations/lambda_ncritic.py:ring8
     python -m experiments.ablate --config=configs/ablations/lambda_ncritic.py:cifar10
 
-Gulrajani et al. 2017 (arXiv 1704.00028, algorithm 1) take lambda = 10 and n_critic = 5
-for images, of which they say that it works for many data sets; their code's lambda is
-0.1 in the plane, round which the weights are spread there. All arms see as many
-real images: with n_critic = 5, the generator is updated a fifth as often as with 1.
-Deviations: small networks and higher rates, but for `cifar10`.
+Gulrajani et al. 2017 (arXiv 1704.00028, algorithm 1) use lambda = 10 and n_critic = 5
+for images, and report that this works for many data sets; their code uses lambda = 0.1
+for 2-D data, so the 2-D preset varies lambda around 0.1. All arms see the same number
+of real images: with n_critic = 5, the generator is updated a fifth as often as with 1.
+Deviations: small networks and higher learning rates, except in `cifar10`.
 """
 
 from configs import presets

@@ -4,9 +4,9 @@
     python -m experiments.ablate --config=configs/ablations/latent_size.py:ring8
     python -m experiments.ablate --config=configs/ablations/latent_size.py:cifar10
 
-No paper's table: papers take 100 (arXiv 1511.06434) to 128 (arXiv 1704.00028,
-1802.05957) for images and 2 in the plane. Expected of a latent of fewer dimensions than
-the data's: modes that it cannot keep apart, and samples between them.
+This is no paper's table: papers use 100 (arXiv 1511.06434) to 128 (arXiv 1704.00028,
+1802.05957) dimensions for images and 2 for 2-D data. A latent with fewer dimensions
+than the data is expected to merge modes and to produce samples between them.
 """
 
 from configs import presets

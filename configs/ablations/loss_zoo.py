@@ -4,11 +4,11 @@
     python -m experiments.ablate --config=configs/ablations/loss_zoo.py:ring8
     python -m experiments.ablate --config=configs/ablations/loss_zoo.py:cifar10
 
-After the comparisons of losses in Lucic et al. 2018 (arXiv 1711.10337; its table 1
-lists them), Kurach et al. 2019 (arXiv 1807.04720) and Jolicoeur-Martineau 2019 (arXiv
-1807.00734). Spectral normalisation makes the Wasserstein loss meaningful
-too, and is the same for all. Deviations: none of the losses has an optimiser of its
-own here, and nothing was searched for.
+After the comparisons of losses in Lucic et al. 2018 (arXiv 1711.10337, table 1),
+Kurach et al. 2019 (arXiv 1807.04720) and Jolicoeur-Martineau 2019 (arXiv 1807.00734).
+Spectral normalisation is the same for all arms; it also makes the Wasserstein loss
+meaningful. Deviations: all losses share one optimiser, and no hyperparameters were
+tuned.
 """
 
 from configs import presets

@@ -13,8 +13,8 @@ ring or a grid, and three digits stacked as the channels of one image, which giv
 modes. Deviations: networks and budgets are small, and each arm is evaluated by its last
 weights, without an average of the generator.
 
-The options of an arm are those of its paper. Where a paper says nothing of such small
-networks, the value is a round one. Nothing was tuned.
+The options of an arm are those of its paper. Where a paper does not cover such small
+networks, the value is a round number. Nothing was tuned.
 """
 
 from typing import Any

@@ -4,10 +4,10 @@
     python -m experiments.ablate --config=configs/ablations/n_critic.py:ring8
     python -m experiments.ablate --config=configs/ablations/n_critic.py:cifar10
 
-The k of algorithm 1 of Goodfellow et al. 2014 (arXiv 1406.2661), who take 1; 5 in WGAN
-(arXiv 1701.07875). No paper's table. Of the non-saturating loss; lambda_ncritic.py is
-about WGAN-GP's. All arms see as many real images, so that with 5 the generator is
-updated a fifth as often as with 1.
+This is the k of algorithm 1 of Goodfellow et al. 2014 (arXiv 1406.2661), who use 1;
+WGAN (arXiv 1701.07875) uses 5. It is no paper's table. The loss is the non-saturating
+one; lambda_ncritic.py does the same for WGAN-GP. All arms see the same number of real
+images, so with 5 the generator is updated a fifth as often as with 1.
 """
 
 from configs import presets

@@ -4,9 +4,9 @@
     python -m experiments.ablate --config=configs/ablations/r1_gamma.py:digits
     python -m experiments.ablate --config=configs/ablations/r1_gamma.py:cifar10
 
-Mescheder et al. 2018 (arXiv 1801.04406), section 4.1 and equation 9: with R1 the game
-converges where without it it does not; gamma = 10 in the paper, 0.1 to 10 in later
-work. Deviation: Adam, but without momentum (b1 = 0), in place of the paper's RMSprop.
+Mescheder et al. 2018 (arXiv 1801.04406), section 4.1 and equation 9: training converges
+with R1 where it does not without. gamma is 10 in the paper, and 0.1 to 10 in later
+work. Deviation: Adam without momentum (b1 = 0) instead of the paper's RMSprop.
 """
 
 from configs import presets

@@ -1,19 +1,18 @@
-"""Six settings of Adam, and four ways to keep a discriminator from being steep.
+"""Six settings of Adam, and four ways to bound a discriminator's gradients.
 
     python -m experiments.ablate --config=configs/ablations/spectral_norm.py
     python -m experiments.ablate --config=configs/ablations/spectral_norm.py:cifar10
 
-Miyato et al. 2018 (arXiv 1802.05957), table 1 and figure 1: spectral normalisation is
-the one that bears all settings A to F. sn and none have the non-saturating loss, gp and
-clip that of Wasserstein, with the weights of their papers (lambda 10, clipping at
-0.01).
+Miyato et al. 2018 (arXiv 1802.05957), table 1 and figure 1: only spectral normalisation
+works with all settings A to F. sn and none use the non-saturating loss; gp and clip use
+the Wasserstein loss, with the values of their papers (lambda 10, clipping at 0.01).
 
-digits: a run is of 2,000 batches, so all learning rates are five times the paper's;
-their ratios are the paper's, as are b1, b2 and n_dis. All arms see as many real images,
-so that with n_dis = 5 the generator makes 400 updates, with 1 it makes 2,000.
+digits: a run has 2,000 batches, so all learning rates are five times the paper's; their
+ratios, b1, b2 and n_dis are the paper's. All arms see the same number of real images,
+so the generator makes 400 updates with n_dis = 5 and 2,000 with n_dis = 1.
 
-cifar10: the paper's rates and plain CNN, and 100,000 updates of the generator for all,
-for which n_dis = 5 sees five times as many images.
+cifar10: the paper's learning rates and plain CNN, and 100,000 updates of the generator
+in every arm; with n_dis = 5 an arm sees five times as many images.
 
 Deviations: the paper's weight, layer and batch normalisation of the discriminator, and
 its orthonormal regularisation, are not among the methods.

@@ -1,13 +1,14 @@
-"""Two time-scales: the learning rates of both players, each at three values.
+"""Two time-scales: three learning rates for each player, in all combinations.
 
     python -m experiments.ablate --config=configs/ablations/ttur.py
     python -m experiments.ablate --config=configs/ablations/ttur.py:ring8
     python -m experiments.ablate --config=configs/ablations/ttur.py:cifar10
 
-Heusel et al. 2017 (arXiv 1706.08500), section 2: one update of each
-player, with a rate of its own, instead of several of the discriminator. Rates are the
-base's, a quarter and four times it, so "g1_d4" is SAGAN's 1:4 (arXiv 1805.08318).
-Deviation: the paper's rates are chosen for each data set; none are here.
+Heusel et al. 2017 (arXiv 1706.08500), section 2: one update of each player, with
+separate learning rates, instead of several updates of the discriminator. The rates are
+the base's, a quarter of it and four times it; "g1_d4" is SAGAN's 1:4 (arXiv
+1805.08318). Deviation: the paper chooses the rates for each data set; here they are not
+tuned.
 """
 
 from configs import presets

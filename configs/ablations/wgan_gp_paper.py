@@ -1,20 +1,22 @@
-"""Four methods, each on five architectures: which of them bears which?
+"""Four methods on five architectures: which combinations train?
 
     python -m experiments.ablate --config=configs/ablations/wgan_gp_paper.py
     python -m experiments.ablate --config=configs/ablations/wgan_gp_paper.py:cifar10
 
-Gulrajani et al. 2017 (arXiv 1704.00028), section 5.2 and figure 2: WGAN-GP alone bears
-all architectures, with one setting. Methods have the optimisers of section 5.2 and of
-the authors' code, and as many updates of the generator each: with n_critic = 5, WGAN
-and WGAN-GP see five times as many real images.
+Gulrajani et al. 2017 (arXiv 1704.00028), section 5.2 and figure 2: only WGAN-GP trains
+all architectures, with one setting. Each method has the optimiser of section 5.2 and of
+the authors' code. All methods make the same number of generator updates; as n_critic =
+5, WGAN and WGAN-GP see five times as many real images.
 
-digits: runs are of 800 updates, so all learning rates are five times the paper's; the
-multilayer perceptron is 4 layers of 128, and networks are small (see bases.py).
-cifar10: the paper's sizes and 200,000 updates, at 32x32 in place of LSUN's 64x64, with
-a layer less. Deviations: the gated nonlinearities and the 101-layer ResNet are left
-out, as our networks have neither; kernels are 4x4, not 5x5; WGAN-GP's critic has no
-normalisation where the paper's has layer normalisation, so for it "no_norm" differs
-from "dcgan" in the generator alone.
+digits: a run has 800 updates, so all learning rates are five times the paper's. The
+multilayer perceptron has 4 layers of 128 units, and the networks are small (see
+bases.py). cifar10: the paper's sizes and 200,000 updates, at 32x32 instead of LSUN's
+64x64, with one layer fewer.
+
+Deviations: the gated nonlinearities and the 101-layer ResNet are left out, as our
+networks have neither. Kernels are 4x4, not 5x5. WGAN-GP's critic has no normalisation
+where the paper's has layer normalisation, so its "no_norm" differs from "dcgan" only in
+the generator.
 """
 
 from configs import presets

@@ -25,7 +25,7 @@ _COLUMNS = 6
 _LEFT, _GAP, _TITLE, _HEADING, _FOOT = 0.55, 0.12, 0.24, 0.42, 0.34  # inches
 _WIDE = 50  # greatest over least, from which an axis is logarithmic
 _STRIP = 800  # pixels of samples side by side
-_SIDE = 300  # pixels of a picture that is no grid
+_SIDE = 300  # pixels of a picture that is not a grid
 _GREY = 128  # of the gaps in pictures.grid
 
 
@@ -280,7 +280,7 @@ def _legend(results, verdicts):
     if baseline in results["arms"]:
         lines.append((f"Grey: the baseline, {baseline}.", "0.4"))
     known = {word for found in verdicts.values() for word in found.values()}
-    said = {
+    texts = {
         "better": "significantly better at the end",
         "worse": "significantly worse at the end",
         "higher": "significantly higher or lower at the end",
@@ -288,7 +288,7 @@ def _legend(results, verdicts):
     if "lower" in known:
         known.add("higher")
     shown = [
-        (f"{_mark(w)} {text}", COLOURS[w]) for w, text in said.items() if w in known
+        (f"{_mark(w)} {text}", COLOURS[w]) for w, text in texts.items() if w in known
     ]
     return lines + shown
 

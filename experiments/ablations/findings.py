@@ -105,7 +105,7 @@ def _fallen(final, best):
     return gap > abs(best.mean) / 3 and gap > 2 * (best.sd or 0)
 
 
-# --- what is said, alike in both forms ------------------------------------------------
+# --- texts that both forms share -----------------------------------------------------
 
 
 def title(results: dict[str, Any]) -> str:

@@ -73,6 +73,6 @@ def of_configs(
 
 
 def _show(line):
-    """On a terminal, the last line says what is being timed."""
+    """On a terminal, the last line shows what is being timed."""
     if sys.stderr.isatty():
         print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)

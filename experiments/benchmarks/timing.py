@@ -103,9 +103,9 @@ def time_in_rounds(
 ) -> dict[str, Result]:
     """Returns each candidate's result, by name.
 
-    The first run of a candidate in a round wakes its threads and fills the caches, and
-    is no sample, except where it lasts longer than `seconds`: then it is the only run
-    in that round. The very first run of a case is no sample even then, unless there is
+    The first run of a candidate in a round wakes its threads and fills the caches. It
+    is not a sample, unless it lasts longer than `seconds`: then it is the only run in
+    that round. The very first run of a case is not a sample even then, unless there is
     no other (see `Result.cold`).
 
     Args:

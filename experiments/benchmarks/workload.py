@@ -39,8 +39,8 @@ def example(config) -> dict[str, np.ndarray]:
     """A random batch of a resolved config, in storage dtypes: {field: [B, ...]}.
 
     Labels and tokens are uniform over their classes, other fields over the range of
-    uint8 or of their kind; [-1, 1] if the kind has none. Where the config asks for
-    mirroring, the batch says which examples are mirrored, as `gans.data.pipeline` does.
+    uint8 or of their kind; [-1, 1] if the kind has none. If the config asks for
+    mirroring, the batch lists the mirrored examples, as in `gans.data.pipeline`.
     """
     random, n = np.random.default_rng(0), config.batch_size
     batch = {}

@@ -108,7 +108,7 @@ def _check_images(wanted, images, real, fake, n_logits):
 
 def _common(files):
     """The protocol that one of the files of statistics states; all must agree."""
-    said = {name: x.protocol for name, x in files.items() if x.protocol is not None}
-    for name, protocol in said.items():
-        statistics.compare(name, protocol, next(iter(said.values())))
-    return {"extractor": "unknown"} | next(iter(said.values()), {})
+    stated = {name: x.protocol for name, x in files.items() if x.protocol is not None}
+    for name, protocol in stated.items():
+        statistics.compare(name, protocol, next(iter(stated.values())))
+    return {"extractor": "unknown"} | next(iter(stated.values()), {})

@@ -168,7 +168,7 @@ def _lpips(net, trunk, heads):
 
     name = made.name
     if not all(sha256[p].startswith(wanted.sha256) for p, (_, wanted) in given.items()):
-        # Heads on another trunk than theirs are no LPIPS.
+        # Heads on a trunk that is not theirs do not give LPIPS.
         name += f"-{sha256['trunk'][:8]}"
     return Extractor(name, apply, made.variables, made.protocol)
 
@@ -220,7 +220,7 @@ def distance(
 ) -> tuple[Callable[[jax.Array, jax.Array], jax.Array], str]:
     """Returns d(x, y) of images, floats [B, H, W, C] in [-1, 1] -> [B], and what it is.
 
-    It is LPIPS of the extractors of that name, else what it says; both are quadratic in
+    It is LPIPS of the extractors of that name, else its own; both are quadratic in
     small differences. The extractor must accept floats, see `check`.
     """
     is_lpips = extractor.name.startswith("lpips")
@@ -233,8 +233,8 @@ def distance(
     def squared(variables, x, y):
         return jnp.sum((features(variables, x) - features(variables, y)) ** 2, axis=-1)
 
-    said = "LPIPS" if is_lpips else "|f(x)/|f(x)| - f(y)/|f(y)||^2 of features f"
-    return functools.partial(squared, extractor.variables), said
+    protocol = "LPIPS" if is_lpips else "|f(x)/|f(x)| - f(y)/|f(y)||^2 of features f"
+    return functools.partial(squared, extractor.variables), protocol
 
 
 def classifier(

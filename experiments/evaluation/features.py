@@ -36,7 +36,7 @@ class Features:
     Attributes:
       features: float32 [N, D].
       logits: float32 [N, K], where the extractor classifies.
-      labels: int32 [N], where there are classes; n_classes says how many.
+      labels: int32 [N], where there are classes; n_classes: their number.
       shape: (H, W, C) of the images.
       n_repeated: how many are copies of earlier ones, bit for bit; None: not counted.
     """
@@ -229,7 +229,7 @@ def extract_once(extractor: Extractor, images: ImageSet) -> Features:
 def n_logits(extractor: Extractor, shape: tuple[int, int, int]) -> int:
     """Returns how many logits it gives of images [H, W, C]: 0 if it does not classify.
 
-    Nothing is computed. Raises ValueError if it is no extractor, as `extract` does.
+    Nothing is computed. Raises ValueError if it is not an extractor, as `extract` does.
     """
     images = jax.ShapeDtypeStruct((1, *shape), np.uint8)
     outputs = jax.eval_shape(extractor.apply, extractor.variables, images)

@@ -54,7 +54,7 @@ class Images:
 
     @functools.cached_property
     def labelled(self) -> bool:
-        """Whether the output says which classes its samples were asked to have."""
+        """Whether the output has the requested classes of its samples."""
         return "label" in self.setting.sampler(self.output).fields
 
     @functools.cached_property

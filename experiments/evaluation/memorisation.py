@@ -29,7 +29,7 @@ def reference(data: Data) -> tuple[np.ndarray, str]:
 
     They are the test images; without any, each training image, among the others.
 
-    Raises ValueError if all distances are 0, which is no scale.
+    Raises ValueError if all distances are 0, which gives no scale.
     """
     with _bar("held-out images"):
         if data.test is None:

@@ -157,9 +157,9 @@ def evaluate_run(
 ) -> Report:
     """Evaluates a checkpoint of a run; returns the report, and adds it to the run's.
 
-    Arguments are those of `experiments.evaluate`; None means what the run's config
-    says. Raises FileNotFoundError without a run, checkpoint or weights; ValueError for
-    the rest.
+    Arguments are those of `experiments.evaluate`; None means the value in the run's
+    config. Raises FileNotFoundError without a run, checkpoint or weights; ValueError
+    for the rest.
     """
     folder = Path(workdir)
     config = restore.config_of(folder)

@@ -74,7 +74,7 @@ def known() -> dict[str, Score]:
 def check(
     wanted: Iterable[str], *sides: Any, extractor: str = "", place: str = "metrics"
 ) -> None:
-    """Raises ValueError for a score that is unknown or cannot be had of these sides.
+    """Raises ValueError for a score that is unknown or impossible for these sides.
 
     extractor: its name. Those of LPIPS give distances; nothing else of their features
       means anything.
@@ -257,7 +257,7 @@ def describe(
 ) -> dict[str, Any]:
     """Returns the protocol of a comparison, as JSON.
 
-    extractor: or what a file of statistics says of it. sides: real and fake, if both
+    extractor: or its description in a file of statistics. sides: real and fake, if both
     are compared. more: whatever else counts.
     """
     known = extractor

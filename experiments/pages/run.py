@@ -141,13 +141,15 @@ def _examples(config):
     return _KINDS.get(kinds.pop(), "Examples") if len(kinds) == 1 else "Examples"
 
 
-def _warnings(said):
-    """A box with what the health monitor has said, if anything."""
-    if not said:
+def _warnings(messages):
+    """A box with the warnings of the health monitor, if there are any."""
+    if not messages:
         return ""
-    items = [f"<li>{pages.escape(x['message'])}</li>" for x in said[-_N_WARNINGS:]]
-    if len(said) > _N_WARNINGS:
-        items.insert(0, f"<li>{len(said) - _N_WARNINGS} earlier ones, in run.json</li>")
+    items = [f"<li>{pages.escape(x['message'])}</li>" for x in messages[-_N_WARNINGS:]]
+    if len(messages) > _N_WARNINGS:
+        items.insert(
+            0, f"<li>{len(messages) - _N_WARNINGS} earlier ones, in run.json</li>"
+        )
     return "\n".join(
         [
             '<section class="warnings card" aria-labelledby="warnings">',

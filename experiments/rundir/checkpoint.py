@@ -29,7 +29,7 @@ FULL = {
 
 
 class CheckpointError(ValueError):
-    """There is no checkpoint that can be restored; the message is one line."""
+    """No checkpoint can be restored. The message is one line."""
 
 
 class Checkpoints:

@@ -67,7 +67,7 @@ class Writer:
 def find_damage(folder: Path) -> str | None:
     """Compares a folder with its checksums, and returns what is wrong with it.
 
-    Only a missing file and wrong content are damage. An error of reading says nothing
+    Only a missing file and wrong content are damage. A read error says nothing
     about the content and is raised: OSError.
     """
     try:

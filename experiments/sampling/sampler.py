@@ -45,8 +45,8 @@ class Sampler:
             names.check(name, spec, "the model's inputs are made of the data's field")
         if gan.conditioned_on and source is None:
             raise ValueError(
-                f"output {output!r} is made of examples "
-                f"({', '.join(gan.conditioned_on)}), and there is no source of them"
+                f"output {output!r} is conditioned on examples "
+                f"({', '.join(gan.conditioned_on)}), but there is no source of them"
             )
         self.gan, self.spec, self.output = gan, spec, output
         self._source = source if gan.conditioned_on else None
@@ -218,7 +218,7 @@ class Drawing:
 
 
 def drawable(gan: core.GAN, spec: Spec, source: Any = None) -> list[str]:
-    """Returns the outputs with a field of the data that is no label: "sample" first.
+    """Returns the outputs with a field of the data that is not a label: "sample" first.
 
     An only output is taken to have one, as tracing the model to see takes a while.
     """

@@ -83,10 +83,10 @@ def _title(sweep):
 
 def _count(sweep):
     counts = Counter(trial["status"] for trial in sweep["trials"])
-    said = ", ".join(f"{counts[name]} {name}" for name in STATUS if counts[name])
+    found = ", ".join(f"{counts[name]} {name}" for name in STATUS if counts[name])
     missing = sweep["n_trials"] - counts["finished"] - counts["pruned"]
     still = f"; {missing} of {sweep['n_trials']} still to come" if missing > 0 else ""
-    return f"{len(sweep['trials'])} trials: {said or 'none yet'}{still}"
+    return f"{len(sweep['trials'])} trials: {found or 'none yet'}{still}"
 
 
 def _protocol(sweep):
@@ -94,7 +94,7 @@ def _protocol(sweep):
     known, metric = sweep["protocol"], _name(sweep)
     most = "lowest" if sweep["better"] == "lower" else "highest"
     how = {"tpe": "the tree-structured Parzen estimator", "random": "at random"}
-    said = [
+    sentences = [
         f"The objective is the {most} {metric} after {sweep['steps']:,} steps.",
         f"Values are drawn by {how[known['sampler']]} (seed {known['seed']})."
         if known["sampler"] == "tpe"
@@ -104,17 +104,17 @@ def _protocol(sweep):
         # It imports Optuna, which is optional.
         from experiments.sweeps.search import STARTUP, WARM_UP
 
-        said.append(
+        sentences.append(
             f"After {WARM_UP:.0%} of the steps, and once {STARTUP} trials have "
             f"finished, a trial is pruned whose best {metric} so far is worse than the "
             "median of the others at the same step."
         )
-    said.append(
+    sentences.append(
         f"Each trial is one run, with seed {known['config']['seed']}: the best of many "
         "looks better than it is. Train it again with other seeds before trusting its "
         "value."
     )
-    return " ".join(said)
+    return " ".join(sentences)
 
 
 def _name(sweep):

@@ -162,7 +162,7 @@ def _set(config, keys, value):
 
 
 def _replaced(old, inner, new, place):
-    """`old`, with `new` at the place in it that `inner` says."""
+    """`old`, with `new` at the place `inner` in it."""
     if not inner:
         return _fitting(old, new, place)
     first, *rest = inner

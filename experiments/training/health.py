@@ -69,11 +69,11 @@ class HealthMonitor:
       updates: the names of the networks that each update trains, by update.
 
     Attributes:
-      said: all messages so far, [{"step": int, "message": str}].
+      messages: all messages so far, [{"step": int, "message": str}].
     """
 
     def __init__(self, updates: Mapping[str, Iterable[str]]):
-        self.said: list[dict[str, Any]] = []
+        self.messages: list[dict[str, Any]] = []
         self._trains = {name: frozenset(nets) for name, nets in updates.items()}
         self._discriminators: set[str] = set()  # updates known to train one
         self._wrong: dict[tuple, bool] = {}  # by (problem, update)
@@ -117,7 +117,7 @@ class HealthMonitor:
                     if wrong
                     else f"resolved at step {step}: {problem}: {shown}"
                 )
-        self.said += [{"step": step, "message": message} for message in messages]
+        self.messages += [{"step": step, "message": message} for message in messages]
         return messages
 
     # Each check returns {(problem, update): (whether it is there, the values that show

@@ -31,7 +31,7 @@ ROLLBACKS = 3
 
 
 class DiskFull(Exception):
-    """A file could not be written; says which, and what is intact."""
+    """A file could not be written. The message names it, and what is intact."""
 
 
 # What the user can correct: shown in a line, without a traceback.
@@ -106,7 +106,7 @@ class _Run:
         self.busy = self.counted = self.examples = 0
 
     def to_the_end(self):
-        """Trains, going back to the last checkpoint at a NaN if the config says so."""
+        """Trains; at a NaN goes back to the last checkpoint, if the config says so."""
         stream = None  # that of the checkpoint
         while True:
             restored = self.checkpoints.restore(self.stages.template)
@@ -159,7 +159,7 @@ class _Run:
         # Of the lines that are kept: steps that are trained again are checked again.
         path = self.workdir / "metrics.jsonl"
         self.monitor = health.replay(path, self.stages.updates)
-        self.record["warnings"] = self.monitor.said
+        self.record["warnings"] = self.monitor.messages
         with contextlib.closing(log), contextlib.closing(self.checkpoints):
             if state is not None:
                 log.message(f"continuing after step {step}")

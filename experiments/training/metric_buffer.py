@@ -41,7 +41,7 @@ class MetricBuffer:
 
         Raises NotFinite if an update was due and its loss is not finite. The message
         has the step (counted from 1), the update, and all metrics of that step. An
-        update that was not due has NaN as its loss, which is no error.
+        update that was not due has NaN as its loss, which is not an error.
         """
         calls, self._calls = jax.device_get(self._calls), []
         if not calls:

@@ -70,7 +70,7 @@ class Ready:
     def batches(self, stream: int) -> pipeline.Batches:
         """Returns its batches by step; each stream of random numbers has another order.
 
-        It goes on in the epoch in which the stage before has ended.
+        It continues the epoch in which the previous stage ended.
         """
         seed = self.config.seed
         if stream:

@@ -54,7 +54,7 @@ def batches(
     `shard=(i, n)` is the i-th contiguous n-th of it, of B / n examples.
 
     Rows are counted in examples. Step `first_step` takes those from `first_row` on: a
-    run that has drawn r examples in s steps goes on in the same epoch, with another
+    run that has drawn r examples in s steps continues in the same epoch, with another
     batch size, by first_row=r and first_step=s.
 
     Raises ValueError for an empty source and for sizes that do not divide.
@@ -149,7 +149,7 @@ class Batches:
 def prepare(spec: Spec, groups: Sequence[Sequence[str]]) -> Callable[[Batch], Batch]:
     """Returns a pure function from a batch of `batches` to the one that losses see.
 
-    It is to be traced: {field: [B, ...]} as stored, mirrored where "flip/i" says so,
+    It can be traced: {field: [B, ...]} as stored, mirrored where "flip/i" is true,
     which is left out, and decoded: images float32 in [-1, 1], labels int32.
     """
     place = {name: f"flip/{i}" for i, fields in enumerate(groups) for name in fields}
@@ -182,7 +182,7 @@ def iterate(
     threads costs more than gathering them; larger ones by one thread; streamed ones by
     many.
     """
-    import grain  # two seconds, of no use to whoever only asks for a batch
+    import grain  # takes two seconds, and single batches do not need it
 
     if n_threads is None:
         n_threads = _n_threads(dataset)

@@ -57,7 +57,7 @@ Spec = Mapping[str, Field]
 
 
 def main_field(spec: Spec) -> str:
-    """Returns the name of the only field that is no label.
+    """Returns the name of the only field that is not a label.
 
     Raises ValueError, naming the fields, if there is not exactly one.
     """

@@ -28,7 +28,7 @@ class Layers:
         for no normalisation.
       spectral: spectral normalisation of every kernel (arXiv 1802.05957).
       equalised: equalised learning rate of every kernel (arXiv 1710.10196); kernels
-        start from N(0, 1), whatever kernel_init says.
+        start from N(0, 1), regardless of kernel_init.
       kernel_init: the initialiser of kernels, a name of `gans.layers.initial`; None for
         the network's own.
       minibatch: features of the whole batch, "stddev" or "discrimination", in the same

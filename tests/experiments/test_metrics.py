@@ -97,7 +97,7 @@ def test_a_set_against_itself(place):
         ("real.npy", ("fld",), {}, "--metrics: 'fld' is not one of"),
         ("none.npy", ("fid",), {}, "none.npy"),
         ("real.npy", ("fid",), {"n": 61}, "fewer than"),
-        ("real.npy", ("fid",), {"save_stats": "x.txt"}, "wanted a file called .*npz"),
+        ("real.npy", ("fid",), {"save_stats": "x.txt"}, "wanted a file named .*npz"),
         ("real.npy", ("fid", "is"), {}, "--metrics: is needs an extractor that"),
         ("real.npy", ("pr", "classes"), {}, "--metrics: classes needs labelled real"),
         ("real.npy", ("dc",), {"n": 5}, "--metrics: dc of 5 real images, fewer than 6"),

@@ -9,7 +9,7 @@ from experiments.evaluation.result import Result
 
 
 def make(gan, spec, source, *, setting, output: str = "sample"):
-    """Returns the evaluator; ValueError for samples that are no images."""
+    """Returns the evaluator; ValueError for samples that are not images."""
     images = setting.of_images("memorisation", output)
 
     def evaluate(state):

@@ -18,7 +18,7 @@ EPSILON = 1e-4  # of a path, the step
 def make(gan, spec, source, *, setting, output: str = "sample"):
     """Returns the evaluator.
 
-    Raises ValueError for samples that are no images, latents that are not flat,
+    Raises ValueError for samples that are not images, latents that are not flat,
     another type than float32, and an extractor that sees no steps so small.
     """
     images = setting.of_images("ppl_z", output, floats=True)
@@ -54,7 +54,7 @@ def measure(extractor: Any, generate: Any, z0: Any, z1: Any) -> dict[str, Result
     generate: (z [B, L], key) -> images [B, H, W, C], as `path_length` takes it.
     """
     began = time.perf_counter()
-    d, said = extractors.distance(extractor)
+    d, protocol = extractors.distance(extractor)
 
     def counted(x, y):
         bar.update(len(x))
@@ -72,7 +72,7 @@ def measure(extractor: Any, generate: Any, z0: Any, z1: Any) -> dict[str, Result
         "n_kept": found.n,
         "epsilon": EPSILON,
         "path": "slerp of z, t uniform",
-        "distance": said,
+        "distance": protocol,
         "images": "float32",
         "seconds": time.perf_counter() - began,
     }

@@ -28,7 +28,7 @@ from PIL import Image
 
 from experiments.files import replacing
 from gans import names
-from gans.data.kinds import image
+from gans.data.kinds.image import encode
 
 # Images up to half this many pixels are enlarged to (nearly) as many, to be seen.
 _TILE = 64
@@ -131,7 +131,7 @@ def grid(images: np.ndarray, columns: int | None = None) -> np.ndarray:
     if columns < 1:
         raise ValueError(f"grid wants at least 1 column, got {columns}")
     factor = max(1, _TILE // max(images.shape[1:3]))
-    tiles = image.encode(np.nan_to_num(images)).repeat(factor, 1).repeat(factor, 2)
+    tiles = encode(np.nan_to_num(images)).repeat(factor, 1).repeat(factor, 2)
 
     n, height, width, channels = tiles.shape
     rows = -(-n // columns)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from experiments.sampling import pictures
-from gans.data.kinds import image as kind
+from gans.data.kinds.image import encode
 
 N, GRID, SOURCE = 64, True, False
 
@@ -35,4 +35,4 @@ def draw(
 
 def single(path: str | os.PathLike, example: np.ndarray) -> None:
     """Saves one image [H, W, C] pixel for pixel."""
-    pictures.save_png(path, kind.encode(example))
+    pictures.save_png(path, encode(example))

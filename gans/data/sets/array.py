@@ -38,7 +38,9 @@ def load(
         # An .npy stays on the disk, so it may be larger than the memory.
         content = np.load(file, mmap_mode="r", allow_pickle=False)
     except Exception as error:  # NumPy raises half a dozen kinds for a damaged file
-        raise ValueError(f"array:{path} is no readable .npy or .npz: {error}") from None
+        raise ValueError(
+            f"array:{path} is not a readable .npy or .npz file: {error}"
+        ) from None
     if isinstance(content, np.ndarray):
         arrays = {"image": content}
     else:

@@ -19,7 +19,7 @@ from gans import names
 from gans.data.source import Source
 
 NAMES = ("python:MODULE:FUNCTION",)
-SEEDED = True  # it may use the seed, so it is called anew for each
+SEEDED = True  # it may use the seed, so it is called again for each
 
 
 def load(
@@ -33,9 +33,9 @@ def load(
 ) -> Source:
     """What the function named by `path`, "package.module:function", returns.
 
-    Raises ValueError for a path that is not of this form, a module or a function that
-    there is not, and if what is returned is no `gans.data.source.Source`. An error
-    inside the module or the function is passed on as it is.
+    Raises ValueError for a path of another form, for a missing module or function, and
+    if the returned object is not a `gans.data.source.Source`. Errors inside the module
+    or the function are passed on unchanged.
     """
     name = f"python:{path}"
     module_name, _, function_name = path.partition(":")

@@ -45,7 +45,7 @@ def load(
     source = data.load(base, channels=1, split=split, seed=seed, **options)
     k = source.n_classes
     if k is None or "image" not in source.spec:
-        raise ValueError(f"{name}: {base} is no set of labelled images")
+        raise ValueError(f"{name}: {base} is not a set of labelled images")
     n = N_TEST if split == "test" else N_TRAIN
     rows = np.random.default_rng(seed).integers(len(source), size=(n, 3))
 

@@ -283,7 +283,7 @@ KERNEL_GRADIENT = (
     Row(
         lambda case: case.n <= 4,
         forms.dot_of_patches,
-        "few images, and strides to dilate y with: windows of x are the lesser evil",
+        "few images, and strides to dilate y with: windows of x cost less",
     ),
     Row(lambda case: True, forms.canonical, "near a matrix product, with no windows"),
 )

@@ -30,7 +30,7 @@ HALF = {"tf": 128.0, "pytorch": 127.5, "clean": 128.0}
 
 
 class Unit(NamedTuple):
-    """A convolution with a bias, rectified unless said otherwise."""
+    """A convolution with a bias, followed by ReLU unless switched off."""
 
     name: str
     features: int

@@ -1,6 +1,6 @@
 """SqueezeNet v1.1 as a feature extractor: arXiv 1602.07360, in the authors' v1.1.
 
-Not Inception: a Frechet distance on its features is no FID, and must not be called so.
+Not Inception: a Frechet distance on its features is not FID, nor may it be called so.
 
 Weights are a dict of float arrays, as an .npz holds them, for the names
 

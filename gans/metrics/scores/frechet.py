@@ -90,8 +90,8 @@ def standard_error(
     """Standard error of the distance, from the choice of the generated samples.
 
     The standard deviation over bootstrap replicates, in which the generated samples are
-    drawn anew from themselves and the reference is fixed. With 20 replicates it is
-    itself uncertain by a sixth. It says nothing of the bias: see `infinity`.
+    resampled with replacement and the reference is fixed. With 20 replicates it is
+    itself uncertain by a sixth. It does not measure the bias: see `infinity`.
 
     Args: features: generated [N, D]; reference: as in `distance`; replicates >= 2;
       seed draws them.

@@ -39,7 +39,7 @@ def together(
     wanted: names of functions below, each with all its arguments but the features:
       `together(real, fake, nnfs={}, precision_recall={"k": 3})`. "nearest" is that of
       each generated feature among the real ones. "threshold_precision_recall" without a
-      delta takes tau of `nnfs`, and says it: {..., "delta"}.
+      delta takes tau of `nnfs`, and reports it: {..., "delta"}.
 
     Returns: {name: what the function returns}.
     Raises ValueError as they do, and for another name.

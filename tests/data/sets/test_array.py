@@ -71,7 +71,7 @@ def test_no_file_no_array_no_split(tmp_path):
     with pytest.raises(FileNotFoundError, match="none.npy.*wanted an .npy or .npz"):
         array.load(str(tmp_path / "none.npy"))
     (tmp_path / "text.npy").write_text("hello")
-    with pytest.raises(ValueError, match="text.npy is no readable"):
+    with pytest.raises(ValueError, match="text.npy is not a readable"):
         array.load(str(tmp_path / "text.npy"))
     np.save(tmp_path / "a.npy", IMAGES)
     with pytest.raises(ValueError, match="only 'train'"):

@@ -126,7 +126,7 @@ def test_batches_of_it():
     "name, options, message",
     [
         ("stacked:digits", {"channels": 1}, "stacked:digits has 3 channels, got .*=1"),
-        ("stacked:ring8", {}, "ring8 is no set of labelled images"),
+        ("stacked:ring8", {}, "ring8 is not a set of labelled images"),
         ("stacked:stacked:digits", {}, "stacked:digits has 3 channels"),
         ("stacked:digits", {"split": "val"}, "digits has no split 'val'"),
         ("stacked:digit", {}, "did you mean digits"),

@@ -183,7 +183,7 @@ def test_a_corrupt_file_is_named(tmp_path):
     with pytest.raises(ValueError, match="cannot read .*001.png"):
         open_set(folder)
     (tmp_path / "b.npz").write_bytes(b"PK")
-    with pytest.raises(ValueError, match="b.npz is no readable"):
+    with pytest.raises(ValueError, match="b.npz is not a readable"):
         open_set(str(tmp_path / "b.npz"))
 
 

@@ -36,7 +36,7 @@ def listen(*parts):
             if messages := watch(step + shift, figures):
                 heard.append((step + shift, messages))
         shift += 10 * len(part)
-    said = [(x["step"], x["message"]) for x in watch.said]
+    said = [(x["step"], x["message"]) for x in watch.messages]
     assert said == [(step, m) for step, messages in heard for m in messages]
     return heard
 
@@ -179,8 +179,8 @@ def messages_of(updates, healthy, **changes):
     changed = healthy | {name.replace("__", "/"): x for name, x in changes.items()}
     for i in range(40):
         watch(1000 + 10 * i, healthy if i < 10 else changed)
-    assert {x["step"] for x in watch.said} <= {1120}
-    return [x["message"].removeprefix("warning at step 1120: ") for x in watch.said]
+    assert {x["step"] for x in watch.messages} <= {1120}
+    return [x["message"].removeprefix("warning at step 1120: ") for x in watch.messages]
 
 
 @pytest.mark.parametrize(
@@ -271,7 +271,7 @@ def test_figures_that_are_missing(missing):
     watch = HealthMonitor(UPDATES)
     for step in range(1000, 1100):
         assert watch(step, without) == []
-    # A line without the figure neither counts nor begins anew.
+    # A line without the figure neither counts nor starts the count again.
     heard = [
         bool(watch(2000 + i, figures))
         for i, figures in enumerate([collapsed, without, collapsed, without, collapsed])
@@ -288,9 +288,9 @@ def test_replay_reports_what_was_reported(tmp_path):
     live = HealthMonitor(UPDATES)
     for step, figures in parts:
         live(step, figures)
-    assert [x["step"] for x in live.said] == [2020, 3020]
+    assert [x["step"] for x in live.messages] == [2020, 3020]
     again = health.replay(path, UPDATES)
-    assert again.said == live.said
+    assert again.messages == live.messages
     # It goes on where the lines end.
     watch = health.replay(path, UPDATES)
     heard = [bool(watch(*line)) for line in lines(4, 4000, d__diversity=0.01)]
