@@ -117,6 +117,7 @@ def test_a_replica_is_what_the_run_command_makes(tmp_path):
         assert np.abs(other_arm - theirs).max() > 10 * error, name
 
 
+@pytest.mark.slow
 def test_what_is_there_is_not_run_again_and_what_is_new_is_added(tmp_path, monkeypatch):
     first = run(small(), tmp_path)
     began = []
@@ -176,6 +177,7 @@ def test_stopped_by_a_signal_and_continued(at, tmp_path, monkeypatch):
     assert tables[0] == tables[1]
 
 
+@pytest.mark.slow
 def test_killed_half_way_by_the_command(tmp_path):
     """SIGKILL, as by a scheduler: the same table as without it."""
     (tmp_path / "small.py").write_text(CONFIG)

@@ -95,6 +95,7 @@ def stop(process, number, workdir, after):
     return process.returncode, said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("per_call", [1, 10])
 def test_stopped_at_any_moment_it_ends_as_if_it_had_not_been(tmp_path, per_call):
     flags = [

@@ -261,6 +261,7 @@ sweep.run(config, ranges, folder, n_trials=4, seed=1, process={process!r})
     return done.returncode, done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number, step", [(0, 200), (1, 1000), (2, 400)])
 def test_killed_at_any_moment_the_sweep_ends_as_if_it_had_not_been(
     tmp_path, toy, whole, number, step
@@ -465,6 +466,7 @@ def arrays(workdir):
     return [x.tobytes() for x in jax.tree.leaves(state)]
 
 
+@pytest.mark.slow
 def test_a_real_sweep_stopped_by_a_signal_goes_on_to_the_same_models(tmp_path):
     workdir = tmp_path / "sweep"
     flags = [
@@ -537,6 +539,7 @@ def cluster():
         signal.signal(number, handler)
 
 
+@pytest.mark.slow
 def test_ray_finds_what_processes_here_find(tmp_path, toy, cluster):
     options = {"mode": "fail 1 400", "n_trials": 3}
     toy("here", **options)

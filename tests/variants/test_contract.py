@@ -134,6 +134,7 @@ def test_a_restored_state_is_the_saved_one(trained, tmp_path):
     assert not equal(restored, states[-2]), "the comparison sees no difference"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_every_preset_traces_at_full_size(variant):
     for preset in presets(variant):
@@ -171,6 +172,7 @@ def test_bfloat16_networks_keep_float32_parameters_and_losses(variant, tiny):
         assert leaf.dtype == jnp.float32
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_no_convolution_of_a_step_is_slow(variant, tiny):
     """Of no derivative, of no network, under `cond` or `scan`."""

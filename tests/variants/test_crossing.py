@@ -146,6 +146,7 @@ def equal(a, b):
     )
 
 
+@pytest.mark.slow
 def test_a_pair_steps_and_resumes(tiny, variant, stabiliser, tmp_path):
     config = stabilised(tiny, variant, stabiliser)
     reason = rejection(config)

@@ -148,6 +148,7 @@ def test_gan_learns_the_ring():
     assert found["high_quality"] < 0.2
 
 
+@pytest.mark.slow
 def test_wgan_gp_finds_all_eight_modes():
     config = importlib.import_module("configs.wgan_gp").get_config("ring8")
     state, game, source = train(config, 4000)

@@ -54,6 +54,7 @@ def shapes(tmp_path_factory):
     return str(data_dir)
 
 
+@pytest.mark.slow
 def test_prepared_set(shapes, monkeypatch):
     def refuse(*_):
         raise AssertionError("it is prepared already")

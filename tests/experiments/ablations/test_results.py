@@ -77,6 +77,7 @@ def test_kept_results_are_those_of_the_config(preset):
         )
 
 
+@pytest.mark.slow
 def test_the_document_is_made_from_the_kept_results(tmp_path):
     """Made again it is the same, and has the values of the seeds."""
     page = tmp_path / "stabilisers.md"

@@ -79,6 +79,7 @@ def test_presets_and_commands(name):
         module.get_config("digit")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name, preset", BOTH)
 def test_every_arm_builds_and_differs(name, preset):
     ablation = load(name, preset)
@@ -117,6 +118,7 @@ def test_what_the_checks_find():
         resolved(ablation)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name, replicas",
     [
@@ -142,6 +144,7 @@ def adam(arm, player):
     return optimizer.learning_rate, optimizer.b1, optimizer.b2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset, factor", [("cifar10", 1), ("digits", 5)])
 def test_spectral_norm_has_the_settings_of_table_1(preset, factor):
     arms = resolved(load("spectral_norm", preset))
@@ -203,6 +206,7 @@ def test_wgan_gp_has_the_methods_of_its_paper(preset, factor):
             assert config.steps == updates * n_critic
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["gan", "lsgan", "wgan", "wgan_gp"])
 def test_wgan_gp_has_the_architectures_of_its_paper(method):
     arms = resolved(load("wgan_gp_paper", "cifar10"))

@@ -110,6 +110,7 @@ def test_interval_of_ties():
     assert mean_interval(np.array([1.0, 2, 3, 4])) is not None  # 1 in 256, at each end
 
 
+@pytest.mark.slow
 def test_coverage_of_the_interval_at_five_seeds():
     """Nominal 95 %; the percentile interval, which is simpler, falls short by far."""
     n_samples = 1000
@@ -260,12 +261,14 @@ def others_of(sizes):
     return range(1, len(sizes)), [0] * (len(sizes) - 1)
 
 
+@pytest.mark.slow
 def test_family_wise_false_alarms():
     kept, uncorrected, _ = false_alarms([5] * 8, [1] * 8)
     assert kept <= BOUND
     assert uncorrected > 2 * BOUND
 
 
+@pytest.mark.slow
 def test_family_wise_false_alarms_of_unequal_spread():
     """Few seeds of a baseline that varies much: Student's test is deceived."""
     kept, _, student = false_alarms([3] + [9] * 7, [5] + [1] * 7)

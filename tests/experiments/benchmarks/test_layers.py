@@ -25,6 +25,7 @@ def test_the_convolutions_of_a_step_are_found_wherever_they_are(tiny):
     assert by_kind["input gradient"] == 2 + 2 + 1 + 2 + 2 + 1
 
 
+@pytest.mark.slow
 def test_layers_are_timed_against_lax_and_pytorch(tiny):
     against = "torch" if util.find_spec("torch") else None
     config = tiny("dcgan", "digits")

@@ -49,6 +49,7 @@ def need(*names):
 # --- the command ---------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_tables_and_json(tmp_path):
     out = tmp_path / "costs.json"
     only = [f"--only={name}" for name in ("classifier", "nnfs", "fid_infinity")]

@@ -69,6 +69,7 @@ def test_the_ratios_of_totals_by_hand(monkeypatch):
     assert len(set(caches)) == 3 and len(asked) == 3 * (2 * N + 1)
 
 
+@pytest.mark.slow
 def test_whole_processes_do_the_same_work_and_one_cache_is_shared(monkeypatch):
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "/nowhere")  # must not count
     found = seeds.in_total(tiny(), 2, steps=6, repeats=1, progress=timing.silent)

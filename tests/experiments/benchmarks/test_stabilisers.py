@@ -6,6 +6,7 @@ from experiments.benchmarks import stabilisers, timing, workload
 from experiments.benchmarks.timing import Result
 
 
+@pytest.mark.slow
 def test_the_base_and_some_stabilisers():
     config = workload.load("configs/gan.py:circle", batch_size=8)
     config.steps_per_call = 1

@@ -6,6 +6,7 @@ from experiments.benchmarks import steps, timing, workload
 from experiments.benchmarks.timing import Result
 
 
+@pytest.mark.slow
 def test_pytorch_is_timed_beside_ours(monkeypatch):
     pytest.importorskip("torch", reason="extra `reference`")
     candidates = steps.candidates

@@ -420,6 +420,7 @@ for step in (1, 2):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", [300, 4000, 20_000])
 def test_a_full_disk_is_quiet_to_the_end_of_the_process(tmp_path, limit):
     """Wherever it strikes: nothing is logged later by writes that nobody awaited."""

@@ -225,6 +225,7 @@ print(compiling)
 """
 
 
+@pytest.mark.slow
 def test_no_import_is_deferred_while_a_thread_compiles(tmp_path):
     command = [sys.executable, "-c", DEFERRED, str(tmp_path)]
     run = subprocess.run(command, capture_output=True, text=True)

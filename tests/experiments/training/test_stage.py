@@ -273,6 +273,7 @@ def test_it_is_the_training_done_by_hand(whole, config):
             np.testing.assert_allclose(x, y, rtol=2e-3, atol=2e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stops", [(10,), (20,), (50,), (25,), (20, 50), (15, 35, 55)])
 def test_interrupted_anywhere_it_ends_as_if_it_had_not_been(
     tmp_path, whole, config, stops, monkeypatch
@@ -471,6 +472,7 @@ def get_config():
 """
 
 
+@pytest.mark.slow
 def test_a_variant_outside_the_package_by_the_real_commands(tmp_path, whole, config):
     """`config.variant` is a dotted name; the process is killed in the second stage."""
     (tmp_path / "my_variants").mkdir()

@@ -107,6 +107,7 @@ def assert_the_same(one, run, first):
     assert change > 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("base", [points, images])
 def test_eight_seeds_at_once_are_eight_runs(base):
     config = resolved(base())
@@ -166,6 +167,7 @@ BOTH = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", BOTH)
 def test_numbers_that_a_program_takes_are_those_of_the_config(kind):
     both = [
@@ -194,6 +196,7 @@ def test_numbers_that_a_program_takes_are_those_of_the_config(kind):
         assert_the_same(replica(state, 1), runs[0], runs[0])
 
 
+@pytest.mark.slow
 def test_adam_gives_runs_that_are_statistically_alike():
     """Rounding may reverse one step of Adam, but not where many of them lead."""
     config = points()
@@ -359,6 +362,7 @@ print("the same")
 """
 
 
+@pytest.mark.slow
 def test_devices_have_replicas_of_their_own(tmp_path):
     """Five replicas on three devices, which do not communicate in any program."""
     here, dump = pathlib.Path(__file__).parent, tmp_path / "dump"

@@ -225,6 +225,7 @@ SHARDED = """
 """
 
 
+@pytest.mark.slow
 def test_eight_devices():
     flags = os.environ.get("XLA_FLAGS", "")
     flags += " --xla_force_host_platform_device_count=8"

@@ -109,6 +109,7 @@ def largest_error(geometry, n, i, o):
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_numbers(name):
     assert largest_error(*CASES[name][:4]) < 1e-12

@@ -84,6 +84,7 @@ def test_against_scipy_and_torch_fidelity(reference):
     assert found == pytest.approx(of_torch_fidelity(reference, a, b), rel=1e-8)
 
 
+@pytest.mark.slow
 def test_against_both_at_full_size(reference):
     # The eigenvalues of S1 S2 by Cholesky, in a tenth of the time of its square root.
     linalg = pytest.importorskip("scipy.linalg")

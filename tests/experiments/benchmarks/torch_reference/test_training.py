@@ -145,12 +145,14 @@ def largest_difference(game, name):
     return max(differences)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["d", "g"])
 def test_losses_and_gradients_agree(game, name):
     # Rounding of float32, which depends on the processor: 1.6e-4 was seen.
     assert largest_difference(game, name) < 5e-4
 
 
+@pytest.mark.slow
 def test_other_weights_disagree(game):
     *rest, training = game
     before = {name: p.clone() for name, p in training.d.named_parameters()}
