@@ -149,6 +149,7 @@ def test_what_is_there_is_not_run_again_and_what_is_new_is_added(tmp_path, monke
         run(config, tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", [6, 8])  # between two evaluations, and at one
 def test_stopped_by_a_signal_and_continued(at, tmp_path, monkeypatch):
     config = small({"hinge": {"loss": "hinge"}})
