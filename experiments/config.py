@@ -136,6 +136,7 @@ def resolve(config: ConfigDict, source) -> ConfigDict:
     source's if it is given. `n_classes` is set too, and `shape` if examples have one.
     """
     config = from_json(to_json(config))
+    own = config.n_classes not in (None, source.n_classes)
     if config.n_classes is None:
         config.n_classes = source.n_classes
     shape = getattr(source, "shape", None)
@@ -144,8 +145,9 @@ def resolve(config: ConfigDict, source) -> ConfigDict:
             config.shape = tuple(shape)
         if hasattr(source, "spec"):
             config.spec = specs.to_json(source.spec)
-            if "label" in config.spec:
-                config.spec.label.n_classes = config.n_classes
+            label = specs.label_field(source.spec) if own else None
+            if label:
+                config.spec[label].n_classes = config.n_classes
         else:
             config.spec = _spec_of(config.shape, config.n_classes)
     return from_json(to_json(config))

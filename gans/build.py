@@ -13,7 +13,7 @@ import optax
 from flax import linen as nn
 
 from gans import augment, names, networks, optim, schedules, terms
-from gans.data.spec import Spec, main_field
+from gans.data.spec import Spec, label_field, main_field
 from gans.game import Game
 from gans.losses import adversarial
 
@@ -41,9 +41,9 @@ def game(
     """
     n_critic, changes = pace or (config["n_critic"], config["n_critic_changes"])
     schedules.n_critic(n_critic, changes)  # refuses what cannot be a pace
-    field, label = main_field(spec), spec.get("label")
+    field, label = main_field(spec), label_field(spec)
     shared = {
-        "n_classes": label and label.n_classes,
+        "n_classes": spec[label].n_classes if label else None,
         "dtype": jnp.dtype(config["dtype"]),
     }
     made, added, tx = {}, {}, {}

@@ -68,6 +68,23 @@ def test_the_field_is_the_data_s():
     assert list(core.sample(gan, state, gan.inputs(KEY, batch), KEY)) == ["b"]
 
 
+def test_the_label_is_found_by_its_kind():
+    spec = SPEC | {"digit": Field("label", (), "int32", 3)}
+    conditional = {"widths": (8,), "condition": "concat", "n_classes": 3}
+    gan = two_players(
+        spec=spec,
+        generator=networks.make("Generator", "mlp", shape=(2,), **conditional),
+        discriminator=networks.make("Discriminator", "mlp", **conditional),
+    ).gan()
+    state = jax.jit(functools.partial(core.init, gan))(KEY)
+    step, point = jax.jit(core.make_step(gan)), jnp.zeros((4, 2))
+    batches = [{"point": point, "digit": jnp.full(4, i, jnp.int32)} for i in (0, 1)]
+    losses = [step(state, batch, KEY)[1]["d/loss"] for batch in batches]
+    assert np.isfinite(losses).all() and losses[0] != losses[1]
+    inputs = gan.inputs(KEY, batches[0]) | {"digit": batches[1]["digit"]}
+    assert list(core.sample(gan, state, inputs, KEY)) == ["point"]
+
+
 def test_a_network_of_one_s_own_needs_no_layers():
     """Any module with the signature will do."""
     from flax import linen as nn

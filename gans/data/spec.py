@@ -70,6 +70,20 @@ def main_field(spec: Spec) -> str:
     return found[0]
 
 
+def label_field(spec: Spec) -> str | None:
+    """Returns the name of the only field of kind label; None if there is none.
+
+    Raises ValueError, naming them, if there are several.
+    """
+    found = [name for name, field in spec.items() if field.kind == "label"]
+    if len(found) > 1:
+        raise ValueError(
+            f"wanted data with at most one label; it has {len(found)}: "
+            f"{', '.join(found)}"
+        )
+    return found[0] if found else None
+
+
 def decoded(spec: Spec) -> dict[str, Any]:
     """Returns {name: jax.ShapeDtypeStruct} of one decoded example, without a batch."""
     import jax  # takes a second; describing what is stored does not need it

@@ -6,7 +6,15 @@ import ml_collections
 import numpy as np
 import pytest
 
-from gans.data.spec import Field, blank, decoded, from_json, main_field, to_json
+from gans.data.spec import (
+    Field,
+    blank,
+    decoded,
+    from_json,
+    label_field,
+    main_field,
+    to_json,
+)
 
 SPEC = {
     "image": Field("image", (4, 6, 3), "uint8"),
@@ -34,6 +42,13 @@ def test_the_main_field_is_the_only_one_besides_labels():
         main_field(two)
     with pytest.raises(ValueError, match="it has 0: none"):
         main_field({"label": SPEC["label"]})
+
+
+def test_the_label_field_is_found_by_its_kind():
+    assert label_field({"digit": SPEC["label"], "image": SPEC["image"]}) == "digit"
+    assert label_field({"label": SPEC["image"]}) is None
+    with pytest.raises(ValueError, match="at most one label; it has 2: a, b"):
+        label_field({"a": SPEC["label"], "b": SPEC["label"]})
 
 
 def test_json_and_back():

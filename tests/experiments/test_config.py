@@ -61,6 +61,9 @@ def test_the_spec_is_the_source_s_with_the_config_s_classes(config):
     config.n_classes = 4
     resolved = configs.resolve(config, source)
     assert resolved.spec.label.n_classes == resolved.n_classes == 4
+    renamed = {"image": fields["image"], "digit": fields["label"]}
+    source = types.SimpleNamespace(spec=renamed, n_classes=10)
+    assert configs.resolve(config, source).spec.digit.n_classes == 4
     # What is kept in a file and opened again trains the same.
     again = configs.from_json(configs.to_json(resolved))
     assert configs.differences(resolved.to_dict(), again.to_dict()) == []
