@@ -71,6 +71,11 @@ def test_fields_are_normalised():
         (("imag", (4, 4, 1), "uint8"), "kind of a field: 'imag'.*did you mean 'image'"),
         (("image", (4, 4), "uint8"), r"image has shape \(4, 4\); wanted \[H, W, C\]"),
         (("label", (), "int32"), "label needs n_classes"),
+        (("tokens", (5,), "int32"), "tokens needs n_classes"),
+        (("image", (4, 4, 1), "uint16"), "dtype uint16; wanted uint8 or float32"),
+        (("video", (2, 4, 4, 1), "int8"), "dtype int8; wanted uint8 or float32"),
+        (("label", (), "float32", 3), "label has dtype float32; wanted integer"),
+        (("series", (5, 1), "int32"), "series has dtype int32; wanted floating"),
     ],
 )
 def test_wrong_fields(arguments, message):
