@@ -28,6 +28,7 @@ from jax import Array
 from gans import diagnostics, names, schedules, terms
 from gans.augment.base import Augment
 from gans.core import GAN, Bound, Net, Out, Output, State, Update, length
+from gans.data import kinds
 from gans.data.spec import Spec, label_field, main_field
 from gans.losses import adversarial
 from gans.sharding import split
@@ -90,6 +91,7 @@ class Game:
         found = [augment.name for augment in self.augments]
         if len(set(found)) < len(found):
             raise ValueError(f"augment: each at most once, got {', '.join(found)}")
+        names.number(self.latent, lambda n: n >= 1, "latent", "of at least 1")
         names.number(
             self.label_flip, lambda x: (0 <= x) & (x <= 1), "label_flip", "in [0, 1]"
         )
@@ -263,7 +265,7 @@ class Game:
         boundary = self.loss.boundary
         metrics = diagnostics.scores(context.on_real, context.on_fake, boundary)
         metrics["diversity"] = diagnostics.diversity(context.real, context.fake)
-        if self.spec[self.field].kind == "image":
+        if kinds.of(self.spec[self.field]).RANGE is not None:
             metrics["saturated"] = diagnostics.saturated(context.fake)
         aux = {}
         for augment in self._adaptive:

@@ -1,5 +1,6 @@
 """The game of two players by itself: no config, and what it rejects."""
 
+import ast
 import dataclasses
 import functools
 import re
@@ -105,6 +106,7 @@ def test_a_network_of_one_s_own_needs_no_layers():
 @pytest.mark.parametrize(
     "changes, message",
     [
+        ({"latent": 0}, "latent=0 must be a number of at least 1"),
         ({"label_flip": 2.0}, r"label_flip=2.0 must be a number in \[0, 1\]"),
         ({"augments": (augment.make("ada"),)}, "ada is for data of kind image"),
         (
@@ -137,7 +139,15 @@ def test_errors_name_no_config():
     root = pathlib.Path(game.__file__).parent
     for path in root.rglob("*.py"):
         source = path.read_text()
-        assert not re.search(r"f?\"[^\"\n]*config\.[a-z]", source), path
+        strings = (
+            part.value
+            for raised in ast.walk(ast.parse(source))
+            if isinstance(raised, ast.Raise | ast.Call)
+            for part in ast.walk(raised)
+            if isinstance(part, ast.Constant) and isinstance(part.value, str)
+        )
+        found = [x for x in strings if re.search(r"\bconfig\.[a-z]", x)]
+        assert not found, f"{path}: {found}"
 
 
 def test_updates_follow_the_algorithm():

@@ -1,4 +1,7 @@
-"""Series [T, C] of C channels: floats of any range, decoded to float32. They are not mirrored in time."""
+"""Series [T, C] of C channels: floats of any range, decoded to float32.
+
+They are not mirrored in time.
+"""
 
 from gans.data.kinds import point
 
