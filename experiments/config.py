@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import ast
 import functools
 import importlib
 import inspect
 import json
 import pkgutil
-import re
 import sys
 from collections.abc import Collection, Mapping
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
@@ -17,6 +15,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from experiments.expressions import expand
 from gans import data, names, variants
 from gans.data import kinds
 from gans.data import spec as specs
@@ -30,8 +29,6 @@ RUN = (
 # What keys were called before: {old: new}, of the config and of its networks.
 RENAMED = {"critic": "discriminator"}
 RENAMED_OF_NETWORKS = {"layers": "convolutions"}
-# Of these the value is free text, never NAME(option=value).
-TEXT = {"data", "data_dir", "variant"}
 # Those that leave the training as it is, bit for bit. `steps` is not among them, as
 # schedules depend on it, nor `steps_per_call`, as each number is another program.
 FREE = {
@@ -136,6 +133,7 @@ def resolve(config: ConfigDict, source) -> ConfigDict:
     source's if it is given. `n_classes` is set too, and `shape` if examples have one.
     """
     config = from_json(to_json(config))
+    own = config.n_classes not in (None, source.n_classes)
     if config.n_classes is None:
         config.n_classes = source.n_classes
     shape = getattr(source, "shape", None)
@@ -144,8 +142,9 @@ def resolve(config: ConfigDict, source) -> ConfigDict:
             config.shape = tuple(shape)
         if hasattr(source, "spec"):
             config.spec = specs.to_json(source.spec)
-            if "label" in config.spec:
-                config.spec.label.n_classes = config.n_classes
+            label = specs.label_field(source.spec) if own else None
+            if label:
+                config.spec[label].n_classes = config.n_classes
         else:
             config.spec = _spec_of(config.shape, config.n_classes)
     return from_json(to_json(config))
@@ -170,14 +169,36 @@ def build(config: ConfigDict, stage: int = 0):
 
     from gans import core  # imports JAX
 
-    values, spec = config.to_dict(), stages(config)[stage].spec
+    values, spec = _values(config), stages(config)[stage].spec
     try:
         gan = variant(config).build(values, spec, stage)
         # Networks check their options when they are first called.
         jax.eval_shape(functools.partial(core.init, gan), jax.random.key(0))
-    except ValueError as error:
-        raise ValueError(f"config of {config.variant}: {error}") from error
+    except (ValueError, _NoKey) as error:
+        raise _of_variant(config, error) from error
     return gan
+
+
+class _NoKey(KeyError):
+    """A config has no such key."""
+
+
+class _Values(dict):
+    """A config, or a part of one, that tells a missing key from other errors."""
+
+    def __missing__(self, key):
+        raise _NoKey(key)
+
+
+def _values(config: ConfigDict) -> _Values:
+    found = config.to_dict().items()
+    return _Values({k: _Values(x) if isinstance(x, dict) else x for k, x in found})
+
+
+def _of_variant(config: ConfigDict, error: Exception) -> ValueError:
+    if isinstance(error, _NoKey):
+        return ValueError(f"the config of {config.variant} has no key {error}")
+    return ValueError(f"config of {config.variant}: {error}")
 
 
 def stages(config: ConfigDict) -> tuple[Any, ...]:
@@ -187,12 +208,12 @@ def stages(config: ConfigDict) -> tuple[Any, ...]:
     """
     from gans import stages  # imports JAX
 
-    values = config.to_dict()
+    values = _values(config)
     spec = specs.from_json(values["spec"])
     try:
         found = stages.of(variant(config), values, spec)
-    except ValueError as error:
-        raise ValueError(f"config of {config.variant}: {error}") from error
+    except (ValueError, _NoKey) as error:
+        raise _of_variant(config, error) from error
     total = stages.first_step(found, len(found))
     if total != config.steps:
         raise ValueError(
@@ -226,39 +247,6 @@ def resolution(spec: specs.Spec) -> int | None:
         if "W" in axes:
             return field.shape[axes.index("W")]
     return None
-
-
-_CALL = re.compile(r"\s*[A-Za-z_]\w*\s*\(")
-
-
-def expand(value: Any, place: str) -> Any:
-    """Returns a value with each "NAME(option=value, ...)" made into a dict.
-
-    That is {"name": NAME, "option": value, ...}; its values are Python literals. Other
-    strings, names too, stay as they are. Dicts and tuples are searched. Raises
-    ValueError, naming `place`, for a call of another form.
-    """
-    if isinstance(value, Mapping):
-        return {
-            key: x if key in TEXT and place == "config" else expand(x, f"{place}.{key}")
-            for key, x in value.items()
-        }
-    if isinstance(value, tuple | list):
-        return tuple(expand(x, f"{place}[{i}]") for i, x in enumerate(value))
-    if not isinstance(value, str) or not _CALL.match(value):
-        return value
-    try:
-        call = ast.parse(value.strip(), mode="eval").body
-        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
-            raise ValueError
-        options = {k.arg: ast.literal_eval(k.value) for k in call.keywords}
-        if call.args or None in options or "name" in options:
-            raise ValueError
-    except (ValueError, SyntaxError):
-        raise ValueError(
-            f"{place}: {value!r} is neither NAME nor NAME(option=value, ...)"
-        ) from None
-    return {"name": call.func.id, **options} if options else call.func.id
 
 
 def override(

@@ -21,9 +21,9 @@ def recalibrate(
 ) -> core.State:
     """The EMA with statistics of its own: those that its own parameters give.
 
-    Averages of parameters and of batch statistics fit each other but roughly. Here the
-    averaged networks make `n` passes in training mode; what their running statistics
-    then are takes the place of the average of the others'.
+    An average of parameters and an average of statistics match only roughly. Here the
+    averaged networks make `n` passes in training mode, and the running statistics that
+    result replace the averaged ones.
 
     Args:
       examples: i -> batch {field: [B, ...]} of the i-th pass; for models that are not

@@ -5,6 +5,7 @@ string is parsed here. Errors name the part and its option.
 """
 
 import contextlib
+import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,7 +14,8 @@ import optax
 from flax import linen as nn
 
 from gans import augment, names, networks, optim, schedules, terms
-from gans.data.spec import Spec, main_field
+from gans.data import kinds
+from gans.data.spec import Spec, label_field, main_field
 from gans.game import Game
 from gans.losses import adversarial
 
@@ -41,16 +43,17 @@ def game(
     """
     n_critic, changes = pace or (config["n_critic"], config["n_critic_changes"])
     schedules.n_critic(n_critic, changes)  # refuses what cannot be a pace
-    field, label = main_field(spec), spec.get("label")
+    field, label = main_field(spec), label_field(spec)
     shared = {
-        "n_classes": label and label.n_classes,
+        "n_classes": spec[label].n_classes if label else None,
         "dtype": jnp.dtype(config["dtype"]),
     }
+    of_data = {
+        "shape": spec[field].shape,
+        "bounded": kinds.of(spec[field]).RANGE is not None,
+    }
     made, added, tx = {}, {}, {}
-    for name, role, own in (
-        ("g", "generator", {"shape": spec[field].shape}),
-        ("d", "discriminator", {}),
-    ):
+    for name, role, own in (("g", "generator", of_data), ("d", "discriminator", {})):
         part, steps = config[role], config["steps"]
         if name == "g":
             steps = schedules.n_updates(n_critic, changes, steps)
@@ -76,7 +79,7 @@ def game(
     )
 
 
-def with_set(part: Config, options: Mapping[str, Any]) -> dict[str, Any]:
+def with_set(part: Config, options: Mapping[str, Any]) -> Config:
     """Returns the part of a network with the options that its variant sets.
 
     Raises ValueError if the part has another value of one.
@@ -86,7 +89,9 @@ def with_set(part: Config, options: Mapping[str, Any]) -> dict[str, Any]:
             raise ValueError(
                 f"{name}={part[name]!r}, but this variant has {name}={value!r}"
             )
-    return {**dict(part.items()), **options}
+    with_options = copy.copy(part)
+    with_options.update(options)
+    return with_options
 
 
 @contextlib.contextmanager
@@ -101,15 +106,23 @@ def place(name: str):
 def network(role: str, part: Config, batch_size: int, **own: Any) -> nn.Module:
     """Returns the "generator" or the "discriminator" of a part of a config.
 
-    Raises ValueError for unknown options, and where the network's statistics do not fit
-    `batch_size`.
+    own: what the game sets; `bounded` only of networks that have it.
+
+    Raises ValueError for unknown options, for those that the game sets, and where the
+    network's statistics do not fit `batch_size`.
     """
+    cls, named = role.capitalize(), part["network"]
+    for name in own:
+        if name in part:
+            raise ValueError(f"{name}={part[name]!r}: the game sets it; leave it out")
+    if not hasattr(networks.find(cls, named), "bounded"):
+        own.pop("bounded", None)
     options = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in part.items()
         if name not in ("optimizer", "penalties")
     }
-    module = networks.make(role.capitalize(), **own, **options)
+    module = networks.make(cls, **own, **options)
     layers = module.layers
     names.number(layers.dropout, lambda x: (0 <= x) & (x < 1), "dropout", "in [0, 1)")
     if layers.n_reference > batch_size:
@@ -139,7 +152,12 @@ def optimiser(
     The updates of its lazy terms are added to these, and limits of the size of
     `equalised` kernels are rejected (see `optim.make`).
     """
-    name, options = names.named(part["optimizer"], "optimizer")
+    name, options = names.named(part["optimizer"], "optimiser")
+    for option in ("n_updates", "lazy", "equalised"):
+        if option in options:
+            raise ValueError(f"optimiser: the game sets {option}; leave it out")
+    if "learning_rate" not in options:
+        raise ValueError(f"optimiser {name} needs a learning_rate")
     return optim.make(
         name,
         n_updates=max(n_updates, 1),

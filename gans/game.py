@@ -28,7 +28,8 @@ from jax import Array
 from gans import diagnostics, names, schedules, terms
 from gans.augment.base import Augment
 from gans.core import GAN, Bound, Net, Out, Output, State, Update, length
-from gans.data.spec import Spec, main_field
+from gans.data import kinds
+from gans.data.spec import Spec, label_field, main_field
 from gans.losses import adversarial
 from gans.sharding import split
 from gans.terms import Context, Term
@@ -50,7 +51,8 @@ class Game:
       tx: the optimisers of "g" and of "d".
       loss: see `gans.losses.adversarial`.
       latent: the number of dimensions of z.
-      spec: of the data; it has one field that is not a label.
+      spec: of the data; it has one field that is not a label, and at most one
+        that is.
       ema: of the generator (see `core.Net`).
       terms: what is added to the losses of "g" and of "d".
       augments: what the discriminator's inputs go through, real and fake, in both
@@ -89,6 +91,7 @@ class Game:
         found = [augment.name for augment in self.augments]
         if len(set(found)) < len(found):
             raise ValueError(f"augment: each at most once, got {', '.join(found)}")
+        names.number(self.latent, lambda n: n >= 1, "latent", "of at least 1")
         names.number(
             self.label_flip, lambda x: (0 <= x) & (x <= 1), "label_flip", "in [0, 1]"
         )
@@ -201,7 +204,7 @@ class Game:
     def against_data(self, nets, batch, key, state, added):
         """The discriminator's passes: (context of "d", new stats, key, term keys)."""
         key_g, key_d, *keys, key_in, key = jax.random.split(key, 4 + len(added))
-        real, label = batch[self.field], batch.get("label")
+        real, label = batch[self.field], batch.get(self.label)
         fake, _, z = generate(nets["g"], len(real), label, key_g, self.latent)
         views = self._views(nets["d"], label, key_d, state, key_in)
         on_real, on_fake, stats = views.both(real, fake)
@@ -213,7 +216,7 @@ class Game:
     def against_d(self, nets, batch, key, state, added):
         """The generator's passes: (context of "g", new stats, term keys)."""
         key_g, key_d, *keys, key_in, key = jax.random.split(key, 4 + len(added))
-        real, label = batch[self.field], batch.get("label")
+        real, label = batch[self.field], batch.get(self.label)
         fake, stats, z = generate(nets["g"], len(real), label, key_g, self.latent)
         views = self._views(nets["d"], label, key_d, state, key_in)
         if self.loss.relative:
@@ -262,7 +265,7 @@ class Game:
         boundary = self.loss.boundary
         metrics = diagnostics.scores(context.on_real, context.on_fake, boundary)
         metrics["diversity"] = diagnostics.diversity(context.real, context.fake)
-        if self.spec[self.field].kind == "image":
+        if kinds.of(self.spec[self.field]).RANGE is not None:
             metrics["saturated"] = diagnostics.saturated(context.fake)
         aux = {}
         for augment in self._adaptive:
@@ -280,12 +283,16 @@ class Game:
         return main_field(self.spec)
 
     @property
+    def label(self) -> str | None:
+        """The data's field of labels, if it has one."""
+        return label_field(self.spec)
+
+    @property
     def nets(self) -> dict[str, Net]:
         """The networks `g`, with its average, and `d`."""
         z = jax.ShapeDtypeStruct((1, self.latent), jnp.float32)
         x = jax.ShapeDtypeStruct((1, *self.spec[self.field].shape), jnp.float32)
-        labelled = "label" in self.spec
-        label = jax.ShapeDtypeStruct((1,), jnp.int32) if labelled else None
+        label = jax.ShapeDtypeStruct((1,), jnp.int32) if self.label else None
         return {
             "g": Net(self.generator, (z, label), self.tx["g"], self.ema),
             "d": Net(self.discriminator, (x, label), self.tx["d"]),
@@ -309,7 +316,7 @@ class Game:
 
     def sample(self, nets: Nets, inputs: Batch, key: Array) -> Batch:
         """Returns {field: the generator's output for inputs["z"] [n, latent]}."""
-        return {self.field: nets["g"](inputs["z"], inputs.get("label"), key=key)}
+        return {self.field: nets["g"](inputs["z"], inputs.get(self.label), key=key)}
 
     def _in_loss(self, name):
         return tuple(term for term in self.terms.get(name, ()) if term.every == 1)

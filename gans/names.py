@@ -13,11 +13,18 @@ def check(name: str, accepted: Iterable[str], place: str) -> str:
     """Returns `name`; raises ValueError with the nearest one if it is not accepted."""
     accepted = sorted(accepted)
     if name not in accepted:
-        near = difflib.get_close_matches(str(name), accepted, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        if len(accepted) == 1:
+            raise ValueError(f"{place}: must be {accepted[0]!r}, got {name!r}")
         known = f" {', '.join(accepted)}" if accepted else ": none"
-        raise ValueError(f"{place}: {name!r} is not one of{known}{hint}")
+        raise ValueError(
+            f"{place}: {name!r} is not one of{known}{_nearest(name, accepted)}"
+        )
     return name
+
+
+def _nearest(name: str, accepted: list[str]) -> str:
+    near = difflib.get_close_matches(str(name), accepted, n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def module(name: str, package: str, place: str) -> ModuleType:
@@ -75,5 +82,10 @@ def number(value: Any, inside: Callable[[Any], Any], place: str, accepted: str) 
 
 def options(accepted: Iterable[str], given: dict[str, Any], place: str) -> None:
     """Raises ValueError, with the nearest one, for an option that is not accepted."""
+    accepted = sorted(accepted)
     for name in given:
-        check(name, accepted, f"option of {place}")
+        if name not in accepted:
+            known = f"accepted are {', '.join(accepted)}" if accepted else "it has none"
+            raise ValueError(
+                f"{place} has no option {name!r}; {known}{_nearest(name, accepted)}"
+            )

@@ -51,25 +51,27 @@ def make(
     Raises ValueError for an unknown name, schedule or option, for a rate, a decay or a
     limit out of range, and for a limit of equalised kernels.
     """
-    check(name, NAMES, "optimizer.name")
-    check(schedule, SCHEDULES, "optimizer.schedule")
+    check(name, NAMES, "optimiser")
+    check(schedule, SCHEDULES, "optimiser: schedule")
     known = inspect.signature(getattr(optax, name)).parameters
-    names.options(known, options, f"optimizer {name}")
+    names.options(known, options, f"optimiser {name}")
     if name == "rmsprop":
         options = {"eps_in_sqrt": False} | options
     for key, value in (("learning_rate", learning_rate), ("warmup", warmup)):
-        names.number(value, lambda x: x >= 0, f"optimizer.{key}", "of at least 0")
+        names.number(value, lambda x: x >= 0, f"optimiser: {key}", "of at least 0")
     for key, value in (("clip", clip), ("clip_singular", clip_singular)):
         if value is not None:
-            names.number(value, lambda x: x > 0, f"optimizer.{key}", "above 0, or None")
+            names.number(
+                value, lambda x: x > 0, f"optimiser: {key}", "above 0, or None"
+            )
             if equalised:
                 raise ValueError(
-                    f"optimizer.{key} limits the size of the kernels in use, but "
+                    f"optimiser: {key} limits the size of the kernels in use, but "
                     "equalised kernels are stored at another size, about 1"
                 )
     for key in set(DECAYS) & set(options):
         names.number(
-            options[key], lambda x: (0 <= x) & (x < 1), f"optimizer.{key}", "in [0, 1)"
+            options[key], lambda x: (0 <= x) & (x < 1), f"optimiser: {key}", "in [0, 1)"
         )
     per_step = 1 + sum(1 / interval for interval in lazy)
     if lazy:

@@ -110,7 +110,7 @@ def equal(a, b):
     return all(np.array_equal(x, y) for x, y in pairs)
 
 
-def test_one_move_by_hand():
+def test_one_update_by_hand():
     # loss = mean((w x)^2) with w = 2 and x = (1, 3): 4 (1 + 9) / 2 = 20.
     # Its gradient is 2 w mean(x^2) = 20; SGD at rate 0.1 takes w to 2 - 2 = 0.
     gan = GAN(
@@ -131,7 +131,7 @@ def test_one_move_by_hand():
     assert int(state.step) == 1
 
 
-def test_every_n_moves_the_generator_after_each_nth_batch():
+def test_every_n_updates_the_generator_after_each_nth_batch():
     first = start(game(3))
     _, history = run(game(3), 7, first)
     before = first

@@ -1,5 +1,6 @@
 """The game of two players by itself: no config, and what it rejects."""
 
+import ast
 import dataclasses
 import functools
 import re
@@ -68,6 +69,23 @@ def test_the_field_is_the_data_s():
     assert list(core.sample(gan, state, gan.inputs(KEY, batch), KEY)) == ["b"]
 
 
+def test_the_label_is_found_by_its_kind():
+    spec = SPEC | {"digit": Field("label", (), "int32", 3)}
+    conditional = {"widths": (8,), "condition": "concat", "n_classes": 3}
+    gan = two_players(
+        spec=spec,
+        generator=networks.make("Generator", "mlp", shape=(2,), **conditional),
+        discriminator=networks.make("Discriminator", "mlp", **conditional),
+    ).gan()
+    state = jax.jit(functools.partial(core.init, gan))(KEY)
+    step, point = jax.jit(core.make_step(gan)), jnp.zeros((4, 2))
+    batches = [{"point": point, "digit": jnp.full(4, i, jnp.int32)} for i in (0, 1)]
+    losses = [step(state, batch, KEY)[1]["d/loss"] for batch in batches]
+    assert np.isfinite(losses).all() and losses[0] != losses[1]
+    inputs = gan.inputs(KEY, batches[0]) | {"digit": batches[1]["digit"]}
+    assert list(core.sample(gan, state, inputs, KEY)) == ["point"]
+
+
 def test_a_network_of_one_s_own_needs_no_layers():
     """Any module with the signature will do."""
     from flax import linen as nn
@@ -88,6 +106,7 @@ def test_a_network_of_one_s_own_needs_no_layers():
 @pytest.mark.parametrize(
     "changes, message",
     [
+        ({"latent": 0}, "latent=0 must be a number of at least 1"),
         ({"label_flip": 2.0}, r"label_flip=2.0 must be a number in \[0, 1\]"),
         ({"augments": (augment.make("ada"),)}, "ada is for data of kind image"),
         (
@@ -120,7 +139,15 @@ def test_errors_name_no_config():
     root = pathlib.Path(game.__file__).parent
     for path in root.rglob("*.py"):
         source = path.read_text()
-        assert not re.search(r"f?\"[^\"\n]*config\.[a-z]", source), path
+        strings = (
+            part.value
+            for raised in ast.walk(ast.parse(source))
+            if isinstance(raised, ast.Raise | ast.Call)
+            for part in ast.walk(raised)
+            if isinstance(part, ast.Constant) and isinstance(part.value, str)
+        )
+        found = [x for x in strings if re.search(r"\bconfig\.[a-z]", x)]
+        assert not found, f"{path}: {found}"
 
 
 def test_updates_follow_the_algorithm():

@@ -21,8 +21,8 @@ MAY["metrics"] = {"layers", "interpolation"}
 MAY |= {"schedules": set(), "augment": set(), "terms": {"core", "augment", "losses"}}
 MAY["stages"] = {"core", "data.spec"}
 PARTS = "core schedules optim losses networks augment terms"
-MAY["game"] = {*PARTS.split(), "diagnostics", "sharding", "data.spec"}
-MAY["build"] = {*PARTS.split(), "game", "data.spec"}
+MAY["game"] = {*PARTS.split(), "diagnostics", "sharding", "data.spec", "data.kinds"}
+MAY["build"] = {*PARTS.split(), "game", "data.spec", "data.kinds"}
 MAY["variants"] = MAY["game"] | {"game", "build", "stages"}
 # Logs, checkpoints, pictures and the clock belong to experiments/.
 OUTSIDE = {"absl", "orbax", "tensorboardX", "matplotlib", "time", "datetime"}

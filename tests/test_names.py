@@ -36,7 +36,18 @@ def test_files_of_a_package():
 
 def test_options_that_are_not_known():
     names.options(["weight"], {"weight": 1}, "r1")
-    with pytest.raises(ValueError, match="option of r1: 'wieght'.*mean 'weight'"):
+    with pytest.raises(
+        ValueError,
+        match="r1 has no option 'wieght'; accepted are every, weight; did you mean",
+    ):
         names.options(["weight", "every"], {"wieght": 1}, "r1")
-    with pytest.raises(ValueError, match="option of hinge: 'a' is not one of: none"):
+    with pytest.raises(ValueError, match="hinge has no option 'a'; it has none"):
         names.options([], {"a": 1}, "hinge")
+
+
+def test_a_name_that_is_not_accepted():
+    assert names.check("a", ("b", "a"), "loss") == "a"
+    with pytest.raises(ValueError, match="^loss: 'hing' is not one of .*mean 'hinge'"):
+        names.check("hing", ("hinge", "wasserstein"), "loss")
+    with pytest.raises(ValueError, match="^loss: must be 'wasserstein', got 'hinge'$"):
+        names.check("hinge", ("wasserstein",), "loss")

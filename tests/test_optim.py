@@ -70,12 +70,21 @@ def test_options_reach_the_optimiser():
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"name": "addam"}, "optimizer.name: 'addam'.*rmsprop.*mean 'adam'"),
-        ({"name": "sgd", "schedule": "liner"}, "optimizer.schedule: 'liner'.*'linear'"),
-        ({"name": "sgd", "warmup": -3}, "optimizer.warmup=-3 must be a number of at"),
-        ({"name": "sgd", "clip": -1.0}, "optimizer.clip=-1.0 must be a number above 0"),
-        ({"name": "adam", "b1": 1.5}, r"optimizer.b1=1.5 must be a number in \[0, 1\)"),
-        ({"name": "sgd", "clip_singular": 0.0}, "optimizer.clip_singular=0.0 must be"),
+        ({"name": "addam"}, "optimiser: 'addam'.*rmsprop.*mean 'adam'"),
+        (
+            {"name": "sgd", "schedule": "liner"},
+            "optimiser: schedule: 'liner'.*'linear'",
+        ),
+        ({"name": "sgd", "warmup": -3}, "optimiser: warmup=-3 must be a number of at"),
+        (
+            {"name": "sgd", "clip": -1.0},
+            "optimiser: clip=-1.0 must be a number above 0",
+        ),
+        (
+            {"name": "adam", "b1": 1.5},
+            r"optimiser: b1=1.5 must be a number in \[0, 1\)",
+        ),
+        ({"name": "sgd", "clip_singular": 0.0}, "optimiser: clip_singular=0.0 must be"),
     ],
 )
 def test_what_is_rejected(options, message):
@@ -238,5 +247,5 @@ def test_a_schedule_ends_with_the_lazy_updates():
 
 
 def test_an_unknown_option():
-    with pytest.raises(ValueError, match="option of optimizer sgd: 'b1'"):
+    with pytest.raises(ValueError, match="optimiser sgd has no option 'b1'"):
         optim.make("sgd", learning_rate=1.0, n_updates=1, b1=0.5)

@@ -64,7 +64,7 @@ class Adaptive(DiffAugment):
         """
         if p is None:
             raise ValueError("augment ada needs p [] in [0, 1], got None")
-        return diff_augment(x, key, self.parts, p)
+        return diff_augment(x, key, self.policy, p)
 
     def first(self) -> dict[str, Array]:
         """What it keeps: {"p" [], "r" []}, r_t added up since the last change of p."""

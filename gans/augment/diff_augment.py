@@ -37,24 +37,21 @@ def diff_augment(
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DiffAugment(Augment):
-    """`diff_augment` of every image, by a policy such as "color,cutout".
+    """`diff_augment` of every image, by a policy such as ("color", "cutout").
 
-    Raises ValueError for a part that is not in `TRANSFORMS`.
+    Raises ValueError for another type, and for a name that is not in `TRANSFORMS`.
     """
 
     name: ClassVar[str] = "diff_augment"
     kinds: ClassVar[tuple[str, ...]] = ("image",)
-    policy: str = ",".join(TRANSFORMS)
+    policy: tuple[str, ...] = tuple(TRANSFORMS)
 
     def __post_init__(self):
-        for part in self.parts:
-            names.check(part, TRANSFORMS, "policy of augment")
-
-    @property
-    def parts(self) -> tuple[str, ...]:
-        """The names in `policy`."""
-        return tuple(part.strip() for part in self.policy.split(","))
+        tuples = isinstance(self.policy, tuple) and len(self.policy) > 0
+        self._require(tuples, "policy", "a tuple of names")
+        for part in self.policy:
+            names.check(part, TRANSFORMS, f"policy of augment {self.name}")
 
     def apply(self, x: Array, key: Array, step: Array, p: Array | None = None) -> Array:
         """x [B, H, W, C] in [-1, 1] -> the same shape; no step and no p."""
-        return diff_augment(x, key, self.parts)
+        return diff_augment(x, key, self.policy)

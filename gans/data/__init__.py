@@ -31,7 +31,7 @@ def load(
     `resolution` (side in pixels, after a centre crop) and `channels` (1 or 3) are the
     set's own if None. `data_dir` is where TFDS keeps its sets, `skip_corrupt` leaves
     out files of a folder that cannot be read, `seed` draws points in the plane and the
-    pictures to be stacked. Each concerns those sets alone.
+    pictures to be stacked. Each applies only to those sets.
 
     Raises ValueError for an unknown name or split, or an impossible size.
     """

@@ -57,7 +57,8 @@ def batches(
     run that has drawn r examples in s steps continues in the same epoch, with another
     batch size, by first_row=r and first_step=s.
 
-    Raises ValueError for an empty source and for sizes that do not divide.
+    Raises ValueError for an empty source, for sizes that do not divide, and with `flip`
+    for a group of which only some fields have a mirror image (labels aside).
     """
     index, count = shard
     if min(source.lengths) == 0:
@@ -73,6 +74,8 @@ def batches(
         raise ValueError(
             f"first_row={first_row} and first_step={first_step} must be at least 0"
         )
+    for fields in source.groups if flip else ():
+        _check_mirrors({name: source.spec[name] for name in fields})
     return Batches(source, batch_size, seed, flip, shard, first_row, first_step)
 
 
@@ -224,6 +227,21 @@ def to_uint8(images: np.ndarray) -> np.ndarray:
     from gans.data.kinds.image import encode
 
     return encode(images)
+
+
+def _check_mirrors(group: Spec) -> None:
+    """Raises ValueError if a flip would mirror some fields and leave others."""
+    mirrored = [name for name, field in group.items() if kinds.of(field).MIRRORED]
+    others = [
+        name
+        for name, field in group.items()
+        if name not in mirrored and field.kind != "label"
+    ]
+    if mirrored and others:
+        raise ValueError(
+            f"flip=True would mirror {', '.join(mirrored)}, but not "
+            f"{', '.join(others)} of the same example; accepted is flip=False"
+        )
 
 
 def _n_threads(dataset: Batches) -> int:

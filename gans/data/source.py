@@ -24,6 +24,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import tqdm
 
+from gans.data import kinds
 from gans.data.spec import Field, Spec
 
 # Decoded sets up to this many bytes are held in memory, larger ones are streamed.
@@ -69,7 +70,8 @@ class InMemory(Source):
     makes a paired set. A field that is missing there has its name for a kind. Classes
     are counted in the labels where they are not given.
 
-    Raises ValueError for arrays of several lengths, or unlike their fields.
+    Raises ValueError for arrays of several lengths, or unlike their fields, and for
+    floats outside the range of their kind.
     """
 
     name: str
@@ -95,9 +97,10 @@ class InMemory(Source):
                 field = dataclasses.replace(given, shape=x.shape[1:], dtype=x.dtype)
             else:
                 n_classes = None
-                if given in ("label", "tokens"):
+                if kinds.named(given).CLASSES:
                     n_classes = int(x.max(initial=-1)) + 1
                 field = Field(given, x.shape[1:], x.dtype, n_classes)
+            _check_range(field, x)
         except ValueError as error:
             raise ValueError(f"{self.name}: field {name!r}: {error}") from None
         if isinstance(given, Field) and field != given:
@@ -230,3 +233,16 @@ def hold(source: Streamed, limit: int = MEMORY_LIMIT) -> InMemory | Streamed:
     finally:  # an error or an interrupt does not wait for the rest
         pool.shutdown(cancel_futures=True)
     return InMemory(source.name, arrays, source.spec)
+
+
+def _check_range(field: Field, x: np.ndarray) -> None:
+    """Raises ValueError for floats [N, ...] outside the range of their kind."""
+    allowed = kinds.of(field).RANGE
+    if allowed is None or not x.size or not np.issubdtype(x.dtype, np.floating):
+        return
+    low, high = x.min(), x.max()
+    if not (allowed[0] <= low and high <= allowed[1]):
+        raise ValueError(
+            f"floats of kind {field.kind} must lie in [{allowed[0]:g}, "
+            f"{allowed[1]:g}], got [{low:g}, {high:g}]"
+        )

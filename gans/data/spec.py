@@ -29,8 +29,8 @@ class Field:
       dtype: in which it is stored: "uint8", "float32", "int32".
       n_classes: of a label, or the size of the vocabulary of tokens.
 
-    Raises ValueError for an unknown kind, a shape that the kind does not have, or a
-    label without `n_classes`.
+    Raises ValueError for an unknown kind, a shape or a type that the kind does not
+    have, and for a label or tokens without `n_classes`.
     """
 
     kind: str
@@ -43,14 +43,20 @@ class Field:
 
         object.__setattr__(self, "shape", tuple(int(n) for n in self.shape))
         object.__setattr__(self, "dtype", np.dtype(self.dtype).name)
-        axes = kinds.of(self).AXES
+        kind = kinds.of(self)
+        axes = kind.AXES
         if len(self.shape) != len(axes):
             wanted = f"[{', '.join(axes)}]"
             raise ValueError(
                 f"a field of kind {self.kind} has shape {self.shape}; wanted {wanted}"
             )
-        if self.kind == "label" and self.n_classes is None:
-            raise ValueError("a field of kind label needs n_classes")
+        if not any(np.issubdtype(self.dtype, dtype) for dtype in kind.DTYPES):
+            wanted = " or ".join(dtype.__name__ for dtype in kind.DTYPES)
+            raise ValueError(
+                f"a field of kind {self.kind} has dtype {self.dtype}; wanted {wanted}"
+            )
+        if kind.CLASSES and self.n_classes is None:
+            raise ValueError(f"a field of kind {self.kind} needs n_classes")
 
 
 Spec = Mapping[str, Field]
@@ -68,6 +74,20 @@ def main_field(spec: Spec) -> str:
             f"{', '.join(found) or 'none'}"
         )
     return found[0]
+
+
+def label_field(spec: Spec) -> str | None:
+    """Returns the name of the only field of kind label; None if there is none.
+
+    Raises ValueError, naming them, if there are several.
+    """
+    found = [name for name, field in spec.items() if field.kind == "label"]
+    if len(found) > 1:
+        raise ValueError(
+            f"wanted data with at most one label; it has {len(found)}: "
+            f"{', '.join(found)}"
+        )
+    return found[0] if found else None
 
 
 def decoded(spec: Spec) -> dict[str, Any]:

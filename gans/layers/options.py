@@ -103,9 +103,7 @@ class Layers:
             and getattr(self, field.name) != field.default
         }
         file = cls.__module__.rpartition(".")[2]
-        names.options(
-            cls.slots, given, f"{file}.{cls.__name__}, which has no such slot"
-        )
+        names.options(cls.slots, given, f"{file}.{cls.__name__}")
         norm, options = norms.find(self.norm, cls.__name__)
         return Factory(
             self,

@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from gans import names
 from gans.names import check, holds
 
 Costs = tuple[Array, ...]
@@ -215,11 +216,7 @@ LOSSES = {
 def make(name: str, **options) -> Adversarial:
     """Returns the loss of that name; raises ValueError for an unknown one or option."""
     build = LOSSES[check(name, LOSSES, "loss")]
-    accepted = inspect.signature(build).parameters
-    for option in options:
-        if option not in accepted:
-            known = ", ".join(accepted) or "none"
-            raise ValueError(f"loss {name!r}: no option {option!r}; accepted: {known}")
+    names.options(inspect.signature(build).parameters, options, f"loss {name}")
     return build(**options)
 
 

@@ -14,6 +14,8 @@ condition="concat" or the tensor of minibatch discrimination.
 """
 
 import dataclasses
+import numbers
+from typing import Any
 
 from flax import linen as nn
 
@@ -21,6 +23,12 @@ from gans import names
 from gans.layers import Layers
 
 ROLES = ("Generator", "Discriminator")
+
+
+def find(role: str, network: str) -> type[nn.Module]:
+    """Returns the class; raises ValueError for an unknown role or network."""
+    names.check(role, ROLES, "role")
+    return getattr(names.module(network, __name__, "network"), role)
 
 
 def make(role: str, network: str, **options) -> nn.Module:
@@ -31,11 +39,10 @@ def make(role: str, network: str, **options) -> nn.Module:
       network: the name of a file of this folder.
       **options: fields of the module and of its `layers`, side by side.
 
-    Raises ValueError for an unknown role, network or option, with what is accepted.
+    Raises ValueError for an unknown role, network or option, with what is accepted, and
+    for `widths` or `convolutions` that are no sizes.
     """
-    names.check(role, ROLES, "role")
-    file = names.module(network, __name__, f"{role.lower()}.network")
-    cls = getattr(file, role)
+    cls = find(role, network)
     own = {field.name: field for field in dataclasses.fields(cls)}
     shared = {field.name: field.default for field in dataclasses.fields(Layers)}
     # An option of layers that keeps its default needs no slot.
@@ -45,6 +52,18 @@ def make(role: str, network: str, **options) -> nn.Module:
         if name in cls.slots or name not in shared or value != shared[name]
     }
     accepted = {*own, *cls.slots} - {"parent", "name", "layers"}
-    names.options(accepted, options, f"{network}.{role}, which has no such slot")
+    names.options(accepted, options, f"{network}.{role}")
+    for name in {"widths", "convolutions"} & options.keys():
+        if not _sizes(options[name]):
+            raise ValueError(
+                f"{name}={options[name]!r} must be a tuple of whole numbers from 1 on"
+            )
     given = {name: options.pop(name) for name in cls.slots if name in options}
     return cls(**options, layers=own["layers"].default.replace(**given))
+
+
+def _sizes(value: Any) -> bool:
+    """Whether it is a tuple of positive integers, or of such tuples."""
+    return isinstance(value, tuple | list) and all(
+        x >= 1 if isinstance(x, numbers.Integral) else _sizes(x) for x in value
+    )

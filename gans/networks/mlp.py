@@ -12,10 +12,11 @@ from gans.layers.conditional import embed_label
 
 
 class Generator(nn.Module):
-    """z [B, L] -> [B, *shape] float32; images (three axes) end in tanh.
+    """z [B, L] -> [B, *shape] float32.
 
     Attributes:
       widths: features of each hidden layer.
+      bounded: whether the data are in [-1, 1]; the last layer is then tanh.
       condition: None or "concat": an embedding of the label joins z (arXiv 1411.1784).
       n_classes: number of classes, if conditional.
       layers: how layers are made; kernels start from "lecun".
@@ -26,6 +27,7 @@ class Generator(nn.Module):
     condition: str | None = None
     n_classes: int | None = None
     layers: Layers = Layers()
+    bounded: bool = False
 
     slots = ("norm", "spectral", "equalised", "kernel_init", "dtype")
 
@@ -40,7 +42,7 @@ class Generator(nn.Module):
         size = math.prod(self.shape)
         out = make(nn.Dense, size, gain=1, name="out")(h)[n:]
         out = out.astype(jnp.float32).reshape(-1, *self.shape)
-        return jnp.tanh(out) if len(self.shape) == 3 else out
+        return jnp.tanh(out) if self.bounded else out
 
 
 class Discriminator(nn.Module):

@@ -34,16 +34,14 @@ def make(values: Iterable[Any], role: str) -> tuple[Term, ...]:
     ValueError for an unknown name, option or value, and for one given twice.
     """
     if isinstance(values, str):
-        raise ValueError(f"terms of the {role}: {values!r} must be a tuple of terms")
+        raise ValueError(f"terms: {values!r} must be a tuple of terms")
     factories, made = known(role), []
     for value in values:
-        name, options = names.named(value, f"term of the {role}")
-        factory = factories[names.check(name, factories, f"term of the {role}")]
+        name, options = names.named(value, "term")
+        factory = factories[names.check(name, factories, "term")]
         names.options(inspect.signature(factory).parameters, options, name)
         made.append(factory(**options))
     found = [term.name for term in made]
     if len(set(found)) < len(found):
-        raise ValueError(
-            f"terms of the {role}: each at most once, got {', '.join(found)}"
-        )
+        raise ValueError(f"terms: each at most once, got {', '.join(found)}")
     return tuple(made)

@@ -9,7 +9,7 @@ from gans.terms.base import Context, Term, at_least_0
 
 
 def consistency(
-    weight: float = 10.0, every: int = 1, policy: str = "translation"
+    weight: float = 10.0, every: int = 1, policy: tuple[str, ...] = ("translation",)
 ) -> Term:
     """CR-GAN, arXiv 1910.12027: of real images.
 
@@ -31,7 +31,7 @@ def consistency(
 
 
 def balanced_consistency(
-    weight: float = 10.0, every: int = 1, policy: str = "translation"
+    weight: float = 10.0, every: int = 1, policy: tuple[str, ...] = ("translation",)
 ) -> Term:
     """bCR, arXiv 2002.04724, algorithm 1: of real and of generated images alike."""
     transform = augment.make("diff_augment", policy=policy)

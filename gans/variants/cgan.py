@@ -16,7 +16,7 @@ from jax import Array
 
 from gans import build as parts
 from gans.core import GAN, length
-from gans.data.spec import Spec
+from gans.data.spec import Spec, label_field
 from gans.game import Game
 
 
@@ -25,7 +25,8 @@ def build(config: parts.Config, spec: Spec, stage: int = 0) -> GAN:
 
     Raises ValueError if the data has no labels or a network no condition.
     """
-    if "label" not in spec:
+    label = label_field(spec)
+    if label is None:
         raise ValueError(
             f"a conditional GAN needs labels, and the data has only {', '.join(spec)}; "
             "folders of images get their labels from the names of sub-folders"
@@ -35,7 +36,7 @@ def build(config: parts.Config, spec: Spec, stage: int = 0) -> GAN:
             raise ValueError(f"{role}: a conditional GAN needs condition, got None")
     game = parts.game(config, spec)
     return game.gan(
-        inputs=functools.partial(inputs, game=game, n_classes=spec["label"].n_classes),
+        inputs=functools.partial(inputs, game=game, n_classes=spec[label].n_classes),
         outputs={"sample": functools.partial(sample, game=game)},
     )
 
@@ -43,11 +44,11 @@ def build(config: parts.Config, spec: Spec, stage: int = 0) -> GAN:
 def inputs(
     key: Array, batch: dict[str, Array], *, game: Game, n_classes: int
 ) -> dict[str, Array]:
-    """Returns {"z": [n, latent] of N(0, 1), "label": [n]}, the classes in turn."""
+    """Returns {"z": [n, latent] of N(0, 1), label: [n]}, the classes in turn."""
     label = jnp.arange(length(batch), dtype=jnp.int32) % n_classes
-    return game.inputs(key, batch) | {"label": label}
+    return game.inputs(key, batch) | {game.label: label}
 
 
 def sample(nets, inputs: dict[str, Array], key: Array, *, game: Game):
     """Returns the generator's output [n, ...], and the labels [n] it was made for."""
-    return game.sample(nets, inputs, key) | {"label": inputs["label"]}
+    return game.sample(nets, inputs, key) | {game.label: inputs[game.label]}

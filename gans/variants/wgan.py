@@ -20,9 +20,10 @@ def build(config: parts.Config, spec: Spec, stage: int = 0) -> GAN:
     Raises ValueError for another loss, and without clipping.
     """
     names.check(config["loss"], ("wasserstein",), "loss of WGAN")
-    if config["discriminator"]["optimizer"].get("clip") is None:
+    optimiser = config["discriminator"]["optimizer"]
+    if names.named(optimiser, "discriminator")[1].get("clip") is None:
         raise ValueError(
-            "discriminator: WGAN needs optimizer.clip, the c of its weights"
+            "discriminator: WGAN needs clipping: set optimizer.clip to the paper's c"
         )
     pace = config["n_critic"], config["n_critic_changes"]
     if config["warmup"]:

@@ -373,14 +373,14 @@ def test_instance_noise_decays_to_nothing():
 
 def test_augmentations_do_what_their_functions_do():
     x, step = images(SHAPES[0]), jnp.int32(5)
-    fixed = augment.make("diff_augment", policy="cutout, translation")
-    ada, p = augment.make("ada", policy="cutout"), jnp.float32(0.5)
+    fixed = augment.make("diff_augment", policy=("cutout", "translation"))
+    ada, p = augment.make("ada", policy=("cutout",)), jnp.float32(0.5)
     for given, out in (
         (fixed.apply(x, KEY, step, None), whole(x, KEY, ("cutout", "translation"))),
         (ada.apply(x, KEY, step, p), whole(x, KEY, ("cutout",), p)),
     ):
         np.testing.assert_array_equal(given, out)
-    assert augment.make("diff_augment").parts == tuple(TRANSFORMS)
+    assert augment.make("diff_augment").policy == tuple(TRANSFORMS)
     assert ada.adaptive and not fixed.adaptive
     with pytest.raises(ValueError, match="ada needs p"):
         ada.apply(x, KEY, step)
@@ -412,16 +412,29 @@ def test_augmentations_are_found_by_listing():
     "name, options, message",
     [
         ("adda", {}, "augment: 'adda' is not one of ada, diff_augment, instance_noise"),
-        ("ada", {"sigma": 1}, "'sigma' is not one of interval, kimg, policy, target"),
-        ("diff_augment", {"policy": "colour"}, "not one of color, cutout, translation"),
-        ("diff_augment", {"policy": ""}, "'' is not one of color, cutout, transl"),
+        (
+            "ada",
+            {"sigma": 1},
+            "ada has no option 'sigma'; accepted are interval, kimg, policy, target",
+        ),
+        (
+            "diff_augment",
+            {"policy": ("colour",)},
+            "not one of color, cutout, translation",
+        ),
+        ("diff_augment", {"policy": ()}, "policy=() must be a tuple of names"),
+        (
+            "diff_augment",
+            {"policy": "color"},
+            "policy='color' must be a tuple of names",
+        ),
         ("instance_noise", {"sigma": -1.0}, "sigma=-1.0 must be at least 0"),
         ("instance_noise", {"stop": 0}, "stop=0 must be at least 1 step"),
         ("ada", {"target": 1.0}, "target=1.0 must be in (-1, 1)"),
         ("ada", {"kimg": 0}, "augment ada: kimg=0 must be above 0"),
         ("ada", {"interval": 2.5}, "interval=2.5 must be at least 1 step, and whole"),
         ("ada", {"interval": 0}, "interval=0 must be at least 1 step"),
-        ("ada", {"policy": "color,flip"}, "'flip' is not one of"),
+        ("ada", {"policy": ("color", "flip")}, "'flip' is not one of"),
     ],
 )
 def test_errors_name_what_is_accepted(name, options, message):

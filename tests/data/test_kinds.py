@@ -26,7 +26,7 @@ def on_the_host(x):
 
 def examples(name, n=8):
     """[n, ...] in the storage's type."""
-    module = kinds._module(name)
+    module = kinds.named(name)
     shape = (n, *(SIZES[axis] for axis in module.AXES))
     random = np.random.default_rng(0)
     if name in PIXELS:
@@ -43,7 +43,9 @@ def test_all_are_found():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_decode_and_encode_undo_each_other(name):
-    kind, stored = kinds._module(name), examples(name)
+    kind, stored = kinds.named(name), examples(name)
+    assert any(np.issubdtype(stored.dtype, dtype) for dtype in kind.DTYPES)
+    assert kind.CLASSES == (name in ("label", "tokens"))
     decoded = jax.jit(kind.decode)(stored)
     assert decoded.shape == stored.shape
     assert decoded.dtype == (jnp.int32 if stored.dtype == np.int32 else jnp.float32)
@@ -58,7 +60,7 @@ def test_decode_and_encode_undo_each_other(name):
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("decoded", [False, True])
 def test_flip_mirrors_the_width_of_whole_examples_or_nothing(name, decoded):
-    kind, x = kinds._module(name), examples(name)
+    kind, x = kinds.named(name), examples(name)
     x = np.asarray(kind.decode(jnp.asarray(x))) if decoded else x
     coins = np.arange(len(x)) % 3 == 0
     flipped = np.asarray(jax.jit(kind.flip)(x, coins))
@@ -80,7 +82,7 @@ VALUES = np.arange(256, dtype=np.uint8)
 @pytest.mark.parametrize("name", PIXELS)
 @pytest.mark.parametrize("how", ["eager", "jit", "scan", "vmap", "fused"])
 def test_decoding_has_the_bits_of_the_host(name, how):
-    decode = kinds._module(name).decode
+    decode = kinds.named(name).decode
     x = jnp.asarray(VALUES.reshape(4, 64))
     decoded = {
         "eager": decode,

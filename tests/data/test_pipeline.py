@@ -258,13 +258,19 @@ def test_kinds_without_a_mirror_image_have_no_coins():
     dataset = pipeline.batches(InMemory("many", arrays), 5, seed=0, flip=True)
     assert dataset[0].keys() == arrays.keys()
     clips = random.integers(0, 256, (N, 3, 4, 5, 3), np.uint8)
-    source = InMemory("clips", {"video": clips, "series": arrays["series"]})
+    both = {"video": clips, "series": arrays["series"], "label": np.zeros(N, int)}
+    with pytest.raises(ValueError, match="mirror video, but not series of the same"):
+        pipeline.batches(InMemory("clips", both), 32, seed=0, flip=True)
+    assert (
+        pipeline.batches(InMemory("clips", both), 32, seed=0)[0].keys() == both.keys()
+    )
+    del both["series"]
+    source = InMemory("clips", both)
     dataset = pipeline.batches(source, 32, seed=0, flip=True)
     plain = pipeline.to_float(pipeline.batches(source, 32, seed=0)[0]["video"])
     coins, batch = dataset[0]["flip/0"], prepared(dataset, 0)
     np.testing.assert_array_equal(batch["video"][coins], plain[coins][..., ::-1, :])
     np.testing.assert_array_equal(batch["video"][~coins], plain[~coins])
-    np.testing.assert_array_equal(batch["series"], dataset[0]["series"])
 
 
 @pytest.mark.parametrize("n_threads", [None, 0, 1, 3])

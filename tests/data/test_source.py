@@ -116,6 +116,28 @@ def test_classes_are_counted_unless_they_are_given():
         ({"a": IMAGES}, {"a": "imag"}, "did you mean 'image'"),
         ({"a": IMAGES}, {"a": "point"}, r"shape \(2, 3, 1\); wanted \[D\]"),
         ({"image": IMAGES}, {"b": "image"}, "no array for field 'b'"),
+        (
+            {"a": IMAGES.astype(np.int32)},
+            {"a": "image"},
+            "set: field 'a': a field of kind image has dtype int32; wanted uint8",
+        ),
+        (
+            {"image": IMAGES.astype(np.uint16)},
+            {},
+            "dtype uint16; wanted uint8 or float32",
+        ),
+        (
+            {"image": IMAGES.astype(np.float32)},
+            {},
+            r"'image': floats of kind image must lie in \[-1, 1\], got \[0, 29\]",
+        ),
+        ({"image": np.full((2, 2, 2, 1), np.nan, np.float32)}, {}, r"got \[nan, nan\]"),
+        (
+            {"label": LABELS.astype(np.float32)},
+            {},
+            "label has dtype float32; wanted integer",
+        ),
+        ({"point": IMAGES[:, :, 0, 0]}, {}, "point has dtype uint8; wanted floating"),
         ({"image": IMAGES, "label": LABELS[:4]}, {}, "image 5, label 4"),
         (
             {"image": IMAGES},

@@ -6,7 +6,15 @@ import ml_collections
 import numpy as np
 import pytest
 
-from gans.data.spec import Field, blank, decoded, from_json, main_field, to_json
+from gans.data.spec import (
+    Field,
+    blank,
+    decoded,
+    from_json,
+    label_field,
+    main_field,
+    to_json,
+)
 
 SPEC = {
     "image": Field("image", (4, 6, 3), "uint8"),
@@ -36,6 +44,13 @@ def test_the_main_field_is_the_only_one_besides_labels():
         main_field({"label": SPEC["label"]})
 
 
+def test_the_label_field_is_found_by_its_kind():
+    assert label_field({"digit": SPEC["label"], "image": SPEC["image"]}) == "digit"
+    assert label_field({"label": SPEC["image"]}) is None
+    with pytest.raises(ValueError, match="at most one label; it has 2: a, b"):
+        label_field({"a": SPEC["label"], "b": SPEC["label"]})
+
+
 def test_json_and_back():
     content = json.loads(json.dumps(to_json(SPEC)))
     assert from_json(content) == SPEC and list(from_json(content)) == list(SPEC)
@@ -56,6 +71,11 @@ def test_fields_are_normalised():
         (("imag", (4, 4, 1), "uint8"), "kind of a field: 'imag'.*did you mean 'image'"),
         (("image", (4, 4), "uint8"), r"image has shape \(4, 4\); wanted \[H, W, C\]"),
         (("label", (), "int32"), "label needs n_classes"),
+        (("tokens", (5,), "int32"), "tokens needs n_classes"),
+        (("image", (4, 4, 1), "uint16"), "dtype uint16; wanted uint8 or float32"),
+        (("video", (2, 4, 4, 1), "int8"), "dtype int8; wanted uint8 or float32"),
+        (("label", (), "float32", 3), "label has dtype float32; wanted integer"),
+        (("series", (5, 1), "int32"), "series has dtype int32; wanted floating"),
     ],
 )
 def test_wrong_fields(arguments, message):

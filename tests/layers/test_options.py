@@ -168,11 +168,14 @@ class Picky(nn.Module):
     [
         (
             {"dropout": 0.5},
-            "test_options.Picky, which has no such slot: 'dropout' is not one of dtype",
+            "test_options.Picky has no option 'dropout'; accepted are dtype",
         ),
-        ({"minibatch": "stddev"}, "has no such slot: 'minibatch'"),
+        ({"minibatch": "stddev"}, "has no option 'minibatch'"),
         ({"norm": {"name": "virtual", "n_references": 3}}, "mean 'n_reference'"),
-        ({"norm": {"name": "batch", "n_reference": 3}}, "norm batch: 'n_reference'"),
+        (
+            {"norm": {"name": "batch", "n_reference": 3}},
+            "norm batch has no option 'n_reference'",
+        ),
         ({"norm": 3}, "norm: 3 is neither a name nor"),
     ],
 )

@@ -1,5 +1,7 @@
 """Multilayer perceptrons: sizes, ranges, equations, dropout, labels."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -30,8 +32,11 @@ def test_points(bound, run):
 
 
 def test_images_are_in_range(bound, run):
-    g = bound(mlp.Generator((4, 5, 3), widths=(8,)), jnp.ones((1, 6)))
-    y = run(g, 100 * np.random.default_rng(1).normal(size=(7, 6)).astype(np.float32))
+    g = bound(mlp.Generator((4, 5, 3), widths=(8,), bounded=True), jnp.ones((1, 6)))
+    z = 100 * np.random.default_rng(1).normal(size=(7, 6)).astype(np.float32)
+    y = run(g, z)
+    free = dataclasses.replace(g, module=g.module.copy(bounded=False))
+    np.testing.assert_allclose(jnp.tanh(run(free, z)), y, atol=1e-6)
     assert y.shape == (7, 4, 5, 3)
     assert 0.9 < jnp.abs(y).max() <= 1
     d = bound(mlp.Discriminator(widths=(8,)), y)

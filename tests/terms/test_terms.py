@@ -80,8 +80,8 @@ DEFAULTS = {
     "r2": {"weight": 10},
     "zero_centred": {"weight": 100},  # 1902.03984
     "lecam": {"weight": 0.3, "decay": 0.99},  # 2104.03310
-    "consistency": {"weight": 10, "policy": "translation"},  # 1910.12027
-    "balanced_consistency": {"weight": 10, "policy": "translation"},  # 2002.04724
+    "consistency": {"weight": 10, "policy": ("translation",)},  # 1910.12027
+    "balanced_consistency": {"weight": 10, "policy": ("translation",)},  # 2002.04724
     "latent_consistency": {"weight": 5, "sigma": 0.03},
     "latent_diversity": {"weight": 0.5, "sigma": 0.03},
     "orthogonal": {"weight": 1e-4, "off_diagonal": True},  # 1809.11096
@@ -128,7 +128,7 @@ WANTED = {
 
 
 def moved(d, x, key):
-    other = augment.make("diff_augment", policy="translation").apply(x, key, 0)
+    other = augment.make("diff_augment", policy=("translation",)).apply(x, key, 0)
     return regularisers.consistency(d(x), d(other))
 
 
@@ -418,9 +418,13 @@ def test_the_adaptive_probability_follows_the_discriminator(tiny):
         (
             {},
             {"discriminator.penalties": ("r3",)},
-            "term of the discriminator: 'r3' is not one",
+            "term: 'r3' is not one",
         ),
-        ({}, {"discriminator.penalties": ("r1(wieght=1)",)}, "option of r1: 'wieght'"),
+        (
+            {},
+            {"discriminator.penalties": ("r1(wieght=1)",)},
+            "r1 has no option 'wieght'",
+        ),
         ({}, {"discriminator.penalties": ("r1(1)",)}, "neither NAME nor"),
         ({}, {"discriminator.penalties": ("r1", "r1(every=2)")}, "each at most once"),
         (

@@ -9,6 +9,7 @@ import pytest
 
 from experiments import config as configs
 from gans import core
+from gans.data import spec as specs
 
 KEY = jax.random.key(0)
 
@@ -47,6 +48,19 @@ def test_latents_take_the_classes_in_turn(game):
     game, _, _ = game
     inputs = game.inputs(KEY, {"": jnp.zeros(7)})
     np.testing.assert_array_equal(inputs["label"], [0, 1, 2, 0, 1, 2, 0])
+
+
+def test_a_label_may_have_any_name(tiny):
+    config = tiny("cgan")
+    spec = specs.from_json(config.spec.to_dict())
+    spec["digit"] = spec.pop("label")
+    config.spec = specs.to_json(spec)
+    gan = configs.build(config)
+    inputs = jax.eval_shape(gan.inputs, KEY, specs.blank(spec, 4))
+    assert set(inputs) == {"z", "digit"}
+    state = jax.eval_shape(functools.partial(core.init, gan), KEY)
+    sample = functools.partial(core.sample, gan)
+    assert set(jax.eval_shape(sample, state, inputs, KEY)) == {"image", "digit"}
 
 
 def test_data_without_labels_is_rejected(tiny):

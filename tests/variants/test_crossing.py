@@ -78,16 +78,16 @@ def rejection(config):
     """A part of the error for a pair that is incompatible; None for the others."""
     discriminator, generator = config.discriminator, config.generator
     if config.variant == "lsgan" and name_of(config.loss) != "least_squares":
-        return "loss of LSGAN: .* is not one of least_squares"
+        return "loss of LSGAN: must be 'least_squares'"
     if config.variant in ("wgan", "wgan_gp") and config.loss != "wasserstein":
-        return "loss of WGAN.*: .* is not one of wasserstein"
+        return "loss of WGAN.*: must be 'wasserstein'"
     if config.variant == "wgan" and discriminator.optimizer.get("clip") is None:
-        return "WGAN needs optimizer.clip"
+        return "WGAN needs clipping"
     if config.variant in ("sngan", "sagan") and not discriminator.spectral:
         return "spectral"
     for player in (discriminator, generator):
         if player.optimizer.name == "rmsprop" and "b1" in player.optimizer:
-            return "option of optimizer rmsprop: 'b1'"
+            return "optimiser rmsprop has no option 'b1'"
         if player.spectral and player.equalised:
             return "equalised"
         if player.equalised and "clip" in player.optimizer:
@@ -102,7 +102,7 @@ def rejection(config):
         if player.get("condition") and name_of(player.get("norm")) == "virtual":
             return "condition"
     if discriminator.network == "resnet" and "norm" in discriminator:
-        return "has no such slot: 'norm'"
+        return "has no option 'norm'"
     if config.loss == "wasserstein" and "ada" in map(name_of, config.augment):
         return "has no meaning with a Wasserstein"
     mixes = discriminator.get("norm") == "batch" or discriminator.minibatch

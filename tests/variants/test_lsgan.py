@@ -34,6 +34,6 @@ def test_three_targets(tiny):
 
 def test_another_loss_is_another_variant(tiny):
     with pytest.raises(
-        ValueError, match="loss of LSGAN: 'hinge' is not one of least_squares"
+        ValueError, match="loss of LSGAN: must be 'least_squares', got 'hinge'"
     ):
         configs.build(tiny("lsgan", loss="hinge"))

@@ -16,7 +16,8 @@ from torch.nn.utils.parametrizations import spectral_norm
 def make(role: str, *, network: str, **options) -> nn.Module:
     """Returns the counterpart of `gans.networks.make(role, network, **options)`.
 
-    Takes `shape` (H, W, C) or (2,), `latent`, and the options of a player's config.
+    Takes `shape` (H, W, C) or (2,), `latent`, `bounded` for data in [-1, 1],
+    and the options of a player's config.
     Raises ValueError for a network or option without a counterpart.
     """
     cls = NETWORKS.get((role, network))
@@ -31,8 +32,9 @@ def make(role: str, *, network: str, **options) -> nn.Module:
 
 
 class MLPGenerator(nn.Module):
-    def __init__(self, shape, latent, widths, **_):
+    def __init__(self, shape, latent, widths, bounded=False, **_):
         super().__init__()
+        self.bounded = bounded
         self.shape = (shape[-1], *shape[:-1])
         sizes = [latent, *widths]
         self.hidden = [f"dense{i}" for i in range(len(widths))]
@@ -44,7 +46,7 @@ class MLPGenerator(nn.Module):
         for name in self.hidden:
             z = F.relu(getattr(self, name)(z))
         out = self.out(z).view(-1, *self.shape)
-        return torch.tanh(out) if len(self.shape) == 3 else out
+        return torch.tanh(out) if self.bounded else out
 
 
 class MLPDiscriminator(nn.Module):

@@ -6,6 +6,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from experiments.benchmarks.torch_reference import networks
 from gans import names
+from gans.data import kinds
+from gans.data import spec as specs
 
 _OURS = ("optimizer", "penalties", "kernel_init")
 _STABILISERS = ("spectral", "equalised", "minibatch", "dropout")
@@ -56,6 +58,9 @@ class Training:
         self.penalty = _penalty(config)  # the weight of WGAN-GP's, or None
         self.d_objective, self.g_objective = _losses(config)
         shared = {"shape": tuple(config.shape), "latent": config.latent}
+        spec = specs.from_json(config.spec.to_dict())
+        main = spec[specs.main_field(spec)]
+        shared["bounded"] = kinds.of(main).RANGE is not None
         self.g, self.d = (
             networks.make(role, **shared, **_options(player)).to(self.device)
             for role, player in (

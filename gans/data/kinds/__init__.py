@@ -3,8 +3,10 @@
 A kind is a module with
 
     AXES = ("H", "W", "C")   the axes of one example, without the batch
-    RANGE = (-1.0, 1.0)      the range of decoded values, or None
+    DTYPES = (np.uint8, np.float32)   the types in which it is stored
+    RANGE = (-1.0, 1.0)      the range of decoded values and of stored floats, or None
     MIRRORED = True          whether `flip` does anything
+    CLASSES = False          whether values are numbers of classes: 0 to n_classes - 1
     decode(x)                storage -> float32 or int32, traced, any leading axes
     encode(x)                numpy: decoded values -> storage
     flip(x, coins)           x [B, ...] with the examples mirrored where coins [B] are
@@ -22,11 +24,12 @@ from gans import names
 def of(field) -> ModuleType:
     """Returns the kind's module of a `gans.data.spec.Field`.
 
-    Raises ValueError, with the nearest one, for a kind that there is not.
+    Raises ValueError, with the nearest one, for a kind that does not exist.
     """
-    return _module(field.kind)
+    return named(field.kind)
 
 
 @functools.cache
-def _module(kind: str) -> ModuleType:
+def named(kind: str) -> ModuleType:
+    """Returns the module of a kind's name; raises as `of` does."""
     return names.module(kind, "gans.data.kinds", "kind of a field")

@@ -1,4 +1,4 @@
-"""Images [H, W, C]: stored as uint8 in 0..255, decoded to float32 in [-1, 1]."""
+"""Images [H, W, C]: float32 in [-1, 1], stored as they are or as uint8 in 0..255."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import numpy as np
 from jax import Array
 
 AXES = ("H", "W", "C")
+DTYPES = (np.uint8, np.float32)
 RANGE = (-1.0, 1.0)
 MIRRORED = True
+CLASSES = False
 
 
 # 1 / 127.5 in two parts. A number of 8 bits times the first, of 16, is exact, so that

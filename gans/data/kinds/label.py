@@ -9,8 +9,10 @@ from jax import Array
 from gans.data.kinds import point
 
 AXES = ()
+DTYPES = (np.integer,)
 RANGE = None
 MIRRORED = False
+CLASSES = True
 flip = point.flip
 
 

@@ -1,4 +1,4 @@
-"""Points [D]: float32 as they are, of any range. They have no mirror image."""
+"""Points [D]: floats of any range, decoded to float32. They have no mirror image."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import numpy as np
 from jax import Array
 
 AXES = ("D",)
+DTYPES = (np.floating,)
 RANGE = None
 MIRRORED = False
+CLASSES = False
 
 
 def decode(x: Array) -> Array:

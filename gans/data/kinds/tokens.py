@@ -3,8 +3,10 @@
 from gans.data.kinds import label
 
 AXES = ("T",)
+DTYPES = label.DTYPES
 RANGE = None
 MIRRORED = False
+CLASSES = True
 decode = label.decode
 encode = label.encode
 flip = label.flip

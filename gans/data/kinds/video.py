@@ -3,8 +3,10 @@
 from gans.data.kinds import image
 
 AXES = ("T", "H", "W", "C")
+DTYPES = image.DTYPES
 RANGE = image.RANGE
 MIRRORED = True
+CLASSES = False
 decode = image.decode
 encode = image.encode
 flip = image.flip  # one coin a clip

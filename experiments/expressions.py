@@ -1,0 +1,50 @@
+"""NAME(option=value) in a config, expanded to {"name": NAME, "option": value}."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Mapping
+from typing import Any
+
+# Of these the value is free text, never NAME(option=value).
+TEXT = {"data", "data_dir", "variant"}
+_CALL = re.compile(r"\s*[A-Za-z_]\w*\s*\(")
+
+
+def expand(value: Any, place: str) -> Any:
+    """Returns a value with each "NAME(option=value, ...)" made into a dict.
+
+    That is {"name": NAME, "option": value, ...}; its values are Python literals. Other
+    strings, names too, stay as they are. Dicts and tuples are searched. Raises
+    ValueError, naming `place`, for a call of another form.
+    """
+    if isinstance(value, Mapping):
+        return {
+            key: x if key in TEXT and place == "config" else expand(x, f"{place}.{key}")
+            for key, x in _listed(value).items()
+        }
+    if isinstance(value, tuple | list):
+        return tuple(expand(x, f"{place}[{i}]") for i, x in enumerate(value))
+    if not isinstance(value, str) or not _CALL.match(value):
+        return value
+    try:
+        call = ast.parse(value.strip(), mode="eval").body
+        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
+            raise ValueError
+        options = {k.arg: ast.literal_eval(k.value) for k in call.keywords}
+        if call.args or None in options or "name" in options:
+            raise ValueError
+    except (ValueError, SyntaxError):
+        raise ValueError(
+            f"{place}: {value!r} is neither NAME nor NAME(option=value, ...)"
+        ) from None
+    return _listed({"name": call.func.id, **options}) if options else call.func.id
+
+
+def _listed(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    """An augmentation's policy "color,cutout" made into a tuple of its names."""
+    if not isinstance(value.get("policy"), str):
+        return value
+    parts = value["policy"].split(",")
+    return {**value, "policy": tuple(part.strip() for part in parts)}
