@@ -48,9 +48,7 @@ class Images:
     @property
     def label(self) -> str | None:
         """The name of the images' labels in the data, if they have any."""
-        spec, own = self.setting.spec, f"{self.field}/label"
-        labels = [name for name, field in spec.items() if field.kind == "label"]
-        return own if own in labels else (labels or [None])[0]
+        return self.setting.source.label_of(self.field)
 
     @functools.cached_property
     def labelled(self) -> bool:
@@ -77,7 +75,7 @@ class Images:
 
         def load():
             extractor = find()
-            if {"is", "classes"} & {*self.wanted}:
+            if any(scores.known()[name].logits for name in self.wanted):
                 self.check(n_logits=features.n_logits(extractor, shape))
             return extractor
 
@@ -87,7 +85,6 @@ class Images:
             load,
             functools.partial(restore.load_test, config, setting.spec),
             field=self.field,
-            label=self.label,
         )
 
     def want(self, score: str, options: Mapping[str, Any]) -> None:
@@ -106,7 +103,7 @@ class Images:
         label = self.label
         scores.check_images(
             self.wanted,
-            n_real=len(self.setting.source),
+            n_real=self.setting.source.length_of(self.field),
             n_fake=self.setting.n,
             n_classes=None if label is None else self.setting.spec[label].n_classes,
             labelled=self.labelled,

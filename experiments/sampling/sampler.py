@@ -61,8 +61,8 @@ class Sampler:
         """
         if self._source is None:
             return {}
-        rows = np.arange(first, first + n) % len(self._source)
-        taken = self._source.take(rows)
+        rows = np.arange(first, first + n)
+        taken = self._source.take(*(rows % n for n in self._source.lengths))
         return {name: taken[name] for name in self.gan.conditioned_on}
 
     def inputs(self, key: Array, n: int, first: int = 0) -> dict[str, Array]:

@@ -309,7 +309,7 @@ def test_a_run_is_evaluated_afterwards(run, monkeypatch):
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"checkpoint": "first"}, "--checkpoint=first: wanted last, best or a step"),
+        ({"checkpoint": "first"}, "checkpoint 'first': wanted last, best or a step"),
         ({"checkpoint": "15"}, "no checkpoint of step 15"),
         ({"metrics": ("modez",)}, "did you mean 'modes'"),
         ({"metrics": ()}, "no metrics"),
