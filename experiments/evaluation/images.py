@@ -16,6 +16,9 @@ from experiments.sampling.sampler import BATCH
 from gans import core
 from gans.data import kinds
 
+# Keys of a protocol that differ between outputs.
+OF_OUTPUT = ("n_real", "n_fake", "n_test", "real", "fake")
+
 
 class Images:
     """Images of an output and of the data, as the extractor sees them.
@@ -90,7 +93,7 @@ class Images:
     def want(self, score: str, options: Mapping[str, Any]) -> None:
         """Has a score by features computed together with all others.
 
-        Raises ValueError for one that such images cannot have.
+        Raises ValueError for one that cannot be computed from these images.
         """
         place = self.setting.place
         if score in self.wanted:
@@ -99,7 +102,7 @@ class Images:
         self.check(n_logits=None)
 
     def check(self, n_logits: int | None) -> None:
-        """Raises ValueError for a wanted score that these images cannot have."""
+        """Raises ValueError for a score that cannot be computed from these images."""
         label = self.label
         scores.check_images(
             self.wanted,
@@ -116,7 +119,8 @@ class Images:
 
         "protocol" and "warnings"; with a baseline also "baseline", the scores of test
         images, and "equal_n", those of the larger side cut to the size of the other.
-        {} if no features of this state were needed.
+        What depends on the output is named as its results are: "a_to_b/n_real",
+        "a_to_b/equal_n". {} if no features of this state were needed.
         """
         if state is not self._state or "fake" not in self._found:
             return {}
@@ -124,20 +128,25 @@ class Images:
         fake, real = self.fake(state), self.data.real
         output = "samples" if self.output == "sample" else self.output
         sides, found = {name: real, output: fake}, {}
-        found["protocol"] = scores.describe(
+        protocol = scores.describe(
             extractor, real, fake, real=name, fake=f"{output} of the EMA"
         )
         test = self.data.test if self.setting.baseline and self.wanted else None
         if test is not None:
             sides[f"{name}@test"] = test
             found["baseline"] = self._flat(test)
-            found["protocol"]["n_test"] = len(test)
+            protocol["n_test"] = len(test)
             n, larger, kind = len(test), fake, output
             if len(fake) < len(test):
                 n, larger, kind = len(fake), test, "real test images"
             if n < len(larger):
                 results = self._flat(larger.some(n))
-                found["equal_n"] = {"column": f"{kind}, n={n}", "results": results}
+                equal_n = self.setting.named("equal_n", self.output)
+                found[equal_n] = {"column": f"{kind}, n={n}", "results": results}
+        found["protocol"] = {
+            self.setting.named(key, self.output) if key in OF_OUTPUT else key: value
+            for key, value in protocol.items()
+        }
         found["warnings"] = [
             doubt
             for name, side in sides.items()

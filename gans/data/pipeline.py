@@ -211,21 +211,6 @@ class _Calls:
         return self.dataset.window(step, self.per_call)
 
 
-def to_float(images: np.ndarray) -> np.ndarray:
-    """uint8 [...] in 0..255 to float32 [...] in [-1, 1]."""
-    scaled = images.astype(np.float32)
-    scaled /= 127.5
-    scaled -= 1
-    return scaled
-
-
-def to_uint8(images: np.ndarray) -> np.ndarray:
-    """Floats [...] in [-1, 1] to uint8 [...]: see `gans.data.kinds.image.encode`."""
-    from gans.data.kinds.image import encode
-
-    return encode(images)
-
-
 def _n_threads(dataset: Batches) -> int:
     """How many threads read a data set by default."""
     if dataset.source.streamed:

@@ -137,7 +137,7 @@ def test_what_is_no_extractor(apply, found):
 
 def test_images_of_a_shape_that_the_extractor_never_saw():
     small = extractor(image_shape=[4, 4, 1])
-    message = r"pieces holds images \[4, 4, 3\]; sums takes \[4, 4, 1\] alone"
+    message = r"pieces holds images \[4, 4, 3\]; sums takes only \[4, 4, 1\]"
     with pytest.raises(ValueError, match=message):
         extract(small, in_pieces(noise(3), 2))
     assert len(extract(extractor(image_shape=[4, 4, 3]), in_pieces(noise(3), 2))) == 3
