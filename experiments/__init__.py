@@ -23,7 +23,7 @@ def load(
     Args:
       workdir: folder of the run.
       checkpoint: "last", "best" (of its evaluations), or a step.
-      recalibrate: gives the averaged generator batch statistics of its own.
+      recalibrate: recomputes the batch statistics of the averaged generator.
 
     Raises FileNotFoundError if there is no such run or no checkpoint, ValueError for
     another `checkpoint`, CheckpointError if it cannot be read.

@@ -54,12 +54,12 @@ def main(
     """Runs a command, and ends the process with its exit code.
 
     Args:
-      work: gets the imported module, and the arguments that are no flags; returns the
+      work: gets the imported module, and the arguments that are not flags; returns the
         exit code, None for 0.
       module: the full name of what does the work. Its ERRORS, by default ValueError and
         OSError, are those that the user can correct. They are shown in one line.
       parse: parses the command line; returns the command's name and the arguments that
-        are no flags. None: `flags_only`.
+        are not flags. None: `flags_only`.
       jax: whether the command itself uses JAX. If not, the process is left as it is.
       cores_apart: see `experiments.process.configure`.
     """

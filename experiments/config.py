@@ -111,15 +111,22 @@ def variant(config: ConfigDict):
     return importlib.import_module(inside + config.variant)
 
 
-def load_data(config: ConfigDict, resolution: int | None = None):
+def load_data(
+    config: ConfigDict,
+    resolution: int | None = None,
+    *,
+    channels: int | None = None,
+    split: str = "train",
+):
     """Returns the source that `gans.data.load` makes of a config.
 
-    `resolution` takes the place of the config's where it is given.
+    `resolution` and `channels` replace those of the config where they are given.
     """
     return data.load(
         config.data,
         resolution=resolution or config.resolution,
-        channels=config.channels,
+        channels=channels or config.channels,
+        split=split,
         data_dir=config.data_dir,
         skip_corrupt=config.skip_corrupt,
         seed=config.seed,

@@ -5,8 +5,8 @@
 
 Samples of the averaged networks are compared with the training images and, to give the
 scores a scale, so are the data's own test images, if any. As most scores depend on the
-number of images, the larger of both sets is cut to the size of the other, and compared
-too. The results, with everything that they depend on, are printed and added to
+number of images, the larger set is also cut to the size of the smaller one and scored
+again. The results, with everything that they depend on, are printed and added to
 DIR/evaluations.jsonl; the bare values are added to metrics.jsonl.
 
 Metrics are the files of `experiments/evaluation/evaluators`: scores by an extractor's

@@ -53,7 +53,12 @@ def parse(argv):
 
 if __name__ == "__main__":
     score_flags.define()
-    flags.DEFINE_string("classifier-data", None, "Labelled set that it learns: digits.")
+    flags.DEFINE_string(
+        "classifier-data",
+        None,
+        "Labelled data set that the extractor `classifier` is trained on, such as "
+        "digits.",
+    )
     flags.DEFINE_integer("resize", None, "Crops and resizes all images to this side.")
     flags.DEFINE_string("save-stats", None, "Writes REAL's statistics to this .npz.")
     cli.main(main, "experiments.evaluation.comparison", parse=parse)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import shutil
 import time
 from collections.abc import Callable
@@ -15,15 +14,22 @@ import numpy as np
 from experiments import config as configs
 from experiments.ablations.arms import Program
 from experiments.evaluation import reports
-from experiments.rundir import restore
 from experiments.rundir.checkpoint import Checkpoints
-from experiments.sampling import pictures, sampler
+from experiments.sampling import pictures
+from experiments.sampling.sampler import Samplers
 from experiments.training import ahead
 from experiments.training.vmapped import VmappedRuns, replica
 from gans.data import pipeline
+from gans.data.spec import Spec
 
 SAVE_EVERY = 300  # seconds, between evaluations; after each there is a checkpoint
 N_IMAGES = 36  # in the picture of a replica
+
+
+def n_drawn(spec: Spec) -> int:
+    """Returns how many samples of a replica its pictures need: 36 of images alone."""
+    drawn = {field.kind for field in spec.values()} & {*pictures.kinds()}
+    return N_IMAGES if drawn == {"image"} else pictures.count(spec)
 
 
 class Replicas:
@@ -41,9 +47,7 @@ class Replicas:
         self.seeds = [seed for _, seed in program.replicas]
         self.sources = {}
         for seed in sorted(set(self.seeds)):
-            own = config.copy_and_resolve_references()
-            own.seed = seed
-            self.sources[seed] = load(own)
+            self.sources[seed] = load(self._config_of(seed))
         self.runs = VmappedRuns(
             program.build,
             values=program.values,
@@ -57,6 +61,12 @@ class Replicas:
             per_call=config.steps_per_call,
         )
         self.gan = configs.build(config)
+
+    def _config_of(self, seed):
+        """The config of the replicas with a seed."""
+        own = self.config.copy_and_resolve_references()
+        own.seed = seed
+        return own
 
     def timed(self) -> tuple[float, float]:
         """Returns (seconds to compile, seconds a step of all replicas), measured."""
@@ -76,14 +86,17 @@ class Replicas:
         advance: called with the number of replicas' steps as they are done; first with
           those that were done before.
         stopped: whether to stop; then a checkpoint is written and None is returned.
-        samples: a folder; gets a picture ARM_SEED.png of each replica that has not
-          diverged.
+        samples: a folder; gets the pictures ARM_SEED.png, or ARM_SEED_OUTPUT.png, of
+          each replica that has not diverged.
 
         Returns {"replicas": [record of each], "metrics": {name: which is better},
         "protocol" of these, "seconds"}.
         """
         began, config, runs = time.monotonic(), self.config, self.runs
-        evaluator = reports.make_evaluate(self.gan, config, self.sources[self.seeds[0]])
+        first = self.seeds[0]
+        evaluator = reports.make_evaluate(
+            self.gan, self._config_of(first), self.sources[first]
+        )
         checkpoints = Checkpoints(self.folder, 1)
         n = runs.n_replicas
         restored = checkpoints.restore(runs.template)
@@ -170,14 +183,11 @@ class Replicas:
     def _records(self, state, story, samples):
         samples.mkdir(parents=True, exist_ok=True)
         source = self.sources[self.seeds[0]]
-        spec, load_test = source.spec, functools.partial(restore.load_test, self.config)
-        drawing = sampler.Drawing(
-            self.gan,
-            spec,
-            sampler.source_of(self.gan, source, lambda: load_test(spec)),
-            key=jax.random.key(0),
-            n=N_IMAGES if "image" in spec else pictures.count(spec),
+        spec = source.spec
+        samplers = Samplers(
+            self.gan, self._config_of(self.seeds[0]), spec, lambda: source
         )
+        drawing = samplers.drawing(key=jax.random.key(0), n=n_drawn(spec))
         draw = jax.jit(drawing)
         records = []
         for i, (name, seed) in enumerate(self.program.names):
@@ -189,14 +199,15 @@ class Replicas:
                 record["status"] = "diverged"
                 record["diverged_by_step"] = story["diverged"][i]
             else:
-                path = samples / f"{name}_{seed}.png"
-                pictures.draw(
-                    path.with_suffix(""),
+                drawn = pictures.draw(
+                    samples / f"{name}_{seed}",
                     spec,
                     draw(replica(state, i)),
                     given=drawing.given,
                     source=self.sources[seed],
                 )
-                record["samples"] = f"{samples.name}/{path.name}"
+                if drawn:
+                    path = next(iter(drawn.values())).path
+                    record["samples"] = f"{samples.name}/{path.name}"
             records.append(record)
         return records

@@ -35,7 +35,11 @@ def measure(
     """
     # Everything is checked before anything slow begins.
     expanded = configs.expand(tuple(wanted), "--metrics")
-    wanted = dict(reports.named(metric, "--metrics") for metric in expanded)
+    found = [reports.named(metric, "--metrics") for metric in expanded]
+    wanted = dict(found)
+    for name in wanted:
+        if [other for other, _ in found].count(name) > 1:
+            raise ValueError(f"--metrics: {name} is there twice")
     sides = {spec: None for spec in (real, fake) if spec is not None}
     for spec in sides:
         if statistics.holds(spec):
@@ -64,7 +68,7 @@ def measure(
             size = shape[0] if shape[0] == shape[1] else None
             trained_on |= {"resolution": size, "channels": shape[2]}
         network = find(trained_on=trained_on)()
-        if {"is", "classes"} & {*wanted}:
+        if any(scores.known()[name].logits for name in wanted):
             check_images(n_logits(network, shape))
         known = statistics.protocol(network)
         for spec in sides.keys() - images:

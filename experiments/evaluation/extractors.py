@@ -254,7 +254,7 @@ def classifier(
     load = functools.partial(
         data.load, name, resolution=resolution, channels=channels, data_dir=data_dir
     )
-    source, held_out = load(), test_split(load)
+    source, held_out = load(), data.held_out(load)
     spec = source.spec
     images = [x for x, field in spec.items() if field.kind == "image"]
     labels = [x for x, field in spec.items() if field.kind == "label"]
@@ -309,14 +309,6 @@ def classifier(
         "n_test": len(test[label]),
     }
     return small.make(unflatten_dict(arrays, sep="/"), protocol=protocol)
-
-
-def test_split(load: Callable[..., Any]):
-    """Returns `load(split="test")`, or None for a set that has no such split."""
-    try:
-        return load(split="test")
-    except ValueError:
-        return None
 
 
 def _keep(path: Path, arrays, accuracy):

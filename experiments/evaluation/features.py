@@ -19,7 +19,8 @@ from tqdm import tqdm
 from experiments import process
 from experiments.evaluation.image_sets import ImageSet, of_source
 from experiments.files import replacing
-from gans.data.source import Streamed
+from gans.data.source import Rows
+from gans.data.spec import main_field
 from gans.metrics.features.extractor import Extractor
 
 # Images per device and call. On CPU more would not fit its caches.
@@ -70,7 +71,7 @@ class Data:
       source: the training images.
       load: () -> Extractor.
       load_test: () -> source of the test images, or None.
-      field, label: of the images and of their labels, see `of_source`.
+      field: of the images, see `of_source`.
     """
 
     def __init__(
@@ -80,10 +81,9 @@ class Data:
         load: Callable[[], Extractor],
         load_test: Callable[[], Any],
         field: str | None = None,
-        label: str | None = None,
     ):
         self.name, self._source = name, source
-        self._fields = {"field": field, "label": label}
+        self._field = field or main_field(source.spec)
         self._load, self._load_test = load, load_test
 
     @functools.cached_property
@@ -94,28 +94,23 @@ class Data:
     def images(self) -> Any:
         """The source, or N_REAL of it."""
         source = self._source
-        if len(source) <= N_REAL:
+        length = source.length_of(self._field)
+        if length <= N_REAL:
             return source
-        rows = np.sort(np.random.default_rng(0).permutation(len(source))[:N_REAL])
-        return Streamed(
-            self.name,
-            lambda indices: source.take(rows[indices]),
-            N_REAL,
-            source.spec,
-        )
+        rows = np.sort(np.random.default_rng(0).permutation(length)[:N_REAL])
+        return Rows(source, rows, self._field)
 
     @functools.cached_property
     def real(self) -> Features:
-        return extract_once(
-            self.extractor, of_source(self.images, self.name, **self._fields)
-        )
+        images = of_source(self.images, self.name, field=self._field)
+        return extract_once(self.extractor, images)
 
     @functools.cached_property
     def test(self) -> Features | None:
         test = self._load_test()
         if test is None:
             return None
-        images = of_source(test, f"{self.name}@test", **self._fields)
+        images = of_source(test, f"{self.name}@test", field=self._field)
         return extract_once(self.extractor, images)
 
 

@@ -82,28 +82,23 @@ def of_source(
     n: int | None = None,
     seed: int = 0,
     field: str | None = None,
-    label: str | None = None,
 ) -> ImageSet:
     """Returns the images of a source, or `n` of them drawn by `seed`, in order.
 
-    field, label: names of the images and of their labels in the source; by default its
-    only field besides labels, and its only label if it has one.
+    field: name of the images in the source; by default its only field besides labels.
+    Their labels are those of `source.label_of(field)`.
 
     Raises ValueError if the field holds no images, and if there are fewer than n.
     """
     field = field or main_field(source.spec)
     if source.spec[field].kind != "image":
         raise ValueError(f"{name} holds {source.spec[field].kind} data, not images")
-    if label is None:
-        labels = [x for x, of in source.spec.items() if of.kind == "label"]
-        label = labels[0] if len(labels) == 1 else None
-    indices = np.arange(len(source))
-    if n is not None and n > len(source):
-        raise ValueError(
-            f"{name} holds {len(source)} images, fewer than the {n} wanted"
-        )
-    if n is not None and n < len(source):
-        indices = np.sort(np.random.default_rng(seed).permutation(len(source))[:n])
+    label, length = source.label_of(field), source.length_of(field)
+    indices = np.arange(length)
+    if n is not None and n > length:
+        raise ValueError(f"{name} holds {length} images, fewer than the {n} wanted")
+    if n is not None and n < length:
+        indices = np.sort(np.random.default_rng(seed).permutation(length)[:n])
     starts = range(0, len(indices), BATCH)
 
     def take(start: int) -> dict[str, np.ndarray]:

@@ -16,6 +16,9 @@ from experiments.sampling.sampler import BATCH
 from gans import core
 from gans.data import kinds
 
+# Keys of a protocol that differ between outputs.
+OF_OUTPUT = ("n_real", "n_fake", "n_test", "real", "fake")
+
 
 class Images:
     """Images of an output and of the data, as the extractor sees them.
@@ -48,9 +51,7 @@ class Images:
     @property
     def label(self) -> str | None:
         """The name of the images' labels in the data, if they have any."""
-        spec, own = self.setting.spec, f"{self.field}/label"
-        labels = [name for name, field in spec.items() if field.kind == "label"]
-        return own if own in labels else (labels or [None])[0]
+        return self.setting.source.label_of(self.field)
 
     @functools.cached_property
     def labelled(self) -> bool:
@@ -77,7 +78,7 @@ class Images:
 
         def load():
             extractor = find()
-            if {"is", "classes"} & {*self.wanted}:
+            if any(scores.known()[name].logits for name in self.wanted):
                 self.check(n_logits=features.n_logits(extractor, shape))
             return extractor
 
@@ -87,13 +88,12 @@ class Images:
             load,
             functools.partial(restore.load_test, config, setting.spec),
             field=self.field,
-            label=self.label,
         )
 
     def want(self, score: str, options: Mapping[str, Any]) -> None:
         """Has a score by features computed together with all others.
 
-        Raises ValueError for one that such images cannot have.
+        Raises ValueError for one that cannot be computed from these images.
         """
         place = self.setting.place
         if score in self.wanted:
@@ -102,11 +102,11 @@ class Images:
         self.check(n_logits=None)
 
     def check(self, n_logits: int | None) -> None:
-        """Raises ValueError for a wanted score that these images cannot have."""
+        """Raises ValueError for a score that cannot be computed from these images."""
         label = self.label
         scores.check_images(
             self.wanted,
-            n_real=len(self.setting.source),
+            n_real=self.setting.source.length_of(self.field),
             n_fake=self.setting.n,
             n_classes=None if label is None else self.setting.spec[label].n_classes,
             labelled=self.labelled,
@@ -119,7 +119,8 @@ class Images:
 
         "protocol" and "warnings"; with a baseline also "baseline", the scores of test
         images, and "equal_n", those of the larger side cut to the size of the other.
-        {} if no features of this state were needed.
+        What depends on the output is named as its results are: "a_to_b/n_real",
+        "a_to_b/equal_n". {} if no features of this state were needed.
         """
         if state is not self._state or "fake" not in self._found:
             return {}
@@ -127,20 +128,25 @@ class Images:
         fake, real = self.fake(state), self.data.real
         output = "samples" if self.output == "sample" else self.output
         sides, found = {name: real, output: fake}, {}
-        found["protocol"] = scores.describe(
+        protocol = scores.describe(
             extractor, real, fake, real=name, fake=f"{output} of the EMA"
         )
         test = self.data.test if self.setting.baseline and self.wanted else None
         if test is not None:
             sides[f"{name}@test"] = test
             found["baseline"] = self._flat(test)
-            found["protocol"]["n_test"] = len(test)
+            protocol["n_test"] = len(test)
             n, larger, kind = len(test), fake, output
             if len(fake) < len(test):
                 n, larger, kind = len(fake), test, "real test images"
             if n < len(larger):
                 results = self._flat(larger.some(n))
-                found["equal_n"] = {"column": f"{kind}, n={n}", "results": results}
+                equal_n = self.setting.named("equal_n", self.output)
+                found[equal_n] = {"column": f"{kind}, n={n}", "results": results}
+        found["protocol"] = {
+            self.setting.named(key, self.output) if key in OF_OUTPUT else key: value
+            for key, value in protocol.items()
+        }
         found["warnings"] = [
             doubt
             for name, side in sides.items()

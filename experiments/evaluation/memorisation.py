@@ -25,7 +25,8 @@ N_PAIRS, COLUMNS = 16, 8  # of the picture
 
 @functools.lru_cache(1)  # a run's data are the same at each of its evaluations
 def reference(data: Data) -> tuple[np.ndarray, str]:
-    """Returns how far real images are from the nearest training image, and which these.
+    """Returns the distance of each held-out image from its nearest training image, and
+    a description of the held-out images.
 
     They are the test images; without any, each training image, among the others.
 

@@ -60,10 +60,11 @@ def make_evaluate(
     It draws config.n_evaluate samples (by the EMA) from latents that are always the
     same. Features of real images are computed once, and kept in the cache folder. With
     `baseline` there are "baseline", the results of the data's test images, and
-    "equal_n": {"column": its name, "results"}. Pictures go to `folder`.
+    "equal_n": {"column": its name, "results"}, of another output than "sample"
+    "OUTPUT/equal_n". Pictures go to `folder`.
 
-    Raises ValueError for a metric that is unknown, or that such data, model or
-    extractor cannot have; FileNotFoundError for weights that are not there.
+    Raises ValueError for a metric that is unknown, or that cannot be computed from
+    these images or by this extractor; FileNotFoundError for weights that are not there.
     """
     if not config.metrics:
         return lambda state: {}
@@ -209,8 +210,9 @@ def show(report: Report, title: str, out: str | os.PathLike | None = None) -> No
         with replacing(out) as temporary:
             Path(temporary).write_text(json.dumps(report, indent=2) + "\n")
     columns = {title: report["results"]}
-    if "equal_n" in report:
-        columns[report["equal_n"]["column"]] = report["equal_n"]["results"]
+    for key, found in report.items():
+        if key.rpartition("/")[2] == "equal_n":
+            columns.setdefault(found["column"], {}).update(found["results"])
     if "baseline" in report:
         columns["real test images"] = report["baseline"]
     if report["results"]:

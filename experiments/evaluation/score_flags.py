@@ -14,7 +14,7 @@ WEIGHTS = ("inception", "squeezenet", "lpips-trunk", "lpips-heads")
 def define() -> None:
     """Defines the flags."""
     flags.DEFINE_string(
-        "metrics", None, "Scores, by commas: fid,kid,is,pr(k=5),dc, ..."
+        "metrics", None, "Comma-separated scores: fid,kid,is,pr(k=5),dc, ..."
     )
     flags.DEFINE_string(
         "extractor",

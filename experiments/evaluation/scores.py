@@ -112,7 +112,7 @@ def check_images(
     n_logits: int | None,
     place: str = "metrics",
 ) -> None:
-    """Raises ValueError for a score that such images cannot have, before it is made.
+    """Raises ValueError for a score that cannot be computed from these images.
 
     Args:
       wanted: names of `known()`.
@@ -162,7 +162,8 @@ def compute(
         those of Inception's own weights have the plain ones, "fid".
       seed: draws subsets and bootstrap replicates.
 
-    Raises ValueError for an unknown score, and for one that these sides cannot have.
+    Raises ValueError for an unknown score, and for one that cannot be computed from
+    these images.
     """
     found = by_score(wanted, real, fake, extractor, seed=seed)
     return {name: x for values in found.values() for name, x in values.items()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from experiments.evaluation.images import Images
-from experiments.rundir import restore
-from experiments.sampling.sampler import Arrays, Sampler, source_of
+from experiments.sampling.sampler import Arrays, Sampler, Samplers
 from gans import core
 
 
@@ -45,30 +43,15 @@ class Setting:
         self.resize, self.weights = resize, weights
         self.baseline, self.folder = baseline, folder
         self.images: dict[str, Images] = {}  # by output
+        self._samplers = Samplers(gan, config, source.spec, lambda: source)
         self.noted: dict[str, Any] = {}
-
-    @functools.cached_property
-    def conditions(self) -> Any:
-        """The source of the examples that a conditional model is given, else None."""
-        return source_of(
-            self.gan,
-            self.source,
-            functools.partial(restore.load_test, self.config, self.spec),
-        )
-
-    @functools.cached_property
-    def _samplers(self) -> dict[str, Sampler]:
-        return {}
 
     def sampler(self, output: str, metric: str = "") -> Sampler:
         """Returns the sampler of an output; `metric` is named in errors."""
-        if output not in self._samplers:
-            try:
-                found = Sampler(self.gan, self.spec, self.conditions, output)
-            except ValueError as error:
-                raise ValueError(f"{self.place}: {metric}: {error}") from None
-            self._samplers[output] = found
-        return self._samplers[output]
+        try:
+            return self._samplers(output)
+        except ValueError as error:
+            raise ValueError(f"{self.place}: {metric}: {error}") from None
 
     def samples(
         self, state: core.State, output: str = "sample", **options: Any

@@ -12,6 +12,7 @@ import numpy as np
 
 from experiments import pages
 from experiments.files import replacing
+from experiments.sampling import pictures
 
 _N_FRAMES = 40
 _FRAMES_BYTES = 5_000_000  # of all earlier pictures; base64 adds a third
@@ -22,13 +23,6 @@ _WIDTH, _HEIGHT = 400, 210
 _LEFT, _RIGHT, _TOP, _BOTTOM = 48, 10, 8, 24
 _N_COLOURS = 4
 _N_WARNINGS = 20
-_KINDS = {
-    "image": "Images",
-    "point": "Points",
-    "video": "Clips",
-    "series": "Series",
-    "tokens": "Texts",
-}
 _MANY = 60  # points; a curve of more is drawn smoothed as well
 
 
@@ -138,7 +132,9 @@ def _examples(config):
     kinds = {field["kind"] for field in fields.values()} - {"label"}
     if not fields and config.get("shape"):  # of an older run
         kinds = {"point" if len(config["shape"]) == 1 else "image"}
-    return _KINDS.get(kinds.pop(), "Examples") if len(kinds) == 1 else "Examples"
+    if len(kinds) != 1 or not kinds <= {*pictures.kinds()}:
+        return "Examples"
+    return pictures.of_kind(kinds.pop()).PLURAL
 
 
 def _warnings(messages):

@@ -22,7 +22,7 @@ def config_of(folder: str | os.PathLike):
     """Returns the config of a run; raises FileNotFoundError if there is none."""
     path = Path(folder) / "config.json"
     if not path.is_file():
-        raise FileNotFoundError(f"--workdir={folder}: no run there (no config.json)")
+        raise FileNotFoundError(f"workdir {folder}: no run there (no config.json)")
     config = configs.from_json(path.read_text())
     configs.check(config)
     return config
@@ -39,23 +39,19 @@ def spec_of(config: Mapping[str, Any]) -> dict[str, Any]:
     return specs.from_json(given.to_dict() if hasattr(given, "to_dict") else given)
 
 
-def load_test(config: Mapping[str, Any], spec: Mapping[str, Any]) -> Any:
+def load_test(config: Any, spec: Mapping[str, Any]) -> Any:
     """Returns the test set that belongs to a config's data, or None without one.
 
     spec: of the training set, whose image size and channels the test set gets.
     """
-    options = {"resolution": config["resolution"], "channels": config["channels"]}
+    resolution = channels = None
     images = [field.shape for field in spec.values() if field.kind == "image"]
     if len(images) == 1:
         height, width, channels = images[0]
-        options = {"resolution": height if height == width else None}
-        options["channels"] = channels
-    try:
-        return data.load(
-            config["data"], **options, split="test", data_dir=config["data_dir"]
-        )
-    except ValueError:  # there is no such split
-        return None
+        resolution = height if height == width else None
+    return data.held_out(
+        functools.partial(configs.load_data, config, resolution, channels=channels)
+    )
 
 
 def step_of(folder: str | os.PathLike, checkpoint: str | int | None) -> int | None:
@@ -66,11 +62,11 @@ def step_of(folder: str | os.PathLike, checkpoint: str | int | None) -> int | No
         best = manifest.read(Path(folder)).get("best")
         if best is None:
             raise ValueError(
-                f"--checkpoint=best: {folder} was not evaluated while it was trained"
+                f"checkpoint 'best': {folder} was not evaluated while it was trained"
             )
         return best["step"]
     if checkpoint != "last" and not checkpoint.isdigit():
-        raise ValueError(f"--checkpoint={checkpoint}: wanted last, best or a step")
+        raise ValueError(f"checkpoint {checkpoint!r}: wanted last, best or a step")
     return None if checkpoint == "last" else int(checkpoint)
 
 
@@ -94,7 +90,7 @@ def restore(config: Any, folder: str | os.PathLike, step: int | None):
 
     restored = Checkpoints(folder, keep=None).restore(template, step)
     if restored is None:
-        raise FileNotFoundError(f"--workdir={folder}: no checkpoint there yet")
+        raise FileNotFoundError(f"workdir {folder}: no checkpoint there yet")
     state = jax.device_put(restored[0])
     index = stages.index_of(every, int(state.step))
     return configs.of_stage(config, index), build(index), state
@@ -107,7 +103,7 @@ def recalibrate(
     examples: Callable[[Any, int], dict[str, Any]] | None = None,
     output: str = "sample",
 ):
-    """Returns the state with batch statistics of the averaged networks' own.
+    """Returns the state with batch statistics recomputed by the averaged networks.
 
     They are those of 100 passes of 256 samples of `output` (see `gans.averaging`). A
     conditional model needs `examples`: (pass, n) -> n decoded examples {field:

@@ -59,7 +59,8 @@ def draw(
     model = Model.load(workdir, checkpoint, recalibrate=recalibrate)
     output = output or model.main_output
     sampler = model.sampler(output)
-    drawn = _drawn(model, sampler, form, interpolate)
+    # Arrays need no picture, and to see what can be drawn takes a trace of the model.
+    drawn = [] if form == ".npz" else _drawn(model, sampler, form, interpolate)
     inputs = model.inputs(
         2 * n if interpolate else n, seed=seed, label=label, output=output
     )
@@ -99,8 +100,6 @@ def _drawn(model, sampler, form, interpolate):
     spec = model.spec
     fields = [x for x in sampler.fields if x in spec]
     drawn = [x for x in fields if spec[x].kind in pictures.kinds()]
-    if form == ".npz":
-        return drawn
     if not drawn:
         raise ValueError(
             f"output {sampler.output!r} has no picture, as it has no field of the "

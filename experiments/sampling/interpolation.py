@@ -32,7 +32,7 @@ def rows(inputs: dict[str, np.ndarray], n: int) -> dict[str, np.ndarray]:
     """
     if "z" not in inputs:
         raise ValueError(
-            "--interpolate: there are no latents z among the model's inputs: "
+            "interpolate: there are no latents z among the model's inputs: "
             f"{', '.join(inputs)}"
         )
     half = len(inputs["z"]) // 2

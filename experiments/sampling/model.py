@@ -15,8 +15,8 @@ from tqdm import tqdm
 
 from experiments import config as configs
 from experiments.rundir import restore
-from experiments.sampling.sampler import Arrays, Sampler, drawable, source_of
-from gans import core, names
+from experiments.sampling.sampler import Arrays, Sampler, Samplers
+from gans import core
 from gans.data import kinds
 from gans.data.spec import Field, Spec
 
@@ -67,7 +67,7 @@ class Model:
         """The output "sample"; without one the first that can be drawn, or any."""
         if "sample" in self.outputs:
             return "sample"
-        return [*drawable(self.gan, self.spec, self.conditions), *self.outputs][0]
+        return [*self.samplers.drawable(), *self.outputs][0]
 
     @functools.cached_property
     def data(self) -> Any:
@@ -75,25 +75,13 @@ class Model:
         return configs.load_data(self.config)
 
     @functools.cached_property
-    def conditions(self) -> Any:
-        """The source of the examples that a conditional model is given, else None."""
-        if not self.gan.conditioned_on:
-            return None
-        load_test = functools.partial(restore.load_test, self.config, self.spec)
-        return source_of(self.gan, self.data, load_test)
+    def samplers(self) -> Samplers:
+        """The samplers of all outputs."""
+        return Samplers(self.gan, self.config, self.spec, lambda: self.data)
 
     def sampler(self, output: str = "sample") -> Sampler:
         """Returns the sampler of an output; ValueError for an unknown one."""
-        names.check(output, self.gan.outputs, "output")
-        if output not in self._samplers:  # it keeps its compiled programs
-            self._samplers[output] = Sampler(
-                self.gan, self.spec, self.conditions, output
-            )
-        return self._samplers[output]
-
-    @functools.cached_property
-    def _samplers(self) -> dict[str, Sampler]:
-        return {}
+        return self.samplers(output)
 
     def sample(
         self,
@@ -113,7 +101,7 @@ class Model:
           label: the class of all samples; None: as the model chooses, often in turn.
           output: one of `outputs`.
 
-        Raises ValueError for an unknown output, and for a label that there is not.
+        Raises ValueError for an unknown output, and for a label that does not exist.
         """
         inputs = self.inputs(n, seed=seed, label=label, output=output)
         parts = list(self.batches(inputs, seed=seed, output=output, size=batch_size))
@@ -179,7 +167,7 @@ class Model:
 
     def _pool(self) -> dict[str, Any]:
         """What `restore.recalibrate` needs to know of the model."""
-        first = drawable(self.gan, self.spec, self.conditions)
+        first = self.samplers.drawable()
         options = {"output": first[0]} if first else {}
         if not self.gan.conditioned_on:
             return options

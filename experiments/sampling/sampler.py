@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from experiments.rundir import restore
 from gans import core, names
 from gans.data import kinds
 from gans.data.spec import Spec, decoded
@@ -42,11 +43,15 @@ class Sampler:
     ):
         names.check(output, gan.outputs, "output")
         for name in gan.conditioned_on:
-            names.check(name, spec, "the model's inputs are made of the data's field")
+            if name not in spec:
+                raise ValueError(
+                    f"GAN.conditioned_on: {name!r} is not a field of the data: "
+                    f"{', '.join(spec)}"
+                )
         if gan.conditioned_on and source is None:
             raise ValueError(
-                f"output {output!r} is conditioned on examples "
-                f"({', '.join(gan.conditioned_on)}), but there is no source of them"
+                f"output {output!r} needs examples of "
+                f"{', '.join(gan.conditioned_on)}, but no source of data was given"
             )
         self.gan, self.spec, self.output = gan, spec, output
         self._source = source if gan.conditioned_on else None
@@ -61,8 +66,8 @@ class Sampler:
         """
         if self._source is None:
             return {}
-        rows = np.arange(first, first + n) % len(self._source)
-        taken = self._source.take(rows)
+        rows = np.arange(first, first + n)
+        taken = self._source.take(*(rows % n for n in self._source.lengths))
         return {name: taken[name] for name in self.gan.conditioned_on}
 
     def inputs(self, key: Array, n: int, first: int = 0) -> dict[str, Array]:
@@ -232,13 +237,44 @@ def drawable(gan: core.GAN, spec: Spec, source: Any = None) -> list[str]:
     return found
 
 
-def source_of(gan: core.GAN, source: Any, load_test: Callable[[], Any]) -> Any:
-    """Returns the source of a conditional model's examples: test images if any.
+class Samplers:
+    """The samplers of a model's outputs, each made when it is first asked for.
 
-    source: the training set. load_test: () -> the test set, or None if there is none.
-    None for a model that needs no examples: nothing is loaded.
+    Args:
+      gan: the model.
+      config: of its run.
+      spec: of the data.
+      load: () -> the training set. It is called only for a model that is given
+        examples, if the data have no test set.
     """
-    if not gan.conditioned_on:
-        return None
-    test = load_test()
-    return source if test is None else test
+
+    def __init__(self, gan: core.GAN, config: Any, spec: Spec, load: Callable[[], Any]):
+        self.gan, self.spec = gan, spec
+        self._config, self._load = config, load
+        self._made: dict[str, Sampler] = {}  # they keep their compiled programs
+
+    @functools.cached_property
+    def conditions(self) -> Any:
+        """The source of the examples that the model is given: test images if any.
+
+        None for a model that is given none: nothing is loaded.
+        """
+        if not self.gan.conditioned_on:
+            return None
+        test = restore.load_test(self._config, self.spec)
+        return self._load() if test is None else test
+
+    def __call__(self, output: str = "sample") -> Sampler:
+        """Returns the sampler of an output; ValueError for an unknown one."""
+        names.check(output, self.gan.outputs, "output")
+        if output not in self._made:
+            self._made[output] = Sampler(self.gan, self.spec, self.conditions, output)
+        return self._made[output]
+
+    def drawable(self) -> list[str]:
+        """Returns the outputs that have a picture; see `drawable`."""
+        return drawable(self.gan, self.spec, self.conditions)
+
+    def drawing(self, *, key: Array, n: int) -> Drawing:
+        """Returns the `Drawing` of these outputs."""
+        return Drawing(self.gan, self.spec, self.conditions, key=key, n=n)

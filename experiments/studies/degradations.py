@@ -20,6 +20,8 @@ from experiments.evaluation.features import extract_once
 from experiments.evaluation.image_sets import of_source
 from experiments.files import replacing
 from gans import data
+from gans.data.source import Rows
+from gans.data.spec import main_field
 
 ERRORS = (ValueError, OSError, RuntimeError)
 
@@ -48,23 +50,14 @@ def noise(images: np.ndarray, sigma: float) -> np.ndarray:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class _Rows:
+class _Changed(Rows):
     """Some examples of a source, with changed images."""
 
-    source: Any
-    rows: np.ndarray
     change: Callable[[np.ndarray], np.ndarray] = lambda images: images
 
-    shape = property(lambda self: self.source.shape)
-    n_classes = property(lambda self: self.source.n_classes)
-    spec = property(lambda self: self.source.spec)
-
-    def __len__(self):
-        return len(self.rows)
-
     def take(self, indices):
-        taken = self.source.take(self.rows[indices])
-        return taken | {"image": self.change(taken["image"])}
+        taken, field = super().take(indices), main_field(self.spec)
+        return taken | {field: self.change(taken[field])}
 
 
 def study(
@@ -98,28 +91,28 @@ def study(
         extractor, weights=weights, trained_on={"name": data_name}
     )()
     order = np.random.default_rng(0).permutation(len(train))
-    labels = train.take(order)["label"]
+    labels = train.take(order)[train.label_of(main_field(train.spec))]
     reference, rest = order[:n], order[n:]
     sides = {
-        "test images": _Rows(test, np.arange(len(test))[:n]),
-        "other training images": _Rows(train, rest[:n]),
+        "test images": Rows(test, np.arange(len(test))[:n]),
+        "other training images": Rows(train, rest[:n]),
     }
     for sigma in BLUR:
         change = functools.partial(blur, sigma=sigma)
-        sides[f"blur {sigma:g}"] = _Rows(train, rest[:n], change)
+        sides[f"blur {sigma:g}"] = _Changed(train, rest[:n], change=change)
     for sigma in NOISE:
         change = functools.partial(noise, sigma=sigma)
-        sides[f"noise {sigma:g}"] = _Rows(train, rest[:n], change)
+        sides[f"noise {sigma:g}"] = _Changed(train, rest[:n], change=change)
     for tenths in N_DROPPED:
         dropped = train.n_classes * tenths // 10
         kept = rest[labels[n:] >= dropped]
-        sides[f"{dropped} classes dropped"] = _Rows(train, kept[:n])
+        sides[f"{dropped} classes dropped"] = Rows(train, kept[:n])
 
     def features(name, rows):
         progress(name)
         return extract_once(network, of_source(rows, name))
 
-    real = features("reference", _Rows(train, reference))
+    real = features("reference", Rows(train, reference))
     found, counts = {}, {}
     for name, rows in sides.items():
         fake = features(name, rows)

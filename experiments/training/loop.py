@@ -311,7 +311,7 @@ class _Run:
         spec, given = stage.source.spec, stage.drawing.given
         drawn = pictures.draw(stem, spec, samples, given=given, source=stage.source)
         for name, picture in drawn.items():
-            log.image(step, name, picture)
+            log.image(step, name, picture.pixels)
 
     def warn(self, step, means, log):
         """Says, also in run.json, what these means show to be wrong, or over."""

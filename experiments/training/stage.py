@@ -12,8 +12,8 @@ from ml_collections import ConfigDict
 
 from experiments import config as configs
 from experiments.evaluation import reports
-from experiments.rundir import restore
-from experiments.sampling import pictures, sampler
+from experiments.sampling import pictures
+from experiments.sampling.sampler import Samplers
 from experiments.training.programs import Programs
 from gans import core, stages
 from gans.data import pipeline
@@ -49,11 +49,8 @@ class Ready:
         self.config = configs.of_stage(config, index)
         self.source, self.gan = source, gan
         self.evaluate = reports.make_evaluate(gan, self.config, source)
-        load_test = functools.partial(restore.load_test, self.config, source.spec)
-        self.drawing = sampler.Drawing(
-            gan,
-            source.spec,
-            sampler.source_of(gan, source, load_test),
+        samplers = Samplers(gan, self.config, source.spec, lambda: source)
+        self.drawing = samplers.drawing(
             key=jax.random.fold_in(jax.random.key(config.seed), _LATENTS),
             n=pictures.count(source.spec),
         )

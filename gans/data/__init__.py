@@ -6,7 +6,9 @@ import difflib
 import functools
 import importlib
 import pkgutil
+from collections.abc import Callable
 from types import ModuleType
+from typing import Any
 
 from gans.data import sets
 
@@ -33,7 +35,8 @@ def load(
     out files of a folder that cannot be read, `seed` draws points in the plane and the
     pictures to be stacked. Each applies only to those sets.
 
-    Raises ValueError for an unknown name or split, or an impossible size.
+    Raises ValueError for an unknown name or an impossible size, and its subclass
+    `gans.data.sets.NoSplit` for an unknown split.
     """
     if resolution is not None and resolution < 1:
         raise ValueError(f"resolution must be a number of pixels, got {resolution!r}")
@@ -58,6 +61,14 @@ def load(
         skip_corrupt=skip_corrupt,
         seed=seed,
     )
+
+
+def held_out(load: Callable[..., Any]) -> Any:
+    """Returns `load(split="test")`, or None for a set that has no such split."""
+    try:
+        return load(split="test")
+    except sets.NoSplit:
+        return None
 
 
 def known_names() -> list[str]:

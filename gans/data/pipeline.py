@@ -214,21 +214,6 @@ class _Calls:
         return self.dataset.window(step, self.per_call)
 
 
-def to_float(images: np.ndarray) -> np.ndarray:
-    """uint8 [...] in 0..255 to float32 [...] in [-1, 1]."""
-    scaled = images.astype(np.float32)
-    scaled /= 127.5
-    scaled -= 1
-    return scaled
-
-
-def to_uint8(images: np.ndarray) -> np.ndarray:
-    """Floats [...] in [-1, 1] to uint8 [...]: see `gans.data.kinds.image.encode`."""
-    from gans.data.kinds.image import encode
-
-    return encode(images)
-
-
 def _check_mirrors(group: Spec) -> None:
     """Raises ValueError if a flip would mirror some fields and leave others."""
     mirrored = [name for name, field in group.items() if kinds.of(field).MIRRORED]

@@ -8,6 +8,8 @@ A source has
     lengths   how many examples each group has
     streamed  whether examples are read and decoded whenever they are asked for
     len(source), source[i] -> {field: array}
+    length_of(field)   how many examples the group of that field has
+    label_of(field)    the name of its labels, or None
     take(*indices [B]) -> {field: [B, ...]}, new arrays of the stored types. With one
               array all groups are read there; else each at its own indices
 
@@ -25,7 +27,7 @@ import numpy as np
 import tqdm
 
 from gans.data import kinds
-from gans.data.spec import Field, Spec
+from gans.data.spec import Field, Spec, main_field
 
 # Decoded sets up to this many bytes are held in memory, larger ones are streamed.
 MEMORY_LIMIT = 2**30
@@ -47,6 +49,29 @@ class Source:
     @property
     def lengths(self) -> tuple[int, ...]:
         return (len(self),)
+
+    def _group_of(self, field: str) -> int:
+        """Returns the number of the group that holds a field."""
+        for i, group in enumerate(self.groups):
+            if field in group:
+                return i
+        raise KeyError(field)
+
+    def length_of(self, field: str) -> int:
+        """Returns how many examples there are of a field: of the group it is in."""
+        return self.lengths[self._group_of(field)]
+
+    def label_of(self, field: str) -> str | None:
+        """Returns the name of a field's labels, or None.
+
+        They are in the field's own group: "FIELD/label", "label", or the only one.
+        """
+        group = self.groups[self._group_of(field)]
+        labels = [name for name in group if self.spec[name].kind == "label"]
+        for name in (f"{field}/label", "label"):
+            if name in labels:
+                return name
+        return labels[0] if len(labels) == 1 else None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -200,6 +225,41 @@ class Unpaired(Source):
         for (key, source), own in zip(self.sources.items(), indices, strict=True):
             taken |= self._renamed(key, source.take(own))
         return taken
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Rows(Source):
+    """Some examples of a source, of the group that holds one field.
+
+    `rows` are their places in that group; by default the field is the only one besides
+    labels.
+    """
+
+    source: Source
+    rows: np.ndarray
+    field: str | None = None
+
+    @property
+    def name(self) -> str:
+        return self.source.name
+
+    @property
+    def streamed(self) -> bool:
+        return self.source.streamed
+
+    @property
+    def spec(self) -> Spec:
+        source = self.source
+        group = source._group_of(self.field or main_field(source.spec))
+        return {name: source.spec[name] for name in source.groups[group]}
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def take(self, indices: np.ndarray) -> Arrays:
+        """Examples `indices` [B] of these rows: [B, ...]."""
+        taken = self.source.take(self.rows[indices])
+        return {name: taken[name] for name in self.spec}
 
 
 def hold(source: Streamed, limit: int = MEMORY_LIMIT) -> InMemory | Streamed:

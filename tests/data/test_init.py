@@ -119,3 +119,12 @@ def test_a_new_set_is_one_file(tmp_path, monkeypatch):
     finally:
         gans.data._served.cache_clear()
         sys.modules.pop("gans.data.sets.stripes")
+
+
+@pytest.mark.parametrize("name", ["digits", "ring8", "stacked:digits"])
+def test_an_unknown_split(name):
+    with pytest.raises(sets.NoSplit, match="no split 'tset'"):
+        gans.data.load(name, split="tset")
+    with pytest.raises(ValueError) as caught:
+        gans.data.load("digist")
+    assert not isinstance(caught.value, sets.NoSplit)

@@ -7,9 +7,15 @@ import numpy as np
 import pytest
 
 from gans.data import pipeline
+from gans.data.kinds.image import encode
 from gans.data.source import InMemory, Streamed, Unpaired
 
 N = 10
+
+
+def to_float(images):
+    """uint8 in 0 .. 255 -> float32 in [-1, 1], by NumPy."""
+    return images.astype(np.float32) / np.float32(127.5) - np.float32(1)
 
 
 def numbered(n=N):
@@ -159,7 +165,7 @@ def test_decoded_bits_are_those_of_the_host(size):
         coins = raw["flip/0"]
         expected[coins] = expected[coins, :, ::-1]
         np.testing.assert_array_equal(
-            prepared(dataset, step)["image"], pipeline.to_float(expected)
+            prepared(dataset, step)["image"], to_float(expected)
         )
         assert coins.any() and not coins.all()
 
@@ -267,7 +273,7 @@ def test_kinds_without_a_mirror_image_have_no_coins():
     del both["series"]
     source = InMemory("clips", both)
     dataset = pipeline.batches(source, 32, seed=0, flip=True)
-    plain = pipeline.to_float(pipeline.batches(source, 32, seed=0)[0]["video"])
+    plain = to_float(pipeline.batches(source, 32, seed=0)[0]["video"])
     coins, batch = dataset[0]["flip/0"], prepared(dataset, 0)
     np.testing.assert_array_equal(batch["video"][coins], plain[coins][..., ::-1, :])
     np.testing.assert_array_equal(batch["video"][~coins], plain[~coins])
@@ -320,13 +326,13 @@ def test_streamed_equals_in_memory_and_its_errors_arrive():
 
 def test_round_trip_of_every_value():
     values = np.arange(256, dtype=np.uint8)
-    floats = pipeline.to_float(values)
+    floats = to_float(values)
     assert floats.dtype == np.float32 and floats[0] == -1 and floats[255] == 1
     np.testing.assert_allclose(floats, np.linspace(-1, 1, 256), atol=1e-6)
-    np.testing.assert_array_equal(pipeline.to_uint8(floats), values)
+    np.testing.assert_array_equal(encode(floats), values)
     # Beyond the range it clips, between two values it rounds: 127.9 -> 128, 0.4 -> 0.
     between = np.array([-1.5, 1.01, 0.4 / 127.5, -1 + 0.4 / 127.5], np.float32)
-    np.testing.assert_array_equal(pipeline.to_uint8(between), [0, 255, 128, 0])
+    np.testing.assert_array_equal(encode(between), [0, 255, 128, 0])
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gans.data.source import InMemory, Streamed, Unpaired, hold
+from gans.data.source import InMemory, Rows, Streamed, Unpaired, hold
 from gans.data.spec import Field
 
 IMAGES = np.arange(5 * 2 * 3 * 1, dtype=np.uint8).reshape(5, 2, 3, 1)
@@ -167,3 +167,29 @@ def test_unpaired_sets():
     pairs = InMemory("pairs", {"x": points, "y": points}, {"x": "point", "y": "point"})
     with pytest.raises(ValueError, match="both: b: pairs has the fields x, y; wanted"):
         Unpaired("both", {"a": SOURCES[0], "b": pairs})
+
+
+def sides():
+    """a (5, labelled) and b (3), which do not correspond."""
+    a = {"image": np.arange(5)[:, None, None, None].astype(np.uint8)}
+    b = {"image": np.arange(10, 13)[:, None, None, None].astype(np.uint8)}
+    labels = {"label": np.arange(5, dtype=np.int32) % 2}
+    return Unpaired("ab", {"a": InMemory("a", a | labels), "b": InMemory("b", b)})
+
+
+def test_a_field_has_the_length_and_the_labels_of_its_group():
+    both = sides()
+    assert [both.length_of(x) for x in ("a", "a/label", "b")] == [5, 5, 3]
+    assert both.label_of("a") == "a/label" and both.label_of("b") is None
+    paired = {"a": np.zeros((2, 1)), "b": np.zeros((2, 1)), "n": np.zeros(2, int)}
+    of = {"a": "point", "b": "point", "n": "label"}
+    assert InMemory("p", paired, of).label_of("b") == "n"
+    paired |= {"label": np.zeros(2, int), "b/label": np.zeros(2, int)}
+    several = InMemory("p", paired, of | {"label": "label", "b/label": "label"})
+    assert several.label_of("b") == "b/label" and several.label_of("a") == "label"
+
+
+def test_rows_of_a_group():
+    rows = Rows(sides(), np.array([2, 0]), "b")
+    assert list(rows.spec) == ["b"] and len(rows) == rows.length_of("b") == 2
+    assert rows.take(np.array([1, 0]))["b"].ravel().tolist() == [10, 12]

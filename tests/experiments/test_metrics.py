@@ -102,6 +102,7 @@ def test_a_set_against_itself(place):
         ("real.npy", ("pr", "classes"), {}, "--metrics: classes needs labelled real"),
         ("real.npy", ("dc",), {"n": 5}, "--metrics: dc of 5 real images, fewer than 6"),
         ("real.npy", ("memorisation",), {}, "memorisation needs a model"),
+        ("real.npy", ("pr(k=3)", "pr(k=5)"), {}, "--metrics: pr is there twice"),
     ],
 )
 def test_what_cannot_be_measured(place, real, wanted, options, message):

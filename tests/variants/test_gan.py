@@ -139,12 +139,12 @@ def points(game, state, n=2000):
 def test_gan_learns_the_ring():
     config = importlib.import_module("configs.gan").get_config("circle")
     state, game, source = train(config, 3000)
-    found = modes.measure({"point": points(game, state)}, source)
+    found = modes.measure(points(game, state), source)
     assert found["high_quality"] > 0.75, found
     assert found["sectors"] >= 24, found
     # Untrained, it does not have it.
     first = jax.jit(functools.partial(core.init, game))(KEY)
-    found = modes.measure({"point": points(game, first)}, source)
+    found = modes.measure(points(game, first), source)
     assert found["high_quality"] < 0.2
 
 

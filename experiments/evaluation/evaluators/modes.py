@@ -21,7 +21,7 @@ def make(gan, spec, source, *, setting, output: str = "sample"):
     Stacked digits are seen by a classifier of single digits, which is trained at the
     first evaluation and kept.
     """
-    stacked = setting.config.data.startswith("stacked:")
+    stacked = hasattr(source, "base")
     if not stacked and not hasattr(source, "sigma"):
         raise ValueError(
             f"{setting.place}: modes is for the 2-D sets circle, ring8 and grid25, and "
@@ -31,7 +31,7 @@ def make(gan, spec, source, *, setting, output: str = "sample"):
 
     @functools.cache
     def classifier():
-        return of_channels(setting.config)
+        return of_channels(source.base, setting.config)
 
     def evaluate(state):
         samples = setting.collect(state, output)
@@ -41,7 +41,7 @@ def make(gan, spec, source, *, setting, output: str = "sample"):
             images = kinds.of(spec[field]).encode(np.nan_to_num(samples[field]))
             found = measure(images)
         else:
-            found = modes.measure(samples, source)
+            found = modes.measure(samples[field], source)
         return {
             f"modes/{name}": Result(value, "lower" if name == "kl" else "higher")
             for name, value in found.items()
@@ -50,13 +50,13 @@ def make(gan, spec, source, *, setting, output: str = "sample"):
     return evaluate
 
 
-def of_channels(config):
+def of_channels(name, config):
     """Returns measure(images uint8 [N, H, W, 3]) -> figures, and its protocol.
 
-    A classifier of the set whose pictures are stacked classifies each channel.
+    A classifier of the set `name`, whose pictures are stacked, classifies each channel.
     """
     classifier = extractors.classifier(
-        config.data.partition(":")[2],
+        name,
         resolution=config.resolution,
         channels=1,
         data_dir=config.data_dir,

@@ -2,6 +2,7 @@
 
 A kind is a module with
 
+    PLURAL = "Images"  what a page calls the examples
     N = 64          how many examples the picture of a run holds
     GRID = True     whether examples have their own tiles, in rows of `columns`
     SOURCE = False  whether `draw` needs the source
@@ -21,7 +22,7 @@ import pkgutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -37,6 +38,13 @@ _GAP_VALUE = 128
 Arrays = Mapping[str, np.ndarray]
 
 
+class Drawn(NamedTuple):
+    """A picture, uint8 [H, W, C], and the PNG that holds it."""
+
+    path: Path
+    pixels: np.ndarray
+
+
 def kinds() -> list[str]:
     """Returns the kinds of data that can be drawn."""
     return [module.name for module in pkgutil.iter_modules(__path__)]
@@ -47,7 +55,12 @@ def of(field) -> ModuleType:
 
     Raises ValueError for a kind that cannot be drawn, such as a label.
     """
-    return names.module(field.kind, __name__, "pictures of a field of kind")
+    return of_kind(field.kind)
+
+
+def of_kind(kind: str) -> ModuleType:
+    """Returns the module that draws a kind of data; see `of`."""
+    return names.module(kind, __name__, "pictures of a field of kind")
 
 
 def count(spec: Mapping[str, Any]) -> int:
@@ -64,7 +77,7 @@ def draw(
     source: Any = None,
     columns: int | None = None,
     at_most: int | None = 0,
-) -> dict[str, np.ndarray]:
+) -> dict[str, Drawn]:
     """Draws everything that a model has made and that has a picture.
 
     Fields of one kind share a picture, side by side, with the examples that their
@@ -81,7 +94,7 @@ def draw(
       columns: examples in a row, of kinds that have tiles.
       at_most: examples in a picture; None: all; 0: the kind's own number.
 
-    Returns {"samples" or "samples/OUTPUT": picture}, as the log names them.
+    Returns {"samples" or "samples/OUTPUT": `Drawn`}, as the log names them.
     """
     stem, found = Path(stem), {}
     for output in sorted(outputs, key=lambda name: name != "sample"):
@@ -99,14 +112,16 @@ def draw(
             module = of(field)
             n = module.N if at_most == 0 else at_most
             *beside, examples = (np.asarray(x)[:n] for _, x in group)
-            found["/".join(["samples", *parts])] = module.draw(
-                stem.with_name("_".join([stem.name, *parts]) + ".png"),
+            path = stem.with_name("_".join([stem.name, *parts]) + ".png")
+            pixels = module.draw(
+                path,
                 examples,
                 name=group[-1][0],
                 beside=beside,
                 source=source,
                 columns=columns,
             )
+            found["/".join(["samples", *parts])] = Drawn(path, pixels)
     return found
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from experiments.sampling import pictures
 from gans.data.kinds.image import encode
 
+PLURAL = "Images"
 N, GRID, SOURCE = 64, True, False
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from experiments.sampling import pictures
 
+PLURAL = "Points"
 N, GRID, SOURCE = 2048, False, True
 
 

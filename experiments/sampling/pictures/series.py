@@ -11,6 +11,7 @@ import numpy as np
 
 from experiments.sampling import pictures
 
+PLURAL = "Series"
 N, GRID, SOURCE = 16, False, False
 
 

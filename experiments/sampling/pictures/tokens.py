@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw
 
 from experiments.sampling import pictures
 
+PLURAL = "Texts"
 N, GRID, SOURCE = 24, False, True
 WIDTH = 100  # characters of a line at most
 _SEPARATOR = "  |  "

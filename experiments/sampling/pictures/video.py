@@ -13,6 +13,7 @@ from PIL import Image
 from experiments.files import replacing
 from experiments.sampling import pictures
 
+PLURAL = "Clips"
 N, GRID, SOURCE = 8, False, False
 N_FRAMES = 12  # of a strip
 MILLISECONDS = 100  # of a frame, in the animation

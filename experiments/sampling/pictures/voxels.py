@@ -10,6 +10,7 @@ import numpy as np
 
 from experiments.sampling import pictures
 
+PLURAL = "Voxels"
 N, GRID, SOURCE = 16, True, False
 FAR = 0.3  # brightness of what is farthest, if that of the nearest is 1
 

@@ -7,5 +7,10 @@ A file declares
     load(name, *, resolution, channels, split, data_dir, skip_corrupt, seed)
 
 `name` is the argument after the colon, where there is one. `load` returns a source (see
-`gans.data.source`), and takes `**_unused` for options that do not concern it.
+`gans.data.source`), and takes `**_unused` for options that do not concern it. It raises
+`NoSplit` for a split that the set does not have.
 """
+
+
+class NoSplit(ValueError):
+    """The data set has no such split."""

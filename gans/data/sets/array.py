@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from gans.data.image import fit
+from gans.data.sets import NoSplit
 from gans.data.source import InMemory
 
 NAMES = ("array:PATH",)
@@ -31,7 +32,7 @@ def load(
     """
     file = pathlib.Path(path).expanduser()
     if split != "train":
-        raise ValueError(f"array:{path} has no split {split!r}, only 'train'")
+        raise NoSplit(f"array:{path} has no split {split!r}, only 'train'")
     if not file.is_file():
         raise FileNotFoundError(f"array:{path}: no such file; wanted an .npy or .npz")
     try:

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from gans.data.image import fit
+from gans.data.sets import NoSplit
 from gans.data.source import InMemory
 from gans.data.spec import Field
 
@@ -34,7 +35,7 @@ def load(
     Raises ValueError for any other split.
     """
     if split not in SPLITS:
-        raise ValueError(f"digits has no split {split!r}; it has {', '.join(SPLITS)}")
+        raise NoSplit(f"digits has no split {split!r}; it has {', '.join(SPLITS)}")
     # scikit-learn takes a second to import: only who asks for digits waits for it.
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split

@@ -9,6 +9,7 @@ import tqdm
 from PIL import Image
 
 from gans.data.image import fit
+from gans.data.sets import NoSplit
 from gans.data.source import InMemory, Streamed, hold
 from gans.data.spec import Field
 
@@ -40,7 +41,7 @@ def load(
     root = pathlib.Path(path).expanduser()
     name = f"folder:{path}"
     if split != "train":
-        raise ValueError(f"{name} has no split {split!r}, only 'train'")
+        raise NoSplit(f"{name} has no split {split!r}, only 'train'")
     paths = _find(root, name)
     channels = channels or 3
     if skip_corrupt:

@@ -9,6 +9,8 @@ source, most easily a `gans.data.source.InMemory` or `Streamed`:
 
     python -m experiments.run --config=configs/gan.py:digits \\
         --config.data=python:shapes:squares
+
+It raises `gans.data.sets.NoSplit` for a split that it does not have.
 """
 
 from __future__ import annotations

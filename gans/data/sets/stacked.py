@@ -7,6 +7,8 @@ GANs (arXiv 1611.02163, section 3.3.1), then VEEGAN (arXiv 1705.07761) and PacGA
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 
 from gans import data
@@ -20,6 +22,13 @@ SEEDED = True
 N_TRAIN, N_TEST = 128_000, 26_000
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Stacked(Streamed):
+    """Stacked pictures of the set called `base`."""
+
+    base: str = ""
+
+
 def load(
     base: str,
     *,
@@ -27,7 +36,7 @@ def load(
     split: str = "train",
     seed: int = 0,
     **options,
-) -> Streamed:
+) -> Stacked:
     """Stacked pictures of the set `base`, in its resolution or the one asked for.
 
     `image` is uint8 [R, R, 3]. Which three pictures element i is made of is a function
@@ -61,4 +70,4 @@ def load(
         "image": Field("image", (*size, 3), "uint8"),
         "label": Field("label", (), "int32", k**3),
     }
-    return Streamed(name, take, n, spec)
+    return Stacked(name, take, n, spec, base)

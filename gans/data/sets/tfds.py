@@ -18,6 +18,7 @@ import numpy as np
 from PIL import Image
 
 from gans.data.image import fit
+from gans.data.sets import NoSplit
 from gans.data.source import InMemory, Streamed, hold
 from gans.data.spec import Field
 
@@ -110,9 +111,7 @@ def _open(tfds, name: str, builder, split: str):
         ) from None
     except (ValueError, KeyError):
         splits = ", ".join(builder.info.splits)
-        raise ValueError(
-            f"tfds:{name} has no split {split!r}; it has {splits}"
-        ) from None
+        raise NoSplit(f"tfds:{name} has no split {split!r}; it has {splits}") from None
 
 
 def _prepare(tfds, name: str, builder) -> None:

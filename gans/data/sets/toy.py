@@ -12,6 +12,7 @@ import dataclasses
 
 import numpy as np
 
+from gans.data.sets import NoSplit
 from gans.data.source import InMemory
 
 NAMES = ("circle", "ring8", "grid25")
@@ -62,7 +63,7 @@ def load(name: str, *, split: str = "train", seed: int = 0, **_unused) -> Plane:
     any other.
     """
     if split not in SPLITS:
-        raise ValueError(f"{name} has no split {split!r}; it has {', '.join(SPLITS)}")
+        raise NoSplit(f"{name} has no split {split!r}; it has {', '.join(SPLITS)}")
     rng = np.random.default_rng((seed, SPLITS.index(split)))
     return {"circle": circle, "ring8": ring8, "grid25": grid25}[name](rng)
 

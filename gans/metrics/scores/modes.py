@@ -11,14 +11,14 @@ SECTORS = 36
 CONFIDENT = 0.9  # probability of a class; this project's own convention
 
 
-def measure(samples: dict[str, np.ndarray], source) -> dict[str, float]:
-    """Returns the figures below for samples["point"] [N, 2].
+def measure(points: np.ndarray, source) -> dict[str, float]:
+    """Returns the figures below for points [N, 2].
 
     Mixtures (`source.modes` [K, 2], `source.sigma`): see `mixture`; the ring
     (`source.radius`): see `ring`. Raises ValueError for a source with neither.
     """
-    points = np.asarray(samples["point"]) if "point" in samples else None
-    if points is None or not hasattr(source, "sigma"):
+    points = np.asarray(points)
+    if not hasattr(source, "sigma"):
         raise ValueError("metric 'modes' is for the 2-D sets: circle, ring8, grid25")
     if source.modes is None:
         return ring(points, source.radius, source.sigma)

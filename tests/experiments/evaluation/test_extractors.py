@@ -10,13 +10,12 @@ import pytest
 from PIL import Image
 
 from experiments.evaluation import extractors, scores
-from experiments.evaluation.extractors import find, test_split
+from experiments.evaluation.extractors import find
 from experiments.evaluation.pretrained import INCEPTION, checksum
 from gans import data
 from gans.metrics.classifiers import small as classifier
 from gans.metrics.features import inception, lpips, pth
 
-test_split.__test__ = False  # it is not one
 ROOT = pathlib.Path(__file__).parents[3]
 WEIGHTS = ROOT.parent / "shared" / "data" / "weights"
 SQUEEZENET = WEIGHTS / "squeezenet_v1.1_full_fp16_ncnn.npz"

@@ -11,7 +11,7 @@ import pytest
 from experiments.evaluation import features
 from experiments.evaluation.features import extract, extract_once
 from experiments.evaluation.image_sets import ImageSet, of_source
-from gans.data.source import InMemory
+from gans.data.source import InMemory, Unpaired
 from gans.metrics.features.extractor import Extractor
 
 SIZE = 16 * len(jax.devices())  # of a batch, on CPUs
@@ -137,7 +137,7 @@ def test_what_is_no_extractor(apply, found):
 
 def test_images_of_a_shape_that_the_extractor_never_saw():
     small = extractor(image_shape=[4, 4, 1])
-    message = r"pieces holds images \[4, 4, 3\]; sums takes \[4, 4, 1\] alone"
+    message = r"pieces holds images \[4, 4, 3\]; sums takes only \[4, 4, 1\]"
     with pytest.raises(ValueError, match=message):
         extract(small, in_pieces(noise(3), 2))
     assert len(extract(extractor(image_shape=[4, 4, 3]), in_pieces(noise(3), 2))) == 3
@@ -289,6 +289,24 @@ def test_the_data_of_a_run(passes, monkeypatch):
     np.testing.assert_array_equal(made.real.features[[3, 17]], expected(again)[0])
     assert len(made.real) == len(made.images) == 20
     assert len({x.tobytes() for x in made.images.take(np.arange(20))["image"]}) == 20
+
+
+def test_the_data_of_a_side_of_an_unpaired_run(passes, monkeypatch):
+    """Its own images and labels, each image once, also where some are drawn."""
+    sides = {"a": noise(20), "b": noise(14, seed=1)}
+    sides = {name: InMemory(name, {"image": x}) for name, x in sides.items()}
+    labels = {"image": sides["b"].arrays["image"], "label": np.arange(14)}
+    both = Unpaired("ab", sides | {"b": InMemory("b", labels)})
+    made = features.Data("ab", both, extractor, lambda: both, field="b")
+    assert len(made.real) == len(made.test) == 14 and made.real.n_repeated == 0
+    np.testing.assert_array_equal(made.real.features, expected(labels["image"])[0])
+    monkeypatch.setattr(features, "N_REAL", 10)
+    for field, labelled in (("a", False), ("b", True)):
+        some = features.Data("ab", both, extractor, lambda: None, field=field)
+        assert len(some.real) == 10 and some.real.n_repeated == 0
+        assert (some.real.labels is not None) == labelled
+    drawn = some.images.take(np.arange(10))["b"]
+    np.testing.assert_array_equal(some.real.features, expected(drawn)[0])
 
 
 @pytest.mark.parametrize("terminal", [True, False])

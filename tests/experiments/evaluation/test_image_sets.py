@@ -7,7 +7,7 @@ from PIL import Image
 from experiments.evaluation import image_sets
 from experiments.evaluation.image_sets import BATCH, ImageSet, of_source, open_set
 from gans import data
-from gans.data.source import InMemory, Streamed
+from gans.data.source import InMemory, Streamed, Unpaired
 
 
 def noise(n, side=8, channels=3, seed=0):
@@ -191,3 +191,19 @@ def test_values_out_of_range(tmp_path):
     np.save(tmp_path / "a.npy", np.full((2, 8, 8, 3), 1.5))
     with pytest.raises(ValueError, match=r"a.npy.*in \[1.5, 1.5\].*\[-1, 1\]"):
         open_set(str(tmp_path / "a.npy"))
+
+
+def unpaired():
+    """b has labels and fewer images than a."""
+    labelled = InMemory("b", {"image": noise(14), "label": np.arange(14) % 3})
+    return Unpaired("ab", {"a": InMemory("a", {"image": noise(20)}), "b": labelled})
+
+
+def test_a_side_of_unpaired_data_has_its_own_length_and_labels():
+    a, b = (of_source(unpaired(), "ab", field=x) for x in "ab")
+    assert (a.n, len(all_of(a)), a.labels, a.n_classes) == (20, 20, None, None)
+    assert (b.n, len(all_of(b)), b.n_classes) == (14, 14, 3)
+    np.testing.assert_array_equal(b.labels, np.arange(14) % 3)
+    assert of_source(unpaired(), "ab", field="b", n=10).n == 10
+    with pytest.raises(ValueError, match="holds 14 images, fewer than the 15"):
+        of_source(unpaired(), "ab", field="b", n=15)

@@ -36,10 +36,10 @@ def test_the_metrics_of_the_config_see_n_samples_of_the_average(game, monkeypatc
     config, gan, state, source = game
     seen = []
 
-    def measure(samples, given):
+    def measure(points, given):
         assert given is source
-        seen.append(samples["point"])
-        return {"spread": float(samples["point"].std())}
+        seen.append(points)
+        return {"spread": float(points.std())}
 
     monkeypatch.setattr("gans.metrics.scores.modes.measure", measure)
     evaluate = make_evaluate(gan, config, source)
@@ -288,8 +288,8 @@ def run(tmp_path_factory, tiny):
 
 
 def test_a_run_is_evaluated_afterwards(run, monkeypatch):
-    def measure(samples, source):
-        return {"spread": float(samples["point"].std()), "n": len(samples["point"])}
+    def measure(points, source):
+        return {"spread": float(points.std()), "n": len(points)}
 
     monkeypatch.setattr("gans.metrics.scores.modes.measure", measure)
     lines = (run / "metrics.jsonl").read_text().splitlines()
@@ -309,7 +309,7 @@ def test_a_run_is_evaluated_afterwards(run, monkeypatch):
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"checkpoint": "first"}, "--checkpoint=first: wanted last, best or a step"),
+        ({"checkpoint": "first"}, "checkpoint 'first': wanted last, best or a step"),
         ({"checkpoint": "15"}, "no checkpoint of step 15"),
         ({"metrics": ("modez",)}, "did you mean 'modes'"),
         ({"metrics": ()}, "no metrics"),

@@ -319,7 +319,8 @@ def test_an_animation_is_shown_below(tmp_path):
         ({"clip": "video", "label": "label"}, "Clips"),
         ({"a": "image", "b": "image"}, "Images"),
         ({"image": "image", "text": "tokens"}, "Examples"),
-        ({"chair": "voxels"}, "Examples"),
+        ({"chair": "voxels"}, "Voxels"),
+        ({"sound": "smells"}, "Examples"),
     ],
 )
 def test_examples_are_called_by_their_kind(tmp_path, spec, what):

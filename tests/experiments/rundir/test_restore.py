@@ -2,16 +2,21 @@
 
 import functools
 import json
+import sys
+import types
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from ml_collections import ConfigDict
 
 from experiments import config as configs
 from experiments.rundir import restore
 from experiments.rundir.checkpoint import Checkpoints
 from gans import core
+from gans.data.sets import NoSplit
+from gans.data.source import InMemory
 from gans.data.spec import Field
 
 
@@ -38,19 +43,58 @@ def test_steps_by_name(tmp_path):
     (tmp_path / "run.json").write_text('{"best": {"step": 30}}')
     steps = [restore.step_of(tmp_path, x) for x in ("last", None, "best", "20", 20)]
     assert steps == [None, None, 30, 20, 20]
-    with pytest.raises(ValueError, match="--checkpoint=first: wanted last, best"):
+    with pytest.raises(ValueError, match="^checkpoint 'first': wanted last, best"):
         restore.step_of(tmp_path, "first")
-    with pytest.raises(ValueError, match="was not evaluated"):
+    with pytest.raises(ValueError, match="^checkpoint 'best': .* was not evaluated"):
         restore.step_of(tmp_path / "other", "best")
 
 
+def of_data(name, **changes):
+    known = {"resolution": None, "channels": None, "data_dir": None, "seed": 0}
+    return ConfigDict({"data": name, **known, "skip_corrupt": False, **changes})
+
+
+def split_by_seed(*, split, seed, **_):
+    """Ten points of which the seed chooses those to be tested with."""
+    order = np.random.default_rng(seed).permutation(10)[:, None]
+    rows = order[:7] if split == "train" else order[7:]
+    return InMemory("points", {"point": rows.astype(np.float32)})
+
+
+def without_test(*, split, **_):
+    if split != "train":
+        raise NoSplit("points has no such split")
+    return split_by_seed(split=split, seed=0)
+
+
+def broken(*, split, **_):
+    raise ValueError("the file is damaged")
+
+
+@pytest.mark.parametrize("seed", [0, 5])
+def test_the_test_set_is_that_of_the_training_set(seed, monkeypatch):
+    user = types.SimpleNamespace(**globals())
+    monkeypatch.setitem(sys.modules, "user_points", user)
+    config = of_data("python:user_points:split_by_seed", seed=seed)
+    train = configs.load_data(config)
+    test = restore.load_test(config, train.spec)
+    both = np.concatenate([train.arrays["point"], test.arrays["point"]])
+    assert sorted(both.ravel()) == list(range(10))
+    config.data = "python:user_points:without_test"
+    assert restore.load_test(config, train.spec) is None
+    # An error is not taken for the lack of a test set.
+    config.data = "python:user_points:broken"
+    with pytest.raises(ValueError, match="the file is damaged"):
+        restore.load_test(config, train.spec)
+
+
 def test_the_test_set_has_the_size_of_the_training_set(tmp_path):
-    config = {"data": "digits", "resolution": None, "channels": None, "data_dir": None}
+    config = of_data("digits")
     of = {"image": Field("image", (16, 16, 1), "uint8")}
     test = restore.load_test(config, of)
     assert test.spec["image"].shape == (16, 16, 1) and len(test) == 360
     np.save(tmp_path / "x.npy", np.zeros((4, 16, 16, 1), np.uint8))
-    config["data"] = f"array:{tmp_path / 'x.npy'}"
+    config.data = f"array:{tmp_path / 'x.npy'}"
     assert restore.load_test(config, of) is None
 
 

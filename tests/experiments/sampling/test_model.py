@@ -117,7 +117,8 @@ def test_a_conditional_model_is_recalibrated_by_training_examples():
     )
     state = jax.jit(functools.partial(core.init, gan))(jax.random.key(0))
     model = Model(ConfigDict({"variant": "normed"}), source.spec, gan, state)
-    model.__dict__.update(data=source, conditions=source)
+    model.__dict__.update(data=source)
+    model.samplers.__dict__.update(conditions=source)
     assert model.main_output == "a_to_b"
     afresh = restore.recalibrate(gan, state, **model._pool())
     before, mean = (

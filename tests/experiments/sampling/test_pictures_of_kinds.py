@@ -43,7 +43,8 @@ def test_the_picture_of_a_kind(name, tmp_path):
     x = examples(name)
     found = pictures.draw(tmp_path / "a", spec, {"sample": {name: x}})
     assert list(found) == ["samples"]
-    picture = found["samples"]
+    path, picture = found["samples"]
+    assert path == tmp_path / "a.png"
     assert picture.dtype == np.uint8 and picture.shape[2] in (1, 3)
     read = np.asarray(Image.open(tmp_path / "a.png")).reshape(picture.shape)
     np.testing.assert_array_equal(read, picture)
@@ -52,7 +53,7 @@ def test_the_picture_of_a_kind(name, tmp_path):
     other = pictures.draw(
         tmp_path / "b", spec, {"sample": {name: examples(name, 5, 1)}}
     )
-    assert not np.array_equal(other["samples"], picture)
+    assert not np.array_equal(other["samples"].pixels, picture)
     if x.dtype == np.float32:
         x = x.copy()
         x[0] = np.nan
@@ -69,7 +70,8 @@ def test_what_an_output_is_made_of_is_beside_it(name, tmp_path):
         tmp_path / "b", spec, made, given={"reconstruct": {name: given}}
     )
     assert (tmp_path / "b_reconstruct.png").exists()
-    a, b = alone["samples/reconstruct"], both["samples/reconstruct"]
+    a, b = (x["samples/reconstruct"].pixels for x in (alone, both))
+    assert both["samples/reconstruct"].path == tmp_path / "b_reconstruct.png"
     assert a.shape != b.shape or not np.array_equal(a, b)
 
 
@@ -79,7 +81,7 @@ def test_pairs_are_side_by_side(tmp_path):
     spec = {"a": Field("image", (8, 8, 1), "uint8"), "b": SPEC["image"]}
     made = {"a_to_b": {"b": b, "score": np.zeros(4)}}
     found = pictures.draw(tmp_path / "x", spec, made, given={"a_to_b": {"a": a}})
-    picture = found["samples/a_to_b"]
+    picture = found["samples/a_to_b"].pixels
     # Two rows of two pairs, each with its black input on the left, as large as b.
     tiles = picture[32::66, 32::66, 0]
     levels = kinds.of(SPEC["image"]).encode(np.arange(4) / 4)
@@ -113,7 +115,7 @@ def test_a_clip_is_a_row_and_moves(tmp_path):
     spec = {"clip": Field("video", (20, 32, 32, 1), "uint8")}
     picture = pictures.draw(tmp_path / "x", spec, {"sample": {"clip": clips}})[
         "samples"
-    ]
+    ].pixels
     tiles = picture[32::66, 32::66, 0].astype(int)
     assert tiles.shape == (2, 12) and (np.diff(tiles[0]) > 0).all()
     assert (tiles[0, 0], tiles[0, -1]) == (0, 255) and not tiles[1].any()

@@ -10,12 +10,11 @@ import pytest
 from flax import linen as nn
 
 from experiments import config as configs
-from experiments.sampling import sampler
-from experiments.sampling.sampler import Drawing, Sampler
+from experiments.sampling.sampler import Drawing, Sampler, Samplers
 from gans import core, data
 from gans.core import GAN, Net
 from gans.data import kinds
-from gans.data.source import InMemory
+from gans.data.source import InMemory, Unpaired
 from gans.data.spec import Field
 
 
@@ -94,6 +93,16 @@ def test_examples_are_the_first_rows_and_repeat(gan, source, state):
     assert {*found[0]} == {"a", "distance"}
 
 
+def test_sides_that_do_not_correspond_repeat_at_their_own_ends(gan):
+    rows = {n: np.arange(n, dtype=np.uint8)[:, None, None, None] for n in (5, 3)}
+    sides = {"a": InMemory("a", {"image": rows[5]}), "b": rows[3]}
+    source = Unpaired("ab", sides | {"b": InMemory("b", {"image": rows[3]})})
+    both = GAN(**vars(gan) | {"conditioned_on": ("a", "b")})
+    found = Sampler(both, source.spec, source, "score").examples(7)
+    assert found["a"].ravel().tolist() == [0, 1, 2, 3, 4, 0, 1]
+    assert found["b"].ravel().tolist() == [0, 1, 2, 0, 1, 2, 0]
+
+
 def test_what_an_output_draws_is_the_same_each_time_and_of_each_batch_its_own(
     gan, source, state
 ):
@@ -145,30 +154,39 @@ def test_a_drawing_has_every_output_with_a_field_of_the_data(gan, source, state)
 def test_what_cannot_be_sampled(gan, source):
     with pytest.raises(ValueError, match="'samples' is not one of.*mean 'sample'"):
         Sampler(gan, source.spec, source, "samples")
-    with pytest.raises(ValueError, match=r"made of examples \(a\), and there is no"):
+    with pytest.raises(ValueError, match="'a_to_b' needs examples of a, but no source"):
         Sampler(gan, source.spec, None, "a_to_b")
     spec = {"point": Field("point", (2,), "float32")}
-    with pytest.raises(ValueError, match="field: 'a' is not one of point"):
+    with pytest.raises(ValueError, match="on: 'a' is not a field of the data: point"):
         Sampler(gan, spec, source, "a_to_b")
 
 
-def test_the_source_of_conditions_is_the_test_set_if_there_is_one(gan, source):
-    assert sampler.source_of(gan, source, lambda: "test") == "test"
-    assert sampler.source_of(gan, source, lambda: None) is source
+def test_the_source_of_conditions_is_the_test_set_if_there_is_one(
+    gan, source, monkeypatch
+):
+    for test, wanted in (("test", "test"), (None, source)):
+        monkeypatch.setattr("experiments.rundir.restore.load_test", lambda *_: test)  # noqa: B023
+        samplers = Samplers(gan, None, source.spec, lambda: source)
+        assert samplers.conditions is wanted
+    assert samplers("a_to_b") is samplers("a_to_b")
+    assert {*samplers.drawable()} == {"sample", "a_to_b", "reconstruct"}
+    with pytest.raises(ValueError, match="'b_to_a' is not one of"):
+        samplers("b_to_a")
 
 
-def test_latents_of_an_evaluation_are_those_they_always_were():
+def test_latents_of_an_evaluation_are_those_they_always_were(monkeypatch):
     """Batch i of 500 is drawn from key(i): published figures depend on it."""
     source = data.load("ring8")
     config = importlib.import_module("configs.gan").get_config("ring8")
     gan = configs.build(configs.resolve(config, source))
     state = jax.jit(functools.partial(core.init, gan))(jax.random.key(0))
 
-    def load_test():
+    def load(*_):
         raise AssertionError("no data are needed")
 
-    assert sampler.source_of(gan, source, load_test) is None
-    found = list(Sampler(gan, source.spec).batches(state, 700))
+    monkeypatch.setattr("experiments.rundir.restore.load_test", load)
+    samplers = Samplers(gan, config, source.spec, load)
+    found = list(samplers().batches(state, 700))
     assert [len(x["point"]) for x in found] == [500, 200]
     for i in range(2):
         z = jax.random.normal(jax.random.key(i), (500, config.latent))

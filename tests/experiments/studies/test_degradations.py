@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from experiments.studies import degradations
+from gans.data.source import InMemory
 
 
 @pytest.fixture
@@ -41,3 +42,13 @@ def test_degraded_digits(tmp_path, monkeypatch):
 def test_too_few_images():
     with pytest.raises(ValueError, match="digits has 1437 training and 360 test"):
         degradations.study("digits", "classifier", n=700)
+
+
+def test_examples_are_changed_whatever_their_field_is_called(images):
+    labels = np.arange(6)
+    held = InMemory("x", {"photo": images, "label": labels}, {"photo": "image"})
+    changed = degradations._Changed(held, np.array([4, 1]), change=lambda x: x // 2)
+    assert len(changed) == changed.length_of("photo") == 2
+    taken = changed.take(np.array([1, 0]))
+    np.testing.assert_array_equal(taken["photo"], images[[1, 4]] // 2)
+    assert taken["label"].tolist() == [1, 4]

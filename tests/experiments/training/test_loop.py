@@ -115,7 +115,7 @@ def test_the_best_checkpoint_is_kept_beside_the_last(
     config.keep_checkpoints, config.checkpoint_every, config.evaluate_every = 1, 20, 10
     quality = {10: 0.5, 20: 0.7, 30: 0.9, 40: 0.8, 50: 0.6, 60: 0.7}
 
-    def measure(samples, source):
+    def measure(points, source):
         return {"high_quality": quality[steps_seen.pop()]}
 
     monkeypatch.setattr("gans.metrics.scores.modes.measure", measure)

@@ -111,7 +111,7 @@ def test_the_ring_by_hand():
 def test_the_data_itself_scores_full_marks(name, expected):
     # Within 3 sigma: 1 - exp(-9 / 2) in the plane, erf(3 / sqrt(2)) along the radius.
     source = data.load(name)
-    found = modes.measure(source.take(np.arange(20_000)), source)
+    found = modes.measure(source.take(np.arange(20_000))["point"], source)
     count = found.get("modes", found.get("sectors"))
     assert count == expected[0]
     np.testing.assert_allclose(found["high_quality"], expected[1], atol=0.003)
@@ -122,4 +122,4 @@ def test_the_data_itself_scores_full_marks(name, expected):
 def test_images_have_no_modes():
     source = types.SimpleNamespace(name="digits")
     with pytest.raises(ValueError, match="2-D sets"):
-        modes.measure({"image": np.zeros((1, 8, 8, 1))}, source)
+        modes.measure(np.zeros((1, 2)), source)

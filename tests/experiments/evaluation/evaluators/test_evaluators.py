@@ -15,9 +15,10 @@ from ml_collections import ConfigDict
 from experiments.evaluation import evaluators, features, reports, scores
 from experiments.evaluation.result import Result
 from experiments.evaluation.setting import Setting
-from gans import core
+from gans import core, data
 from gans.core import GAN, Net
-from gans.data.source import InMemory
+from gans.data.sets.toy import Plane
+from gans.data.source import InMemory, Unpaired
 
 
 @pytest.mark.parametrize("name", evaluators.names())
@@ -125,7 +126,8 @@ def test_outputs_are_measured_against_the_field_that_they_have(pairs):
     assert results["dark/fd_mean-colour"]["value"] > 0.1
     share = results["a_to_b/memorisation_share_mean-colour"]["value"]
     assert share == 1
-    assert report["protocol"]["fake"] == "a_to_b of the EMA"
+    assert report["protocol"]["a_to_b/fake"] == "a_to_b of the EMA"
+    assert report["protocol"]["dark/fake"] == "dark of the EMA"
     assert any(doubt.startswith("dark: 60 images") for doubt in report["warnings"])
     values = reports.values(report)
     assert values["eval/dark/fd_mean-colour"] == results["dark/fd_mean-colour"]["value"]
@@ -196,3 +198,64 @@ def test_a_new_score_is_one_file(pairs, monkeypatch):
     report = reports.make_evaluate(gan, config(metric), source)(state)
     assert report["results"] == {"dark/darkness": {"value": 1.0, "better": "lower"}}
     assert report["protocol"] == {} and report["warnings"] == []
+
+
+def test_the_protocol_has_the_counts_of_every_output(pairs, monkeypatch, capsys):
+    """Of sides that do not correspond; and both are shown at equal numbers."""
+    gan, source, state, config = pairs
+
+    def unpaired(**counts):
+        arrays = {name: source.arrays[name][:n] for name, n in counts.items()}
+        sides = {name: InMemory(name, {"image": x}) for name, x in arrays.items()}
+        return Unpaired("ab", sides)
+
+    both, tests = unpaired(a=30, b=20), unpaired(a=8, b=6)
+    outputs = {
+        "a_to_b": moved,
+        "b_to_a": lambda nets, inputs, key: {"a": nets["g"](inputs["b"])},
+    }
+    gan = GAN(
+        nets=gan.nets,
+        updates=(),
+        inputs=lambda key, batch: {name: batch[name] for name in "ab"},
+        outputs=outputs,
+        conditioned_on=("a", "b"),
+    )
+    monkeypatch.setattr("experiments.rundir.restore.load_test", lambda *_: tests)
+    metrics = [{"name": "fid", "output": output} for output in outputs]
+    report = reports.make_evaluate(gan, config(*metrics), both, baseline=True)(state)
+    protocol = report["protocol"]
+    assert protocol["extractor"] == "mean-colour" and "n_real" not in protocol
+    for output, n_real, n_test in (("a_to_b", 20, 6), ("b_to_a", 30, 8)):
+        known = {x: protocol[f"{output}/{x}"] for x in ("n_real", "n_fake", "n_test")}
+        assert known == {"n_real": n_real, "n_fake": 60, "n_test": n_test}
+        assert protocol[f"{output}/fake"] == f"{output} of the EMA"
+        assert report[f"{output}/equal_n"]["column"] == f"{output}, n={n_test}"
+        assert f"{output}/fd_mean-colour" in report["baseline"]
+    reports.show(report, "samples")
+    head = capsys.readouterr().out.splitlines()[0]
+    assert "a_to_b, n=6" in head and "b_to_a, n=8" in head
+
+
+def test_a_score_needs_enough_images_of_its_own_side(pairs):
+    gan, source, _, config = pairs
+    sides = {"a": source.arrays["a"], "b": source.arrays["b"][:5]}
+    sides = {name: InMemory(name, {"image": x}) for name, x in sides.items()}
+    metric = {"name": "dc", "output": "a_to_b"}
+    with pytest.raises(ValueError, match="dc of 5 real images, fewer than 6"):
+        reports.make_evaluate(gan, config(metric), Unpaired("ab", sides))
+
+
+def test_modes_of_points_whatever_their_field_is_called(monkeypatch):
+    ring = data.load("ring8")
+    points = ring.arrays["point"][:500]
+    source = Plane("ring", {"xy": points}, {"xy": "point"}, ring.modes, ring.sigma)
+    setting = types.SimpleNamespace(
+        place="config.metrics",
+        config=ConfigDict({"data": "python:own:ring"}),
+        field=lambda *_: "xy",
+        collect=lambda *_: {"xy": points},
+    )
+    make = evaluators.module("modes").make
+    found = make(None, source.spec, source, setting=setting)(None)
+    assert found["modes/modes"].value == 8
