@@ -6,6 +6,7 @@ import json
 import math
 import os
 import pathlib
+import re
 import shlex
 
 import numpy as np
@@ -187,8 +188,9 @@ def _samples(folder):
     """
     series = {}
     for path in sorted(folder.glob("samples/step_*.png")):
-        _, step, *name = path.stem.split("_", 2)
-        series.setdefault("".join(name), []).append((int(step), path))
+        named = re.fullmatch(r"step_(\d+)(?:_(.*))?", path.stem)
+        if named:  # a user may keep other pictures there
+            series.setdefault(named[2] or "", []).append((int(named[1]), path))
     if not series:
         return '<p class="missing">No samples have been drawn yet.</p>', "[]"
     players = [

@@ -298,6 +298,14 @@ def test_each_output_has_a_player(tmp_path):
     assert len(page.all("input")) == 3
 
 
+def test_other_pictures_are_not_shown(tmp_path):
+    (tmp_path / "samples").mkdir()
+    for name in ("step_by_step.png", "step_last.png", "step_00000007.png.tmp"):
+        Image.fromarray(flat(3)).save(tmp_path / "samples" / name, format="PNG")
+    page = make(tmp_path, pictures=[(7, flat(9))])
+    assert [pixels(x["src"])[1].max() for x in page.all("img")] == [9]
+
+
 def test_an_animation_is_shown_below(tmp_path):
     (tmp_path / "samples").mkdir()
     frames = [Image.fromarray(flat(x)).convert("RGB") for x in (0, 200)]

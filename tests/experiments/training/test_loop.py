@@ -323,6 +323,20 @@ def test_ctrl_c_leaves_a_checkpoint(tmp_path, whole, config, monkeypatch, capfd)
     assert_same(tmp_path, whole(config))
 
 
+def test_pictures_that_will_be_drawn_again_are_dropped(tmp_path):
+    folder = tmp_path / "samples"
+    folder.mkdir()
+    kept = ["step_00000000.png", "step_00000010.png", "step_00000010_a_to_b.png"]
+    kept += ["mine.png", "step_by_step.png", "step_last.txt.tmp"]
+    later = ["step_00000020.png", "step_00000020_a_to_b.webp"]
+    # Those of a process that was killed while it wrote them.
+    halves = ["step_00000010.png.tmp", "step_00000020_a_to_b.webp.tmp"]
+    for name in (*kept, *later, *halves):
+        (folder / name).touch()
+    train_module._drop_pictures(tmp_path, 10)
+    assert sorted(x.name for x in folder.iterdir()) == sorted(kept)
+
+
 def test_a_number_of_steps_per_call_that_does_not_fit(tmp_path, config):
     config.steps = 10
     train(config, tmp_path)
