@@ -310,11 +310,18 @@ def from_json(text: str) -> ConfigDict:
             return {key: tuples(x) for key, x in value.items()}
         return tuple(map(tuples, value)) if isinstance(value, list) else value
 
-    return ConfigDict(tuples(_converted(tuples(json.loads(text)))))
+    return ConfigDict(tuples(convert(tuples(json.loads(text)))))
 
 
-def _converted(old):
-    """The content of a config of this version, from one of any version."""
+def renamed(key: str) -> str:
+    """Returns today's name of a dotted key: "critic.layers" had another."""
+    first, *rest = key.split(".")
+    rest[:1] = [RENAMED_OF_NETWORKS.get(name, name) for name in rest[:1]]
+    return ".".join([RENAMED.get(first, first), *rest])
+
+
+def convert(old: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the content of a config of this version, from one of any version."""
     new = expand({RENAMED.get(key, key): x for key, x in old.items()}, "config")
     for role in ("generator", "discriminator"):
         if isinstance(new.get(role), Mapping):

@@ -89,6 +89,13 @@ def _protocol(config, space, given):
     }
 
 
+def _converted(protocol):
+    """A protocol, of any version, with today's keys in the config and the space."""
+    space = {configs.renamed(key): x for key, x in protocol["space"].items()}
+    config = configs.from_json(json.dumps(protocol["config"])).to_dict()
+    return protocol | {"config": config, "space": space}
+
+
 class Search:
     """The search, as a study in WORKDIR/sweep.db.
 
@@ -131,7 +138,7 @@ class Search:
             else NopPruner(),
         )
         known = self.study.user_attrs
-        self._compare(known["protocol"], self._protocol)
+        self._compare(_converted(known["protocol"]), _converted(self._protocol))
         self.objective, self.better = known["objective"], known["better"]
         self._active, self._waiting = {}, self._left()
 
