@@ -15,8 +15,8 @@ import pytest
 from configs import gan, presets
 from experiments import config as configs
 from experiments.ablations import ablation, replicas
-from experiments.ablations import report as reports
 from experiments.ablations import config as ablations
+from experiments.ablations import report as reports
 from experiments.signals import Interrupted
 from experiments.training.vmapped import VmappedRuns
 
