@@ -22,6 +22,7 @@ _LAST_BYTES = 2_000_000
 _WIDTH, _HEIGHT = 400, 210
 _LEFT, _RIGHT, _TOP, _BOTTOM = 48, 10, 8, 24
 _N_COLOURS = 4
+_FORMER = re.compile(r"/(real|fake|gap)$")
 _N_WARNINGS = 20
 _KINDS = {
     "image": "Images",
@@ -78,7 +79,10 @@ def _read(path):
 
 
 def _records(path):
-    """The lines of metrics.jsonl; one that is still being written is left out."""
+    """The lines of metrics.jsonl; one that is still being written is left out.
+
+    Older runs have d/real, d/fake and d/gap, which are d/score_real, ... now.
+    """
     records = []
     for line in path.read_text().splitlines() if path.exists() else []:
         try:
@@ -86,7 +90,7 @@ def _records(path):
         except ValueError:
             continue
         if isinstance(record, dict) and "step" in record:
-            records.append(record)
+            records.append({_FORMER.sub(r"/score_\1", k): x for k, x in record.items()})
     return records
 
 
