@@ -142,17 +142,14 @@ def resolve(config: ConfigDict, source) -> ConfigDict:
     with config.unlocked(), config.ignore_type():
         if shape is not None:
             config.shape = tuple(shape)
-        if hasattr(source, "spec"):
-            config.spec = specs.to_json(source.spec)
-            if "label" in config.spec:
-                config.spec.label.n_classes = config.n_classes
-        else:
-            config.spec = _spec_of(config.shape, config.n_classes)
+        config.spec = specs.to_json(source.spec)
+        if "label" in config.spec:
+            config.spec.label.n_classes = config.n_classes
     return from_json(to_json(config))
 
 
 def _spec_of(shape, n_classes):
-    """The spec, as JSON, of images or points, with labels where there are classes."""
+    """The spec, as JSON, of the images or points of an older version's config."""
     image = len(shape) == 3
     kind, dtype = ("image", "uint8") if image else ("point", "float32")
     fields = {kind: specs.Field(kind, shape, dtype)}
