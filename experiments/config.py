@@ -147,18 +147,15 @@ def resolve(config: ConfigDict, source) -> ConfigDict:
     with config.unlocked(), config.ignore_type():
         if shape is not None:
             config.shape = tuple(shape)
-        if hasattr(source, "spec"):
-            config.spec = specs.to_json(source.spec)
-            label = specs.label_field(source.spec) if own else None
-            if label:
-                config.spec[label].n_classes = config.n_classes
-        else:
-            config.spec = _spec_of(config.shape, config.n_classes)
+        config.spec = specs.to_json(source.spec)
+        label = specs.label_field(source.spec) if own else None
+        if label:
+            config.spec[label].n_classes = config.n_classes
     return from_json(to_json(config))
 
 
 def _spec_of(shape, n_classes):
-    """The spec, as JSON, of images or points, with labels where there are classes."""
+    """The spec, as JSON, of the images or points of an older version's config."""
     image = len(shape) == 3
     kind, dtype = ("image", "uint8") if image else ("point", "float32")
     fields = {kind: specs.Field(kind, shape, dtype)}
@@ -305,11 +302,18 @@ def from_json(text: str) -> ConfigDict:
             return {key: tuples(x) for key, x in value.items()}
         return tuple(map(tuples, value)) if isinstance(value, list) else value
 
-    return ConfigDict(tuples(_converted(tuples(json.loads(text)))))
+    return ConfigDict(tuples(convert(tuples(json.loads(text)))))
 
 
-def _converted(old):
-    """The content of a config of this version, from one of any version."""
+def renamed(key: str) -> str:
+    """Returns today's name of a dotted key: "critic.layers" had another."""
+    first, *rest = key.split(".")
+    rest[:1] = [RENAMED_OF_NETWORKS.get(name, name) for name in rest[:1]]
+    return ".".join([RENAMED.get(first, first), *rest])
+
+
+def convert(old: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the content of a config of this version, from one of any version."""
     new = expand({RENAMED.get(key, key): x for key, x in old.items()}, "config")
     for role in ("generator", "discriminator"):
         if isinstance(new.get(role), Mapping):

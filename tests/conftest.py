@@ -46,6 +46,7 @@ def pytest_addoption(parser):
 
 def _tiny(variant, preset=None, **changes):
     from experiments import config as configs
+    from gans.data.spec import Field
 
     module = importlib.import_module(f"configs.{variant}")
     config = module.get_config(preset) if preset else module.get_config()
@@ -60,14 +61,19 @@ def _tiny(variant, preset=None, **changes):
     config.latent = 5
     if "warmup" in config:
         config.warmup = 0
-    images = config.resolution is not None
-    side = (config.resolution, config.resolution, config.channels)
-    config.n_classes = 3 if images else None
+    if config.resolution is None:
+        fields = {"point": Field("point", (2,), "float32")}
+    else:
+        config.n_classes = 3
+        side = (config.resolution, config.resolution, config.channels)
+        fields = {"image": Field("image", side, "uint8")}
+        fields["label"] = Field("label", (), "int32", 3)
     with config.unlocked(), config.ignore_type():
         config.update(changes)
-    source = types.SimpleNamespace(
-        shape=side if images else (2,), n_classes=config.n_classes
-    )
+    shape = next(iter(fields.values())).shape
+    if not config.n_classes:
+        fields.pop("label", None)
+    source = types.SimpleNamespace(spec=fields, shape=shape, n_classes=config.n_classes)
     return configs.resolve(config, source)
 
 

@@ -108,7 +108,7 @@ class Ablation:
       folder: for the programs' checkpoints and results.
 
     Raises ValueError for a config that cannot be run, and for a folder with results of
-    another base.
+    another base, or of an older version whose arms cannot be told from others.
     """
 
     def __init__(self, config, workdir, name="", preset="", command=""):
@@ -118,7 +118,8 @@ class Ablation:
         self.arms = arms.resolve(config, self.data)
         kept = _kept(workdir / "results.json")
         base = json.loads(configs.to_json(config.base))
-        _compare(workdir, kept.get("protocol", {}).get("base", base), base)
+        former = kept.get("protocol", {}).get("base")
+        _compare(workdir, former or configs.convert(base), configs.convert(base))
         known = manifest.begin(command)
         shown = ("command", "start", "hardware", "versions")
         self._began, self._run = time.monotonic(), {key: known[key] for key in shown}
@@ -133,8 +134,16 @@ class Ablation:
             "protocol": {"base": base},
         }
         self.done, self._failed, self._parts = {}, {}, {}
+        is_former = False
         for path in sorted(self.folder.glob("*.json")):
-            self._take(path.stem, results_file.program(json.loads(path.read_text())))
+            part = json.loads(path.read_text())
+            is_former |= results_file.is_former(part)
+            self._take(path.stem, results_file.program(part))
+        if is_former and not self.done:
+            raise ValueError(
+                f"the results in {workdir} were made by an older version; choose "
+                "another --workdir"
+            )
 
     def _take(self, digest, part):
         known = {arm.name: arm.digest for arm in self.arms}

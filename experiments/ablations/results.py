@@ -1,8 +1,8 @@
 """results.json and what programs leave, read back; older forms are converted.
 
-Older results have "critic" instead of "discriminator" in their keys and names, and
-"lanes" instead of "replicas" in their programs. Such results may have taken hours and
-must stay readable, so they are converted when they are read.
+Older results have the keys of older configs, such as "critic", and "lanes" instead of
+"replicas" in their programs. Such results may have taken hours and must stay readable,
+so they are converted when they are read.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-_FORMER = {"critic": "discriminator"}
+from experiments import config as configs
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -22,24 +22,21 @@ def read(path: Path) -> dict[str, Any]:
     results = json.loads(Path(path).read_text())
     base = results.get("protocol", {}).get("base")
     if base:
-        results["protocol"]["base"] = _renamed(base)
+        results["protocol"]["base"] = configs.convert(base)
     for arm in results["arms"].values():
-        arm["overrides"] = _renamed(arm["overrides"])
+        overrides = arm["overrides"].items()
+        arm["overrides"] = {configs.renamed(key): value for key, value in overrides}
     return results
+
+
+def is_former(part: dict[str, Any]) -> bool:
+    """Whether an older version has written what a program has left."""
+    return "lanes" in part
 
 
 def program(part: dict[str, Any]) -> dict[str, Any]:
     """Returns what a program has left, in today's form."""
-    if "lanes" not in part:
+    if not is_former(part):
         return part
     others = {key: value for key, value in part.items() if key != "lanes"}
     return {"replicas": part["lanes"], **others}
-
-
-def _renamed(values):
-    """{"critic.norm": ...} as {"discriminator.norm": ...}; the order stays."""
-    found = {}
-    for key, value in values.items():
-        first, dot, rest = key.partition(".")
-        found[f"{_FORMER.get(first, first)}{dot}{rest}"] = value
-    return found

@@ -13,26 +13,58 @@ from experiments import config as configs
 from gans.data import kinds, pipeline, spec
 
 SIDE = 32  # pixels, of the images for extractors
+# Sets whose examples are known without loading them, of images by their prefix.
+PLANE = ("circle", "ring8", "grid25")
+IMAGES = ("digits", "tfds", "folder")
+N_CLASSES = 10  # of images
 
 
 def load(config: str, batch_size: int | None = None):
-    """Returns a config, given as PATH.py[:PRESET], resolved without loading data.
+    """Returns a config, given as PATH.py[:PRESET], resolved.
+
+    The data are loaded only if the config alone does not say what they hold.
 
     batch_size: replaces the config's. Raises ValueError for an unknown config.
     """
     config, _ = configs.load_file(config)
     if batch_size is not None:
         config.batch_size = batch_size
-    return configs.resolve(config, _Shapes(config))
+    return configs.resolve(config, source(config))
 
 
-class _Shapes:
-    """Stands in for the data source: only what one example holds is needed."""
+def source(config):
+    """Returns what `experiments.config.resolve` needs: the data, or a stand-in.
 
-    def __init__(self, config):
-        side = config.resolution
-        self.shape = (side, side, config.channels) if side else (2,)
-        self.n_classes = 10 if side else None
+    Raises ValueError for data that cannot be loaded.
+    """
+    known = _spec(config)
+    if known:
+        return _Source(known)
+    try:
+        return configs.load_data(config)
+    except (RuntimeError, OSError) as error:
+        raise ValueError(str(error)) from error
+
+
+def _spec(config):
+    """The spec of sets of images and of points in the plane; None for others."""
+    if config.data in PLANE:
+        return {"point": spec.Field("point", (2,), "float32")}
+    kind = config.data.partition(":")[0]
+    if kind not in IMAGES or not (config.resolution and config.channels):
+        return None
+    shape = (config.resolution, config.resolution, config.channels)
+    label = spec.Field("label", (), "int32", config.n_classes or N_CLASSES)
+    return {"image": spec.Field("image", shape, "uint8"), "label": label}
+
+
+class _Source:
+    """Stands in for a data source: `resolve` asks only what one example holds."""
+
+    def __init__(self, fields):
+        self.spec = fields
+        self.shape = fields[spec.main_field(fields)].shape
+        self.n_classes = fields["label"].n_classes if "label" in fields else None
 
 
 def example(config) -> dict[str, np.ndarray]:

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import pathlib
+import re
 import shlex
 
 import numpy as np
@@ -22,6 +23,7 @@ _LAST_BYTES = 2_000_000
 _WIDTH, _HEIGHT = 400, 210
 _LEFT, _RIGHT, _TOP, _BOTTOM = 48, 10, 8, 24
 _N_COLOURS = 4
+_FORMER = re.compile(r"/(real|fake|gap)$")
 _N_WARNINGS = 20
 _MANY = 60  # points; a curve of more is drawn smoothed as well
 
@@ -71,7 +73,10 @@ def _read(path):
 
 
 def _records(path):
-    """The lines of metrics.jsonl; one that is still being written is left out."""
+    """The lines of metrics.jsonl; one that is still being written is left out.
+
+    Older runs have d/real, d/fake and d/gap, which are d/score_real, ... now.
+    """
     records = []
     for line in path.read_text().splitlines() if path.exists() else []:
         try:
@@ -79,7 +84,7 @@ def _records(path):
         except ValueError:
             continue
         if isinstance(record, dict) and "step" in record:
-            records.append(record)
+            records.append({_FORMER.sub(r"/score_\1", k): x for k, x in record.items()})
     return records
 
 
@@ -183,8 +188,9 @@ def _samples(folder):
     """
     series = {}
     for path in sorted(folder.glob("samples/step_*.png")):
-        _, step, *name = path.stem.split("_", 2)
-        series.setdefault("".join(name), []).append((int(step), path))
+        named = re.fullmatch(r"step_(\d+)(?:_(.*))?", path.stem)
+        if named:  # a user may keep other pictures there
+            series.setdefault(named[2] or "", []).append((int(named[1]), path))
     if not series:
         return '<p class="missing">No samples have been drawn yet.</p>', "[]"
     players = [

@@ -69,16 +69,21 @@ def create(
             "objective; put another metric first"
         )
     workdir.mkdir(parents=True, exist_ok=True)
-    with replacing(workdir / NAME) as path:
-        storage = optuna.storages.RDBStorage(f"sqlite:///{path}")
+    kept = {"objective": objective, "better": better}
+    kept["protocol"] = _protocol(config, space, protocol)
+    _write(workdir / NAME, {"lower": "minimize", "higher": "maximize"}[better], kept)
+
+
+def _write(path, direction, user_attrs, trials=()):
+    """Writes a study, which replaces the one that is there."""
+    with replacing(path) as temporary:
+        storage = optuna.storages.RDBStorage(f"sqlite:///{temporary}")
         study = optuna.create_study(
-            storage=storage,
-            study_name="sweep",
-            direction={"lower": "minimize", "higher": "maximize"}[better],
+            storage=storage, study_name="sweep", direction=direction
         )
-        study.set_user_attr("objective", objective)
-        study.set_user_attr("better", better)
-        study.set_user_attr("protocol", _protocol(config, space, protocol))
+        for name, value in user_attrs.items():
+            study.set_user_attr(name, value)
+        study.add_trials(trials)
         storage.engine.dispose()
 
 
@@ -87,6 +92,28 @@ def _protocol(config, space, given):
         "config": json.loads(configs.to_json(config)),
         "space": {key: str(found) for key, found in space.items()},
     }
+
+
+def _converted(protocol):
+    """A protocol, of any version, with today's keys in the config and the space."""
+    space = {configs.renamed(key): x for key, x in protocol["space"].items()}
+    config = configs.from_json(json.dumps(protocol["config"])).to_dict()
+    return protocol | {"config": config, "space": space}
+
+
+def _rename(path, study, protocol):
+    """Writes a study of an older version again, with today's keys in its trials."""
+
+    def today(values):
+        return {configs.renamed(key): x for key, x in values.items()}
+
+    trials = study.get_trials()
+    for trial in trials:
+        distributions = today(trial.distributions)
+        trial.params, trial.distributions = today(trial.params), distributions
+    study._storage.remove_session()
+    user_attrs = study.user_attrs | {"protocol": protocol}
+    _write(path, study.direction, user_attrs, trials)
 
 
 class Search:
@@ -123,17 +150,23 @@ class Search:
         self.workdir, self.config, self.space = workdir, config, space
         self.n_trials, self.n_failed, self.error = n_trials, 0, ""
         self._head, self._protocol = head, _protocol(config, space, protocol)
-        self.study = optuna.load_study(
-            storage=f"sqlite:///{workdir / NAME}",
-            study_name="sweep",
-            pruner=MedianPruner(STARTUP, int(WARM_UP * config.steps))
-            if protocol["prune"]
-            else NopPruner(),
-        )
+        self.study = self._load()
         known = self.study.user_attrs
-        self._compare(known["protocol"], self._protocol)
+        self._compare(_converted(known["protocol"]), _converted(self._protocol))
+        if known["protocol"]["space"].keys() != self._protocol["space"].keys():
+            _rename(workdir / NAME, self.study, self._protocol)
+            self.study = self._load()
         self.objective, self.better = known["objective"], known["better"]
         self._active, self._waiting = {}, self._left()
+
+    def _load(self):
+        return optuna.load_study(
+            storage=f"sqlite:///{self.workdir / NAME}",
+            study_name="sweep",
+            pruner=MedianPruner(STARTUP, int(WARM_UP * self.config.steps))
+            if self._protocol["prune"]
+            else NopPruner(),
+        )
 
     def _compare(self, old, new):
         changed = configs.differences(old["config"], new["config"], FREE)

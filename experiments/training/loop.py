@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -364,7 +365,11 @@ class _Run:
 
 
 def _drop_pictures(workdir, last):
-    """Removes pictures of steps after `last`, which will be drawn again."""
+    """Removes pictures of steps after `last`, which will be drawn again.
+
+    A killed process may have left half a picture, whose name ends in .tmp.
+    """
     for path in workdir.glob("samples/step_*"):
-        if int(path.stem.split("_")[1]) > last:
+        named = re.match(r"step_(\d+)", path.name)
+        if named and (int(named[1]) > last or path.suffix == ".tmp"):
             path.unlink()

@@ -16,6 +16,7 @@ from configs import gan, presets
 from experiments import config as configs
 from experiments.ablations import ablation, replicas
 from experiments.ablations import config as ablations
+from experiments.ablations import report as reports
 from experiments.signals import Interrupted
 from experiments.training.vmapped import VmappedRuns
 
@@ -346,3 +347,32 @@ def test_programs_of_former_workdirs_are_not_run_again(tmp_path, monkeypatch):
     path.write_text(json.dumps(part))
     monkeypatch.setattr(replicas.Replicas, "run", None)  # would raise
     assert arms(run(small(), tmp_path)) == arms(first)
+
+
+def test_results_of_an_older_version_are_never_replaced(tmp_path):
+    """Its digests are of configs with other keys, so no arm can be found again."""
+    overrides = {"slow": {"discriminator.penalties": ("r1(weight=2.0)",)}}
+    config = small(overrides, steps=4, evaluations=1)
+    run(config, tmp_path)
+    base = json.loads(configs.to_json(config.base))
+    base["critic"] = base.pop("discriminator")
+    results = json.loads((tmp_path / "results.json").read_text())
+    results["protocol"]["base"] = base
+    arm = results["arms"]["slow"]
+    arm["overrides"] = {"critic.penalties": ["r1(weight=2.0)"]}
+    (tmp_path / "results.json").write_text(json.dumps(results))
+    for path in (tmp_path / "programs").glob("*.json"):
+        part = json.loads(path.read_text())
+        part["lanes"] = part.pop("replicas")
+        for record in part["lanes"]:
+            record["digest"] = "0123456789abcdef"
+        path.write_text(json.dumps(part))
+    before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+    for work in (run, ablation.plan):
+        with pytest.raises(ValueError, match="made by an older version; choose"):
+            work(config, tmp_path)
+    assert before == {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+    # Its report can still be made.
+    reports.write(tmp_path)
+    text = (tmp_path / "report.md").read_text()
+    assert "discriminator.penalties = " in text and "critic." not in text

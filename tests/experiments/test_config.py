@@ -44,7 +44,8 @@ def test_rejects_a_config_without_a_shared_key(config):
 
 
 def test_resolves_what_the_data_knows(config):
-    source = types.SimpleNamespace(shape=(16, 16, 3), n_classes=7)
+    fields = {"image": specs.Field("image", (16, 16, 3), "uint8")}
+    source = types.SimpleNamespace(spec=fields, shape=(16, 16, 3), n_classes=7)
     resolved = configs.resolve(config, source)
     assert resolved.shape == (16, 16, 3) and resolved.n_classes == 7
     assert config.n_classes is None, "the caller's config must not change"

@@ -1,5 +1,6 @@
 """Searches of a cheap function, in processes that are killed; and of a real GAN."""
 
+import contextlib
 import csv
 import fcntl
 import functools
@@ -7,6 +8,7 @@ import json
 import os
 import shlex
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -340,6 +342,36 @@ def test_another_sweep_in_the_same_folder_is_rejected(tmp_path, toy):
             toy("same", n_trials=2, **options)
         assert caught.value.args[0].splitlines()[1:-1] == [f"  {said}"]
     assert (tmp_path / "same" / "sweep.json").read_bytes() == before
+
+
+def age(path):
+    """Gives a study the keys and the config of an older version, in place."""
+    with contextlib.closing(sqlite3.connect(path)) as base, base:
+        old = "replace({0}, 'discriminator', 'critic')"
+        for table, column in (
+            ("trial_params", "param_name"),
+            ("study_user_attributes", "value_json"),
+        ):
+            base.execute(f"UPDATE {table} SET {column} = {old.format(column)}")
+        (count,) = base.execute(
+            "SELECT count(*) FROM trial_params WHERE param_name LIKE 'critic.%'"
+        ).fetchone()
+    return count
+
+
+def test_a_sweep_of_an_older_version_goes_on(tmp_path, toy, whole):
+    toy("old", n_trials=3)
+    path = tmp_path / "old" / "sweep.db"
+    assert age(path) == 3
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=r"^[^\n]*\n  batch_size: 256 -> 8\n[^\n]*$"):
+        toy("old", changes={"batch_size": 8})
+    assert path.read_bytes() == before
+    results = toy("old")
+    # The sampler has seen the trials before: the later ones are those of a whole sweep.
+    assert table(tmp_path / "old")[:4] == whole
+    keys = {key for trial in results["trials"] for key in trial["params"]}
+    assert keys == set(spaces.parse(SPACE))
 
 
 def test_what_does_not_matter_may_change_but_two_at_once_may_not(tmp_path, toy):

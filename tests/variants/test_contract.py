@@ -5,7 +5,6 @@ import importlib
 import inspect
 import pathlib
 import re
-import types
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +13,7 @@ import pytest
 from flax import linen as nn
 
 from experiments import config as configs
+from experiments.benchmarks import workload
 from experiments.rundir.checkpoint import Checkpoints
 from gans import core
 from gans.layers.conv.inspect import slow_convolutions
@@ -139,12 +139,7 @@ def test_a_restored_state_is_the_saved_one(trained, tmp_path):
 def test_every_preset_traces_at_full_size(variant):
     for preset in presets(variant):
         config = importlib.import_module(f"configs.{variant}").get_config(preset)
-        images = config.resolution is not None
-        side = (config.resolution, config.resolution, config.channels)
-        source = types.SimpleNamespace(
-            shape=side if images else (2,), n_classes=10 if images else None
-        )
-        config = configs.resolve(config, source)
+        config = configs.resolve(config, workload.source(config))
         gan = configs.build(config)
         state = jax.eval_shape(functools.partial(core.init, gan), KEY)
         batch = jax.eval_shape(functools.partial(batch_of, config))

@@ -9,11 +9,13 @@ import pytest
 
 from experiments import config as configs
 from gans import core
+from gans.data.spec import Field
 
 
 def shapes(preset, shape):
     config = importlib.import_module("configs.dcgan").get_config(preset)
-    source = types.SimpleNamespace(shape=shape, n_classes=None)
+    spec = {"image": Field("image", shape, "uint8")}
+    source = types.SimpleNamespace(spec=spec, shape=shape, n_classes=None)
     config = configs.resolve(config, source)
     game = configs.build(config)
     state = jax.eval_shape(functools.partial(core.init, game), jax.random.key(0))

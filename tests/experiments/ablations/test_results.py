@@ -15,7 +15,10 @@ ARM = {"steps": 4, "batch_size": 8, "seconds": 1.0, "program": 0, "seeds": []}
 def test_former_names_of_keys(tmp_path):
     path = tmp_path / "results.json"
     overrides = {"loss": "hinge", "critic.optimizer.b1": 0.5, "generator.norm": None}
-    base = {"critic": {"norm": "batch"}, "n_critic": 5}
+    overrides["critic.layers"] = [[8, 4, 2]]
+    network = {"norm": "virtual", "n_reference": 16, "layers": [[4, 4, 2]]}
+    network["penalties"] = ["r1(weight=2.0)"]
+    base = {"critic": network, "n_critic": 5}
     written = {
         "protocol": {"base": base, "scores": {}},
         "arms": {"critic_norm": ARM | {"overrides": overrides}},
@@ -24,13 +27,18 @@ def test_former_names_of_keys(tmp_path):
     found = results.read(path)
     # n_critic is the papers' own word, and names of arms are their own.
     assert found["protocol"]["base"] == {
-        "discriminator": {"norm": "batch"},
+        "discriminator": {
+            "norm": {"name": "virtual", "n_reference": 16},
+            "convolutions": ((4, 4, 2),),
+            "penalties": ({"name": "r1", "weight": 2.0},),
+        },
         "n_critic": 5,
     }
     assert found["arms"]["critic_norm"]["overrides"] == {
         "loss": "hinge",
         "discriminator.optimizer.b1": 0.5,
         "generator.norm": None,
+        "discriminator.convolutions": [[8, 4, 2]],
     }
     # Today's form stays as it is.
     path.write_text(json.dumps(found))

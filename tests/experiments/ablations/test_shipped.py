@@ -10,6 +10,7 @@ import pytest
 from configs import presets
 from experiments import config as configs
 from experiments.ablations import arms as all_arms
+from gans.data.spec import Field
 
 FOLDER = pathlib.Path(__file__).parents[3] / "configs" / "ablations"
 PRESETS = {
@@ -42,7 +43,12 @@ def load(name, preset=""):
 def source(config):
     """What `resolve` asks of the data, which is not read."""
     shape = SHAPES[config.data]
-    return types.SimpleNamespace(shape=shape, n_classes=10 if len(shape) == 3 else None)
+    if len(shape) == 1:
+        spec = {"point": Field("point", shape, "float32")}
+        return types.SimpleNamespace(spec=spec, shape=shape, n_classes=None)
+    spec = {"image": Field("image", shape, "uint8")}
+    spec["label"] = Field("label", (), "int32", 10)
+    return types.SimpleNamespace(spec=spec, shape=shape, n_classes=10)
 
 
 def resolved(ablation):

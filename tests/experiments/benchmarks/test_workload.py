@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 
+from experiments import config as configs
 from experiments.benchmarks import workload
 from gans.data.spec import Field, to_json
 
@@ -16,6 +17,32 @@ def test_a_config_is_resolved_without_its_data():
     assert workload.load("configs/wgan_gp.py:cifar10").batch_size == 64
     with pytest.raises(ValueError, match="did you mean 'circle'"):
         workload.load("configs/gan.py:cicle")
+
+
+def test_data_without_a_known_form_are_loaded(tmp_path):
+    np.savez(tmp_path / "mine.npz", image=np.zeros((5, 9, 9, 1), np.uint8))
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "from configs import gan\n\ndef get_config():\n"
+        "    config = gan.get_config()\n"
+        f"    config.data = 'array:{tmp_path}/mine.npz'\n"
+        "    return config\n"
+    )
+    config = workload.load(str(file), batch_size=3)
+    (image,) = workload.example(config).values()
+    assert image.shape == (3, 9, 9, 1) and config.spec.image.kind == "image"
+    (tmp_path / "mine.npz").unlink()
+    with pytest.raises(ValueError, match="mine.npz"):
+        workload.load(str(file))
+
+
+@pytest.mark.parametrize("name", ["circle", "ring8", "grid25", "digits"])
+def test_a_stand_in_is_as_the_data(name):
+    module = "configs/dcgan.py" if name == "digits" else "configs/gan.py"
+    config, _ = configs.load_file(f"{module}:{name}")
+    made = configs.resolve(config, workload.source(config))
+    loaded = configs.resolve(config, configs.load_data(config))
+    assert made.to_dict() == loaded.to_dict()
 
 
 def test_a_batch_is_as_stored_and_decoded_on_the_device():

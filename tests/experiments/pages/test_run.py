@@ -298,6 +298,36 @@ def test_each_output_has_a_player(tmp_path):
     assert len(page.all("input")) == 3
 
 
+def test_scores_of_an_older_run_continue_under_their_new_names(tmp_path):
+    old = [{"step": 1, "d/real": 0.5, "d/fake": 0.25, "d/accuracy_real": 1.0}]
+    new = [{"step": 2, "d/score_real": 0.75, "d/score_fake": 0, "d/accuracy_real": 1.0}]
+    page, of_today = (
+        make(tmp_path, records=old + new),
+        make(
+            tmp_path,
+            records=[
+                {
+                    k.replace("d/r", "d/score_r").replace("d/f", "d/score_f"): x
+                    for k, x in old[0].items()
+                },
+                *new,
+            ],
+        ),
+    )
+    assert page.source == of_today.source and "d/score_real" in page.source
+    # Negative control: another value is another page.
+    new[0]["d/score_real"] = 0.5
+    assert make(tmp_path, records=old + new).source != page.source
+
+
+def test_other_pictures_are_not_shown(tmp_path):
+    (tmp_path / "samples").mkdir()
+    for name in ("step_by_step.png", "step_last.png", "step_00000007.png.tmp"):
+        Image.fromarray(flat(3)).save(tmp_path / "samples" / name, format="PNG")
+    page = make(tmp_path, pictures=[(7, flat(9))])
+    assert [pixels(x["src"])[1].max() for x in page.all("img")] == [9]
+
+
 def test_an_animation_is_shown_below(tmp_path):
     (tmp_path / "samples").mkdir()
     frames = [Image.fromarray(flat(x)).convert("RGB") for x in (0, 200)]

@@ -323,6 +323,53 @@ def test_ctrl_c_leaves_a_checkpoint(tmp_path, whole, config, monkeypatch, capfd)
     assert_same(tmp_path, whole(config))
 
 
+def test_a_run_of_an_older_version_goes_on_to_the_same_bits(tmp_path, whole, config):
+    penalty = {"name": "r1", "weight": 2.0}
+    config.discriminator.penalties = (penalty,)
+    workdir = tmp_path / "old"
+    shutil.copytree(whole(config), workdir)
+    for step in (30, 40):
+        shutil.rmtree(workdir / "checkpoints" / str(step))
+    (workdir / "run.json").write_text("{}")
+    old = json.loads((workdir / "config.json").read_text())
+    del old["spec"]
+    old["critic"] = old.pop("discriminator")
+    assert old["critic"]["penalties"] == [penalty] and old["shape"] == [2]
+    old["critic"]["penalties"] = ["r1(weight=2.0)"]
+    (workdir / "config.json").write_text(json.dumps(old))
+    path = workdir / "metrics.jsonl"
+    path.write_text(path.read_text().replace("/score_", "/"))
+    train(config, workdir)
+    for x, y in zip(
+        *(jax.tree.leaves(restore(w)[0]) for w in (whole(config), workdir)), strict=True
+    ):
+        assert x.tobytes() == y.tobytes()
+    wanted, found = lines(whole(config)), lines(workdir)
+    assert found[2:] == wanted[2:]
+    assert {"d/real", "d/fake", "d/gap"} < found[0].keys()  # as they were written
+    assert '"critic"' not in (workdir / "config.json").read_text()
+    assert "d/real" not in (workdir / "report.html").read_text()
+    # Negative control: another weight is another config.
+    old["critic"]["penalties"] = ["r1(weight=3.0)"]
+    (workdir / "config.json").write_text(json.dumps(old))
+    with pytest.raises(ConfigError, match="another config"):
+        train(config, workdir)
+
+
+def test_pictures_that_will_be_drawn_again_are_dropped(tmp_path):
+    folder = tmp_path / "samples"
+    folder.mkdir()
+    kept = ["step_00000000.png", "step_00000010.png", "step_00000010_a_to_b.png"]
+    kept += ["mine.png", "step_by_step.png", "step_last.txt.tmp"]
+    later = ["step_00000020.png", "step_00000020_a_to_b.webp"]
+    # Those of a process that was killed while it wrote them.
+    halves = ["step_00000010.png.tmp", "step_00000020_a_to_b.webp.tmp"]
+    for name in (*kept, *later, *halves):
+        (folder / name).touch()
+    train_module._drop_pictures(tmp_path, 10)
+    assert sorted(x.name for x in folder.iterdir()) == sorted(kept)
+
+
 def test_a_number_of_steps_per_call_that_does_not_fit(tmp_path, config):
     config.steps = 10
     train(config, tmp_path)
