@@ -85,7 +85,8 @@ def options(accepted: Iterable[str], given: dict[str, Any], place: str) -> None:
     accepted = sorted(accepted)
     for name in given:
         if name not in accepted:
-            known = f"accepted are {', '.join(accepted)}" if accepted else "it has none"
+            verb = "is" if len(accepted) == 1 else "are"
+            known = f"accepted {verb} {', '.join(accepted) or 'none'}"
             raise ValueError(
                 f"{place} has no option {name!r}; {known}{_nearest(name, accepted)}"
             )

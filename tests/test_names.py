@@ -41,7 +41,7 @@ def test_options_that_are_not_known():
         match="r1 has no option 'wieght'; accepted are every, weight; did you mean",
     ):
         names.options(["weight", "every"], {"wieght": 1}, "r1")
-    with pytest.raises(ValueError, match="hinge has no option 'a'; it has none"):
+    with pytest.raises(ValueError, match="hinge has no option 'a'; accepted are none"):
         names.options([], {"a": 1}, "hinge")
 
 

@@ -9,6 +9,7 @@ from jax import Array
 
 from gans import names
 from gans.augment.base import Augment
+from gans.sharding import split
 
 
 def instance_noise(x: Array, key: Array, sigma: Array | float) -> Array:
@@ -16,7 +17,7 @@ def instance_noise(x: Array, key: Array, sigma: Array | float) -> Array:
 
     Section 3 of arXiv 1701.04862; to be annealed: arXiv 1610.04490, on instance noise.
     """
-    noise = jax.random.normal(key, x.shape, jnp.float32)
+    noise = split(jax.random.normal(key, x.shape, jnp.float32))
     return x + (sigma * noise).astype(x.dtype)
 
 

@@ -11,6 +11,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from gans.sharding import split
+
 Discriminate = Callable[[Array], Array]
 
 
@@ -53,7 +55,8 @@ def dragan(
     Returns: [B] float32.
     """
     key_noise, key = jax.random.split(key)
-    noise = scale * jnp.std(_wide(real)) * jax.random.uniform(key_noise, real.shape)
+    shares = split(jax.random.uniform(key_noise, real.shape))
+    noise = scale * jnp.std(_wide(real)) * shares
     return (gradient_norms(discriminate, _between(real, real + noise, key)) - 1) ** 2
 
 

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 
 from gans import augment
 from gans.losses import regularisers
+from gans.sharding import split
 from gans.terms.base import Context, Term, at_least_0
 
 
@@ -89,6 +90,5 @@ def _distance(logits, others):
 
 def _neighbours(c: Context, sigma):
     key_noise, key_dropout = jax.random.split(c.key)
-    return c.generate(
-        c.z + sigma * jax.random.normal(key_noise, c.z.shape), key_dropout
-    )
+    noise = split(jax.random.normal(key_noise, c.z.shape))
+    return split(c.generate(c.z + sigma * noise, key_dropout))

@@ -172,5 +172,7 @@ def test_options_of_a_layer_by_name():
     expected = MinibatchStdDev(group=2).apply({}, x)
     np.testing.assert_array_equal(grouped, expected)
     assert np.abs(grouped - MinibatchStdDev().apply({}, x)).max() > 1e-3
-    with pytest.raises(ValueError, match="'groups' is not one of group;"):
+    with pytest.raises(
+        ValueError, match="stddev has no option 'groups'; accepted is group;"
+    ):
         Net({"name": "stddev", "groups": 2}).apply({}, x)

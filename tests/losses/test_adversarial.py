@@ -415,7 +415,7 @@ def test_names_and_options():
     ):
         make("hing")
     with pytest.raises(
-        ValueError, match="loss hinge has no option 'margin'; it has none"
+        ValueError, match="loss hinge has no option 'margin'; accepted are none"
     ):
         make("hinge", margin=2.0)
     with pytest.raises(

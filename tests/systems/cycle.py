@@ -1,7 +1,7 @@
 """Images to images without pairs: two generators, two discriminators, a pool.
 
 CycleGAN's shape (arXiv 1703.10593): least squares, cycle consistency, and a pool of
-earlier fakes in `state.aux`.
+earlier fakes in `state.aux`. Each discriminator also has a term, R1.
 """
 
 import functools
@@ -13,12 +13,15 @@ import optax
 from flax import linen as nn
 
 from configs import presets
+from gans import terms
 from gans.core import GAN, Net, Out, Update
 from gans.data.source import InMemory, Unpaired
 from gans.data.spec import Field
 from gans.layers.conv import Conv
+from gans.terms.gradient_penalties import r1
 
 POOL = 6
+R1 = (r1(weight=0.1),)
 
 
 class Translator(nn.Module):
@@ -52,16 +55,27 @@ def discriminator_loss(nets, batch, key, state, *, side, other):
     """Against fakes of which half come from the pool."""
     fake = nets[f"g_{other}{side}"](batch[other])
     pool = state.aux[f"pool_{side}"]
-    key_place, key_coin = jax.random.split(key)
+    key_place, key_coin, key_r1 = jax.random.split(key, 3)
     place = jax.random.randint(key_place, (len(fake),), 0, POOL)
     old = jax.random.bernoulli(key_coin, 0.5, (len(fake), 1, 1, 1))
     shown = jnp.where(old, pool[place], fake)
-    d = nets[f"d_{side}"]
-    on_real, on_fake = d(batch[side]), d(shown)
-    value = jnp.mean((on_real - 1) ** 2) + jnp.mean(on_fake**2)
-    metrics = {"score_real": on_real.mean(), "score_fake": on_fake.mean()}
-    aux = {f"pool_{side}": jax.lax.stop_gradient(pool.at[place].set(fake))}
-    return value / 2, Out(jax.lax.stop_gradient(metrics), aux=aux)
+    name, real = f"d_{side}", batch[side]
+    d = nets[name]
+    on_real, on_fake = d(real), d(shown)
+    value = (jnp.mean((on_real - 1) ** 2) + jnp.mean(on_fake**2)) / 2
+    context = terms.Context(
+        name=name,
+        net=d,
+        step=state.step,
+        discriminate=lambda x: d(x).mean((1, 2)),
+        real=real,
+        fake=shown,
+    )
+    value, found, aux = terms.add(value, R1, context, [key_r1], state.aux)
+    metrics = {"score_real": on_real.mean(), "score_fake": on_fake.mean()} | found
+    aux |= {f"pool_{side}": pool.at[place].set(fake)}
+    metrics, aux = jax.lax.stop_gradient((metrics, aux))
+    return value, Out(metrics, aux=aux)
 
 
 def build(config, spec, stage=0):

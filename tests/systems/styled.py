@@ -1,7 +1,7 @@
 """Mapping and synthesis, noise, mixing, lazy path length with a running mean.
 
 StyleGAN2's shape (arXiv 1912.04958). Path length has an update of its own, every second
-step, and keeps its mean in `state.aux`.
+step, and keeps its mean in `state.aux`: it is a term with a memory.
 """
 
 import jax
@@ -10,10 +10,9 @@ import optax
 from flax import linen as nn
 
 from configs import presets
+from gans import terms
 from gans.core import GAN, Net, Out, Update, length
 from gans.schedules import every
-
-EVERY = 2
 
 
 class Generator(nn.Module):
@@ -85,21 +84,38 @@ def generator_loss(nets, batch, key, state):
     return jnp.mean(nn.softplus(-nets["d"](fake))), Out(stats={"g": stats})
 
 
-def path_length_loss(nets, batch, key, state):
+def path_length(c):
     """Equation 4, against a running mean."""
-    key_w, key_noise, key_y = jax.random.split(key, 3)
-    w, _ = mixed(nets["g"], key_w, length(batch))
+    key_w, key_noise, key_y = jax.random.split(c.key, 3)
+    w, _ = mixed(c.net, key_w, len(c.real))
 
     def projected(w):
-        x = nets["g"](w, method="synthesis", key=key_noise)
+        x = c.net(w, method="synthesis", key=key_noise)
         return jnp.sum(x * jax.random.normal(key_y, x.shape)) / 16
 
     slopes = jax.grad(projected)(w)
     lengths = jnp.sqrt(jnp.mean(jnp.sum(slopes**2, axis=2), axis=1))
-    mean = state.aux["path_length"] + 0.01 * (lengths.mean() - state.aux["path_length"])
-    value = 2 * EVERY * jnp.mean((lengths - mean) ** 2)
-    mean = jax.lax.stop_gradient(mean)
-    return value, Out({"length": mean}, aux={"path_length": mean})
+    mean = c.memory + 0.01 * (lengths.mean() - c.memory)
+    return jnp.mean((lengths - mean) ** 2), jax.lax.stop_gradient(mean)
+
+
+PATH = terms.Term(
+    name="path_length",
+    value=path_length,
+    weight=2.0,
+    every=2,
+    memory=lambda params: jnp.zeros(()),
+    about=("generator",),
+)
+
+
+def path_length_loss(nets, batch, key, state):
+    context = terms.Context(
+        name="g", net=nets["g"], step=state.step, real=batch["image"]
+    )
+    value, found, aux = terms.lazy(PATH, context, key, state.aux)
+    found, aux = jax.lax.stop_gradient((found, aux))
+    return value, Out({"value": found}, aux=aux)
 
 
 def sample(nets, inputs, key):
@@ -118,11 +134,11 @@ def build(config, spec, stage=0):
         updates=(
             Update("d", ("d",), discriminator_loss),
             Update("g", ("g",), generator_loss),
-            Update("g_path", ("g",), path_length_loss, when=every(EVERY)),
+            Update("g_path", ("g",), path_length_loss, when=every(PATH.every)),
         ),
         inputs=lambda key, batch: {"z": jax.random.normal(key, (length(batch), 4))},
         outputs={"sample": sample},
-        aux={"path_length": jnp.zeros(())},
+        aux={terms.slot(PATH, "g"): jnp.zeros(())},
     )
 
 

@@ -509,7 +509,7 @@ def test_the_adaptive_probability_follows_the_discriminator(tiny):
         (
             {},
             {"generator.penalties": ("r1",)},
-            "term of the generator: 'r1' is not one of",
+            "generator: term: 'r1' is not one of",
         ),
         (
             {},
@@ -540,7 +540,7 @@ def test_the_adaptive_probability_follows_the_discriminator(tiny):
             {},
             r"top_k: share=0 must be a number in \(0, 1\]",
         ),
-        ({"top_k": "k"}, {}, "'k' is not one of top_k"),
+        ({"top_k": "k"}, {}, "top_k: must be 'top_k', got 'k'"),
         (
             {"top_k": "top_k", "loss": "relativistic_average"},
             {},
