@@ -33,6 +33,7 @@ SYSTEMS = {
     "perceptual": (["--config.features=FEATURES"], ["sample"]),
 }
 STEPS, EVERY = 240, 24
+SQUEEZENET = ROOT.parent / "shared/data/weights/squeezenet_v1.1_full_fp16_ncnn.npz"
 
 
 @pytest.fixture
@@ -110,6 +111,7 @@ def test_a_system_goes_through_the_commands(system, command, tmp_path):
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
     process.communicate()
+    assert process.returncode == -signal.SIGKILL, "the run had ended already"
     finished(command("run", *flags_of(system, tmp_path, cut)))
     before, after = contents(whole), contents(cut)
     arrays = {name for name in before if name != "extra"}
@@ -146,6 +148,31 @@ def test_a_system_is_evaluated_by_the_features_of_its_data(command, tmp_path):
     assert "fd_classifier" in out
     report = json.loads((folder / "evaluations.jsonl").read_text().splitlines()[-1])
     assert report["results"]["fd_classifier"]["value"] > 0
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not SQUEEZENET.exists(), reason="no SqueezeNet weights in ../shared/data/weights"
+)
+@pytest.mark.parametrize(
+    "system, output, n_real", [("cycle", "a_to_b", 14), ("paired", "sample", 24)]
+)
+def test_a_system_is_evaluated_against_the_field_it_makes(
+    system, output, n_real, command, tmp_path
+):
+    folder = tmp_path / system
+    short = ["--config.steps=24", "--config.sample_every=24"]
+    finished(command("run", *flags_of(system, tmp_path, folder), *short))
+    flags = [f"--metrics=fid(output='{output}')", "--extractor=squeezenet", "--n=24"]
+    flags += [f"--squeezenet-weights={SQUEEZENET}"]
+    finished(command("evaluate", f"--workdir={folder}", *flags))
+    report = json.loads((folder / "evaluations.jsonl").read_text().splitlines()[-1])
+    prefix = "" if output == "sample" else f"{output}/"
+    result = report["results"][f"{prefix}fd_squeezenet"]
+    assert np.isfinite(result["value"]) and result["value"] > 0
+    # Each side has its own images, none of them twice.
+    assert report["protocol"][f"{prefix}n_real"] == n_real
+    assert "images repeat others" not in " ".join(report["warnings"])
 
 
 @pytest.mark.slow
