@@ -79,17 +79,25 @@ if __name__ == "__main__":
     flags.DEFINE_boolean("stabilisers", False, "The step with each stabiliser.")
     flags.DEFINE_boolean("cures", False, "The old name of --stabilisers.")
     flags.DEFINE_integer(
-        "seeds", None, "This many vmapped runs, and one by one.", lower_bound=2
+        "seeds", None, "This many runs, vmapped and one by one.", lower_bound=2
     )
     flags.DEFINE_integer(
-        "steps", None, "With --seeds: of the whole processes.", lower_bound=1
+        "steps", None, "With --seeds: steps of each complete run.", lower_bound=1
     )
     flags.DEFINE_boolean("metrics", False, "Extractors and scores.")
-    flags.DEFINE_integer("n", None, "With --metrics: features a side.", lower_bound=20)
-    flags.DEFINE_multi_string("features", None, "With --metrics: of whose width.")
-    flags.DEFINE_multi_string("only", None, "With --metrics: instead of all.")
-    flags.DEFINE_integer("batch_size", None, "Instead of the default.", lower_bound=1)
-    flags.DEFINE_integer("rounds", None, "In which all are timed.", lower_bound=1)
+    flags.DEFINE_integer(
+        "n", None, "With --metrics: features per side.", lower_bound=20
+    )
+    flags.DEFINE_multi_string(
+        "features", None, "With --metrics: extractor whose feature width is used."
+    )
+    flags.DEFINE_multi_string("only", None, "With --metrics: measure only these.")
+    flags.DEFINE_integer(
+        "batch_size", None, "Batch size, instead of the config's.", lower_bound=1
+    )
+    flags.DEFINE_integer(
+        "rounds", None, "Rounds; each times every candidate once.", lower_bound=1
+    )
     flags.DEFINE_string("out", None, "A JSON file with every sample.")
     # Each candidate configures its own process.
     cli.main(main, "experiments.benchmarks.report", jax=False)

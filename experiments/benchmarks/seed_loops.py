@@ -21,7 +21,8 @@ def runner(config: str, seeds: list[int]) -> Runner:
     """The training loop of these seeds, a few steps at a time."""
     config = configs.from_json(config)
     n_steps = workload.steps_per_run(config)
-    # Past WGAN's first steps, in which the generator waits longer.
+    # Past WGAN's first steps, in which the generator waits longer. Other variants have
+    # no such key.
     train = loop(config, seeds, config.get("warmup", 0))
     began = time.perf_counter()
     train(n_steps)

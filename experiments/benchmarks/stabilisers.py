@@ -58,7 +58,7 @@ def benchmark(
     Args:
       config: resolved.
       rounds, seconds, progress: see `timing.time_in_rounds`.
-      only: these stabilisers instead of all.
+      only: the stabilisers to time; all of them by default.
 
     Raises RuntimeError if a step fails.
     """

@@ -116,7 +116,8 @@ def ours(config: str, dtype: str) -> Runner:
         batch = {name: x[None].repeat(per_call, 0) for name, x in batch.items()}
     batch, key = programs.put_batch(batch), programs.key(0)
     state = programs.init(0)
-    # Past WGAN's first steps, in which the generator waits longer.
+    # Past WGAN's first steps, in which the generator waits longer. Other variants have
+    # no such key.
     state = state.replace(step=state.step + config.get("warmup", 0))
 
     def run():

@@ -96,6 +96,7 @@ def decoder(config):
 def steps_per_run(config) -> int:
     """The steps in one timed run: whole calls, in which each update is done equally
     often in every run."""
+    # Variants without the key do every update in every step.
     return math.lcm(config.get("n_critic", 1), config.steps_per_call)
 
 

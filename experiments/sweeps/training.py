@@ -13,11 +13,11 @@ from typing import Any
 import jax
 
 from experiments import config as configs
-from experiments.evaluation import reports
 from experiments.pages import run as page
 from experiments.rundir import manifest
 from experiments.signals import Interrupted
 from experiments.training import loop
+from experiments.training.stage import Stages
 from gans import core
 
 N_CHECK = 1000  # samples of the evaluation that shows whether there can be one
@@ -54,18 +54,19 @@ def work(request: dict[str, Any], line: Any) -> int:
 def _check(texts):
     """Builds configs and evaluates the first; returns {"objective", "better"}.
 
-    This also puts the features of the real images into the cache.
+    All stages are built, and the last one is evaluated. This also puts the features of
+    the real images into the cache.
     """
     source = None
     for text in texts:
         config = configs.from_json(text)
+        config.n_evaluate = min(config.n_evaluate, N_CHECK)
         source = source or configs.load_data(config)
-        config = configs.resolve(config, source)
-        gan = configs.build(config)
+        stages = Stages(configs.resolve(config, source), source)
         if text is texts[0]:
-            config.n_evaluate = min(config.n_evaluate, N_CHECK)
-            evaluator = reports.make_evaluate(gan, config, source)
-            report = evaluator(core.init(gan, jax.random.key(config.seed)))
+            last = stages.get(len(stages) - 1)
+            report = last.evaluate(core.init(last.gan, jax.random.key(config.seed)))
+        stages.close()
     name, result = next(iter(report["results"].items()))
     return {"objective": f"eval/{name}", "better": result["better"]}
 

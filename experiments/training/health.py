@@ -25,7 +25,7 @@ SATURATED = 0.99  # share of outputs
 HINTS = {
     "mode collapse, the samples are nearly identical": (
         "a lower learning rate for the generator, a penalty or spectral norm in the "
-        "discriminator, or the loss of wgan_gp"
+        "discriminator, or the Wasserstein loss with a gradient penalty"
     ),
     "the discriminator's gradient has vanished": (
         "a lower learning rate for the discriminator; if its weights are clipped, a "

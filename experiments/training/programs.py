@@ -9,12 +9,12 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 
 import grain  # noqa: F401 -- before `start_compiling`, which says why
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from experiments.training import finite
 from gans import core, diagnostics
 
 
@@ -29,7 +29,7 @@ class Programs:
       seed: of everything random.
       batch: one step's batch of this process as the host has it, {name: [B, ...]}; an
         example.
-      prepare: what makes of it, on the device, the batch that losses see (see
+      prepare: turns it, on the device, into the batch that the losses see (see
         `gans.data.pipeline.prepare`).
       per_call: steps in one call.
       draw: pure function of the state: what a run draws again and again.
@@ -71,7 +71,7 @@ class Programs:
         self._bare = self._placed(init.eval_shape(self._key))
         self.draw = _Program(replicated(draw or (lambda state: {})), self.template)
         self.singular_values = _Program(once(singular_values), self.template)
-        self._finite = _Program(once(_finite), self._bare)
+        self._finite = _Program(once(finite.parts), self._bare)
 
     def _placed(self, shapes):
         """The shapes, on every device."""
@@ -112,8 +112,8 @@ class Programs:
 
     def not_finite(self, state: core.State) -> list[str]:
         """Names the parts of the state, as "params/g", with a NaN or an infinity."""
-        finite = jax.device_get(self._finite(state.replace(frozen={})))
-        return sorted(name for name, ok in finite.items() if not ok)
+        found = jax.device_get(self._finite(state.replace(frozen={})))
+        return sorted(name for name, ok in found.items() if not ok)
 
     def compile(self):
         """Returns (call, seconds of compilation).
@@ -163,7 +163,9 @@ class Programs:
 
 
 class _Program:
-    """A jitted function of known arguments, compiled once: when first called, at last.
+    """A jitted function of known arguments.
+
+    It is compiled once, at the latest when it is first called.
 
     Several threads may ask for it.
     """
@@ -213,16 +215,3 @@ def _singular_values(gan, state):
         if net.tx is not None
         for layer, value in diagnostics.singular_values(state.params[name]).items()
     }
-
-
-def _finite(state):
-    """{"params/g": [] bool, ...}: is every number of it finite?"""
-    found = {}
-    for field in ("params", "stats", "opt", "ema", "aux"):
-        for name, tree in getattr(state, field).items():
-            floats = [
-                x for x in jax.tree.leaves(tree) if jnp.issubdtype(x.dtype, jnp.inexact)
-            ]
-            checks = [jnp.isfinite(x).all() for x in floats]
-            found[f"{field}/{name}"] = jnp.array(checks, bool).all()
-    return found

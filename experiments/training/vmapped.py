@@ -23,6 +23,7 @@ from jax import Array
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from experiments.training import finite
 from gans import core
 from gans.data.pipeline import Batches
 
@@ -110,7 +111,7 @@ class VmappedRuns:
 
             state, metrics = jax.lax.scan(body, state, own)
             means = {name: jnp.nanmean(x, axis=0) for name, x in metrics.items()}
-            return state, (means, _finite(state))
+            return state, (means, finite.whole(state))
 
         on_cpu = jax.default_backend() == "cpu"
 
@@ -234,13 +235,3 @@ def _in_turn(one, state, frozen, batches, replicas):
 
     after, step, found = jax.lax.map(own, (state.replace(step=None), replicas))
     return after.replace(step=step[0]), found
-
-
-def _finite(state):
-    """Whether every number of a state is finite: [] bool."""
-    checks = [
-        jnp.isfinite(x).all()
-        for x in jax.tree.leaves(state)
-        if jnp.issubdtype(x.dtype, jnp.inexact)
-    ]
-    return jnp.stack(checks).all()
