@@ -67,12 +67,11 @@ def _tiny(variant, preset=None, **changes):
         config.n_classes = 3
         side = (config.resolution, config.resolution, config.channels)
         fields = {"image": Field("image", side, "uint8")}
-        fields["label"] = Field("label", (), "int32", 3)
     with config.unlocked(), config.ignore_type():
         config.update(changes)
     shape = next(iter(fields.values())).shape
-    if not config.n_classes:
-        fields.pop("label", None)
+    if config.n_classes:
+        fields["label"] = Field("label", (), "int32", config.n_classes)
     source = types.SimpleNamespace(spec=fields, shape=shape, n_classes=config.n_classes)
     return configs.resolve(config, source)
 

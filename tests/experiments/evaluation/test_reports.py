@@ -69,8 +69,11 @@ def test_without_metrics_there_is_nothing(game):
         ("mode", "'mode' is not one of.*did you mean 'modes'"),
         ("fid", "config.metrics: fid is for data of kind image.*point"),
         ("agreement", "agreement is for data of kind image"),
-        ({"name": "fid", "output": "reconstruct"}, "fid: output: 'reconstruct'"),
-        ({"name": "modes", "k": 3}, "modes: 'k' is not one of output"),
+        (
+            {"name": "fid", "output": "reconstruct"},
+            "fid: output: must be 'sample', got 'reconstruct'",
+        ),
+        ({"name": "modes", "k": 3}, "modes has no option 'k'"),
     ],
 )
 def test_a_metric_that_cannot_be(game, metric, message):

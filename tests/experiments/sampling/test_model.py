@@ -66,7 +66,7 @@ def test_a_class_and_a_checkpoint(run):
     for label in (3, -1):
         with pytest.raises(ValueError, match=f"class {label}: digits has 0 to 2"):
             last.sample(4, label=label)
-    with pytest.raises(ValueError, match="'score' is not one of sample"):
+    with pytest.raises(ValueError, match="output: must be 'sample', got 'score'"):
         last.sample(4, output="score")
     with pytest.raises(ValueError, match="n=0: wanted at least 1"):
         last.sample(0)

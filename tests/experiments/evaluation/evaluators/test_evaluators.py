@@ -155,7 +155,7 @@ def test_features_of_a_state_are_extracted_once(pairs, monkeypatch):
     "metric, message",
     [
         ("fid", "config.metrics: fid: output: 'sample' is not one of a_to_b, dark"),
-        ({"name": "pr", "output": "a_to_b", "n": 3}, "pr: 'n' is not one of k"),
+        ({"name": "pr", "output": "a_to_b", "n": 3}, "pr has no option 'n'"),
         ({"name": "ppl_z", "output": "a_to_b"}, "ppl_z needs latents z .*pairs has a"),
         ({"name": "agreement", "output": "a_to_b"}, "agreement needs a conditional"),
         ({"name": "modes", "output": "a_to_b"}, "modes is for the 2-D sets"),
