@@ -56,7 +56,7 @@ class Images:
     @functools.cached_property
     def labelled(self) -> bool:
         """Whether the output has the requested classes of its samples."""
-        return "label" in self.setting.sampler(self.output).fields
+        return self.label in self.setting.sampler(self.output).fields
 
     @functools.cached_property
     def data(self) -> features.Data:
@@ -177,9 +177,9 @@ class Images:
         setting, encode = self.setting, kinds.of(self.setting.spec[self.field]).encode
         labels = n_classes = None
         if self.labelled:
-            only = setting.samples(state, self.output, only=("label",))
-            labels = np.concatenate([x["label"] for x in only])
-            n_classes = setting.spec[self.label].n_classes if self.label else None
+            only = setting.samples(state, self.output, only=(self.label,))
+            labels = np.concatenate([x[self.label] for x in only])
+            n_classes = setting.spec[self.label].n_classes
         images = ImageSet(
             "samples" if self.output == "sample" else f"samples of {self.output}",
             setting.n,

@@ -58,7 +58,7 @@ class Setting:
     ) -> Iterator[Arrays]:
         """Yields n samples, {field: [b, ...]}; always from the same latents.
 
-        Labels that the model was asked for are among them, under "label".
+        Labels that the model was asked for are among them.
         """
         return self.sampler(output).batches(state, self.n, **options)
 

@@ -14,7 +14,8 @@ N_REAL = 10_000  # of the real images; a support vector machine needs no more
 def make(gan, spec, source, *, setting, output: str = "sample"):
     """Returns the evaluator; ValueError for samples or data without labels."""
     field = setting.field("agreement", output, "image")
-    if "label" not in setting.sampler(output).fields or "label" not in spec:
+    label = source.label_of(field)
+    if label is None or label not in setting.sampler(output).fields:
         raise ValueError(
             f"{setting.place}: agreement needs a conditional GAN and labelled data"
         )
@@ -25,9 +26,9 @@ def make(gan, spec, source, *, setting, output: str = "sample"):
         real = source.take(rows)
         found = agreement.measure(
             samples[field],
-            samples["label"],
+            samples[label],
             np.asarray(kinds.of(spec[field]).decode(real[field])),
-            real["label"],
+            real[label],
         )
         return {
             f"agreement/{name}": Result(value, "higher")
