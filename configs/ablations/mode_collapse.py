@@ -184,7 +184,7 @@ def arms(config: ConfigDict) -> dict[str, dict[str, Any]]:
         "no_batch_norm": {"generator.norm": None},
         "consistency": {"discriminator.penalties": ("consistency",)},  # 1910.12027
         "balanced_consistency": {"discriminator.penalties": ("balanced_consistency",)},
-        "diff_augment": {"augment": ("diff_augment(policy=('translation',))",)},
+        "diff_augment": {"augment": ("diff_augment(policy='translation')",)},
     }
 
 

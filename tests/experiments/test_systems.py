@@ -163,7 +163,7 @@ def test_a_system_is_evaluated_against_the_field_it_makes(
     folder = tmp_path / system
     short = ["--config.steps=24", "--config.sample_every=24"]
     finished(command("run", *flags_of(system, tmp_path, folder), *short))
-    flags = [f"--metrics=fid(output='{output}')", "--extractor=squeezenet", "--n=24"]
+    flags = [f"--metrics=fid(output='{output}')", "--extractor=squeezenet", "--n=14"]
     flags += [f"--squeezenet-weights={SQUEEZENET}"]
     finished(command("evaluate", f"--workdir={folder}", *flags))
     report = json.loads((folder / "evaluations.jsonl").read_text().splitlines()[-1])

@@ -139,7 +139,7 @@ def test_the_baseline_comes_first_and_the_order_is_kept():
         ({"x": {"discriminator.penalties": ("r1(wait=1)",)}}, {}, "arm x: .*'wait'"),
         ({"x": {"steps": 33}}, {}, "arm x: its 33 steps are not a multiple"),
         ({"x y": {}}, {}, "'x y' must consist of letters, digits"),
-        ({}, {"baseline": "bas"}, "config.baseline: 'bas' is not one of base"),
+        ({}, {"baseline": "bas"}, "config.baseline: must be 'base', got 'bas'"),
         ({}, {"seeds": 0}, "config.seeds=0 must be at least 1"),
         ({}, {"replicas_per_program": 0}, "config.replicas_per_program=0"),
         ({}, {"steps": 5, "images": 5}, "config.steps=5 and config.images=5"),

@@ -116,7 +116,7 @@ def test_options_of_scores():
     assert found["kid"]["n_subsets"] == 3
     default = scores.compute(["pr"], real, fake, "inception")
     assert found["recall"]["value"] > default["recall"]["value"]
-    with pytest.raises(ValueError, match="pr: 'n' is not one of k"):
+    with pytest.raises(ValueError, match="pr has no option 'n'; accepted is k"):
         scores.compute({"pr": {"n": 3}}, real, fake, "inception")
 
 
