@@ -283,7 +283,8 @@ def test_a_frozen_network_is_not_in_the_files(tmp_path):
         arrays.append(checkpoints._writer.read(folder))
     assert arrays[0].keys() == arrays[1].keys()
     assert not any("frozen" in name for name in arrays[1])
-    assert abs(sizes[1] - sizes[0]) < 500  # its digest; the network has 400 kB
+    # Its digest, and what orbax writes in one block or in two; the network has 400 kB.
+    assert abs(sizes[1] - sizes[0]) < 20_000
     # It comes from the template, as does a number of it that no file holds.
     template = jax.eval_shape(make_state).replace(frozen=frozen_state().frozen)
     state, extra = Checkpoints(tmp_path / "1", keep=1).restore(template)
