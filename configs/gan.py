@@ -10,9 +10,12 @@ been run to the end.
 
 from configs import presets
 
+PRESETS = presets.POINTS | presets.IMAGES
+PRESETS |= {"cifar10_cnn": presets.IMAGES["cifar10"]}
+
 
 def get_config(preset: str = "circle"):
-    config = presets.game("gan", preset, presets.POINTS | presets.IMAGES)
+    config = presets.game("gan", preset, PRESETS)
     config.loss = "non_saturating"  # or minimax
     config.generator = {"network": "mlp", "widths": (128, 128)}
     config.discriminator = {"network": "mlp", "widths": (128, 128)}
@@ -25,6 +28,11 @@ def get_config(preset: str = "circle"):
         config.log_every = config.sample_every = 1000
         config.checkpoint_every = 5000
         config.metrics = ("modes",)
+    elif preset == "cifar10_cnn":  # on which stabilisers are timed
+        presets.convolutional(config, 512)
+        config.discriminator.convolutions = ((64, 4, 2), (128, 4, 2), (256, 4, 2))
+        config.steps = 100_000
+        adam = presets.adam(1e-4, 0.0, 0.9)
     else:
         config.latent = 100
         config.generator.widths = (256, 512, 1024)

@@ -40,8 +40,6 @@ def main(ablation):
 
 def parse(argv):
     """Parses the flags, as `cli.parse` does; --arms goes into config.order."""
-    if any(flag.startswith("--config.lanes") for flag in argv):
-        sys.exit("error: --config.lanes is now called --config.replicas_per_program")
     return cli.parse(argv, check=check)
 
 

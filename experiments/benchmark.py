@@ -50,8 +50,6 @@ def chosen(values: flags.FlagValues) -> tuple[str, dict[str, Any]]:
 
     Raises ValueError for flags that exclude each other.
     """
-    if values.cures:
-        raise ValueError("--cures is now called --stabilisers")
     kinds = [name for name in TAKES if name != STEPS and values[name].value]
     if len(kinds) > 1:
         raise ValueError(f"choose one of {', '.join('--' + name for name in kinds)}")
@@ -77,7 +75,6 @@ if __name__ == "__main__":
     flags.DEFINE_enum("against", None, ["torch"], "What to compare with.")
     flags.DEFINE_boolean("layers", False, "Each convolution of the step on its own.")
     flags.DEFINE_boolean("stabilisers", False, "The step with each stabiliser.")
-    flags.DEFINE_boolean("cures", False, "The old name of --stabilisers.")
     flags.DEFINE_integer(
         "seeds", None, "This many runs, vmapped and one by one.", lower_bound=2
     )

@@ -26,9 +26,10 @@ RUN = (
     "steps seed dtype steps_per_call on_nan log_every diagnose_every sample_every "
     "checkpoint_every keep_checkpoints evaluate_every n_evaluate metrics extractor"
 ).split()
-# What keys were called before: {old: new}, of the config and of its networks.
+# What keys were called before: {old: new}, of the config, its networks, ablations.
 RENAMED = {"critic": "discriminator"}
 RENAMED_OF_NETWORKS = {"layers": "convolutions"}
+RENAMED_OF_ABLATIONS = {"lanes": "replicas_per_program"}
 # Those that leave the training as it is, bit for bit. `steps` is not among them, as
 # schedules depend on it, nor `steps_per_call`, as each number is another program.
 FREE = {
@@ -63,9 +64,7 @@ def check(config: ConfigDict) -> None:
 
     The keys of its variant are checked when it is built.
     """
-    for old, new in RENAMED.items():
-        if old in config:
-            raise ValueError(f"config.{old} is called config.{new} now")
+    check_renamed(config, RENAMED)
     for key in RUN:
         if key not in config:
             raise ValueError(f"the config has no key {key!r}, which every config has")
@@ -98,6 +97,13 @@ def _check_variant(name):
         raise ValueError(
             f"config.variant={name!r}: there is no such module on Python's path"
         )
+
+
+def check_renamed(config: ConfigDict, renamed: Mapping[str, str]) -> None:
+    """Raises ValueError, with the new name, for a key that was renamed {old: new}."""
+    for old, new in renamed.items():
+        if old in config:
+            raise ValueError(f"config.{old} is called config.{new} now")
 
 
 def variant(config: ConfigDict):
@@ -173,7 +179,7 @@ def build(config: ConfigDict, stage: int = 0):
 
     from gans import core  # imports JAX
 
-    values, spec = _values(config), stages(config)[stage].spec
+    values, spec = _values(config.to_dict()), stages(config)[stage].spec
     try:
         gan = variant(config).build(values, spec, stage)
         # Networks check their options when they are first called.
@@ -194,9 +200,9 @@ class _Values(dict):
         raise _NoKey(key)
 
 
-def _values(config: ConfigDict) -> _Values:
-    found = config.to_dict().items()
-    return _Values({k: _Values(x) if isinstance(x, dict) else x for k, x in found})
+def _values(part: dict[str, Any]) -> _Values:
+    found = part.items()
+    return _Values({k: _values(x) if isinstance(x, dict) else x for k, x in found})
 
 
 def _of_variant(config: ConfigDict, error: Exception) -> ValueError:
@@ -212,7 +218,7 @@ def stages(config: ConfigDict) -> tuple[Any, ...]:
     """
     from gans import stages  # imports JAX
 
-    values = _values(config)
+    values = _values(config.to_dict())
     spec = specs.from_json(values["spec"])
     try:
         found = stages.of(variant(config), values, spec)
@@ -280,7 +286,7 @@ def override(
 
 def _known(key: str, keys: Collection[str], place: str) -> None:
     """Raises ValueError, with the new name or the nearest one, for an unknown key."""
-    new = (RENAMED | RENAMED_OF_NETWORKS).get(key)
+    new = (RENAMED | RENAMED_OF_NETWORKS | RENAMED_OF_ABLATIONS).get(key)
     if key not in keys and new in keys:
         raise ValueError(f"{place}: {key!r} is called {new!r} now")
     names.check(key, keys, place)

@@ -24,6 +24,17 @@ from ml_collections import ConfigDict
 from configs import dcgan, gan, presets
 
 POINTS = ("ring8", "grid25")
+# Arms that change only numbers, or how often a network is updated, or whose parts other
+# arms have: a step costs what the baseline's or theirs does.
+SAME_STEP = (
+    "n_critic",
+    "ttur",
+    "b1_zero",
+    "linear_decay",
+    "wgan",
+    "wgan_gp",
+    "no_batch_norm",
+)
 STACKED = {"stacked_digits": "stacked:digits", "stacked_mnist": "stacked:tfds:mnist"}
 
 

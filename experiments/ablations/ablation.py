@@ -108,7 +108,7 @@ class Ablation:
       folder: for the programs' checkpoints and results.
 
     Raises ValueError for a config that cannot be run, and for a folder with results of
-    another base, or of an older version whose arms cannot be told from others.
+    another base, or of an older version.
     """
 
     def __init__(self, config, workdir, name="", preset="", command=""):
@@ -134,16 +134,14 @@ class Ablation:
             "protocol": {"base": base},
         }
         self.done, self._failed, self._parts = {}, {}, {}
-        is_former = False
         for path in sorted(self.folder.glob("*.json")):
             part = json.loads(path.read_text())
-            is_former |= results_file.is_former(part)
-            self._take(path.stem, results_file.program(part))
-        if is_former and not self.done:
-            raise ValueError(
-                f"the results in {workdir} were made by an older version; choose "
-                "another --workdir"
-            )
+            if results_file.is_former(part):
+                raise ValueError(
+                    f"the results in {workdir} were made by an older version; choose "
+                    "another --workdir"
+                )
+            self._take(path.stem, part)
 
     def _take(self, digest, part):
         known = {arm.name: arm.digest for arm in self.arms}

@@ -27,8 +27,7 @@ _NAME = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-+"
 
 def check(config: ConfigDict) -> None:
     """Raises ValueError unless `config` is that of an ablation that can be run."""
-    if "lanes" in config:
-        raise ValueError("config.lanes is now called config.replicas_per_program")
+    configs.check_renamed(config, configs.RENAMED_OF_ABLATIONS)
     for key in KEYS:
         if key not in config:
             raise ValueError(

@@ -1,8 +1,8 @@
-"""results.json and what programs leave, read back; older forms are converted.
+"""results.json, read back; older forms are converted.
 
-Older results have the keys of older configs, such as "critic", and "lanes" instead of
-"replicas" in their programs. Such results may have taken hours and must stay readable,
-so they are converted when they are read.
+Older results have the keys of older configs. They may have taken hours and must stay
+readable, so they are converted when they are read. They cannot be continued: the
+digests of their arms are of those keys.
 """
 
 from __future__ import annotations
@@ -30,13 +30,5 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def is_former(part: dict[str, Any]) -> bool:
-    """Whether an older version has written what a program has left."""
-    return "lanes" in part
-
-
-def program(part: dict[str, Any]) -> dict[str, Any]:
-    """Returns what a program has left, in today's form."""
-    if not is_former(part):
-        return part
-    others = {key: value for key, value in part.items() if key != "lanes"}
-    return {"replicas": part["lanes"], **others}
+    """Whether an older version wrote what a program has left."""
+    return "replicas" not in part

@@ -1,6 +1,6 @@
 """What each stabiliser adds to the time of a step.
 
-The baseline is the config's step without penalties; the stabilisers are those of
+The baseline is the config's step; the stabilisers are those of
 `configs.ablations.mode_collapse`, and a few more. All are compiled in one process and
 timed in the same rounds.
 """
@@ -20,17 +20,7 @@ from experiments.benchmarks.timing import Candidate, Runner
 from experiments.training.programs import Programs
 
 BASE = "base"
-SPECS = ("configs/wgan_gp.py:cifar10_cnn",)
-# They change only numbers, or how often a player is updated: a step costs the same.
-SAME = {
-    "n_critic",
-    "ttur",
-    "b1_zero",
-    "linear_decay",
-    "wgan",
-    "wgan_gp",
-    "no_batch_norm",
-}
+SPECS = ("configs/gan.py:cifar10_cnn",)
 # An interval of 16 is StyleGAN2's.
 LAZY = {"r1, every 16": {"discriminator.penalties": ("r1(every=16)",)}}
 # Not in the study of mode collapse, or only as a part of something there.
@@ -62,9 +52,6 @@ def benchmark(
 
     Raises RuntimeError if a step fails.
     """
-    config = configs.from_json(configs.to_json(config))
-    config.variant, config.loss, config.n_critic = "gan", "non_saturating", 1
-    config.discriminator.penalties = ()
     known, rejected = changes(config), {}
     names = [name for name in known if only is None or name in {BASE, *only}]
     for name in list(names):
@@ -108,7 +95,7 @@ def changes(config) -> dict[str, dict[str, Any]]:
     Those that cannot change the time of a step are left out.
     """
     known = mode_collapse.arms(config) | MORE | LAZY
-    return {name: known[name] for name in known if name not in SAME}
+    return {name: known[name] for name in known if name not in mode_collapse.SAME_STEP}
 
 
 def steps(config: str, names: list[str]) -> Runner:

@@ -88,8 +88,10 @@ def candidates(config, against: str | None, gpu: bool) -> list[Candidate]:
         found += [ours(f"{OURS} bfloat16", "bfloat16")]
     if against == "torch":
         batch = jax.device_get(workload.decoder(config)(workload.example(config)))
-        real = batch[main_field(from_json(config.spec))]
-        layouts = [(), ("channels_last",)] if real.ndim == 4 else [()]
+        spec = from_json(config.spec)
+        field = main_field(spec)
+        real = batch[field]
+        layouts = [(), ("channels_last",)] if spec[field].kind == "image" else [()]
         settings = [(), ("compiled",)]
         settings += [("bfloat16",), ("bfloat16", "compiled")] if gpu else []
         settings += [] if gpu else [("allocator",), ("allocator", "compiled")]

@@ -64,7 +64,8 @@ class _Source:
     def __init__(self, fields):
         self.spec = fields
         self.shape = fields[spec.main_field(fields)].shape
-        self.n_classes = fields["label"].n_classes if "label" in fields else None
+        label = spec.label_field(fields)
+        self.n_classes = fields[label].n_classes if label else None
 
 
 def example(config) -> dict[str, np.ndarray]:

@@ -313,7 +313,7 @@ def test_images_are_evaluated_by_their_features(tmp_path, monkeypatch):
         (["--config.arm.base=1"], "'arm' is not one of"),
         (["--config.base.stepz=1"], "'stepz' is not one of.*did you mean 'steps'"),
         (["--config.baseline=bas"], "config.baseline: 'bas' is not one of"),
-        (["--config.lanes=4"], "lanes is now called .*replicas_per_program"),
+        (["--config.lanes=4"], "'lanes' is called 'replicas_per_program' now"),
         (["--arms=hing"], "--arms: 'hing' is not one of.*did you mean 'hinge'"),
     ],
 )
@@ -336,17 +336,6 @@ def test_some_arms_and_always_the_baseline():
     assert config.order == ("base", "ema")
     with pytest.raises(ValueError, match="--arms: 'emma' is not one of"):
         ablations.choose(config, ["emma"])
-
-
-def test_programs_of_former_workdirs_are_not_run_again(tmp_path, monkeypatch):
-    """They call their replicas lanes."""
-    first = run(small(), tmp_path)
-    (path,) = (tmp_path / "programs").glob("*.json")
-    part = json.loads(path.read_text())
-    part["lanes"] = part.pop("replicas")
-    path.write_text(json.dumps(part))
-    monkeypatch.setattr(replicas.Replicas, "run", None)  # would raise
-    assert arms(run(small(), tmp_path)) == arms(first)
 
 
 def test_results_of_an_older_version_are_never_replaced(tmp_path):

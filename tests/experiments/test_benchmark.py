@@ -43,7 +43,6 @@ def test_our_step_is_timed_and_written(tmp_path):
     [
         (["--config=configs/gan.py:cicle"], "did you mean 'circle'"),
         (["--config=configs/gann.py"], "gan.py"),
-        (["--cures"], "--cures is now called --stabilisers"),
         (["--layers", "--metrics"], "choose one of --layers, --metrics"),
         (["--seeds=2", "--against=torch"], "--against cannot be combined with --seeds"),
         (["--steps=9"], "--steps needs --seeds"),

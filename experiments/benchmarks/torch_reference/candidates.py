@@ -35,7 +35,7 @@ def step(
         dtype=getattr(torch, dtype),
     )
     real = torch.tensor(real)
-    if real.ndim == 4:
+    if training.images:
         real = real.permute(0, 3, 1, 2).contiguous(memory_format=training.format)
     real = real.to(device)
 

@@ -61,6 +61,7 @@ class Training:
         spec = specs.from_json(config.spec.to_dict())
         main = spec[specs.main_field(spec)]
         shared["bounded"] = kinds.of(main).RANGE is not None
+        self.images = main.kind == "image"
         self.g, self.d = (
             networks.make(role, **shared, **_options(player)).to(self.device)
             for role, player in (
@@ -69,7 +70,7 @@ class Training:
             )
         )
         self.format = torch.contiguous_format
-        if channels_last and len(config.shape) == 3:
+        if channels_last and self.images:
             self.format = torch.channels_last
             self.g, self.d = (x.to(memory_format=self.format) for x in (self.g, self.d))
         self.together = not any(

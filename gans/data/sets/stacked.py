@@ -13,7 +13,7 @@ import numpy as np
 
 from gans import data
 from gans.data.source import Streamed
-from gans.data.spec import Field
+from gans.data.spec import Field, main_field
 
 NAMES = ("stacked:NAME",)
 SEEDED = True
@@ -52,20 +52,21 @@ def load(
     if channels not in (None, 3):
         raise ValueError(f"{name} has 3 channels, got channels={channels!r}")
     source = data.load(base, channels=1, split=split, seed=seed, **options)
-    k = source.n_classes
-    if k is None or "image" not in source.spec:
+    image = main_field(source.spec)
+    label, k = source.label_of(image), source.n_classes
+    if label is None or source.spec[image].kind != "image":
         raise ValueError(f"{name}: {base} is not a set of labelled images")
     n = N_TEST if split == "test" else N_TRAIN
     rows = np.random.default_rng(seed).integers(len(source), size=(n, 3))
 
     def take(indices: np.ndarray) -> dict[str, np.ndarray]:
         parts = source.take(rows[indices].ravel())
-        images = parts["image"].reshape(len(indices), 3, *size)
-        digits = parts["label"].reshape(len(indices), 3)
-        label = digits @ np.array([k * k, k, 1], np.int32)
-        return {"image": np.moveaxis(images, 1, -1).copy(), "label": label}
+        images = parts[image].reshape(len(indices), 3, *size)
+        digits = parts[label].reshape(len(indices), 3)
+        classes = digits @ np.array([k * k, k, 1], np.int32)
+        return {"image": np.moveaxis(images, 1, -1).copy(), "label": classes}
 
-    size = source.spec["image"].shape[:2]
+    size = source.spec[image].shape[:2]
     spec = {
         "image": Field("image", (*size, 3), "uint8"),
         "label": Field("label", (), "int32", k**3),

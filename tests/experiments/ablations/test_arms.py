@@ -177,7 +177,7 @@ def test_stages_are_rejected(monkeypatch):
 def test_the_former_name_of_a_key():
     config = ablation({})
     config.lanes = 8
-    with pytest.raises(ValueError, match="lanes is now .*replicas_per_program"):
+    with pytest.raises(ValueError, match="lanes is called .*replicas_per_program now"):
         arms.check(config)
 
 

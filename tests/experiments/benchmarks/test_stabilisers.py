@@ -2,6 +2,7 @@
 
 import pytest
 
+from configs.ablations import mode_collapse
 from experiments.benchmarks import stabilisers, timing, workload
 from experiments.benchmarks.timing import Result
 
@@ -55,6 +56,6 @@ def test_every_stabiliser_that_costs_is_timed():
     config = workload.load(stabilisers.SPECS[0])
     names = set(stabilisers.changes(config))
     assert {"base", "gradient_penalty", "spectral", "diff_augment"} <= names
-    assert names.isdisjoint(stabilisers.SAME)
+    assert names.isdisjoint(mode_collapse.SAME_STEP)
     with pytest.raises(KeyError):
         stabilisers.changes(config)["ttur"]
