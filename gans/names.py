@@ -4,6 +4,7 @@ import difflib
 import importlib
 import numbers
 import pkgutil
+import re
 from collections.abc import Callable, Iterable
 from types import ModuleType
 from typing import Any
@@ -91,3 +92,9 @@ def options(accepted: Iterable[str], given: dict[str, Any], place: str) -> None:
             raise ValueError(
                 f"{place} has no option {name!r}; {known}{nearest(name, accepted)}"
             )
+
+
+def natural(name: str) -> tuple[list[str | int], str]:
+    """Returns the key that sorts names as people do: "class2" before "class10"."""
+    parts = re.split(r"(\d+)", name)  # text and digits in turn
+    return [int(x) if i % 2 else x for i, x in enumerate(parts)], name
