@@ -31,7 +31,5 @@ def make(name: str, **options: Any) -> Augment:
     """
     kinds = known()
     kind = kinds[names.check(name, kinds, "augment")]
-    names.options(
-        [f.name for f in dataclasses.fields(kind)], options, f"augment {name}"
-    )
+    names.typed(names.options_of(kind), options, f"augment {name}")
     return kind(**options)

@@ -216,7 +216,7 @@ LOSSES = {
 def make(name: str, **options) -> Adversarial:
     """Returns the loss of that name; raises ValueError for an unknown one or option."""
     build = LOSSES[check(name, LOSSES, "loss")]
-    names.options(inspect.signature(build).parameters, options, f"loss {name}")
+    names.typed(names.options_of(build), options, f"loss {name}")
     return build(**options)
 
 
