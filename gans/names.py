@@ -3,6 +3,7 @@
 import difflib
 import importlib
 import inspect
+import math
 import numbers
 import pkgutil
 import sys
@@ -20,13 +21,14 @@ def check(name: str, accepted: Iterable[str], place: str) -> str:
             raise ValueError(f"{place}: must be {accepted[0]!r}, got {name!r}")
         known = f" {', '.join(accepted)}" if accepted else ": none"
         raise ValueError(
-            f"{place}: {name!r} is not one of{known}{_nearest(name, accepted)}"
+            f"{place}: {name!r} is not one of{known}{nearest(name, accepted)}"
         )
     return name
 
 
-def _nearest(name: str, accepted: list[str]) -> str:
-    near = difflib.get_close_matches(str(name), accepted, n=1)
+def nearest(name: str, accepted: Iterable[str]) -> str:
+    """Returns "; did you mean 'NAME'?" with the nearest of `accepted`, or ""."""
+    near = difflib.get_close_matches(str(name), list(accepted), n=1)
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
@@ -89,7 +91,7 @@ def options(accepted: Iterable[str], given: Iterable[str], place: str) -> None:
             verb = "is" if len(accepted) == 1 else "are"
             known = f"accepted {verb} {', '.join(accepted) or 'none'}"
             raise ValueError(
-                f"{place} has no option {name!r}; {known}{_nearest(name, accepted)}"
+                f"{place} has no option {name!r}; {known}{nearest(name, accepted)}"
             )
 
 
@@ -122,10 +124,8 @@ def fits(value: Any, annotation: Any) -> bool:
         return value is None
     if annotation in (int, float):
         return _is_number(value, whole=annotation is int)
-    kind, inner = (
-        typing.get_origin(annotation) or annotation,
-        typing.get_args(annotation),
-    )
+    kind = typing.get_origin(annotation) or annotation
+    inner = typing.get_args(annotation)
     if kind in (typing.Union, UnionType):
         return any(fits(value, one) for one in inner)
     if kind is tuple and inner:
@@ -143,9 +143,11 @@ def _is_number(value, whole):
         return True
     if isinstance(value, bool):
         return False
-    if whole:
-        return isinstance(value, numbers.Integral)
-    return isinstance(value, numbers.Real) and abs(value) <= sys.float_info.max
+    if isinstance(value, numbers.Integral):
+        return -(2**63) <= value < 2**63
+    return (
+        not whole and isinstance(value, numbers.Real) and -math.inf < value < math.inf
+    )
 
 
 _SINGULAR = {int: "a whole number", float: "a number", bool: "True or False"}
@@ -156,10 +158,8 @@ def described(annotation: Any) -> str:
     """Returns what an annotation accepts, in words: "a whole number or None"."""
     if annotation in _SINGULAR:
         return _SINGULAR[annotation]
-    kind, inner = (
-        typing.get_origin(annotation) or annotation,
-        typing.get_args(annotation),
-    )
+    kind = typing.get_origin(annotation) or annotation
+    inner = typing.get_args(annotation)
     if kind in (typing.Union, UnionType):
         if {str, Mapping} <= {typing.get_origin(x) or x for x in inner}:
             inner = ("NAME or NAME(option=value, ...)", *inner[2:])

@@ -36,18 +36,8 @@ def convert(old: Mapping[str, Any]) -> dict[str, Any]:
                 part["norm"] = {"name": "virtual", "n_reference": n}
             new[role] = part
     if "shape" in new and "spec" not in new:
-        new["spec"] = _spec_of(new["shape"], new.get("n_classes"))
+        new["spec"] = specs.older(new["shape"], new.get("n_classes"))
     for known, table in ((_OF_RUN, keys.RUN), (_OF_GAME, keys.GAME)):
         if known <= new.keys():  # what was not a key then keeps its default
             new = {name: key.default for name, key in table.items()} | new
     return new
-
-
-def _spec_of(shape, n_classes):
-    """The spec, as JSON, of the images or points of an older version's config."""
-    image = len(shape) == 3
-    kind, dtype = ("image", "uint8") if image else ("point", "float32")
-    fields = {kind: specs.Field(kind, shape, dtype)}
-    if n_classes:
-        fields["label"] = specs.Field("label", (), "int32", n_classes)
-    return specs.to_json(fields)

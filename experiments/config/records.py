@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 from experiments.config import checks
 from experiments.config.changes import differences
 from experiments.config.conversion import convert
+from gans.data import spec as specs
 
 
 def to_json(config: ConfigDict) -> str:
@@ -38,8 +39,13 @@ def compare(path: Path, config: ConfigDict) -> None:
     )
     if not path.exists():
         raise ValueError(f"{path} is missing, but there are checkpoints; {advice}")
-    old = from_json(path.read_text()).to_dict()
-    changed = differences(old, config.to_dict(), checks.FREE)
+    old, new = from_json(path.read_text()).to_dict(), config.to_dict()
+    as_text = "folder:" in new["data"]
+    try:
+        old["spec"] = specs.with_names(old.get("spec", {}), new["spec"], as_text)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}; another --workdir starts anew") from None
+    changed = differences(old, new, checks.FREE)
     if changed:
         lines = "\n  ".join(changed)
         raise ValueError(f"{path} is another config:\n  {lines}\n{advice}")

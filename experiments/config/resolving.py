@@ -51,21 +51,24 @@ def load_data(
 def resolve(config: ConfigDict, source) -> ConfigDict:
     """Returns a copy that knows its data, with all strings expanded (see `expand`).
 
-    Its `spec` is that of the source, as JSON, with config.n_classes in place of the
-    source's if it is given. `n_classes` is set too, and `shape` if examples have one.
+    Its `spec` is that of the source, as JSON. `n_classes` is set too, and `shape` if
+    examples have one.
+
+    Raises ValueError if config.n_classes is given and the source has other classes.
     """
     config = from_json(to_json(config))
-    own = config.n_classes not in (None, source.n_classes)
-    if config.n_classes is None:
-        config.n_classes = source.n_classes
+    if config.n_classes not in (None, source.n_classes):
+        has = f"{source.n_classes} classes" if source.n_classes else "no labels"
+        raise ValueError(
+            f"config.n_classes={config.n_classes}, but config.data={config.data!r} has "
+            f"{has}; leave config.n_classes unset to take those of the data"
+        )
+    config.n_classes = source.n_classes
     shape = getattr(source, "shape", None)
     with config.unlocked(), config.ignore_type():
         if shape is not None:
             config.shape = tuple(shape)
         config.spec = specs.to_json(source.spec)
-        label = specs.label_field(source.spec) if own else None
-        if label:
-            config.spec[label].n_classes = config.n_classes
     return from_json(to_json(config))
 
 

@@ -3,7 +3,6 @@
 A file that holds a named `Augment` is one more augmentation; nothing lists them.
 """
 
-import dataclasses
 from typing import Any
 
 from gans import names

@@ -1,6 +1,5 @@
 """Features of a whole batch, which show a discriminator that its examples are alike."""
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any
 

@@ -8,7 +8,6 @@ costs, in float32, or in float64 where the logits are float64. The caller reduce
 
 import dataclasses
 import functools
-import inspect
 import math
 from collections.abc import Callable
 

@@ -54,7 +54,8 @@ def make(role: str, network: str, **options) -> nn.Module:
     for name in {"widths", "convolutions"} & options.keys():
         if not _sizes(options[name]):
             raise ValueError(
-                f"{name}={options[name]!r} must be a tuple of whole numbers from 1 on"
+                f"{name}={options[name]!r} must be sizes, from 1 to 1000000 and at "
+                "least one"
             )
     given = {name: options.pop(name) for name in cls.slots if name in options}
     return cls(**options, layers=cls.layers.replace(**given))
@@ -71,7 +72,8 @@ def options_of(cls: type[nn.Module]) -> dict[str, Any]:
 
 
 def _sizes(value: Any) -> bool:
-    """Whether it is a tuple of positive integers, or of such tuples."""
-    return isinstance(value, tuple | list) and all(
-        x >= 1 if isinstance(x, numbers.Integral) else _sizes(x) for x in value
+    """Whether a tuple of integers, or of such tuples, has sizes, and only sizes."""
+    return len(value) > 0 and all(
+        1 <= x <= 1_000_000 if isinstance(x, numbers.Integral) else _sizes(x)
+        for x in value
     )
