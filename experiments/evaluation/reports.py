@@ -94,20 +94,14 @@ def make_evaluate(
     def evaluate(state):
         setting.noted, results, failed, chosen_by = {}, {}, {}, None
         for i, (metric, output, evaluator) in enumerate(made):
-
-            def named_results(output=output, evaluator=evaluator):
-                found = evaluator(state).items()
-                found = {setting.named(name, output): x for name, x in found}
-                for name in found:
-                    if name in results:
-                        raise ValueError(f"config.metrics: two of them give {name}")
-                return {name: result.to_json() for name, result in found.items()}
-
-            found = attempt(named_results)
+            named = functools.partial(setting.named, output=output)
+            found = attempt(functools.partial(_results, evaluator, state, named))
             if isinstance(found, Exception):
-                failed[setting.named(metric, output)] = reason(found)
+                failed[named(metric)] = reason(found)
                 continue
-            results |= found
+            for name in results.keys() & found.keys():
+                failed[named(metric)] = f"another metric gives {name} too"
+            results |= {k: x for k, x in found.items() if k not in results}
             if i == 0:
                 chosen_by = next(iter(found), None)
         report = {"results": results, "failed": failed, "chosen_by": chosen_by}
@@ -126,6 +120,12 @@ def make_evaluate(
         return report
 
     return evaluate
+
+
+def _results(evaluator, state, named):
+    """{name in the report: result, as JSON} of one metric."""
+    found = evaluator(state).items()
+    return {named(name): result.to_json() for name, result in found}
 
 
 def _make(setting, metric):

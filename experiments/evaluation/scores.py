@@ -212,8 +212,8 @@ def by_score(
             if name in by_distance:
                 values = _by_distance({x: options[x] for x in together}, real, fake)
             else:
-                measure = functools.partial(known()[name].measure, **options[name])
-                values = {name: attempt(lambda m=measure: m(real, fake, seed))}
+                measure = functools.partial(known()[name].measure, real, fake, seed)
+                values = {name: attempt(functools.partial(measure, **options[name]))}
             seconds = time.perf_counter() - began
             found |= {x: (value, seconds) for x, value in values.items()}
             bar.update(len(together))
@@ -235,22 +235,19 @@ def _described(name, values, seconds, extractor):
 def _by_distance(wanted, real, fake):
     """{score: {quantity: {"value", ...}}, or exception} of {score: options}."""
     figures = {known()[name].distances: given for name, given in wanted.items()}
-    results = attempt(
-        lambda: neighbours.together(real.features, fake.features, **figures)
-    )
+    sides = real.features, fake.features
+    results = attempt(functools.partial(neighbours.together, *sides, **figures))
     if isinstance(results, Exception):
         if len(wanted) == 1:
             return {name: results for name in wanted}
         found = [_by_distance({x: given}, real, fake) for x, given in wanted.items()]
         return {name: values for one in found for name, values in one.items()}
-    return {
-        name: attempt(
-            lambda score=known()[name], given=given: score.measure(
-                results[score.distances], dict(given)
-            )
-        )
-        for name, given in wanted.items()
-    }
+    found = {}
+    for name, given in wanted.items():
+        score = known()[name]
+        measure = functools.partial(score.measure, results[score.distances])
+        found[name] = attempt(functools.partial(measure, dict(given)))
+    return found
 
 
 def with_errors(found: Mapping[str, float], options: Mapping[str, Any]) -> Values:
