@@ -6,13 +6,12 @@ from collections.abc import Iterable
 
 from ml_collections import ConfigDict
 
+from configs import keys
 from experiments import config as configs
 from gans import names
 
 # What presets.ablation makes.
-KEYS = (
-    "base arms order baseline seeds steps images evaluations replicas_per_program"
-).split()
+KEYS = ("base", "arms", "order", *keys.ABLATION)
 # Keys of a run that the ablation sets itself, and those that it does not use: they have
 # no effect in the base, and an arm that changed one would be the baseline under another
 # name.
@@ -45,6 +44,8 @@ def check(config: ConfigDict) -> None:
                 f"the config has no key {key!r}, which every ablation has; "
                 "`ablation` in configs/presets.py makes such configs"
             )
+    for name, key in keys.ABLATION.items():
+        configs.check_value(config[name], key, f"config.{name}")
     configs.check(_without_events(config.base))
     arms = config.arms
     names.check(config.baseline, arms, "config.baseline")
@@ -62,9 +63,6 @@ def check(config: ConfigDict) -> None:
         raise ValueError(
             f"config.order={config.order} lacks the baseline, {config.baseline}"
         )
-    for key in ("seeds", "evaluations", "replicas_per_program"):
-        if config[key] < 1:
-            raise ValueError(f"config.{key}={config[key]} must be at least 1")
     if config.steps and config.images:
         raise ValueError(
             f"config.steps={config.steps} and config.images={config.images} are both "
@@ -92,10 +90,12 @@ def _check_keys(name, overrides):
                 f"config.arms: {name} sets {key!r}, which has no effect in an "
                 f"ablation: {UNUSED[key]}"
             )
-        if key in _OF_THE_BASE:
+        free = key in keys.RUN and keys.RUN[key].free
+        if free or key in _OF_THE_BASE:
+            why = _OF_THE_BASE.get(key, "it leaves the training as it is")
             raise ValueError(
                 f"config.arms: {name} sets {key!r}, which only config.base can set: "
-                f"{_OF_THE_BASE[key]}"
+                f"{why}"
             )
 
 
