@@ -73,10 +73,10 @@ def of_path(path: str) -> str | None:
 
     A file that is no array stands for the folder it lies in.
     """
-    found = expanded(path)
-    if found.lower().endswith((".npy", ".npz")):
-        return f"array:{path}"
+    found = expanded(path.partition(":range=")[0])
     if os.path.isfile(found):
+        if found.lower().endswith((".npy", ".npz")):
+            return f"array:{path}"
         path, found = os.path.dirname(path) or ".", os.path.dirname(found) or "."
     return f"folder:{path}" if os.path.isdir(found) else None
 

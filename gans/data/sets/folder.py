@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -59,7 +61,7 @@ def load(
         left_out = described(tree)
         what = f"no pictures, only {', '.join(left_out)}" if left_out else "nothing"
         raise FileNotFoundError(
-            f"{name} holds {what}; read are {' '.join(sorted(endings()))}"
+            f"{name} holds {what}; wanted pictures, such as .png, .jpg, .webp, .tif"
         )
     splits = _splits(tree)
     if split not in splits:
@@ -182,12 +184,19 @@ def _some(names: list[str]) -> str:
     return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
 
 
+@contextlib.contextmanager
+def _opened(path: str) -> Iterator[Image.Image]:
+    # Not by its path: Pillow would map some TIFFs into memory, and turn them wrongly.
+    with open(path, "rb") as file, Image.open(file) as image:
+        yield image
+
+
 def _read(
     path: str, resolution: int | None, channels: int, name: str | None = None
 ) -> np.ndarray:
     """One picture as uint8 [R, R, C]; with `name` of the set, says what is special."""
     try:
-        with Image.open(path) as image:
+        with _opened(path) as image:
             several = getattr(image, "is_animated", False)
             if name and several and image.format not in ONE_PICTURE:
                 note(f"{name}: of files with several frames the first is read")
@@ -229,7 +238,7 @@ def _common_size(paths: list[str], name: str) -> tuple[int, int]:
     sizes = {}
     for path in paths:
         try:
-            with Image.open(path) as image:
+            with _opened(path) as image:
                 size = image.size[::-1]
                 if image.getexif().get(ORIENTATION, 1) != 1:
                     size = fit(image, None, 1).shape[:2]  # formats differ in it

@@ -44,8 +44,8 @@ def load(
     `image` is uint8 [R, R, 3]. Which three pictures element i is made of is a function
     of `seed` and i alone: each is any of the base's, equally likely. `label` int32 is
     100 a + 10 b + c for ten classes, and in that manner for k of them, of k ** 3 in
-    all; the names of up to 1,000 are put together, as "cat-dog-cat". There are 26,000 elements in the split "test", else 128,000. Other options are
-    those of `gans.data.load`.
+    all; up to 1,000 get the three names, as in "cat-dog-cat". There are 26,000 elements
+    in the split "test", else 128,000. Other options are those of `gans.data.load`.
 
     Raises ValueError for channels other than 3, and for a base without images or labels
     or with no such split.
