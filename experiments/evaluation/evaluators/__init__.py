@@ -9,6 +9,8 @@ it has the config, and the samples and features that evaluators share. `make` is
 before anything is trained. It raises ValueError, in one line, for a model or data that
 it cannot measure.
 
+MEANING = {quantity: sentence} says what each number is, for the report of a run.
+
 A file with a SCORE is a score by features; it also measures images without a model, in
 `experiments.metrics`.
 """
@@ -28,3 +30,21 @@ def names() -> list[str]:
 def module(name: str) -> ModuleType:
     """Returns the file of an evaluator."""
     return importlib.import_module(f"{__name__}.{name}")
+
+
+def meaning(result: str) -> str:
+    """Returns the sentence that a file's MEANING has for a result; "" if none has one.
+
+    result: a name such as "fd_classifier", "modes/kl" or "a_to_b/precision".
+    """
+    found = {}
+    for name in names():
+        found |= getattr(module(name), "MEANING", {})
+    # Of another extractor than Inception, "fid" is called "fd_EXTRACTOR".
+    found |= {k.replace("fid", "fd"): x for k, x in found.items() if "fid" in k}
+    while result:
+        for quantity in sorted(found, key=len, reverse=True):
+            if result == quantity or result.startswith(f"{quantity}_"):
+                return found[quantity]
+        result = result.partition("/")[2]
+    return ""

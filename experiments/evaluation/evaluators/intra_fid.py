@@ -15,6 +15,12 @@ def measure(real: Features, fake: Features, seed: int) -> Values:
     return {"intra_fid": {"value": value}}
 
 
+MEANING = {
+    "intra_fid": (
+        "The mean Frechet distance within each class: whether each class by itself "
+        "looks like its real images; 0 is equal."
+    ),
+}
 SCORE = Score(
     "intra_fid",
     measure,
