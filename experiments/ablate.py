@@ -52,7 +52,7 @@ def check(config):
 
 if __name__ == "__main__":
     config_flags.DEFINE_config_file("config", help_string="Config file, and preset.")
-    flags.DEFINE_string("workdir", None, "By default runs/ablation-NAME-PRESET.")
+    cli.path_flag("workdir", None, "By default runs/ablation-NAME-PRESET.")
     flags.DEFINE_list("arms", [], "Run these arms and the baseline; by default all.")
     flags.DEFINE_boolean("dry-run", False, "Print the programs and the time they take.")
     cli.main(main, "experiments.ablations.ablation", parse=parse, cores_apart=True)

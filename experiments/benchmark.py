@@ -95,6 +95,6 @@ if __name__ == "__main__":
     flags.DEFINE_integer(
         "rounds", None, "Rounds; each times every candidate once.", lower_bound=1
     )
-    flags.DEFINE_string("out", None, "A JSON file with every sample.")
+    cli.path_flag("out", None, "A JSON file with every sample.")
     # Each candidate configures its own process.
     cli.main(main, "experiments.benchmarks.report", jax=False)

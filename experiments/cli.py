@@ -12,7 +12,7 @@ import whatever it needs at its top:
         loop.train(values.config, values.workdir)
 
     if __name__ == "__main__":
-        flags.DEFINE_string("workdir", None, "Folder for the results.")
+        cli.path_flag("workdir", None, "Folder for the results.")
         cli.main(main, "experiments.training.loop", parse=cli.parse)
 
 JAX takes its settings from the environment when it is imported, and the import takes
@@ -35,10 +35,13 @@ from ml_collections import ConfigDict
 
 from experiments import config as configs
 from experiments import process
+from experiments.files import expanded
 from experiments.signals import Interrupted
 
 # Optional packages, and the extra of setup.py that installs each.
 EXTRAS = {"optuna": "sweep", "ray": "ray", "torch": "reference"}
+
+flags.disclaim_key_flags()  # `path_flag` defines those of the command that calls it
 
 Work = Callable[..., int | None]  # (imported module, *arguments) -> exit code
 
@@ -108,6 +111,33 @@ def command() -> str:
     return shlex.join(["python", "-m", name, *sys.argv[1:]])
 
 
+class _Path(flags.ArgumentParser):
+    """The value of a flag that names a file or a folder."""
+
+    def parse(self, argument: str) -> str:
+        return expanded(argument)
+
+
+def path_flag(name: str, default: str | None, help: str, **options: bool) -> None:
+    """Defines a flag for a path, of which `~` and $VAR are expanded.
+
+    options: `required`, as absl has it.
+    """
+    flags.DEFINE(_Path(), name, default, help, flags.FLAGS, **options)
+
+
+def expand_config(argv: list[str]) -> list[str]:
+    """Returns the arguments with the path of --config expanded, as `path_flag` does."""
+    argv = list(argv)
+    for i, flag in enumerate(argv):
+        name, given, spec = flag.partition("=")
+        if name == "--config" and given:
+            argv[i] = f"{name}={expanded(spec)}"
+        elif name == "--config" and i + 1 < len(argv):
+            argv[i + 1] = expanded(argv[i + 1])
+    return argv
+
+
 def parse(
     argv: list[str], check: Callable[[ConfigDict], None] = configs.check
 ) -> list[str]:
@@ -117,6 +147,7 @@ def parse(
     ml_collections answers an unknown name with a traceback.
     """
     try:
+        argv = expand_config(argv)
         spec = value_of("--config", argv)
         if spec:
             config, _ = configs.load_file(spec)
@@ -148,7 +179,7 @@ def _no_arguments(rest):
 
 def chosen(argv: list[str]) -> tuple[str, str]:
     """Returns (NAME, PRESET) of the command line's --config."""
-    spec = value_of("--config", argv)
+    spec = value_of("--config", expand_config(argv))
     return Path(spec.partition(":")[0]).stem, configs.load_file(spec)[1]
 
 

@@ -70,6 +70,6 @@ if __name__ == "__main__":
     flags.DEFINE_list("arms", "all", f"Names of arms in {CONFIG}, or all.")
     flags.DEFINE_integer("seeds", None, "Runs of each arm; by default the config's.")
     flags.DEFINE_integer("steps", None, "Batches of real data in each run.")
-    flags.DEFINE_string("workdir", None, "Folder for the results.")
-    flags.DEFINE_string("out", None, "The former name of --workdir.")
+    cli.path_flag("workdir", None, "Folder for the results.")
+    cli.path_flag("out", None, "The former name of --workdir.")
     app.run(main, flags_parser=cli.flags_only)

@@ -36,7 +36,7 @@ def main(reports):
         weights=score_flags.weights(),
         recalibrate=values.recalibrate,
     )
-    reports.show(report, "samples", values.out)
+    return reports.show(report, "samples", values.out)
 
 
 def parse(argv):
@@ -52,7 +52,7 @@ def parse(argv):
 
 if __name__ == "__main__":
     score_flags.define()
-    flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
+    cli.path_flag("workdir", None, "Folder of the run.", required=True)
     flags.DEFINE_string("checkpoint", "last", "last, best, or a step.")
     flags.DEFINE_boolean("recalibrate", False, "Recompute the EMA's batch statistics.")
     cli.main(main, "experiments.evaluation.reports", parse=parse)

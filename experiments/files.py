@@ -6,7 +6,26 @@ import contextlib
 import json
 import math
 import os
+import re
 from collections.abc import Iterator
+
+
+def expanded(path: str) -> str:
+    """Returns a path as a shell reads it: `~`, `~user`, $VAR and ${VAR} are replaced.
+
+    Shells leave these in `--workdir=~/x` and in quotes. `./~` is a folder of that name.
+    Raises ValueError for an empty path, an unknown user, and a variable that is not
+    set.
+    """
+    found = os.path.expandvars(os.path.expanduser(path))
+    if not found or "\0" in found:
+        raise ValueError("wanted a path")
+    if found.startswith("~"):
+        raise ValueError(f"there is no user {found.split('/')[0][1:]!r}")
+    for name in re.findall(r"\$(\w+)|\$\{(\w+)\}", path):
+        if "".join(name) not in os.environ:
+            raise ValueError(f"the variable ${''.join(name)} is not set")
+    return found
 
 
 @contextlib.contextmanager

@@ -34,7 +34,7 @@ def main(comparison, real, fake=None):
         seed=values.seed,
         save_stats=values["save-stats"].value,
     )
-    comparison.show(report, "value", values.out)
+    return comparison.show(report, "value", values.out)
 
 
 def parse(argv):
@@ -60,5 +60,5 @@ if __name__ == "__main__":
         "digits.",
     )
     flags.DEFINE_integer("resize", None, "Crops and resizes all images to this side.")
-    flags.DEFINE_string("save-stats", None, "Writes REAL's statistics to this .npz.")
+    cli.path_flag("save-stats", None, "Writes REAL's statistics to this .npz.")
     cli.main(main, "experiments.evaluation.comparison", parse=parse)

@@ -67,8 +67,8 @@ def keep_pages() -> None:
 
 def cache_folder() -> pathlib.Path:
     """The folder for results that are expensive to compute and can be recomputed."""
-    root = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
-    return pathlib.Path(root) / "jax-gans"
+    root = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
+    return root.expanduser() / "jax-gans"
 
 
 def compilation_cache() -> None:

@@ -17,5 +17,5 @@ def main(run):
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
+    cli.path_flag("workdir", None, "Folder of the run.", required=True)
     cli.main(main, "experiments.pages.run", jax=False)

@@ -32,7 +32,7 @@ def main(loop):
 
 if __name__ == "__main__":
     config_flags.DEFINE_config_file("config", help_string="Config file, and preset.")
-    flags.DEFINE_string("workdir", None, "Where to; by default runs/NAME-PRESET.")
+    cli.path_flag("workdir", None, "Where to; by default runs/NAME-PRESET.")
     flags.DEFINE_boolean(
         "allow-config-change", False, "Continue although the config has been changed."
     )

@@ -34,9 +34,9 @@ def main(draw):
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
+    cli.path_flag("workdir", None, "Folder of the run.", required=True)
     flags.DEFINE_integer("n", None, "Samples (64), or rows of an interpolation (8).")
-    flags.DEFINE_string(
+    cli.path_flag(
         "out", None, "x.png (a grid), x.npz (arrays) or a folder (single PNGs)."
     )
     flags.DEFINE_integer("class", None, "Class of the samples; by default all.")

@@ -61,10 +61,8 @@ def check(config):
 
 if __name__ == "__main__":
     config_flags.DEFINE_config_file("config", help_string="Config file, and preset.")
-    flags.DEFINE_string(
-        "space", None, "What varies: KEY=log(low, high); ...; or a file."
-    )
-    flags.DEFINE_string("workdir", None, "By default runs/sweep-NAME-PRESET.")
+    cli.path_flag("space", None, "What varies: KEY=log(low, high); ...; or a file.")
+    cli.path_flag("workdir", None, "By default runs/sweep-NAME-PRESET.")
     flags.DEFINE_integer("trials", 20, "Trials in all, finished or pruned.")
     flags.DEFINE_integer("workers", 1, "Trials at a time.")
     flags.DEFINE_enum("sampler", "tpe", ["tpe", "random"], "How values are drawn.")

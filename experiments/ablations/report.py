@@ -19,7 +19,7 @@ from pathlib import Path
 from absl import app, flags
 from PIL import Image
 
-from experiments import pages
+from experiments import cli, pages
 from experiments.ablations import bars, figures
 from experiments.ablations import findings as findings_text
 from experiments.ablations import results as results_file
@@ -287,5 +287,5 @@ def main(_):
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("workdir", None, "Folder of the ablation.", required=True)
+    cli.path_flag("workdir", None, "Folder of the ablation.", required=True)
     app.run(main)

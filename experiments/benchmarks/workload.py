@@ -10,6 +10,7 @@ import math
 import numpy as np
 
 from experiments import config as configs
+from experiments.files import expanded
 from gans.data import kinds, pipeline, spec
 
 SIDE = 32  # pixels, of the images for extractors
@@ -26,7 +27,7 @@ def load(config: str, batch_size: int | None = None):
 
     batch_size: replaces the config's. Raises ValueError for an unknown config.
     """
-    config, _ = configs.load_file(config)
+    config, _ = configs.load_file(expanded(config))
     if batch_size is not None:
         config.batch_size = batch_size
     return configs.resolve(config, source(config))

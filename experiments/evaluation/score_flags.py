@@ -8,6 +8,8 @@ from pathlib import Path
 
 from absl import flags
 
+from experiments import cli
+
 WEIGHTS = ("inception", "squeezenet", "lpips-trunk", "lpips-heads")
 
 
@@ -26,10 +28,10 @@ def define() -> None:
         "preset", "tf", ["tf", "pytorch", "clean"], "How Inception's input is resized."
     )
     for name in WEIGHTS:
-        flags.DEFINE_string(f"{name}-weights", None, f"File of {name}'s weights.")
+        cli.path_flag(f"{name}-weights", None, f"File of {name}'s weights.")
     flags.DEFINE_integer("n", None, "Use this many images of each side.", lower_bound=2)
     flags.DEFINE_integer("seed", 0, "Seed of subsets and bootstrap replicates.")
-    flags.DEFINE_string("out", None, "JSON file for the results.")
+    cli.path_flag("out", None, "JSON file for the results.")
 
 
 def metrics() -> tuple[str, ...]:

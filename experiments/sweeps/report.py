@@ -16,7 +16,7 @@ from typing import Any
 
 from absl import app, flags
 
-from experiments import pages
+from experiments import cli, pages
 from experiments.files import replacing
 from experiments.sweeps import figures
 
@@ -268,5 +268,5 @@ def main(_):
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("workdir", None, "Folder of the sweep.", required=True)
+    cli.path_flag("workdir", None, "Folder of the sweep.", required=True)
     app.run(main)

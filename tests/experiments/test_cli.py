@@ -9,9 +9,9 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from absl import logging
+from absl import flags, logging
 
-from experiments import cli
+from experiments import cli, files
 from experiments.signals import Interrupted
 
 ROOT = Path(__file__).parents[2]
@@ -99,7 +99,7 @@ def test_errors_of_ours_keep_their_traceback(quiet, monkeypatch):
 COMMAND = """
     import os, sys
     from absl import flags
-    from experiments import cli
+    from experiments import cli, files
 
     def main(module):
         print(module.__name__, "jax" in sys.modules)
@@ -189,7 +189,7 @@ def test_there_are_nine_commands():
 def test_help_is_light(name):
     """CPU time does not grow with other load on the machine, or only a little."""
     seconds, shown, imported = python("-m", f"experiments.{name}", "--help")
-    for flag in re.findall(r'DEFINE_\w+\(\s*"([\w-]+)"', COMMANDS[name]):
+    for flag in re.findall(r'(?:DEFINE_\w+|path_flag)\(\s*"([\w-]+)"', COMMANDS[name]):
         assert re.search(rf"--(\[no\])?{flag}\b", shown), flag
     assert "experiments" in imported and not HEAVY & imported
     assert seconds < 2
@@ -216,3 +216,78 @@ def test_a_wrong_flag_is_one_line(name):
 @pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_commands_are_thin(name):
     assert COMMANDS[name].count("\n") <= 110
+
+
+PATHS = {"workdir", "out", "save-stats", "space", "{name}-weights"}
+
+
+def test_every_flag_for_a_path_expands_it():
+    """All are made by `cli.path_flag`, and none by absl's functions."""
+    texts = [*COMMANDS.values()]
+    texts.append((ROOT / "experiments/evaluation/score_flags.py").read_text())
+    for text in texts:
+        assert not PATHS & {*re.findall(r'DEFINE_\w+\(\s*f?"([^"]+)"', text)}
+    found = re.findall(r'path_flag\(\s*f?"([^"]+)"', "".join(texts))
+    assert PATHS == {*found}
+
+
+@pytest.mark.parametrize(
+    "given, wanted",
+    [
+        ("~", "HOME"),
+        ("~/a b", "HOME/a b"),
+        ("$PLACE/x", "/place/x"),
+        ("${PLACE}x", "/placex"),
+        ("./~", "./~"),
+        ("a~/$", "a~/$"),
+        ("a?b%20:c#d", "a?b%20:c#d"),
+    ],
+)
+def test_a_path_is_read_as_a_shell_reads_it(monkeypatch, given, wanted):
+    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setenv("PLACE", "/place")
+    wanted = wanted.replace("HOME", "/home/me")
+    assert files.expanded(given) == wanted
+    values = flags.FlagValues()
+    monkeypatch.setattr(flags, "FLAGS", values)
+    cli.path_flag("out", None, "Where to.")
+    values(["command", f"--out={given}"])
+    assert values.out == wanted
+    for argv in (["x", f"--config={given}"], ["x", "--config", given]):
+        assert cli.value_of("--config", cli.expand_config(argv)) == wanted
+
+
+@pytest.mark.parametrize(
+    "given, error",
+    [
+        ("", "wanted a path"),
+        ("$NO_SUCH/x", r"the variable \$NO_SUCH is not set"),
+        ("${NO_SUCH}", r"the variable \$NO_SUCH is not set"),
+        ("~no_such_user/x", "there is no user 'no_such_user'"),
+    ],
+)
+def test_a_path_that_cannot_be_read_is_refused(given, error):
+    with pytest.raises(ValueError, match=error):
+        files.expanded(given)
+
+
+@pytest.mark.parametrize(
+    "name, arguments, said",
+    [
+        ("report", ["--workdir=~/no"], "{home}/no"),
+        ("run", ["--config=~/no.py"], "{home}/no.py"),
+        ("run", ["--config=configs/gan.py", "--workdir=$NO_SUCH/x"], "$NO_SUCH is not"),
+        ("sweep", ["--config=configs/gan.py", "--space=~/no"], "'{home}/no'"),
+    ],
+)
+def test_home_in_the_flags_of_commands(tmp_path, name, arguments, said):
+    done = subprocess.run(
+        [sys.executable, "-m", f"experiments.{name}", *arguments],
+        env=os.environ | {"HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+    assert done.returncode == 1 and said.format(home=tmp_path) in done.stderr
+    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+    assert not (ROOT / "~").exists()
