@@ -1,7 +1,7 @@
 """LSGAN, Mao et al. 2017 (arXiv 1611.04076).
 
-    python -m experiments.run --config=configs/lsgan.py            # digits
-    python -m experiments.run --config=configs/lsgan.py:cifar10
+    python -m experiments.run --config=lsgan            # digits
+    python -m experiments.run --config=lsgan:cifar10
 
 digits: 3 minutes on 2 slow, busy CPU cores (12 steps/s). The samples show all ten
 classes, and most of them are legible at a glance. The other presets have not been run

@@ -1,7 +1,7 @@
 """WGAN, Arjovsky et al. 2017 (arXiv 1701.07875).
 
-    python -m experiments.run --config=configs/wgan.py             # digits
-    python -m experiments.run --config=configs/wgan.py:cifar10
+    python -m experiments.run --config=wgan             # digits
+    python -m experiments.run --config=wgan:cifar10
 
 digits: 6 min 25 s on one busy CPU core (23 steps/s). The samples are soft, and about
 half are legible at a glance: training with clipped weights is slow, as the paper of

@@ -21,7 +21,8 @@ from experiments.config.conversion import (
     convert,
     renamed,
 )
-from experiments.config.files import check_flag, load_file
+from experiments.config.files import load_file, opened, own_keys
+from experiments.config.flags import changed
 from experiments.config.records import compare, from_json, to_json
 from experiments.config.resolving import (
     build,
@@ -41,7 +42,7 @@ __all__ = [
     "ConfigError",
     "build",
     "check",
-    "check_flag",
+    "changed",
     "check_renamed",
     "check_value",
     "compare",
@@ -53,7 +54,9 @@ __all__ = [
     "load_data",
     "load_file",
     "of_stage",
+    "opened",
     "override",
+    "own_keys",
     "renamed",
     "resolution",
     "resolve",

@@ -66,14 +66,17 @@ def table(config: Mapping[str, Any]) -> dict[str, keys.Key]:
     return keys.RUN | (keys.GAME if is_game(config) else {})
 
 
-def check_value(value: Any, key: keys.Key, place: str) -> None:
-    """Raises ValueError unless a key accepts a value."""
+def check_value(
+    value: Any, key: keys.Key, place: str, shown: str | None = None
+) -> None:
+    """Raises ValueError unless a key accepts a value, `shown` as the user gave it."""
     if key.choices and isinstance(value, str):
         names.check(value, key.choices, place)
     elif value is None and key.optional:
         return
     elif not names.fits(value, key.type) or not _inside(value, key):
-        raise ValueError(f"{place}={value!r} must be {accepted(key)}")
+        given = repr(value) if shown is None else shown
+        raise ValueError(f"{place}={given} must be {accepted(key)}")
 
 
 def _inside(value, key):
