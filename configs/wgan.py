@@ -8,16 +8,27 @@ half are legible at a glance: training with clipped weights is slow, as the pape
 WGAN-GP reports. The other presets have not been run to the end.
 """
 
-from configs import presets
+from configs import keys, presets
+
+KEYS = {
+    "warmup": keys.Key(
+        default=2500,
+        help="Steps with 100 updates of the critic for one of the generator: 25 of the "
+        "generator's in the paper's code, before 5 to 1.",
+        type=int,
+        least=0,
+        most=2**31 - 1,
+    )
+}
 
 
 def get_config(preset: str = "digits"):
     config = presets.game("wgan", preset, presets.IMAGES)
     config.loss = "wasserstein"
     config.n_critic = 5
-    # Steps with 100 critic updates per generator update: 25 of them in the paper's
-    # code, before 5 to 1.
-    config.warmup = 300 if preset == "digits" else 2500
+    config.update(keys.defaults(KEYS))
+    if preset == "digits":
+        config.warmup = 300
     presets.convolutional(config, 128 if preset == "digits" else 512)
     config.steps = 8_000 if preset == "digits" else 500_000
     rmsprop = {

@@ -11,6 +11,7 @@ from experiments.config.checks import (
     FREE,
     ConfigError,
     check,
+    check_own,
     check_renamed,
     check_value,
     is_game,
@@ -21,7 +22,7 @@ from experiments.config.conversion import (
     convert,
     renamed,
 )
-from experiments.config.files import load_file, opened, own_keys
+from experiments.config.files import found, load_file, opened, own_keys
 from experiments.config.flags import changed
 from experiments.config.records import compare, from_json, to_json
 from experiments.config.resolving import (
@@ -43,12 +44,14 @@ __all__ = [
     "build",
     "check",
     "changed",
+    "check_own",
     "check_renamed",
     "check_value",
     "compare",
     "convert",
     "differences",
     "expand",
+    "found",
     "from_json",
     "is_game",
     "load_data",

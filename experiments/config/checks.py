@@ -25,18 +25,18 @@ class ConfigError(ValueError):
     """The config cannot be run. The message is one line."""
 
 
-def check(config: ConfigDict, own: Mapping[str, keys.Key] | None = None) -> None:
+def check(config: ConfigDict) -> None:
     """Raises ValueError unless all declared keys are there and have accepted values.
 
-    own: keys that the config's file declares. The options of networks, optimisers and
-    other parts are checked when they are built, and the other keys by the variant.
+    The options of networks, optimisers and other parts are checked when they are built;
+    `check_own` checks the keys that a config's file declares.
     """
     check_renamed(config, RENAMED)
     for name in keys.RUN:
         if name not in config:
             raise ValueError(f"the config has no key {name!r}, which every config has")
     values = config.to_dict()
-    for name, key in (table(values) | dict(own or {})).items():
+    for name, key in table(values).items():
         check_value(values[name], key, f"config.{name}")
     check_variant(config.variant)
     for role in PLAYERS if is_game(values) else ():
@@ -51,6 +51,15 @@ def check(config: ConfigDict, own: Mapping[str, keys.Key] | None = None) -> None
                 f"config.{name}={config[name]} must be a multiple of "
                 f"config.steps_per_call={per_call}"
             )
+
+
+def check_own(config: ConfigDict, own: Mapping[str, keys.Key]) -> None:
+    """Raises ValueError unless the keys that a config's file declares are accepted."""
+    values = config.to_dict()
+    for name, key in own.items():
+        if name not in values:
+            raise ValueError(f"the config has no key {name!r}, which its file declares")
+        check_value(values[name], key, f"config.{name}")
 
 
 def is_game(config: Mapping[str, Any]) -> bool:

@@ -17,10 +17,6 @@ from gans import names
 _FLAG = re.compile(r"--?(no)?config\.([^=]*)(?:=(.*))?", re.S)
 _WORDS = {"true": True, "false": False, "none": None}
 _BOOLS = {"yes": True, "no": False, "1": True, "0": False}
-# Types of parts' options, as their source has them.
-_TYPES = {str(t): t for t in (tuple[int, ...], tuple[str, ...])}
-_TYPES |= {t.__name__: t for t in (int, float, bool, str)} | {"Named": keys.Part}
-_TYPES["tuple[tuple[int, int, int], ...]"] = tuple[tuple[int, int, int], ...]
 
 
 def changed(
@@ -64,7 +60,7 @@ def key_of(config: ConfigDict, path: str, own: Mapping[str, keys.Key]) -> keys.K
         _known(config, where, group, place)
         where, place = where[group], f"{place}.{group}"
     if not isinstance(where, ConfigDict):
-        raise ValueError(f"{place} has no keys, got {last!r}")
+        raise ValueError(f"{place}: {last!r} is no key, as this is no group of keys")
     if groups[:1] == ["base"] and "arms" in config:
         config, groups = config.base, groups[1:]
     key = _declared(config, groups, last, where, own)
@@ -100,10 +96,7 @@ def _declared(config, groups, last, where, own):
     else:
         known = parts.optimiser() if inner == ["optimizer"] else None
     if known and last in known:
-        kind, _, none = known[last].type.partition(" | None")
-        kind, default = _TYPES.get(kind, Any), known[last].default
-        optional = bool(none) or known[last].type.endswith("None")
-        return keys.Key(default=default, help="", type=kind, optional=optional)
+        return known[last].key()
     # Other options are those of optax, or of a network of the user's own.
     return None if last in where else keys.Key(default=None, help="", type=Any)
 
@@ -129,7 +122,7 @@ def _put(config, path, text, key):
     *groups, last = path.split(".")
     for group in groups:
         config = config[group]
-    place = f"config.{path}"
+    place = f"--config.{path}"
     name, _, index = last.partition("[")
     if index:
         value = _replaced(config[name], index, text, place)

@@ -12,11 +12,17 @@ import dataclasses
 import functools
 import re
 from pathlib import Path
+from typing import Any
 
 import gans
+from configs import keys
 
 ROOT = Path(gans.__path__[0])
 ROLES = {"generator": "Generator", "discriminator": "Discriminator"}
+# The types of options, as their source has them.
+_TYPES = {str(t): t for t in (tuple[int, ...], tuple[str, ...])}
+_TYPES |= {t.__name__: t for t in (int, float, bool, str)} | {"Named": keys.Part}
+_TYPES["tuple[tuple[int, int, int], ...]"] = tuple[tuple[int, int, int], ...]
 # What the game sets itself.
 _NOT_OPTIONS = {"layers", "shape", "bounded", "n_classes", "dtype", "name", "parent"}
 _NOT_OPTIONS |= {"n_updates", "lazy", "equalised_kernels"}
@@ -30,6 +36,12 @@ class Option:
     type: str
     default: str
     help: str
+
+    def key(self) -> keys.Key:
+        """Returns it as a key; a type of which no value can be typed is any."""
+        kind, optional = self.type.removesuffix(" | None"), "None" in self.type
+        kind = _TYPES.get(kind, Any)
+        return keys.Key(default=None, help=self.help, type=kind, optional=optional)
 
 
 @dataclasses.dataclass(frozen=True)
