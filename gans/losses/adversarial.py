@@ -8,7 +8,6 @@ costs, in float32, or in float64 where the logits are float64. The caller reduce
 
 import dataclasses
 import functools
-import inspect
 import math
 from collections.abc import Callable
 
@@ -214,10 +213,14 @@ LOSSES = {
 
 
 def make(name: str, **options) -> Adversarial:
-    """Returns the loss of that name; raises ValueError for an unknown one or option."""
-    build = LOSSES[check(name, LOSSES, "loss")]
-    names.options(inspect.signature(build).parameters, options, f"loss {name}")
-    return build(**options)
+    """Returns the loss of that name, or of your own function that returns one.
+
+    name: of LOSSES, or a path (see `gans.names`). Raises ValueError for an unknown name
+    or option.
+    """
+    build = names.pick(name, LOSSES, "loss")
+    made = names.call(build, options, "loss", name)
+    return names.wanted(made, Adversarial, "loss", name, "an Adversarial")
 
 
 def flip_labels(

@@ -6,9 +6,11 @@ label=None, train=bool)` and returns logits [B]. Both results are float32, whate
 dtype of the layers. A discriminator's `mixes_batch` says whether a logit depends on the
 other examples of its batch, as it does with batch norm and with `minibatch` features.
 
-Every network has a field `layers`, a `gans.layers.Layers` with the options that all its
-layers share, and a class attribute `slots`, the names of those options that it has a
-use for. Norms follow hidden layers and precede their activation. Spectral norm and
+A network here has a field `layers`, a `gans.layers.Layers` with the options that all
+its layers share, and a class attribute `slots`, the names of those options that it has
+a use for. One of your own package is found by its path (see `gans.names`): that of a
+module with both classes, or of a class; it needs no `layers`, and gets `shape` and
+`n_classes` if it has such fields. Norms follow hidden layers and precede their activation. Spectral norm and
 equalised learning rates apply to the kernels of layers, not to the embeddings of
 condition="concat" or the tensor of minibatch discrimination.
 """
@@ -28,7 +30,11 @@ ROLES = ("Generator", "Discriminator")
 def find(role: str, network: str) -> type[nn.Module]:
     """Returns the class; raises ValueError for an unknown role or network."""
     names.check(role, ROLES, "role")
-    return getattr(names.module(network, __name__, "network"), role)
+    found = names.part(network, __name__, role, "network")
+    names.wanted(found, type, "network", network, "a class of Flax modules")
+    if not issubclass(found, nn.Module):
+        raise ValueError(f"network: {network!r} is no class of Flax modules")
+    return found
 
 
 def make(role: str, network: str, **options) -> nn.Module:
@@ -36,7 +42,7 @@ def make(role: str, network: str, **options) -> nn.Module:
 
     Args:
       role: "Generator" or "Discriminator".
-      network: the name of a file of this folder.
+      network: the name of a file of this folder, or a path.
       **options: fields of the module and of its `layers`, side by side.
 
     Raises ValueError for an unknown role, network or option, with what is accepted, and
@@ -44,21 +50,24 @@ def make(role: str, network: str, **options) -> nn.Module:
     """
     cls = find(role, network)
     own = {field.name: field for field in dataclasses.fields(cls)}
+    slots = cls.slots if "layers" in own else ()
     shared = {field.name: field.default for field in dataclasses.fields(Layers)}
+    accepted = {*own, *slots} - {"parent", "name", "layers"}
     # An option of layers that keeps its default needs no slot.
     options = {
         name: value
         for name, value in options.items()
-        if name in cls.slots or name not in shared or value != shared[name]
+        if name in accepted or name not in shared or value != shared[name]
     }
-    accepted = {*own, *cls.slots} - {"parent", "name", "layers"}
     names.options(accepted, options, f"{network}.{role}")
     for name in {"widths", "convolutions"} & options.keys():
         if not _sizes(options[name]):
             raise ValueError(
                 f"{name}={options[name]!r} must be a tuple of whole numbers from 1 on"
             )
-    given = {name: options.pop(name) for name in cls.slots if name in options}
+    if not slots:
+        return cls(**options)
+    given = {name: options.pop(name) for name in slots if name in options}
     return cls(**options, layers=own["layers"].default.replace(**given))
 
 
