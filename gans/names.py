@@ -7,18 +7,20 @@ before the last part. It holds for whatever is found by name (see docs/extending
 import difflib
 import importlib
 import inspect
+import math
 import numbers
 import pkgutil
+import sys
+import typing
 from collections.abc import Callable, Iterable, Mapping
-from types import ModuleType
+from importlib.util import find_spec
+from types import ModuleType, NoneType, UnionType
 from typing import Any
 
 _REST = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
-def check(
-    name: str, accepted: Iterable[str], place: str, *, own: bool = False
-) -> str:
+def check(name: str, accepted: Iterable[str], place: str, *, own: bool = False) -> str:
     """Returns `name`; raises ValueError with the nearest one if it is not accepted.
 
     own: a path is accepted, too (see `imported`).
@@ -46,6 +48,22 @@ def is_path(name: Any) -> bool:
     return isinstance(name, str) and ("." in name or ":" in name)
 
 
+def check_path(path: str, place: str) -> None:
+    """Raises ValueError unless a path begins with a module; nothing is imported."""
+    parts = path.replace(":", ".", 1).split(".")
+    if not all(part.isidentifier() for part in parts):
+        raise ValueError(f"{place}: {path!r} is not of the form MODULE.NAME")
+    if parts[0] not in sys.modules and find_spec(parts[0]) is None:
+        raise ValueError(f"{place}: {path!r}: {_no_module(parts[0])}")
+
+
+def _no_module(name):
+    return (
+        f"there is no module {name!r}; it is looked for in the current folder, in "
+        "PYTHONPATH and among the installed packages"
+    )
+
+
 def imported(path: str, place: str) -> Any:
     """Returns what a path names: MODULE.NAME, MODULE:NAME, or a module.
 
@@ -53,10 +71,9 @@ def imported(path: str, place: str) -> Any:
     packages. Raises ValueError, naming `place`, if there is no such module or name.
     Errors inside the module are passed on.
     """
+    check_path(path, place)
     module, colon, rest = path.partition(":")
     parts = [*module.split("."), *(rest.split(".") if colon else ())]
-    if not all(part.isidentifier() for part in parts):
-        raise ValueError(f"{place}: {path!r} is not of the form MODULE.NAME")
     most = module.count(".") + 1  # parts that can be modules
     least = most if colon else 1  # and those that must be
     found, n = None, 0
@@ -69,16 +86,12 @@ def imported(path: str, place: str) -> Any:
             if error.name != name:
                 raise
             if n < least:
-                raise ValueError(
-                    f"{place}: {path!r}: there is no module {name!r}; it is looked for "
-                    "in the current folder, in PYTHONPATH and among the installed "
-                    "packages"
-                ) from None
+                raise ValueError(f"{place}: {path!r}: {_no_module(name)}") from None
             break
         n += 1
     for i, part in enumerate(parts[n:], n):
         if not hasattr(found, part):
-            public = [x for x in vars(found) if x[0] != "_"]
+            public = [x for x in dir(found) if x[0] != "_"]
             check(part, public, f"{place}: {path!r}: name in {'.'.join(parts[:i])}")
         found = getattr(found, part)
     return found
@@ -129,8 +142,10 @@ def call(function: Any, given: dict[str, Any], place: str, name: str) -> Any:
     wanted(function, Callable, place, name, "a function")
     parameters = inspect.signature(function).parameters.values()
     if all(p.kind is not p.VAR_KEYWORD for p in parameters):
-        options([p.name for p in parameters], given, f"{place} {name}")
-    needed = [p.name for p in parameters if p.default is p.empty and p.kind not in _REST]
+        typed(options_of(function), given, f"{place} {name}")
+    needed = [
+        p.name for p in parameters if p.default is p.empty and p.kind not in _REST
+    ]
     missing = [x for x in needed if x not in given]
     if missing:
         raise ValueError(f"{place} {name} needs a value of {', '.join(missing)}")
@@ -191,13 +206,11 @@ def number(value: Any, inside: Callable[[Any], Any], place: str, accepted: str) 
 
     `accepted` says which are: "in [0, 1]".
     """
-    import jax
-
-    if not isinstance(value, numbers.Real | jax.Array) or not holds(inside(value)):
+    if not fits(value, float) or not holds(inside(value)):
         raise ValueError(f"{place}={value!r} must be a number {accepted}")
 
 
-def options(accepted: Iterable[str], given: dict[str, Any], place: str) -> None:
+def options(accepted: Iterable[str], given: Iterable[str], place: str) -> None:
     """Raises ValueError, with the nearest one, for an option that is not accepted."""
     accepted = sorted(accepted)
     for name in given:
@@ -207,3 +220,79 @@ def options(accepted: Iterable[str], given: dict[str, Any], place: str) -> None:
             raise ValueError(
                 f"{place} has no option {name!r}; {known}{nearest(name, accepted)}"
             )
+
+
+def typed(annotations: Mapping[str, Any], given: Mapping[str, Any], place: str) -> None:
+    """Raises ValueError for an option that is not known, or not of its type.
+
+    annotations: {name: type}, see `options_of`.
+    """
+    options(annotations, given, place)
+    for name, value in given.items():
+        if not fits(value, annotations[name]):
+            wanted = described(annotations[name])
+            raise ValueError(f"{place}: {name}={value!r} must be {wanted}")
+
+
+def options_of(made_by: Callable[..., Any]) -> dict[str, Any]:
+    """Returns {name: annotation} of what a function takes, or a dataclass."""
+    hints = typing.get_type_hints(made_by)
+    return {x: hints.get(x, Any) for x in inspect.signature(made_by).parameters}
+
+
+def fits(value: Any, annotation: Any) -> bool:
+    """Whether a value is of the type that an annotation names.
+
+    Numbers are finite, or traced; True is no number; a list may stand for a tuple.
+    """
+    if annotation in (Any, inspect.Parameter.empty):
+        return True
+    if annotation in (None, NoneType):
+        return value is None
+    if annotation in (int, float):
+        return _is_number(value, whole=annotation is int)
+    kind = typing.get_origin(annotation) or annotation
+    inner = typing.get_args(annotation)
+    if kind in (typing.Union, UnionType):
+        return any(fits(value, one) for one in inner)
+    if kind is tuple and inner:
+        if not isinstance(value, tuple | list):
+            return False
+        if inner[-1] is Ellipsis:
+            return all(fits(x, inner[0]) for x in value)
+        return len(value) == len(inner) and all(map(fits, value, inner))
+    return isinstance(value, kind)
+
+
+def _is_number(value, whole):
+    jax = sys.modules.get("jax")
+    if jax is not None and isinstance(value, jax.Array):
+        return True
+    if isinstance(value, bool):
+        return False
+    if isinstance(value, numbers.Integral):
+        return -(2**63) <= value < 2**63
+    return (
+        not whole and isinstance(value, numbers.Real) and -math.inf < value < math.inf
+    )
+
+
+_SINGULAR = {int: "a whole number", float: "a number", bool: "True or False"}
+_SINGULAR |= {str: "text", None: "None", NoneType: "None"}
+
+
+def described(annotation: Any) -> str:
+    """Returns what an annotation accepts, in words: "a whole number or None"."""
+    if annotation in _SINGULAR:
+        return _SINGULAR[annotation]
+    kind = typing.get_origin(annotation) or annotation
+    inner = typing.get_args(annotation)
+    if kind in (typing.Union, UnionType):
+        if {str, Mapping} <= {typing.get_origin(x) or x for x in inner}:
+            inner = ("NAME or NAME(option=value, ...)", *inner[2:])
+        return " or ".join(x if isinstance(x, str) else described(x) for x in inner)
+    if kind is tuple and inner:
+        if inner[-1] is Ellipsis:
+            return f"a tuple, each element {described(inner[0])}"
+        return f"({', '.join(described(x) for x in inner)})"
+    return getattr(kind, "__name__", str(kind))

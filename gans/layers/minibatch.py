@@ -1,6 +1,5 @@
 """Features of a whole batch, which show a discriminator that its examples are alike."""
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -94,6 +93,7 @@ def with_minibatch(x: Array, minibatch: str | Mapping[str, Any] | None) -> Array
     name, options = names.named(minibatch, "minibatch")
     layer = names.pick(name, MINIBATCH, "minibatch, if not None")
     names.wanted(layer, type, "minibatch", name, "a module of Flax")
-    known = [f.name for f in dataclasses.fields(layer)]
-    names.options([x for x in known if x not in ("name", "parent")], options, name)
+    known = names.options_of(layer)
+    own = {x: known[x] for x in known if x not in ("name", "parent")}
+    names.typed(own, options, f"minibatch {name}")
     return layer(name=names.last(name), **options)(x)

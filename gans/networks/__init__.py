@@ -10,8 +10,10 @@ A network here has a field `layers`, a `gans.layers.Layers` with the options tha
 its layers share, and a class attribute `slots`, the names of those options that it has
 a use for. One of your own package is found by its path (see `gans.names`): that of a
 module with both classes, or of a class; it needs no `layers`, and gets `shape` and
-`n_classes` if it has such fields. Norms follow hidden layers and precede their activation. Spectral norm and
-equalised learning rates apply to the kernels of layers, not to the embeddings of
+`n_classes` if it has such fields.
+
+Norms follow hidden layers and precede their activation. Spectral norm and equalised
+learning rates apply to the kernels of layers, not to the embeddings of
 condition="concat" or the tensor of minibatch discrimination.
 """
 
@@ -49,30 +51,45 @@ def make(role: str, network: str, **options) -> nn.Module:
     for `widths` or `convolutions` that are no sizes.
     """
     cls = find(role, network)
-    own = {field.name: field for field in dataclasses.fields(cls)}
-    slots = cls.slots if "layers" in own else ()
+    accepted = options_of(cls)
     shared = {field.name: field.default for field in dataclasses.fields(Layers)}
-    accepted = {*own, *slots} - {"parent", "name", "layers"}
     # An option of layers that keeps its default needs no slot.
     options = {
         name: value
         for name, value in options.items()
         if name in accepted or name not in shared or value != shared[name]
     }
-    names.options(accepted, options, f"{network}.{role}")
+    names.typed(accepted, options, f"{network}.{role}")
     for name in {"widths", "convolutions"} & options.keys():
         if not _sizes(options[name]):
             raise ValueError(
-                f"{name}={options[name]!r} must be a tuple of whole numbers from 1 on"
+                f"{name}={options[name]!r} must be sizes, from 1 to 1000000 and at "
+                "least one"
             )
-    if not slots:
+    if not _slots(cls):
         return cls(**options)
-    given = {name: options.pop(name) for name in slots if name in options}
-    return cls(**options, layers=own["layers"].default.replace(**given))
+    given = {name: options.pop(name) for name in _slots(cls) if name in options}
+    return cls(**options, layers=cls.layers.replace(**given))
+
+
+def options_of(cls: type[nn.Module]) -> dict[str, Any]:
+    """Returns {name: annotation} of what a network's class accepts: see `make`."""
+    own = names.options_of(cls)
+    shared = names.options_of(Layers)
+    return {
+        **{x: own[x] for x in own if x not in ("parent", "name", "layers")},
+        **{x: shared[x] for x in _slots(cls)},
+    }
+
+
+def _slots(cls):
+    """The options of layers that it has a use for; () of a network without layers."""
+    return getattr(cls, "slots", ()) if hasattr(cls, "layers") else ()
 
 
 def _sizes(value: Any) -> bool:
-    """Whether it is a tuple of positive integers, or of such tuples."""
-    return isinstance(value, tuple | list) and all(
-        x >= 1 if isinstance(x, numbers.Integral) else _sizes(x) for x in value
+    """Whether a tuple of integers, or of such tuples, has sizes, and only sizes."""
+    return len(value) > 0 and all(
+        1 <= x <= 1_000_000 if isinstance(x, numbers.Integral) else _sizes(x)
+        for x in value
     )

@@ -1,8 +1,9 @@
 """What stabilises training: terms added to the losses, one family a file.
 
 A function of a file here that is annotated to return a `Term` is one more term, found
-by its name; nothing lists them. One of your own package is found by its path. Its options
-have the papers' values by default. The formulas are in `gans.losses`; here is what each of them is given.
+by its name; nothing lists them. One of your own package is found by its path (see
+`gans.names`). Its options have the papers' values by default. The formulas are in
+`gans.losses`; here is what each of them is given.
 """
 
 import inspect

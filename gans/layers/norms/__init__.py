@@ -82,7 +82,8 @@ def find(
     found = _norm(name)
     if network in found.excluded:
         raise ValueError(f"norm {name!r}: a {network} does not offer it")
-    names.options(found.options, given, f"norm {name}")
+    types = {option: type(default) for option, default in found.options.items()}
+    names.typed(types, given, f"norm {name}")
     return found, {**found.options, **given}
 
 
