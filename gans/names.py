@@ -92,7 +92,10 @@ def imported(path: str, place: str) -> Any:
     for i, part in enumerate(parts[n:], n):
         if not hasattr(found, part):
             public = [x for x in dir(found) if x[0] != "_"]
-            check(part, public, f"{place}: {path!r}: name in {'.'.join(parts[:i])}")
+            inside = ".".join(parts[:i])
+            raise ValueError(
+                f"{place}: {path!r}: {inside} has no {part!r}{nearest(part, public)}"
+            )
         found = getattr(found, part)
     return found
 
