@@ -17,7 +17,6 @@ from gans import augment, names, networks, optim, schedules, terms
 from gans.data import kinds
 from gans.data.spec import Spec, label_field, main_field
 from gans.game import Game
-from gans.layers import Layers
 from gans.losses import adversarial
 
 OF_DATA = ("shape", "bounded", "n_classes")  # what networks learn of the data
@@ -63,7 +62,7 @@ def game(
             part = with_set(part, (sets or {}).get(role, {}))
             made[name] = network(role, part, config["batch_size"], **own, **shared)
             added[name] = terms.make(part.get("penalties", ()), role)
-            equalised = getattr(made[name], "layers", Layers()).equalised
+            equalised = networks.layers_of(made[name]).equalised
             tx[name] = optimiser(part, steps, added[name], equalised)
     return Game(
         generator=made["g"],
@@ -126,7 +125,7 @@ def network(role: str, part: Config, batch_size: int, **own: Any) -> nn.Module:
         if name not in ("optimizer", "penalties")
     }
     module = networks.make(cls, **own, **options)
-    layers = getattr(module, "layers", Layers())
+    layers = networks.layers_of(module)
     names.number(layers.dropout, lambda x: (0 <= x) & (x < 1), "dropout", "in [0, 1)")
     if layers.n_reference > batch_size:
         raise ValueError(

@@ -82,6 +82,11 @@ def options_of(cls: type[nn.Module]) -> dict[str, Any]:
     }
 
 
+def layers_of(module: nn.Module) -> Layers:
+    """Returns how a network makes its layers; of one without `layers`, plainly."""
+    return getattr(module, "layers", Layers())
+
+
 def _slots(cls):
     """The options of layers that it has a use for; () of a network without layers."""
     return getattr(cls, "slots", ()) if hasattr(cls, "layers") else ()
