@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import pkgutil
-import sys
 from collections.abc import Mapping
-from importlib.util import find_spec
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -13,7 +10,7 @@ from ml_collections import ConfigDict
 from configs import keys
 from experiments.config.conversion import RENAMED
 from experiments.expressions import expand
-from gans import names, variants
+from gans import names
 
 # Keys that leave the training as it is, bit for bit. `steps` is not among them, as
 # schedules may depend on it, nor `steps_per_call`, as each number is another program.
@@ -117,18 +114,9 @@ def accepted(key: keys.Key) -> str:
 
 def check_variant(name: str) -> None:
     """Raises ValueError unless there is such a file, or such a module of the user's."""
-    if "." not in name:
-        known = [module.name for module in pkgutil.iter_modules(variants.__path__)]
-        names.check(name, known, "config.variant")
-        return
-    try:
-        found = name in sys.modules or find_spec(name)
-    except (ImportError, ValueError):  # of the package it is in; of a name like "a..b"
-        found = None
-    if not found:
-        raise ValueError(
-            f"config.variant={name!r}: there is no such module on Python's path"
-        )
+    names.check(name, names.files("gans.variants"), "config.variant", own=True)
+    if names.is_path(name):  # not imported yet, as it imports JAX
+        names.check_path(name, "config.variant")
 
 
 def check_renamed(config: ConfigDict, renamed: Mapping[str, str]) -> None:

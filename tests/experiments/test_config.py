@@ -150,7 +150,7 @@ def test_text_is_no_call(config):
 
 def test_errors_of_a_game_name_the_variant_and_the_part(config):
     wrong = configs.override(config, {"discriminator.penalties": ("r1(wieght=1)",)})
-    said = "config of gan: discriminator: r1 has no option 'wieght'.*mean 'weight'"
+    said = "config of gan: discriminator: term r1 has no option 'wieght'.*mean 'weight'"
     with pytest.raises(ValueError, match=said):
         configs.build(wrong)
     with pytest.raises(ValueError, match="config of gan: .*at least 1, got 0"):
