@@ -142,32 +142,25 @@ def load_data(
 def resolve(config: ConfigDict, source) -> ConfigDict:
     """Returns a copy that knows its data, with all strings expanded (see `expand`).
 
-    Its `spec` is that of the source, as JSON, with config.n_classes in place of the
-    source's if it is given. `n_classes` is set too, and `shape` if examples have one.
+    Its `spec` is that of the source, as JSON. `n_classes` is set too, and `shape` if
+    examples have one.
+
+    Raises ValueError if config.n_classes is given and the source has other classes.
     """
     config = from_json(to_json(config))
-    own = config.n_classes not in (None, source.n_classes)
-    if config.n_classes is None:
-        config.n_classes = source.n_classes
+    if config.n_classes not in (None, source.n_classes):
+        has = f"{source.n_classes} classes" if source.n_classes else "no labels"
+        raise ValueError(
+            f"config.n_classes={config.n_classes}, but config.data={config.data!r} has "
+            f"{has}; leave config.n_classes unset to take those of the data"
+        )
+    config.n_classes = source.n_classes
     shape = getattr(source, "shape", None)
     with config.unlocked(), config.ignore_type():
         if shape is not None:
             config.shape = tuple(shape)
         config.spec = specs.to_json(source.spec)
-        label = specs.label_field(source.spec) if own else None
-        if label:
-            config.spec[label].n_classes = config.n_classes
     return from_json(to_json(config))
-
-
-def _spec_of(shape, n_classes):
-    """The spec, as JSON, of the images or points of an older version's config."""
-    image = len(shape) == 3
-    kind, dtype = ("image", "uint8") if image else ("point", "float32")
-    fields = {kind: specs.Field(kind, shape, dtype)}
-    if n_classes:
-        fields["label"] = specs.Field("label", (), "int32", n_classes)
-    return specs.to_json(fields)
 
 
 def build(config: ConfigDict, stage: int = 0):
@@ -329,7 +322,7 @@ def convert(old: Mapping[str, Any]) -> dict[str, Any]:
                 part["norm"] = {"name": "virtual", "n_reference": n}
             new[role] = part
     if "shape" in new and "spec" not in new:
-        new["spec"] = _spec_of(new["shape"], new.get("n_classes"))
+        new["spec"] = specs.older(new["shape"], new.get("n_classes"))
     return new
 
 
@@ -365,8 +358,13 @@ def compare(path: Path, config: ConfigDict) -> None:
     )
     if not path.exists():
         raise ValueError(f"{path} is missing, but there are checkpoints; {advice}")
-    old = from_json(path.read_text()).to_dict()
-    changed = differences(old, config.to_dict(), FREE)
+    old, new = from_json(path.read_text()).to_dict(), config.to_dict()
+    as_text = "folder:" in new["data"]
+    try:
+        old["spec"] = specs.with_names(old.get("spec", {}), new["spec"], as_text)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}; another --workdir starts anew") from None
+    changed = differences(old, new, FREE)
     if changed:
         lines = "\n  ".join(changed)
         raise ValueError(f"{path} is another config:\n  {lines}\n{advice}")

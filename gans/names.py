@@ -17,13 +17,14 @@ def check(name: str, accepted: Iterable[str], place: str) -> str:
             raise ValueError(f"{place}: must be {accepted[0]!r}, got {name!r}")
         known = f" {', '.join(accepted)}" if accepted else ": none"
         raise ValueError(
-            f"{place}: {name!r} is not one of{known}{_nearest(name, accepted)}"
+            f"{place}: {name!r} is not one of{known}{nearest(name, accepted)}"
         )
     return name
 
 
-def _nearest(name: str, accepted: list[str]) -> str:
-    near = difflib.get_close_matches(str(name), accepted, n=1)
+def nearest(name: str, accepted: Iterable[str]) -> str:
+    """Returns "; did you mean 'NAME'?" with the nearest of `accepted`, or ""."""
+    near = difflib.get_close_matches(str(name), list(accepted), n=1)
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
@@ -88,5 +89,5 @@ def options(accepted: Iterable[str], given: dict[str, Any], place: str) -> None:
             verb = "is" if len(accepted) == 1 else "are"
             known = f"accepted {verb} {', '.join(accepted) or 'none'}"
             raise ValueError(
-                f"{place} has no option {name!r}; {known}{_nearest(name, accepted)}"
+                f"{place} has no option {name!r}; {known}{nearest(name, accepted)}"
             )

@@ -9,6 +9,7 @@ import pytest
 from gans.data.spec import (
     Field,
     blank,
+    class_of,
     decoded,
     from_json,
     label_field,
@@ -59,6 +60,35 @@ def test_json_and_back():
     assert from_json(ml_collections.ConfigDict(content)) == SPEC
 
 
+def test_names_of_classes_are_kept_where_they_are_given():
+    field = Field("label", (), "int32", 2, names=["cat", "dog"])
+    assert field.names == ("cat", "dog")
+    content = json.loads(json.dumps(to_json({"label": field})))
+    assert content["label"]["names"] == ["cat", "dog"]
+    assert from_json(content) == {"label": field}
+    assert from_json(ml_collections.ConfigDict(content)) == {"label": field}
+    assert "names" not in to_json(SPEC)["label"]
+
+
+def test_a_class_is_given_by_name_or_number():
+    pets = Field("label", (), "int32", 2, ("cat", "dog"))
+    given = ("cat", "dog", 0, "1", np.int64(1))
+    assert [class_of(pets, x) for x in given] == [0, 1, 0, 1, 1]
+    assert class_of(SPEC["label"], "7") == class_of(SPEC["label"], 7) == 7
+    # Where names are numbers, a string is a name, and never the place of another.
+    months = Field("label", (), "int32", 12, tuple(str(i) for i in range(1, 13)))
+    assert class_of(months, "1") == 0 and class_of(months, 1) == 1
+    for field, wrong, message in (
+        (pets, "dgo", "class 'dgo': the classes are cat, dog; did you mean 'dog'"),
+        (pets, 2, "class 2: the classes are cat, dog"),
+        (pets, -1, "class -1"),
+        (months, "0", "class '0': the classes are 1, 2, 3"),
+        (SPEC["label"], "cat", "class 'cat': the classes are 0 to 9"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            class_of(field, wrong)
+
+
 def test_fields_are_normalised():
     field = Field("image", [np.int64(4), 6, 3], np.uint8)
     assert field == Field("image", (4, 6, 3), "uint8") and hash(field)
@@ -74,6 +104,8 @@ def test_fields_are_normalised():
         (("tokens", (5,), "int32"), "tokens needs n_classes"),
         (("image", (4, 4, 1), "uint16"), "dtype uint16; wanted uint8 or float32"),
         (("video", (2, 4, 4, 1), "int8"), "dtype int8; wanted uint8 or float32"),
+        (("label", (), "int32", 3, "ab"), "2 names for n_classes=3"),
+        (("label", (), "int32", 3, "aba"), "two classes have the name 'a'"),
         (("label", (), "float32", 3), "label has dtype float32; wanted integer"),
         (("series", (5, 1), "int32"), "series has dtype int32; wanted floating"),
     ],

@@ -49,25 +49,54 @@ def test_resolves_what_the_data_knows(config):
     resolved = configs.resolve(config, source)
     assert resolved.shape == (16, 16, 3) and resolved.n_classes == 7
     assert config.n_classes is None, "the caller's config must not change"
-    config.n_classes = 4
-    assert configs.resolve(config, source).n_classes == 4
+    config.n_classes = 7
+    assert configs.resolve(config, source).n_classes == 7
 
 
-def test_the_spec_is_the_source_s_with_the_config_s_classes(config):
+@pytest.mark.parametrize("given", [20, 5])
+def test_classes_unlike_those_of_the_data_are_refused(config, given):
+    source = types.SimpleNamespace(spec={}, n_classes=10)
+    config.n_classes = given
+    with pytest.raises(ValueError, match=f"n_classes={given}, but .* has 10 classes"):
+        configs.resolve(config, source)
+    source.n_classes = None
+    with pytest.raises(ValueError, match=f"n_classes={given}, but .* has no labels"):
+        configs.resolve(config, source)
+
+
+def test_the_spec_is_the_source_s(config):
     fields = {"image": specs.Field("image", (8, 8, 1), "uint8")}
-    fields["label"] = specs.Field("label", (), "int32", 10)
-    source = types.SimpleNamespace(spec=fields, n_classes=10)
+    fields["label"] = specs.Field("label", (), "int32", 2, ("cat", "dog"))
+    source = types.SimpleNamespace(spec=fields, n_classes=2)
     resolved = configs.resolve(config, source)
     assert specs.from_json(resolved.spec.to_dict()) == fields
-    config.n_classes = 4
-    resolved = configs.resolve(config, source)
-    assert resolved.spec.label.n_classes == resolved.n_classes == 4
-    renamed = {"image": fields["image"], "digit": fields["label"]}
-    source = types.SimpleNamespace(spec=renamed, n_classes=10)
-    assert configs.resolve(config, source).spec.digit.n_classes == 4
     # What is kept in a file and opened again trains the same.
     again = configs.from_json(configs.to_json(resolved))
     assert configs.differences(resolved.to_dict(), again.to_dict()) == []
+
+
+def with_names(names):
+    source = {"label": specs.Field("label", (), "int32", 12, names)}
+    return types.SimpleNamespace(spec=source, n_classes=12)
+
+
+def test_a_run_without_class_names_goes_on_if_their_order_is_the_same(config, tmp_path):
+    config.data = "folder:pets"
+    path = tmp_path / "config.json"
+    path.write_text(configs.to_json(configs.resolve(config, with_names(None))))
+    letters = configs.resolve(config, with_names(tuple("abcdefghijkl")))
+    configs.compare(path, letters)
+    numbers = configs.resolve(config, with_names(tuple(map(str, range(12)))))
+    with pytest.raises(ValueError, match="its class 2 is '10', today's '2'; another"):
+        configs.compare(path, numbers)
+    # Only folders were sorted as text.
+    config.data = "tfds:twelve"
+    path.write_text(configs.to_json(configs.resolve(config, with_names(None))))
+    configs.compare(path, configs.resolve(config, with_names(tuple("zbcdefghijkl"))))
+    # Once the names are kept, others are another config.
+    path.write_text(configs.to_json(letters))
+    with pytest.raises(ValueError, match="spec.label.names"):
+        configs.compare(path, numbers)
 
 
 def test_a_config_of_another_game_needs_the_keys_of_a_run_alone():

@@ -53,5 +53,5 @@ def load(
     images = [fit(Image.fromarray(x), resolution or 32, channels or 1) for x in grey]
     arrays = {"image": np.stack(images), "label": raw.target[rows].astype(np.int32)}
     image = Field("image", arrays["image"].shape[1:], "uint8")
-    label = Field("label", (), "int32", n_classes=10)
+    label = Field("label", (), "int32", 10, names=tuple("0123456789"))
     return InMemory("digits", arrays, {"image": image, "label": label})
