@@ -43,21 +43,17 @@ def kind_of(workdir: str | os.PathLike) -> str | None:
     Raises OSError if what the folder holds cannot be read.
     """
     folder = Path(workdir)
-    marked = read_mark(folder).get("kind")
+    marked = read_json(folder / MARK).get("kind")
     if marked in KINDS:
         return marked
-    if _CONFIG <= _json(folder / "config.json").keys() or _checkpoint(folder):
+    if _CONFIG <= read_json(folder / "config.json").keys() or _checkpoint(folder):
         return "run"
-    if _RESULTS <= _json(folder / "results.json").keys():
+    if _RESULTS <= read_json(folder / "results.json").keys():
         return "ablation"
-    if _SWEEP <= _json(folder / "sweep.json").keys() or _is_study(folder / "sweep.db"):
+    swept = _SWEEP <= read_json(folder / "sweep.json").keys()
+    if swept or _is_study(folder / "sweep.db"):
         return "sweep"
     return None
-
-
-def read_mark(folder: Path) -> dict[str, Any]:
-    """Returns what the mark says, {} without one: "kind", and who writes there."""
-    return _json(folder / MARK)
 
 
 def claim(workdir: str | os.PathLike, kind: str) -> None:
@@ -68,7 +64,7 @@ def claim(workdir: str | os.PathLike, kind: str) -> None:
     """
     folder = Path(workdir)
     if _exists(folder) and not folder.is_dir():
-        raise WorkdirError(f"workdir {folder}: this is a file")
+        raise WorkdirError(f"workdir {folder}: this is not a folder")
     try:
         found = kind_of(folder)
         foreign = [] if found else _foreign(folder)
@@ -87,18 +83,23 @@ def claim(workdir: str | os.PathLike, kind: str) -> None:
     _check_writable(folder)
 
 
-def expect(workdir: str | os.PathLike, kind: str = "run") -> None:
-    """Raises FileNotFoundError, saying what is there, if the folder has no `kind`."""
+def expect(workdir: str | os.PathLike, *kinds: str) -> str:
+    """Returns the kind of a folder, which must be one of `kinds`.
+
+    Raises FileNotFoundError, saying what is there, if it is not.
+    """
     folder = Path(workdir)
     found = kind_of(folder)
-    if found == kind:
-        return
-    if not folder.is_dir():
-        there = "a file" if _exists(folder) else "no such folder"
-        raise FileNotFoundError(f"workdir {folder}: {there}")
-    there = f"it holds {KINDS[found]}" if found else f"it holds no {kind}"
-    if found == "sweep" and kind == "run":
-        there += f", whose runs are in {folder / 'trials'}"
+    if found in kinds:
+        return found
+    if not found:
+        there = f"no {' or '.join(kinds)} there"
+        if not folder.is_dir():
+            there += " (not a folder)" if _exists(folder) else " (no such folder)"
+    else:
+        there = f"it holds {KINDS[found]}, not {' or '.join(KINDS[k] for k in kinds)}"
+        if found == "sweep":
+            there += f"; the runs of its trials are in {folder / 'trials'}"
     raise FileNotFoundError(f"workdir {folder}: {there}")
 
 
@@ -130,8 +131,8 @@ def _said(error):
     return f"cannot read {error.filename} ({error.strerror})"
 
 
-def _json(path: Path) -> dict[str, Any]:
-    """The dict in a file; {} if there is none, or something else."""
+def read_json(path: Path) -> dict[str, Any]:
+    """Returns the dict in a file; {} if there is none, or something else."""
     try:
         found = json.loads(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError):
@@ -152,6 +153,6 @@ def _is_study(path):
 def _checkpoint(folder):
     """Whether one of checkpoints/STEP is of our making."""
     for path in (folder / "checkpoints").glob("[0-9]*/checksums.json"):
-        if _json(path):
+        if read_json(path):
             return True
     return False

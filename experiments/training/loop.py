@@ -18,6 +18,8 @@ from experiments.files import drop_lines, replacing
 from experiments.pages import run as page
 from experiments.rundir import manifest
 from experiments.rundir.checkpoint import FULL, CheckpointError, Checkpoints
+from experiments.rundir.folder import WorkdirError
+from experiments.rundir.lock import Lock
 from experiments.rundir.log import Log
 from experiments.sampling import pictures
 from experiments.signals import Interrupted, Signals
@@ -36,7 +38,7 @@ class DiskFull(Exception):
 
 
 # What the user can correct: shown in a line, without a traceback.
-ERRORS = (configs.ConfigError, CheckpointError, NotFinite, DiskFull)
+ERRORS = (configs.ConfigError, CheckpointError, NotFinite, DiskFull, WorkdirError)
 
 
 def train(
@@ -62,12 +64,15 @@ def train(
 
     Returns the last state. Raises ConfigError for what cannot be run, NotFinite for a
     loss or a state that is not finite, Interrupted, DiskFull, and CheckpointError if
-    there are checkpoints but no good one.
+    there are checkpoints but no good one; WorkdirError for a folder that is not a
+    run's, or in use.
     """
     workdir = Path(workdir)
+    lock, held = Lock(workdir, "run"), contextlib.ExitStack()
     checkpoints = Checkpoints(workdir, config.keep_checkpoints)
     if jax.process_index() > 0:  # of several hosts: its own log, the same checkpoints
         workdir = workdir / f"process_{jax.process_index()}"
+        lock = contextlib.nullcontext()  # the first one has it
     try:
         source = configs.load_data(config)
         config = configs.resolve(config, source)
@@ -76,10 +81,12 @@ def train(
         all_stages = Stages(config, source)
         # Whatever cannot be run is found before anything is written.
         all_stages.get(all_stages.after(checkpoints.latest() or 0))
+        held.enter_context(lock)
         workdir.mkdir(parents=True, exist_ok=True)
         with replacing(workdir / "config.json") as path:
             Path(path).write_text(configs.to_json(config))
     except (ValueError, RuntimeError, OSError) as error:
+        held.close()
         raise configs.ConfigError(str(error)) from error
     run = _Run(config, workdir, checkpoints, all_stages)
     run.record, run.started = manifest.begin(command), started or time.time()
@@ -95,6 +102,7 @@ def train(
         ) from error
     finally:
         all_stages.close()
+        held.close()
 
 
 class _Run:
