@@ -55,9 +55,13 @@ def run(
             bar.set_description(_title(program))
             folder = ablation.folder / program.digest
             try:
-                replicas = Replicas(program, ablation.data, folder)
+                with signals.paused():
+                    replicas = Replicas(program, ablation.data, folder)
                 part = replicas.run(
-                    bar.update, lambda: signals.number is not None, workdir / "samples"
+                    bar.update,
+                    lambda: signals.number is not None,
+                    workdir / "samples",
+                    compiling=signals.paused,
                 )
             except OSError:  # a full disk says nothing about an arm
                 raise

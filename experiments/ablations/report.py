@@ -41,7 +41,7 @@ def write(workdir: str | os.PathLike) -> str:
     folder = Path(workdir)
     path = folder / "results.json"
     if not path.is_file():
-        raise FileNotFoundError(f"no program of {folder} has ended yet")
+        raise FileNotFoundError(f"no results.json in {folder}: no program has ended")
     results = _ordered(results_file.read(path))
     findings = [findings_text.find(results, metric) for metric in results["metrics"]]
     findings = [finding for finding in findings if finding.final]

@@ -27,7 +27,7 @@ OURS = (
     "sweep.png trials"
 ).split()
 # Keys that the config of a run has always had, and results.json.
-_CONFIG = {"variant", "data", "batch_size", "steps", "seed", "checkpoint_every"}
+_CONFIG = {"variant", "data", "steps", "batch_size"}
 _RESULTS = {"arms", "baseline"}
 _SWEEP = {"objective", "trials"}
 _STUDIES = "SELECT name FROM sqlite_master WHERE name = 'studies'"

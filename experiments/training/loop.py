@@ -175,7 +175,7 @@ class _Run:
             state = self.first_state(stage, state, step, log)
             self.first_samples = stage.programs.draw(state) if step == 0 else None
             if not finished:
-                # Until it is compiled, Ctrl-C ends the process at once.
+                # Until it is compiled, a signal ends the process at once.
                 self.stages.start(stage.index).result()
                 with Signals() as signals:
                     stage, state = self.all_stages(stage, state, step, log, signals)
@@ -202,6 +202,9 @@ class _Run:
         ended = None  # when the last stage was over
         while True:
             state, step = self.one_stage(stage, state, step, log, signals, ended)
+            ended, is_last = time.perf_counter(), step >= self.stages.n_steps
+            if not is_last:
+                signals.wait(self.stages.coming())
             if signals.number is not None:
                 self.checkpoints.close()
                 if self.checkpoints.latest() != step:
@@ -209,9 +212,8 @@ class _Run:
                     self.checkpoints.close()
                 self.write_record(status=f"stopped after step {step}")
                 raise Interrupted(signals.number, step)
-            if step >= self.stages.n_steps:
+            if is_last:
                 return stage, state
-            ended = time.perf_counter()
             stage = self.stages.get(stage.index + 1)
             self.stages.start(stage.index)
             state = self.first_state(stage, state, step, log)

@@ -166,6 +166,10 @@ class Stages:
                 self._next = following, future
         return self._calls[index]
 
+    def coming(self) -> Future | None:
+        """Returns the future of the stage that is made in the background, if any."""
+        return self._next and self._next[1]
+
     def check(self) -> None:
         """Raises the error of the work in the background, if it has failed."""
         if self._next is not None and self._next[1].done():
