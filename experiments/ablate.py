@@ -48,6 +48,7 @@ def check(config):
     if flags.FLAGS.arms:
         ablations.choose(config, flags.FLAGS.arms)
     ablations.check(config)
+    ablations.check_flags(config, sys.argv[1:])
 
 
 if __name__ == "__main__":

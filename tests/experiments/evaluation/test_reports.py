@@ -327,3 +327,145 @@ def test_what_cannot_be_evaluated(run, options, message):
 def test_no_run(tmp_path):
     with pytest.raises(FileNotFoundError, match="no run there"):
         evaluate_run(tmp_path)
+
+
+def fails(*_args, **_options):
+    raise RuntimeError("out of\nluck")
+
+
+def test_a_score_that_fails_is_recorded_and_the_others_are_not_lost(
+    digits, monkeypatch
+):
+    from experiments.evaluation.scores import known
+
+    score = dataclasses.replace(known()["kid"], measure=fails)
+    monkeypatch.setitem(known(), "kid", score)
+    monkeypatch.setattr("gans.metrics.scores.agreement.measure", fails)
+    evaluate, state = digits("kid", "fid", "agreement", "pr", baseline=True)
+    report = evaluate(state)
+    assert report["failed"] == {"kid": "out of luck", "agreement": "out of luck"}
+    assert "fd_mean-colour" in report["results"]
+    assert "precision_mean-colour" in report["results"]
+    assert "fd_mean-colour" in report["baseline"]
+    # The first metric chooses the best checkpoint, and no other in its place.
+    assert reports.better(report, 10, None) is None
+
+
+def test_one_bad_score_by_distances_does_not_drop_the_others(digits, monkeypatch):
+    from gans.metrics.scores import neighbours
+
+    whole = neighbours.together
+
+    def together(real, fake, **figures):
+        return fails() if "nearest" in figures else whole(real, fake, **figures)
+
+    monkeypatch.setattr(neighbours, "together", together)
+    evaluate, state = digits("pr", "nearest", "dc")
+    report = evaluate(state)
+    assert list(report["failed"]) == ["nearest"]
+    assert {"precision_mean-colour", "density_mean-colour"} <= set(report["results"])
+
+
+def test_samples_that_are_not_finite_fail_every_score_by_features(digits):
+    evaluate, state = digits("pr", "fid", "memorisation")
+    bad = state.replace(ema=jax.tree.map(lambda x: x * np.nan, state.ema))
+    report = evaluate(bad)
+    assert list(report["failed"]) == ["pr", "fid", "memorisation"]
+    assert report["results"] == {}
+    assert reports.values(report) == {}
+
+
+def test_a_full_disk_is_no_failed_score(digits, tmp_path, monkeypatch):
+    import errno
+
+    def draw(*_args, **_options):
+        raise OSError(errno.ENOSPC, "No space left on device", "x.png")
+
+    monkeypatch.setattr("experiments.evaluation.memorisation.draw", draw)
+    evaluate, state = digits("memorisation", folder=tmp_path)
+    with pytest.raises(OSError, match="No space left"):
+        evaluate(state)
+
+
+def test_the_exit_code_is_1_if_all_failed(capsys):
+    one = {"results": {"a": {"value": 1.0}}, "failed": {"b": "no"}, "warnings": []}
+    assert reports.show(one, "value") == 0
+    assert "failed: b: no" in capsys.readouterr().err
+    assert reports.show({**one, "results": {}}, "value") == 1
+    assert reports.show({**one, "failed": {}}, "value") == 0
+
+
+# --- classes as in the data -----------------------------------------------------------
+
+
+def echo(config, source):
+    """A cGAN whose samples are the data's first image of the class asked for."""
+    gan, state = built(config)
+    labels = source.arrays["label"]
+    firsts = np.array([np.argmax(labels == c) for c in range(source.n_classes)])
+    images = source.arrays["image"][firsts] / np.float32(127.5) - 1
+
+    def sample(nets, inputs, key):
+        return {"image": jax.numpy.asarray(images)[inputs["label"]]} | {
+            "label": inputs["label"]
+        }
+
+    return dataclasses.replace(gan, outputs={"sample": sample}), state
+
+
+@pytest.fixture
+def skewed(tiny, monkeypatch, tmp_path):
+    """(config, source) of two brightnesses, 88 : 12, and a third that no image has."""
+    from gans.data.source import InMemory
+    from gans.data.spec import Field
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setitem(sys.modules, __name__, _this())
+    labels = np.array([0] * 88 + [1] * 12, np.int32)
+    shades = np.random.default_rng(0).integers(0, 30, (100, 16, 16, 1))
+    images = (shades + 200 * labels[:, None, None, None]).astype(np.uint8)
+    field = Field("label", (), "int32", 3)
+    source = InMemory("skewed", {"image": images, "label": labels}, {"label": field})
+    config = tiny("cgan", "digits", n_evaluate=200)
+    config.extractor = f"{__name__}:mean_colour"
+    monkeypatch.setattr("experiments.rundir.restore.load_test", lambda *_: None)
+    return config, source
+
+
+def test_samples_have_the_classes_of_the_data(skewed, monkeypatch):
+    config, source = skewed
+    seen = []
+
+    def measure(samples, labels, real, real_labels):
+        seen.append(np.bincount(labels, minlength=3))
+        return {"agreement": 1.0}
+
+    monkeypatch.setattr("gans.metrics.scores.agreement.measure", measure)
+    config.metrics = ("fid", "agreement")
+    gan, state = echo(config, source)
+    report = make_evaluate(gan, config, source)(state)
+    assert seen[0].tolist() == [176, 24, 0]
+    assert report["protocol"]["classes"] == "as in the data"
+    # In turn they would be half dark and half bright, which is far away.
+    features = report["results"]["fd_mean-colour"]["value"]
+    assert features < 0.05
+
+
+def test_the_distance_within_classes_is_of_equally_many_of_each(skewed, monkeypatch):
+    from gans.metrics.scores import classes
+
+    config, source = skewed
+    seen = []
+
+    def intra(real, real_labels, fake, fake_labels):
+        seen.append((np.bincount(real_labels), np.bincount(fake_labels)))
+        return 1.0
+
+    monkeypatch.setattr(classes, "intra_frechet", intra)
+    config.metrics = ("intra_fid", "fid")
+    gan, state = echo(config, source)
+    report = make_evaluate(gan, config, source)(state)
+    ((real, fake),) = seen
+    assert real.tolist() == [88, 12] and fake.tolist() == [100, 100]
+    assert report["results"]["intra_fd_mean-colour"]["n_classes"] == 2
+    assert "fd_mean-colour" in report["results"]
