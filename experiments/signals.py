@@ -43,7 +43,7 @@ class Signals:
 
     Signals may come in pairs: a closed terminal sends two, and `timeout` one to the
     process and one to its group. So other signals, and the same within half a second,
-    change nothing. A process that ignores SIGHUP, as one under `nohup`, goes on doing so.
+    change nothing. A SIGHUP that the process ignores, as under `nohup`, stays ignored.
 
     A context manager for the main thread. Afterwards signals do what they did before.
 

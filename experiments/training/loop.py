@@ -16,7 +16,7 @@ from experiments import config as configs
 from experiments.evaluation import reports
 from experiments.files import drop_lines, replacing
 from experiments.pages import run as page
-from experiments.rundir import manifest
+from experiments.rundir import claim, manifest
 from experiments.rundir.checkpoint import FULL, CheckpointError, Checkpoints
 from experiments.rundir.folder import WorkdirError
 from experiments.rundir.lock import Lock
@@ -67,12 +67,14 @@ def train(
     there are checkpoints but no good one; WorkdirError for a folder that is not a
     run's, or in use.
     """
-    workdir = Path(workdir)
-    lock, held = Lock(workdir, "run"), contextlib.ExitStack()
+    workdir, lock = Path(workdir), contextlib.nullcontext()
     checkpoints = Checkpoints(workdir, config.keep_checkpoints)
-    if jax.process_index() > 0:  # of several hosts: its own log, the same checkpoints
+    if jax.process_index() == 0:
+        lock = Lock(workdir, "run")
+    else:  # of several hosts: its own log, the same checkpoints, the first one's lock
+        claim(workdir, "run")
         workdir = workdir / f"process_{jax.process_index()}"
-        lock = contextlib.nullcontext()  # the first one has it
+    held = contextlib.ExitStack()
     try:
         source = configs.load_data(config)
         config = configs.resolve(config, source)

@@ -65,7 +65,7 @@ def test_while_it_compiles_a_signal_ends_it_promptly(tmp_path, number):
     process.send_signal(number)
     began = time.monotonic()
     _, said = process.communicate()
-    assert time.monotonic() - began < 4, said
+    assert time.monotonic() - began < 8, said
     assert process.returncode == 128 + number
     name = "interrupted" if number == signal.SIGINT else number.name
     last = [*command(), *LARGE, f"--workdir={workdir}"][1:]
@@ -83,7 +83,7 @@ def test_an_ablation_that_compiles_ends_promptly(tmp_path):
     process.send_signal(signal.SIGINT)
     began = time.monotonic()
     _, said = process.communicate()
-    assert time.monotonic() - began < 4, said
+    assert time.monotonic() - began < 8, said
     assert process.returncode == 130
     assert "interrupted. To continue:\npython -m experiments.ablate" in said
 
