@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import json
 import math
 import os
 import platform
+import re
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
@@ -110,6 +113,40 @@ class Log:
             self._bar.close()
         self._events.close()
         self._lines.close()
+
+
+def drop_pictures(workdir: Path, last: int) -> None:
+    """Removes pictures of steps after `last`, which will be drawn again.
+
+    A killed process may have left half a picture, whose name ends in .tmp.
+    """
+    for path in workdir.glob("samples/step_*"):
+        named = re.match(r"step_(\d+)", path.name)
+        if named and (int(named[1]) > last or path.suffix == ".tmp"):
+            path.unlink()
+
+
+def examples_until(path: str | os.PathLike, step: int) -> int | None:
+    """Returns how many examples the first `step` steps took, by the speeds in a log.
+
+    Batches may have changed meanwhile. None if the log has no speeds until then.
+    """
+    sizes = {}  # {step: the batch size of the steps before}
+    with contextlib.suppress(OSError), open(path, "rb") as file:
+        for line in file:
+            with contextlib.suppress(
+                ValueError, KeyError, TypeError, ZeroDivisionError
+            ):
+                found = json.loads(line)
+                ratio = found["images_per_s"] / found["steps_per_s"]
+                if found["step"] <= step:
+                    sizes[found["step"]] = round(ratio)
+    if not sizes:
+        return None
+    total = before = 0
+    for end, size in sorted(sizes.items()):
+        total, before = total + (end - before) * size, end
+    return total + (step - before) * size
 
 
 class _Events:

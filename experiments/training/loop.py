@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import sys
 import time
 from collections.abc import Callable
@@ -20,7 +19,7 @@ from experiments.rundir import claim, manifest
 from experiments.rundir.checkpoint import FULL, CheckpointError, Checkpoints
 from experiments.rundir.folder import WorkdirError
 from experiments.rundir.lock import Lock
-from experiments.rundir.log import Log
+from experiments.rundir.log import Log, drop_pictures, examples_until
 from experiments.sampling import pictures
 from experiments.signals import Interrupted, Signals
 from experiments.training import ahead, health
@@ -124,6 +123,12 @@ class _Run:
             extra = restored[1] if restored else {"stream": 0, "seconds": 0.0}
             self.stream = extra["stream"] if stream is None else stream
             self.set_best(extra.get("best"))
+            start = int(restored[0].step) if restored else 0
+            if "examples" not in extra:  # an older checkpoint, or none
+                extra["examples"] = examples_until(
+                    self.workdir / "metrics.jsonl", start
+                ) or self.stages.examples(start)
+            self.seen_before = start, extra["examples"]
             if stream is None:
                 self.seconds_before = extra["seconds"]
             try:
@@ -158,7 +163,7 @@ class _Run:
         stage = self.stages.get(self.stages.after(step))
         if not finished:
             self.stages.start(stage.index)
-        _drop_pictures(self.workdir, step)
+        drop_pictures(self.workdir, step)
         drop_lines(self.workdir / "evaluations.jsonl", step if state else -1)
         log = Log(
             self.workdir,
@@ -270,7 +275,7 @@ class _Run:
                 log.write(step, {**means, **speed, "seconds": self.seconds()})
                 log.progress(step, means)
                 self.warn(step, means, log)
-                self.record["examples"] = self.stages.examples(step)
+                self.record["examples"] = self.seen(step)
                 buffer.clear(step)
             if "diagnose" in due:
                 values = jax.device_get(programs.singular_values(state))
@@ -306,7 +311,7 @@ class _Run:
         self.checkpoints.close()
         self.show(stage, stage.programs.draw(state), step, log)
         self.evaluate(stage, state, step, log)
-        self.record["examples"] = self.stages.examples(step)
+        self.record["examples"] = self.seen(step)
         self.write_record(status="finished")
 
     def save(self, stage, state, step):
@@ -314,7 +319,7 @@ class _Run:
         if wrong:
             raise NotFinite(f"not finite after step {step}: {', '.join(wrong)}")
         extra = {"stream": self.stream, "seconds": self.seconds(), "best": self.best}
-        extra["stage"] = stage.index
+        extra |= {"stage": stage.index, "examples": self.seen(step)}
         self.checkpoints.save(step, state, extra)
 
     def show(self, stage, samples, step, log):
@@ -355,6 +360,11 @@ class _Run:
             self.on_evaluation(step, values)
         return better is not None
 
+    def seen(self, step):
+        """How many examples the run has seen; its batches may have changed."""
+        before, n = self.seen_before
+        return n + self.stages.examples(step) - self.stages.examples(before)
+
     def set_best(self, best):
         """Keeps the checkpoint of the best evaluation so far, {"step", ...} or None."""
         self.best, self.checkpoints.best = best, best["step"] if best else None
@@ -378,14 +388,3 @@ class _Run:
         where = page.write(self.workdir)
         what = f"{self.config.variant} on {self.config.data}, {self.config.steps} steps"
         return f"{what}. Report: {where}; samples and checkpoints beside it"
-
-
-def _drop_pictures(workdir, last):
-    """Removes pictures of steps after `last`, which will be drawn again.
-
-    A killed process may have left half a picture, whose name ends in .tmp.
-    """
-    for path in workdir.glob("samples/step_*"):
-        named = re.match(r"step_(\d+)", path.name)
-        if named and (int(named[1]) > last or path.suffix == ".tmp"):
-            path.unlink()

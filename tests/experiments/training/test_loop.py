@@ -366,7 +366,7 @@ def test_pictures_that_will_be_drawn_again_are_dropped(tmp_path):
     halves = ["step_00000010.png.tmp", "step_00000020_a_to_b.webp.tmp"]
     for name in (*kept, *later, *halves):
         (folder / name).touch()
-    train_module._drop_pictures(tmp_path, 10)
+    train_module.drop_pictures(tmp_path, 10)
     assert sorted(x.name for x in folder.iterdir()) == sorted(kept)
 
 
