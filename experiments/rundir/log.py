@@ -8,10 +8,8 @@ import json
 import math
 import os
 import platform
-import re
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
@@ -113,17 +111,6 @@ class Log:
             self._bar.close()
         self._events.close()
         self._lines.close()
-
-
-def drop_pictures(workdir: Path, last: int) -> None:
-    """Removes pictures of steps after `last`, which will be drawn again.
-
-    A killed process may have left half a picture, whose name ends in .tmp.
-    """
-    for path in workdir.glob("samples/step_*"):
-        named = re.match(r"step_(\d+)", path.name)
-        if named and (int(named[1]) > last or path.suffix == ".tmp"):
-            path.unlink()
 
 
 def examples_until(path: str | os.PathLike, step: int) -> int | None:

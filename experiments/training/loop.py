@@ -19,7 +19,7 @@ from experiments.rundir import claim, manifest
 from experiments.rundir.checkpoint import FULL, CheckpointError, Checkpoints
 from experiments.rundir.folder import WorkdirError
 from experiments.rundir.lock import Lock
-from experiments.rundir.log import Log, drop_pictures, examples_until
+from experiments.rundir.log import Log, examples_until
 from experiments.sampling import pictures
 from experiments.signals import Interrupted, Signals
 from experiments.training import ahead, health
@@ -94,6 +94,10 @@ def train(
     run.on_evaluation = on_evaluation
     try:
         return run.to_the_end()
+    except (Interrupted, NotFinite):
+        with contextlib.suppress(OSError):
+            print(run.report(), file=sys.stderr)
+        raise
     except OSError as error:
         if error.errno not in FULL.values():
             raise
@@ -114,6 +118,7 @@ class _Run:
         self.stages: Stages = all_stages
         # Seconds, steps and examples, without the first call of each stage.
         self.busy = self.counted = self.examples = 0
+        self.page, self.real_of = page.Live(workdir), None
 
     def to_the_end(self):
         """Trains; at a NaN goes back to the last checkpoint, if the config says so."""
@@ -163,7 +168,7 @@ class _Run:
         stage = self.stages.get(self.stages.after(step))
         if not finished:
             self.stages.start(stage.index)
-        drop_pictures(self.workdir, step)
+        pictures.drop(self.workdir / "samples", step)
         drop_lines(self.workdir / "evaluations.jsonl", step if state else -1)
         log = Log(
             self.workdir,
@@ -180,6 +185,8 @@ class _Run:
             if state is not None:
                 log.message(f"continuing after step {step}")
             state = self.first_state(stage, state, step, log)
+            self.write_record()
+            page.write(self.workdir)  # while the first call is compiled
             self.first_samples = stage.programs.draw(state) if step == 0 else None
             if not finished:
                 # Until it is compiled, a signal ends the process at once.
@@ -330,6 +337,10 @@ class _Run:
         drawn = pictures.draw(stem, spec, samples, given=given, source=stage.source)
         for name, picture in drawn.items():
             log.image(step, name, picture.pixels)
+        if self.real_of is not stage:
+            stem, self.real_of = stem.with_name("real"), stage
+            pictures.draw_real(stem, spec, samples, given=given, source=stage.source)
+        self.page.refresh()
 
     def warn(self, step, means, log):
         """Says, also in run.json, what these means show to be wrong, or over."""
@@ -384,7 +395,12 @@ class _Run:
             self.record |= manifest.speed(self.counted, self.busy, batch_size)
         manifest.write(self.workdir, self.record)
 
+    def report(self):
+        """Writes the page; returns the verdict, and where the page is."""
+        where, verdict = page.write(self.workdir), page.verdict(self.workdir)
+        said = "" if verdict.kind == "done" else f"{verdict.headline}. "
+        return f"{said}Report: {where}"
+
     def closing_line(self):
-        where = page.write(self.workdir)
         what = f"{self.config.variant} on {self.config.data}, {self.config.steps} steps"
-        return f"{what}. Report: {where}; samples and checkpoints beside it"
+        return f"{what}. {self.report()}; samples and checkpoints beside it"
