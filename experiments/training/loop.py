@@ -128,12 +128,11 @@ class _Run:
             extra = restored[1] if restored else {"stream": 0, "seconds": 0.0}
             self.stream = extra["stream"] if stream is None else stream
             self.set_best(extra.get("best"))
-            start = int(restored[0].step) if restored else 0
-            if "examples" not in extra:  # an older checkpoint, or none
-                extra["examples"] = examples_until(
-                    self.workdir / "metrics.jsonl", start
-                ) or self.stages.examples(start)
-            self.seen_before = start, extra["examples"]
+            if restored:
+                at, log = int(restored[0].step), self.workdir / "metrics.jsonl"
+                # Older checkpoints do not say it.
+                n = extra.get("examples") or examples_until(log, at)
+                self.stages.count(at, n)
             if stream is None:
                 self.seconds_before = extra["seconds"]
             try:
@@ -282,7 +281,7 @@ class _Run:
                 log.write(step, {**means, **speed, "seconds": self.seconds()})
                 log.progress(step, means)
                 self.warn(step, means, log)
-                self.record["examples"] = self.seen(step)
+                self.record["examples"] = self.stages.examples(step)
                 buffer.clear(step)
             if "diagnose" in due:
                 values = jax.device_get(programs.singular_values(state))
@@ -318,7 +317,7 @@ class _Run:
         self.checkpoints.close()
         self.show(stage, stage.programs.draw(state), step, log)
         self.evaluate(stage, state, step, log)
-        self.record["examples"] = self.seen(step)
+        self.record["examples"] = self.stages.examples(step)
         self.write_record(status="finished")
 
     def save(self, stage, state, step):
@@ -326,7 +325,7 @@ class _Run:
         if wrong:
             raise NotFinite(f"not finite after step {step}: {', '.join(wrong)}")
         extra = {"stream": self.stream, "seconds": self.seconds(), "best": self.best}
-        extra |= {"stage": stage.index, "examples": self.seen(step)}
+        extra |= {"stage": stage.index, "examples": self.stages.examples(step)}
         self.checkpoints.save(step, state, extra)
 
     def show(self, stage, samples, step, log):
@@ -370,11 +369,6 @@ class _Run:
         if self.on_evaluation:
             self.on_evaluation(step, values)
         return better is not None
-
-    def seen(self, step):
-        """How many examples the run has seen; its batches may have changed."""
-        before, n = self.seen_before
-        return n + self.stages.examples(step) - self.stages.examples(before)
 
     def set_best(self, best):
         """Keeps the checkpoint of the best evaluation so far, {"step", ...} or None."""
