@@ -60,6 +60,8 @@ def of_channels(name, config):
         resolution=config.resolution,
         channels=1,
         data_dir=config.data_dir,
+        skip_corrupt=config.skip_corrupt,
+        data_seed=config.seed,
     )
 
     def measure(images):
