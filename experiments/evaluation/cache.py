@@ -15,7 +15,7 @@ from experiments.files import replacing
 def read(path: Path) -> dict[str, np.ndarray] | None:
     """Returns the arrays of an .npz; None where there is none that can be read."""
     try:
-        with np.load(path) as kept:
+        with open(path, "rb") as file, np.load(file) as kept:
             return dict(kept)
     except Exception:  # NumPy raises half a dozen kinds for a damaged file
         return None

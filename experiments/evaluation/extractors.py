@@ -34,8 +34,8 @@ CLASSIFIER_STEPS = 1500
 # Images that a classifier learns in seconds to minutes.
 SIDES, PER_CLASS, BYTES = (8, 64), 10, 2**30
 # Pixels, of which a tap is left.
-SMALLEST = {"vgg": 16, "alex": 31, "squeeze": 17, "classifier": 8}
-SMALLEST["random"] = random_weights.SMALLEST
+SMALLEST = {"vgg": 16, "alex": 31, "squeeze": 17}
+OTHERS_SMALLEST = {"classifier": 8, "random": random_weights.SMALLEST}
 # torchvision's files, whose names end in their checksums, and the LPIPS authors'.
 TRUNKS = {
     "vgg": ("vgg16-397923af.pth", "528 MB"),
@@ -226,7 +226,7 @@ def check(name: str, shape: tuple[int, ...], *, floats: bool = False) -> None:
 
     Raises ValueError if it does not.
     """
-    least = SMALLEST.get(name.removeprefix("lpips_"), 1)
+    least = {**SMALLEST, **OTHERS_SMALLEST}.get(name.removeprefix("lpips_"), 1)
     if min(shape[:2]) < least:
         raise ValueError(
             f"extractor {name!r} sees nothing of {shape[1]}x{shape[0]} pixels; at "

@@ -73,8 +73,8 @@ class Images:
             "resolution": shape[0] if shape[0] == shape[1] else None,
             "channels": shape[2],
             "data_dir": config.data_dir,
-            "skip_corrupt": config.skip_corrupt,
-            "data_seed": config.seed,
+            "skip_corrupt": config.get("skip_corrupt", False),
+            "data_seed": config.get("seed", 0),
         }
         find = extractors.find(
             setting.extractor,

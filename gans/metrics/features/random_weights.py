@@ -4,10 +4,11 @@ It needs no file and no labels, and is the same on every machine. Networks of ra
 weights tell distributions of images apart where a network that learnt photographs sees
 little (arXiv 2002.09797). Their Frechet distance is not FID.
 
-Plain random layers see mostly brightness: a blur of 2 pixels multiplied the distance of
-64x64 photographs by 1.7, here by 45. Here each of four scales (the image, its half, its
-quarter, and 16x16) goes through two layers: 3x3 filters whose weights sum to 0, absolute
-values, their averages over 2x2, divided by the image's own mean, and filters again.
+Plain random layers see mostly brightness: a blur of 2 pixels multiplied the distance
+of 64x64 photographs by 1.7, here by 45. Here each of four scales (the image, its half,
+its quarter, and 16x16) goes through two layers: 3x3 filters whose weights sum to 0,
+absolute values, their averages over 2x2, divided by the image's own mean, and filters
+again.
 Features are the logarithms of the mean activations of all filters, as in a scattering
 transform (arXiv 1203.1513) whose wavelets are random, and the image at 4x4.
 """
