@@ -28,7 +28,13 @@ def write(config: ConfigDict) -> int:
         config, {"n_evaluate": min(config.n_evaluate, N_EVALUATE)}
     )
     source = configs.load_data(config)
-    stages = Stages(configs.resolve(config, source), source)
+    try:
+        stages = Stages(configs.resolve(config, source), source)
+    except (ValueError, OSError):
+        raise
+    except Exception as error:  # a user's own part may raise anything
+        print(line("FAILED", "The networks are built", reason(error)))
+        return 1
     broken = 0
     for index in range(len(stages)):
         if len(stages) > 1:
@@ -50,7 +56,7 @@ def of_stage(ready: Ready) -> list[str]:
 
     try:
         begun = trial.begin(ready.config, ready.gan, batch, ready.evaluate)
-    except Exception as error:  # a user's own part may raise anything
+    except Exception as error:
         return [line("FAILED", "The step is compiled and run.", reason(error))]
     return [line_of(promise, begun) for promise in promises.PROMISES]
 
