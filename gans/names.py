@@ -10,6 +10,7 @@ import inspect
 import math
 import numbers
 import pkgutil
+import re
 import sys
 import typing
 from collections.abc import Callable, Iterable, Mapping
@@ -223,6 +224,12 @@ def options(accepted: Iterable[str], given: Iterable[str], place: str) -> None:
             raise ValueError(
                 f"{place} has no option {name!r}; {known}{nearest(name, accepted)}"
             )
+
+
+def natural(name: str) -> tuple[list[str | int], str]:
+    """Returns the key that sorts names as people do: "class2" before "class10"."""
+    parts = re.split(r"(\d+)", name)  # text and digits in turn
+    return [int(x) if i % 2 else x for i, x in enumerate(parts)], name
 
 
 def typed(annotations: Mapping[str, Any], given: Mapping[str, Any], place: str) -> None:

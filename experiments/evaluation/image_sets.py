@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
 from gans import data
+from gans.data.sets import OptionWanted
 from gans.data.source import Source
 from gans.data.spec import main_field
 
@@ -53,12 +53,10 @@ def load(
     """
     name, split = spec, "train"
     prefix, at, after = spec.rpartition("@")
-    if Path(spec).is_dir():
-        name = f"folder:{spec}"
-    elif ":" not in spec and Path(spec).suffix in (".npy", ".npz"):
-        name = f"array:{spec}"
-    elif at and "/" not in after:
+    if data.of_path(spec) is None and at and "/" not in after:
         name, split = prefix, after
+    if data.of_path(name) in (f"folder:{name}", f"array:{name}"):
+        name = data.of_path(name)
     if ":" not in name and name not in data.known_names():
         known = ", ".join(data.known_names())
         raise FileNotFoundError(f"{spec}: no such folder or file, nor a set of {known}")
@@ -66,12 +64,10 @@ def load(
         return data.load(
             name, resolution=resolution, split=split, data_dir=data_dir, seed=seed
         )
-    except FileNotFoundError:
-        raise
-    except ValueError as error:
-        # The command's flag is called otherwise than the config's key.
-        message = str(error).replace("set `resolution`", "use --resize=PIXELS")
-        raise ValueError(message) from None
+    except OptionWanted as error:
+        if error.option != "resolution":
+            raise
+        raise ValueError(f"{error}; --resize=64 brings all to that side") from None
 
 
 def open_set(
