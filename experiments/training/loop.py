@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import sys
 import time
 from collections.abc import Callable
@@ -86,6 +85,10 @@ def train(
     run.on_evaluation = on_evaluation
     try:
         return run.to_the_end()
+    except (Interrupted, NotFinite):
+        with contextlib.suppress(OSError):
+            print(run.report(), file=sys.stderr)
+        raise
     except OSError as error:
         if error.errno not in FULL.values():
             raise
@@ -105,6 +108,7 @@ class _Run:
         self.stages: Stages = all_stages
         # Seconds, steps and examples, without the first call of each stage.
         self.busy = self.counted = self.examples = 0
+        self.page, self.real_of = page.Live(workdir), None
 
     def to_the_end(self):
         """Trains; at a NaN goes back to the last checkpoint, if the config says so."""
@@ -148,7 +152,7 @@ class _Run:
         stage = self.stages.get(self.stages.after(step))
         if not finished:
             self.stages.start(stage.index)
-        _drop_pictures(self.workdir, step)
+        pictures.drop(self.workdir / "samples", step)
         drop_lines(self.workdir / "evaluations.jsonl", step if state else -1)
         log = Log(
             self.workdir,
@@ -165,6 +169,8 @@ class _Run:
             if state is not None:
                 log.message(f"continuing after step {step}")
             state = self.first_state(stage, state, step, log)
+            self.write_record()
+            page.write(self.workdir)  # while the first call is compiled
             self.first_samples = stage.programs.draw(state) if step == 0 else None
             if not finished:
                 # Until it is compiled, Ctrl-C ends the process at once.
@@ -313,6 +319,10 @@ class _Run:
         drawn = pictures.draw(stem, spec, samples, given=given, source=stage.source)
         for name, picture in drawn.items():
             log.image(step, name, picture.pixels)
+        if self.real_of is not stage:
+            stem, self.real_of = stem.with_name("real"), stage
+            pictures.draw_real(stem, spec, samples, given=given, source=stage.source)
+        self.page.refresh()
 
     def warn(self, step, means, log):
         """Says, also in run.json, what these means show to be wrong, or over."""
@@ -362,18 +372,12 @@ class _Run:
             self.record |= manifest.speed(self.counted, self.busy, batch_size)
         manifest.write(self.workdir, self.record)
 
+    def report(self):
+        """Writes the page; returns the verdict, and where the page is."""
+        where, verdict = page.write(self.workdir), page.verdict(self.workdir)
+        said = "" if verdict.kind == "done" else f"{verdict.headline}. "
+        return f"{said}Report: {where}"
+
     def closing_line(self):
-        where = page.write(self.workdir)
         what = f"{self.config.variant} on {self.config.data}, {self.config.steps} steps"
-        return f"{what}. Report: {where}; samples and checkpoints beside it"
-
-
-def _drop_pictures(workdir, last):
-    """Removes pictures of steps after `last`, which will be drawn again.
-
-    A killed process may have left half a picture, whose name ends in .tmp.
-    """
-    for path in workdir.glob("samples/step_*"):
-        named = re.match(r"step_(\d+)", path.name)
-        if named and (int(named[1]) > last or path.suffix == ".tmp"):
-            path.unlink()
+        return f"{what}. {self.report()}; samples and checkpoints beside it"
