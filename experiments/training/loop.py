@@ -20,7 +20,7 @@ from experiments.rundir.checkpoint import FULL, CheckpointError, Checkpoints
 from experiments.rundir.log import Log
 from experiments.sampling import pictures
 from experiments.signals import Interrupted, Signals
-from experiments.training import ahead, health
+from experiments.training import ahead, health, longer
 from experiments.training.metric_buffer import MetricBuffer, NotFinite
 from experiments.training.stage import Ready, Stages
 from gans import core, stages
@@ -71,7 +71,8 @@ def train(
         source = configs.load_data(config)
         config = configs.resolve(config, source)
         if checkpoints.steps() and not allow_config_change:
-            configs.compare(workdir / "config.json", config)
+            kept = configs.compare(workdir / "config.json", config)
+            longer.check(kept, config, checkpoints.latest())
         all_stages = Stages(config, source)
         # Whatever cannot be run is found before anything is written.
         all_stages.get(all_stages.after(checkpoints.latest() or 0))
