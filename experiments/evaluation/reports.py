@@ -38,7 +38,7 @@ def named(metric: Metric, place: str = "config.metrics") -> tuple[str, dict[str,
     Raises ValueError for an unknown name.
     """
     name, options = names.named(metric, place)
-    names.check(name, evaluators.names(), place, own=True)
+    names.check_file(name, evaluators.names(), place)
     return name, options
 
 
@@ -93,7 +93,8 @@ def make_evaluate(
     made = [_make(setting, metric) for metric in config.metrics]
 
     def evaluate(state):
-        setting.noted, results, failed, chosen_by = {}, {}, {}, None
+        setting.begin()
+        results, failed, chosen_by = {}, {}, None
         for i, (metric, output, evaluator) in enumerate(made):
             named = functools.partial(setting.named, output=output)
             found = attempt(functools.partial(_results, evaluator, state, named))

@@ -15,9 +15,11 @@ from experiments import config as configs
 from experiments.evaluation import reports
 from experiments.files import drop_lines, replacing
 from experiments.pages import run as page
-from experiments.rundir import manifest
+from experiments.rundir import claim, manifest
 from experiments.rundir.checkpoint import FULL, CheckpointError, Checkpoints
-from experiments.rundir.log import Log
+from experiments.rundir.folder import WorkdirError
+from experiments.rundir.lock import Lock
+from experiments.rundir.log import Log, examples_until
 from experiments.sampling import pictures
 from experiments.signals import Interrupted, Signals
 from experiments.training import ahead, health, longer
@@ -35,7 +37,7 @@ class DiskFull(Exception):
 
 
 # What the user can correct: shown in a line, without a traceback.
-ERRORS = (configs.ConfigError, CheckpointError, NotFinite, DiskFull)
+ERRORS = (configs.ConfigError, CheckpointError, NotFinite, DiskFull, WorkdirError)
 
 
 def train(
@@ -61,12 +63,17 @@ def train(
 
     Returns the last state. Raises ConfigError for what cannot be run, NotFinite for a
     loss or a state that is not finite, Interrupted, DiskFull, and CheckpointError if
-    there are checkpoints but no good one.
+    there are checkpoints but no good one; WorkdirError for a folder that is not a
+    run's, or in use.
     """
-    workdir = Path(workdir)
+    workdir, lock = Path(workdir), contextlib.nullcontext()
     checkpoints = Checkpoints(workdir, config.keep_checkpoints)
-    if jax.process_index() > 0:  # of several hosts: its own log, the same checkpoints
+    if jax.process_index() == 0:
+        lock = Lock(workdir, "run")
+    else:  # of several hosts: its own log, the same checkpoints, the first one's lock
+        claim(workdir, "run")
         workdir = workdir / f"process_{jax.process_index()}"
+    held = contextlib.ExitStack()
     try:
         source = configs.load_data(config)
         config = configs.resolve(config, source)
@@ -76,10 +83,12 @@ def train(
         all_stages = Stages(config, source)
         # Whatever cannot be run is found before anything is written.
         all_stages.get(all_stages.after(checkpoints.latest() or 0))
+        held.enter_context(lock)
         workdir.mkdir(parents=True, exist_ok=True)
         with replacing(workdir / "config.json") as path:
             Path(path).write_text(configs.to_json(config))
     except (ValueError, RuntimeError, OSError) as error:
+        held.close()
         raise configs.ConfigError(str(error)) from error
     run = _Run(config, workdir, checkpoints, all_stages)
     run.record, run.started = manifest.begin(command), started or time.time()
@@ -99,6 +108,7 @@ def train(
         ) from error
     finally:
         all_stages.close()
+        held.close()
 
 
 class _Run:
@@ -119,6 +129,11 @@ class _Run:
             extra = restored[1] if restored else {"stream": 0, "seconds": 0.0}
             self.stream = extra["stream"] if stream is None else stream
             self.set_best(extra.get("best"))
+            if restored:
+                at, log = int(restored[0].step), self.workdir / "metrics.jsonl"
+                # Older checkpoints do not say it.
+                n = extra.get("examples") or examples_until(log, at)
+                self.stages.count(at, n)
             if stream is None:
                 self.seconds_before = extra["seconds"]
             try:
@@ -174,7 +189,7 @@ class _Run:
             page.write(self.workdir)  # while the first call is compiled
             self.first_samples = stage.programs.draw(state) if step == 0 else None
             if not finished:
-                # Until it is compiled, Ctrl-C ends the process at once.
+                # Until it is compiled, a signal ends the process at once.
                 self.stages.start(stage.index).result()
                 with Signals() as signals:
                     stage, state = self.all_stages(stage, state, step, log, signals)
@@ -201,6 +216,9 @@ class _Run:
         ended = None  # when the last stage was over
         while True:
             state, step = self.one_stage(stage, state, step, log, signals, ended)
+            ended, is_last = time.perf_counter(), step >= self.stages.n_steps
+            if not is_last:
+                signals.wait(self.stages.coming())
             if signals.number is not None:
                 self.checkpoints.close()
                 if self.checkpoints.latest() != step:
@@ -208,9 +226,8 @@ class _Run:
                     self.checkpoints.close()
                 self.write_record(status=f"stopped after step {step}")
                 raise Interrupted(signals.number, step)
-            if step >= self.stages.n_steps:
+            if is_last:
                 return stage, state
-            ended = time.perf_counter()
             stage = self.stages.get(stage.index + 1)
             self.stages.start(stage.index)
             state = self.first_state(stage, state, step, log)
@@ -309,7 +326,7 @@ class _Run:
         if wrong:
             raise NotFinite(f"not finite after step {step}: {', '.join(wrong)}")
         extra = {"stream": self.stream, "seconds": self.seconds(), "best": self.best}
-        extra["stage"] = stage.index
+        extra |= {"stage": stage.index, "examples": self.stages.examples(step)}
         self.checkpoints.save(step, state, extra)
 
     def show(self, stage, samples, step, log):

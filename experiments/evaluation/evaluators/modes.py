@@ -80,6 +80,8 @@ def of_channels(name, config):
         resolution=config.resolution,
         channels=1,
         data_dir=config.data_dir,
+        skip_corrupt=config.get("skip_corrupt", False),
+        data_seed=config.get("seed", 0),
     )
 
     def measure(images):
