@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from ml_collections import ConfigDict
 
 from experiments import config as configs
 from experiments.training import effects
 from gans import stages
+
+
+def compare(path: Path, config: ConfigDict, done: int) -> None:
+    """Raises ValueError unless a run whose config is in `path` may go on with `config`.
+
+    done: steps of its checkpoint.
+    """
+    check(configs.compare(path, config), config, done)
 
 
 def check(old: ConfigDict, new: ConfigDict, done: int) -> None:

@@ -78,8 +78,7 @@ def train(
         source = configs.load_data(config)
         config = configs.resolve(config, source)
         if checkpoints.steps() and not allow_config_change:
-            kept = configs.compare(workdir / "config.json", config)
-            longer.check(kept, config, checkpoints.latest())
+            longer.compare(workdir / "config.json", config, checkpoints.latest())
         all_stages = Stages(config, source)
         # Whatever cannot be run is found before anything is written.
         all_stages.get(all_stages.after(checkpoints.latest() or 0))
