@@ -14,7 +14,7 @@ from configs import presets
 
 
 def get_config(preset: str = "digits"):
-    config = presets.game("dcgan", preset, presets.IMAGES)
+    config = presets.game("dcgan", preset, presets.IMAGES | presets.FEW)
     config.batch_size = 128
     config.latent = 100
     if config.resolution == 64:
@@ -48,5 +48,7 @@ def get_config(preset: str = "digits"):
         config.discriminator.convolutions = ((32, 3, 1), (64, 3, 2), (128, 3, 2))
         config.batch_size = 64
         config.steps = 3_000
+    if preset == "folder_small":
+        presets.few_images(config, penalties=("r1(weight=1, every=16)",))
     adam = presets.adam(2e-4, 0.5, 0.999)
     return presets.players(config, adam, adam)

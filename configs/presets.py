@@ -15,6 +15,8 @@ IMAGES = {
     # Your own images: --config.data=folder:PATH
     "folder": {"data": "folder:images", "resolution": 64, "channels": 3, "flip": True},
 }
+# A few hundred images of your own, on a CPU; see `few_images`.
+FEW = {"folder_small": IMAGES["folder"]}
 # 2-D presets: generated, no download.
 POINTS = {name: {"data": name} for name in ("circle", "ring8", "grid25")}
 
@@ -194,3 +196,23 @@ def convolutional(config: ConfigDict, width: int, **discriminator) -> None:
         "kernel_init": "he",
         **discriminator,
     }
+
+
+def few_images(config: ConfigDict, **discriminator) -> None:
+    """Sizes a config for a few hundred images and minutes on a CPU.
+
+    Narrow convolutional networks and small batches make steps cheap, and differentiable
+    augmentation (arXiv 2006.10738) keeps the discriminator from learning the images by
+    heart. At 64x64 a step takes 50 ms on 2 free CPU cores, at 32x32 a third of that.
+    """
+    convolutional(config, 128, **discriminator)
+    config.augment = ("diff_augment",)
+    config.batch_size = 16
+    config.latent = 64
+    config.n_critic = 1
+    config.steps = 5_000
+    config.sample_every = config.checkpoint_every = 500
+    config.evaluate_every = 1_000
+    config.n_evaluate = 500
+    config.metrics = ("kid", "fid", "memorisation")
+    config.extractor = "auto"

@@ -46,6 +46,7 @@ def train(
     command: str = "",
     started: float | None = None,
     allow_config_change: bool = False,
+    init_from: str | None = None,
     on_evaluation: Callable[[int, dict[str, float]], None] | None = None,
 ) -> core.State:
     """Trains to config.steps, from the newest checkpoint in `workdir` if there is one.
@@ -57,6 +58,8 @@ def train(
       command: the command line, for run.json.
       started: `time.time()` when the process began.
       allow_config_change: continues although the checkpoints are of another config.
+      init_from: WORKDIR[:CHECKPOINT] of another run, whose weights a new run starts
+        from (see `experiments.training.init_from`).
       on_evaluation: gets the step and the values of each evaluation, before the
         checkpoint of that step; what it raises ends the run.
 
@@ -75,7 +78,13 @@ def train(
             configs.compare(workdir / "config.json", config)
         all_stages = Stages(config, source)
         # Whatever cannot be run is found before anything is written.
-        all_stages.get(all_stages.after(checkpoints.latest() or 0))
+        stage = all_stages.get(all_stages.after(checkpoints.latest() or 0))
+        given = None
+        if init_from and checkpoints.steps():
+            weights.check_resumed(init_from, workdir)
+        elif init_from:
+            record, state = weights.load(init_from)
+            given = weights.match(state, stage.programs.template, init_from), state
         workdir.mkdir(parents=True, exist_ok=True)
         with replacing(workdir / "config.json") as path:
             Path(path).write_text(configs.to_json(config))
