@@ -1,8 +1,11 @@
 """What configs share: keys of a run, keys of the two-player game, and data presets."""
 
 import difflib
+from typing import Any
 
 from ml_collections import ConfigDict, config_dict
+
+from configs import keys
 
 # Features for the scores: a small classifier of the data's own labels.
 OWN_LABELS = {"extractor": "classifier"}
@@ -34,37 +37,7 @@ def run(variant: str, preset: str, accepted: dict[str, dict]) -> ConfigDict:
         raise ValueError(
             f"preset {preset!r} of {variant} is not one of {sorted(accepted)}{hint}"
         )
-    config = ConfigDict(
-        {
-            "variant": variant,
-            # Data: digits, circle, ring8, grid25, tfds:NAME, folder:PATH, array:PATH,
-            # stacked:digits, stacked:tfds:NAME.
-            "data": "",
-            "data_dir": config_dict.placeholder(str),  # folder of prepared TFDS sets
-            "resolution": config_dict.placeholder(int),
-            "channels": config_dict.placeholder(int),
-            "n_classes": config_dict.placeholder(int),  # None: as many as the data has
-            "flip": False,  # horizontally, with probability 1/2
-            "skip_corrupt": False,  # folder: leave out unreadable files, and say so
-            # Training.
-            "batch_size": 64,
-            "steps": 10_000,  # batches of real data
-            "seed": 0,
-            "dtype": "float32",  # of the networks' arithmetic; or bfloat16
-            "steps_per_call": 1,  # scanned in one compiled call
-            "on_nan": "stop",  # or rollback: to the last checkpoint, new random stream
-            # The run.
-            "log_every": 100,
-            "diagnose_every": 1000,  # singular values of all kernels; 0: never
-            "sample_every": 1000,
-            "checkpoint_every": 1000,
-            "keep_checkpoints": 3,
-            "evaluate_every": 0,  # 0: only at the end
-            "n_evaluate": 10_000,  # samples per evaluation
-            "metrics": (),  # see experiments/evaluate.py; the first chooses the best
-            "extractor": "inception",  # of features for the metrics that need them
-        }
-    )
+    config = ConfigDict(keys.defaults(keys.RUN) | {"variant": variant})
     config.update(accepted[preset])
     return config
 
@@ -75,22 +48,7 @@ def game(variant: str, preset: str, accepted: dict[str, dict]) -> ConfigDict:
     The networks are added by the config itself, and their optimisers by `players`.
     """
     config = run(variant, preset, accepted)
-    config.update(
-        {
-            "loss": "non_saturating",
-            "latent": 128,
-            "n_critic": 1,  # real batches per update of the generator
-            "n_critic_changes": (),  # ((step, n), ...): from that step on
-            "ema": 0.999,  # decay of the generator's average, per update of it
-            "ema_half_life": 0,  # in updates, instead of `ema`; 0: use `ema`
-            "ema_ramp": 0.05,  # the half-life is at most this share of the updates made
-            # Stabilisers, as "NAME(option=value, ...)". Terms of the losses are in
-            # config.discriminator.penalties and config.generator.penalties.
-            "augment": (),  # of the discriminator's inputs: see gans/augment
-            "label_flip": 0.0,  # share of labels that are wrong for the discriminator
-            "top_k": "",  # top_k(share=0.5): the generator learns from the best fakes
-        }
-    )
+    config.update(keys.defaults(keys.GAME))
     return config
 
 
@@ -138,13 +96,7 @@ def adam(learning_rate: float, b1: float, b2: float, **options) -> dict:
 def ablation(
     base: ConfigDict,
     arms: dict[str, dict],
-    *,
-    baseline: str,
-    seeds: int = 5,
-    steps: int = 0,
-    images: int = 0,
-    evaluations: int = 5,
-    replicas_per_program: int = 64,
+    **options: Any,
 ) -> ConfigDict:
     """Returns the config of `python -m experiments.ablate`.
 
@@ -152,24 +104,19 @@ def ablation(
       base: what all arms have in common.
       arms: by name, what each changes: {"discriminator.optimizer.b1": 0.5}. A value
         takes the place of what was there, a dict too.
-      baseline: the arm that the others are compared with.
-      seeds: runs of each arm, with seeds 0, 1, ...
-      steps, images: the budget of each run, in real batches or in real images; of both
-        0, the base's or the arm's own config.steps.
-      evaluations: of base.metrics, evenly spaced, the last at the end.
-      replicas_per_program: the largest number of runs that are trained at once.
+      **options: of `keys.ABLATION`; `baseline` is needed.
     """
+    own = keys.defaults(keys.ABLATION)
+    unknown = sorted(options.keys() - own.keys())
+    if unknown:
+        raise TypeError(f"an ablation has no key {unknown[0]!r}, only {', '.join(own)}")
     return ConfigDict(
         {
             "base": base,
             "arms": ConfigDict(arms, allow_dotted_keys=True),
             "order": tuple(arms),  # the arms to run; a ConfigDict sorts its keys
-            "baseline": baseline,
-            "seeds": seeds,
-            "steps": steps,
-            "images": images,
-            "evaluations": evaluations,
-            "replicas_per_program": replicas_per_program,
+            **own,
+            **options,
         }
     )
 

@@ -36,7 +36,7 @@ def main(reports):
         weights=score_flags.weights(),
         recalibrate=values.recalibrate,
     )
-    reports.show(report, "samples", values.out)
+    return reports.show(report, "samples", values.out)
 
 
 def parse(argv):

@@ -34,7 +34,7 @@ def main(comparison, real, fake=None):
         seed=values.seed,
         save_stats=values["save-stats"].value,
     )
-    comparison.show(report, "value", values.out)
+    return comparison.show(report, "value", values.out)
 
 
 def parse(argv):

@@ -186,7 +186,7 @@ def top_k(value: Any) -> schedules.Schedule | None:
     name, options = names.named(value, "top_k")
     names.check(name, ("top_k",), "top_k")
     known = {"share": 0.5, "gamma": 0.99, "interval": 781}
-    names.options(known, options, "top_k")
+    names.typed({"share": float, "gamma": float, "interval": int}, options, "top_k")
     share, gamma, interval = (known | options).values()
     for option, x in (("share", share), ("gamma", gamma)):
         names.number(x, lambda x: (0 < x) & (x <= 1), f"top_k: {option}", "in (0, 1]")

@@ -2,10 +2,14 @@
 
 import difflib
 import importlib
+import inspect
+import math
 import numbers
 import pkgutil
-from collections.abc import Callable, Iterable
-from types import ModuleType
+import sys
+import typing
+from collections.abc import Callable, Iterable, Mapping
+from types import ModuleType, NoneType, UnionType
 from typing import Any
 
 
@@ -75,13 +79,11 @@ def number(value: Any, inside: Callable[[Any], Any], place: str, accepted: str) 
 
     `accepted` says which are: "in [0, 1]".
     """
-    import jax
-
-    if not isinstance(value, numbers.Real | jax.Array) or not holds(inside(value)):
+    if not fits(value, float) or not holds(inside(value)):
         raise ValueError(f"{place}={value!r} must be a number {accepted}")
 
 
-def options(accepted: Iterable[str], given: dict[str, Any], place: str) -> None:
+def options(accepted: Iterable[str], given: Iterable[str], place: str) -> None:
     """Raises ValueError, with the nearest one, for an option that is not accepted."""
     accepted = sorted(accepted)
     for name in given:
@@ -91,3 +93,79 @@ def options(accepted: Iterable[str], given: dict[str, Any], place: str) -> None:
             raise ValueError(
                 f"{place} has no option {name!r}; {known}{nearest(name, accepted)}"
             )
+
+
+def typed(annotations: Mapping[str, Any], given: Mapping[str, Any], place: str) -> None:
+    """Raises ValueError for an option that is not known, or not of its type.
+
+    annotations: {name: type}, see `options_of`.
+    """
+    options(annotations, given, place)
+    for name, value in given.items():
+        if not fits(value, annotations[name]):
+            wanted = described(annotations[name])
+            raise ValueError(f"{place}: {name}={value!r} must be {wanted}")
+
+
+def options_of(made_by: Callable[..., Any]) -> dict[str, Any]:
+    """Returns {name: annotation} of what a function takes, or a dataclass."""
+    hints = typing.get_type_hints(made_by)
+    return {x: hints.get(x, Any) for x in inspect.signature(made_by).parameters}
+
+
+def fits(value: Any, annotation: Any) -> bool:
+    """Whether a value is of the type that an annotation names.
+
+    Numbers are finite, or traced; True is no number; a list may stand for a tuple.
+    """
+    if annotation in (Any, inspect.Parameter.empty):
+        return True
+    if annotation in (None, NoneType):
+        return value is None
+    if annotation in (int, float):
+        return _is_number(value, whole=annotation is int)
+    kind = typing.get_origin(annotation) or annotation
+    inner = typing.get_args(annotation)
+    if kind in (typing.Union, UnionType):
+        return any(fits(value, one) for one in inner)
+    if kind is tuple and inner:
+        if not isinstance(value, tuple | list):
+            return False
+        if inner[-1] is Ellipsis:
+            return all(fits(x, inner[0]) for x in value)
+        return len(value) == len(inner) and all(map(fits, value, inner))
+    return isinstance(value, kind)
+
+
+def _is_number(value, whole):
+    jax = sys.modules.get("jax")
+    if jax is not None and isinstance(value, jax.Array):
+        return True
+    if isinstance(value, bool):
+        return False
+    if isinstance(value, numbers.Integral):
+        return -(2**63) <= value < 2**63
+    return (
+        not whole and isinstance(value, numbers.Real) and -math.inf < value < math.inf
+    )
+
+
+_SINGULAR = {int: "a whole number", float: "a number", bool: "True or False"}
+_SINGULAR |= {str: "text", None: "None", NoneType: "None"}
+
+
+def described(annotation: Any) -> str:
+    """Returns what an annotation accepts, in words: "a whole number or None"."""
+    if annotation in _SINGULAR:
+        return _SINGULAR[annotation]
+    kind = typing.get_origin(annotation) or annotation
+    inner = typing.get_args(annotation)
+    if kind in (typing.Union, UnionType):
+        if {str, Mapping} <= {typing.get_origin(x) or x for x in inner}:
+            inner = ("NAME or NAME(option=value, ...)", *inner[2:])
+        return " or ".join(x if isinstance(x, str) else described(x) for x in inner)
+    if kind is tuple and inner:
+        if inner[-1] is Ellipsis:
+            return f"a tuple, each element {described(inner[0])}"
+        return f"({', '.join(described(x) for x in inner)})"
+    return getattr(kind, "__name__", str(kind))

@@ -51,7 +51,8 @@ def import_faults(path, tree):
         if top == "":
             yield f"relative import {name}"
         elif package == "configs":
-            ours = "configs" if part == "ablations" else "configs.presets"
+            shared = ("configs.presets", "configs.keys")
+            ours = "configs" if part == "ablations" else shared
             known = top == "ml_collections" or name.startswith(ours)
             if not known and top not in sys.stdlib_module_names:
                 yield f"a config imports {name}"

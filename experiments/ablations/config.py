@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from ml_collections import ConfigDict
 
+from configs import keys
 from experiments import config as configs
 from gans import names
 
 # What presets.ablation makes.
-KEYS = (
-    "base arms order baseline seeds steps images evaluations replicas_per_program"
-).split()
+KEYS = ("base", "arms", "order", *keys.ABLATION)
 # Keys of a run that the ablation sets itself, and those that it does not use. An arm
 # that changed one of them would be the baseline under another name.
 NOT_OF_ARMS = {
@@ -34,6 +33,8 @@ def check(config: ConfigDict) -> None:
                 f"the config has no key {key!r}, which every ablation has; "
                 "`ablation` in configs/presets.py makes such configs"
             )
+    for name, key in keys.ABLATION.items():
+        configs.check_value(config[name], key, f"config.{name}")
     configs.check(config.base)
     arms = config.arms
     names.check(config.baseline, arms, "config.baseline")
@@ -51,9 +52,6 @@ def check(config: ConfigDict) -> None:
         raise ValueError(
             f"config.order={config.order} lacks the baseline, {config.baseline}"
         )
-    for key in ("seeds", "evaluations", "replicas_per_program"):
-        if config[key] < 1:
-            raise ValueError(f"config.{key}={config[key]} must be at least 1")
     if config.steps and config.images:
         raise ValueError(
             f"config.steps={config.steps} and config.images={config.images} are both "

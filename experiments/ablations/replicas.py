@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -167,9 +168,11 @@ class Replicas:
                 continue
             report = evaluator(replica(state, i))
             story["protocol"] = report["protocol"]
-            story["metrics"] = {
+            story["metrics"] |= {
                 f"eval/{name}": x["better"] for name, x in report["results"].items()
             }
+            for name, why in report.get("failed", {}).items():
+                print(f"step {step}: {name} failed: {why}", file=sys.stderr)
             found = {
                 name: [call[name][i] for call in recent if np.isfinite(call[name][i])]
                 for name in recent[0]

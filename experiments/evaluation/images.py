@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from experiments.evaluation import extractors, features, scores
+from experiments.evaluation.failures import attempt
 from experiments.evaluation.image_sets import ImageSet
 from experiments.evaluation.result import Result
 from experiments.rundir import restore
@@ -122,7 +123,8 @@ class Images:
         What depends on the output is named as its results are: "a_to_b/n_real",
         "a_to_b/equal_n". {} if no features of this state were needed.
         """
-        if state is not self._state or "fake" not in self._found:
+        found = self._found.get("fake") if state is self._state else None
+        if found is None or isinstance(found, Exception):
             return {}
         name, extractor = self.setting.config.data, self.data.extractor
         fake, real = self.fake(state), self.data.real
@@ -158,16 +160,17 @@ class Images:
         return {
             self.setting.named(quantity, self.output): value
             for values in self.scores_of(side).values()
+            if not isinstance(values, Exception)
             for quantity, value in values.items()
         }
 
     def _of_state(self, state, name, compute):
-        """`compute()`, once for each state."""
+        """`compute()`, or its exception, once for each state."""
         if state is not self._state:
             self._state, self._found = state, {}
         if name not in self._found:
-            self._found[name] = compute()
-        return self._found[name]
+            self._found[name] = attempt(compute)
+        return _raised(self._found[name])
 
     def fake(self, state: core.State) -> features.Features:
         """Returns the features of n samples; computed once for each state."""
@@ -192,16 +195,16 @@ class Images:
         )
         return features.extract(self.data.extractor, images)
 
-    def scores(self, state: core.State) -> dict[str, scores.Values]:
-        """Returns all wanted scores by features, {score: {quantity: value}}."""
+    def scores(self, state: core.State) -> dict[str, scores.Values | Exception]:
+        """Returns all wanted scores by features; see `scores.by_score`."""
         return self._of_state(state, "scores", lambda: self.scores_of(self.fake(state)))
 
     def results(self, state: core.State, score: str) -> dict[str, Result]:
         """Returns the results of one of the wanted scores."""
-        values = self.scores(state)[score]
+        values = _raised(self.scores(state)[score])
         return {name: Result.from_json(value) for name, value in values.items()}
 
-    def scores_of(self, side: features.Features) -> dict[str, scores.Values]:
+    def scores_of(self, side: features.Features) -> dict[str, Any]:
         """Returns the wanted scores of one side against the training images."""
         name = self.data.extractor.name
         return scores.by_score(self.wanted, self.data.real, side, name)
@@ -214,3 +217,10 @@ class Images:
             for i in {*(indices // BATCH).tolist()}
         }
         return np.stack([batches[i // BATCH][i % BATCH] for i in indices.tolist()])
+
+
+def _raised(found: Any) -> Any:
+    """Returns what `attempt` has returned; raises it if it is an exception."""
+    if isinstance(found, Exception):
+        raise found
+    return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import functools
 import inspect
 import json
 import os
@@ -16,6 +17,7 @@ import numpy as np
 
 from experiments import config as configs
 from experiments.evaluation import evaluators, scores
+from experiments.evaluation.failures import attempt, reason
 from experiments.evaluation.setting import Setting
 from experiments.files import Lines, replacing
 from experiments.rundir import restore
@@ -55,11 +57,20 @@ def make_evaluate(
     baseline: bool = False,
     folder: Path | None = None,
 ) -> Callable[[core.State], Report]:
-    """Returns evaluate(state) -> {"results", "protocol", "warnings"}, or {} of nothing.
+    """Returns evaluate(state) -> {"results", "failed", ...}, or {} of nothing.
 
     It draws config.n_evaluate samples (by the EMA) from latents that are always the
-    same. Features of real images are computed once, and kept in the cache folder. With
-    `baseline` there are "baseline", the results of the data's test images, and
+    same, of classes as frequent as in the data. Features of real images are computed
+    once, and kept in the cache folder. A report holds
+
+        results      {quantity: {"value", "better", ...}}
+        failed       {metric: why it could not be computed, in one line}
+        chosen_by    the quantity that chooses the best checkpoint: the first one of the
+                     first metric; None if that metric failed
+        protocol     what the results depend on
+        warnings     what makes them weaker than they look
+
+    and with `baseline` also "baseline", the results of the data's test images, and
     "equal_n": {"column": its name, "results"}, of another output than "sample"
     "OUTPUT/equal_n". Pictures go to `folder`.
 
@@ -81,29 +92,44 @@ def make_evaluate(
     made = [_make(setting, metric) for metric in config.metrics]
 
     def evaluate(state):
-        setting.noted, results = {}, {}
-        for output, evaluator in made:
-            for name, result in evaluator(state).items():
-                name = setting.named(name, output)
-                if name in results:
-                    raise ValueError(f"config.metrics: two of them give {name}")
-                results[name] = result.to_json()
-        report = {"results": results, "protocol": {}, "warnings": []}
+        setting.noted, results, failed, chosen_by = {}, {}, {}, None
+        for i, (metric, output, evaluator) in enumerate(made):
+            named = functools.partial(setting.named, output=output)
+            found = attempt(functools.partial(_results, evaluator, state, named))
+            if isinstance(found, Exception):
+                failed[named(metric)] = reason(found)
+                continue
+            for name in results.keys() & found.keys():
+                failed[named(metric)] = f"another metric gives {name} too"
+            results |= {k: x for k, x in found.items() if k not in results}
+            if i == 0:
+                chosen_by = next(iter(found), None)
+        report = {"results": results, "failed": failed, "chosen_by": chosen_by}
+        report |= {"protocol": {}, "warnings": []}
         for images in setting.images.values():
-            found = images.summary(state)
+            found = attempt(functools.partial(images.summary, state))
+            if isinstance(found, Exception):
+                found = {"warnings": [f"the baseline failed: {reason(found)}"]}
             report["warnings"] += found.pop("warnings", [])
             for part in ("protocol", "baseline"):
                 if part in found:
                     report[part] = {**found.pop(part), **report.get(part, {})}
             report |= {key: x for key, x in found.items() if key not in report}
         report["protocol"] = {**setting.noted, **report["protocol"]}
+        report["warnings"] = list(dict.fromkeys(report["warnings"]))
         return report
 
     return evaluate
 
 
+def _results(evaluator, state, named):
+    """{name in the report: result, as JSON} of one metric."""
+    found = evaluator(state).items()
+    return {named(name): result.to_json() for name, result in found}
+
+
 def _make(setting, metric):
-    """(its output, the evaluator) of a metric."""
+    """(its name, its output, the evaluator) of a metric."""
     name, options = named(metric, setting.place)
     make = evaluators.module(name).make
     parameters = inspect.signature(make).parameters.values()
@@ -114,7 +140,7 @@ def _make(setting, metric):
     evaluator = make(
         setting.gan, setting.spec, setting.source, setting=setting, **options
     )
-    return options.get("output", "sample"), evaluator
+    return name, options.get("output", "sample"), evaluator
 
 
 def values(report: Report) -> dict[str, float]:
@@ -123,8 +149,11 @@ def values(report: Report) -> dict[str, float]:
 
 
 def better(report: Report, step: int, best: dict | None) -> dict | None:
-    """Returns {"step", "metric", "value"} if the first result beats `best`."""
-    metric, result = next(iter(report["results"].items()))
+    """Returns {"step", "metric", "value"} if the first metric beats `best`."""
+    metric = report.get("chosen_by", next(iter(report["results"]), None))
+    if metric is None:  # it failed; another metric must not choose instead
+        return None
+    result = report["results"][metric]
     value = result["value"]
     if result["better"] is None or not np.isfinite(value):
         return None
@@ -199,12 +228,14 @@ def evaluate_run(
     return report
 
 
-def show(report: Report, title: str, out: str | os.PathLike | None = None) -> None:
-    """Prints a report as a table, and its warnings to stderr.
+def show(report: Report, title: str, out: str | os.PathLike | None = None) -> int:
+    """Prints a report as a table; what failed, and warnings, to stderr.
 
     Args:
       title: of the column with the results.
       out: a file that receives the whole report as JSON.
+
+    Returns the exit code: 1 if every metric failed, else 0.
     """
     if out:
         with replacing(out) as temporary:
@@ -219,3 +250,7 @@ def show(report: Report, title: str, out: str | os.PathLike | None = None) -> No
         print(scores.table(columns))
     for warning in report["warnings"]:
         print(f"warning: {warning}", file=sys.stderr)
+    failed = report.get("failed", {})
+    for name, why in failed.items():
+        print(f"failed: {name}: {why}", file=sys.stderr)
+    return int(bool(failed) and not report["results"])

@@ -12,6 +12,7 @@ from typing import Any
 from tqdm import tqdm
 
 from experiments.evaluation import evaluators, statistics
+from experiments.evaluation.failures import attempt
 from experiments.evaluation.features import Features
 from experiments.evaluation.statistics import Statistics
 from gans import names
@@ -166,6 +167,9 @@ def compute(
     these images.
     """
     found = by_score(wanted, real, fake, extractor, seed=seed)
+    for values in found.values():
+        if isinstance(values, Exception):
+            raise values
     return {name: x for values in found.values() for name, x in values.items()}
 
 
@@ -176,8 +180,11 @@ def by_score(
     extractor: str,
     *,
     seed: int = 0,
-) -> dict[str, Values]:
-    """Returns {score: what `compute` returns of it}, in the order of `wanted`."""
+) -> dict[str, Values | Exception]:
+    """Returns {score: what `compute` returns of it}, in the order of `wanted`.
+
+    In place of a score that failed there is its exception.
+    """
     given = wanted if isinstance(wanted, Mapping) else dict.fromkeys(wanted, {})
     check(given, real, fake, extractor=extractor)
     if isinstance(real, Features) and isinstance(fake, Features):
@@ -205,29 +212,42 @@ def by_score(
             if name in by_distance:
                 values = _by_distance({x: options[x] for x in together}, real, fake)
             else:
-                score = known()[name]
-                values = {name: score.measure(real, fake, seed, **options[name])}
+                measure = functools.partial(known()[name].measure, real, fake, seed)
+                values = {name: attempt(functools.partial(measure, **options[name]))}
             seconds = time.perf_counter() - began
             found |= {x: (value, seconds) for x, value in values.items()}
             bar.update(len(together))
+    return {name: _described(name, *found[name], extractor) for name in given}
+
+
+def _described(name, values, seconds, extractor):
+    """What `compute` returns of one score; its exception as it is."""
+    if isinstance(values, Exception):
+        return values
+    better = known()[name].better
     return {
-        name: {
-            named(quantity, extractor): value
-            | {"better": known()[name].better.get(quantity), "seconds": found[name][1]}
-            for quantity, value in found[name][0].items()
-        }
-        for name in given
+        named(quantity, extractor): value
+        | {"better": better.get(quantity), "seconds": seconds}
+        for quantity, value in values.items()
     }
 
 
 def _by_distance(wanted, real, fake):
-    """{score: {quantity: {"value", ...}}} of {score by distances: options}."""
+    """{score: {quantity: {"value", ...}}, or exception} of {score: options}."""
     figures = {known()[name].distances: given for name, given in wanted.items()}
-    results = neighbours.together(real.features, fake.features, **figures)
-    return {
-        name: known()[name].measure(results[known()[name].distances], dict(given))
-        for name, given in wanted.items()
-    }
+    sides = real.features, fake.features
+    results = attempt(functools.partial(neighbours.together, *sides, **figures))
+    if isinstance(results, Exception):
+        if len(wanted) == 1:
+            return {name: results for name in wanted}
+        found = [_by_distance({x: given}, real, fake) for x, given in wanted.items()]
+        return {name: values for one in found for name, values in one.items()}
+    found = {}
+    for name, given in wanted.items():
+        score = known()[name]
+        measure = functools.partial(score.measure, results[score.distances])
+        found[name] = attempt(functools.partial(measure, dict(given)))
+    return found
 
 
 def with_errors(found: Mapping[str, float], options: Mapping[str, Any]) -> Values:

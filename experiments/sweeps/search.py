@@ -280,7 +280,7 @@ class Search:
         return None
 
     def _report(self, trial, step, values, last):
-        value = _number(values[self.objective])
+        value = _number(values.get(self.objective))
         known = self._trials()[trial.number].intermediate_values
         if step not in known:  # else it has been resumed from an earlier checkpoint
             trial.report(value, step)
@@ -290,7 +290,7 @@ class Search:
         return True
 
     def _finish(self, trial, message):
-        value = _number(message["values"][self.objective])
+        value = _number(message["values"].get(self.objective))
         if math.isnan(value):
             self._fail(trial.number, f"{self.objective} is not finite")
             return

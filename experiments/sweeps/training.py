@@ -67,8 +67,11 @@ def _check(texts):
             last = stages.get(len(stages) - 1)
             report = last.evaluate(core.init(last.gan, jax.random.key(config.seed)))
         stages.close()
-    name, result = next(iter(report["results"].items()))
-    return {"objective": f"eval/{name}", "better": result["better"]}
+    name = report["chosen_by"]
+    if name is None:
+        failed = "; ".join(f"{x}: {why}" for x, why in report["failed"].items())
+        raise ValueError(f"config.metrics: the objective cannot be computed: {failed}")
+    return {"objective": f"eval/{name}", "better": report["results"][name]["better"]}
 
 
 def _train(request, line):

@@ -337,10 +337,14 @@ class _Run:
         if not found:
             return False
         values = reports.values(found)
-        log.write(step, values)
+        if values:
+            log.write(step, values)
         reports.write(self.workdir, step, found)
         shown = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
-        log.message(f"step {step}: {shown}")
+        if shown:
+            log.message(f"step {step}: {shown}")
+        for name, why in found.get("failed", {}).items():
+            log.message(f"step {step}: {name} failed: {why}")
         better = reports.better(found, step, self.best)
         if better:
             self.set_best(better)

@@ -3,7 +3,6 @@
 A file that holds a named `Augment` is one more augmentation; nothing lists them.
 """
 
-import dataclasses
 from typing import Any
 
 from gans import names
@@ -31,7 +30,5 @@ def make(name: str, **options: Any) -> Augment:
     """
     kinds = known()
     kind = kinds[names.check(name, kinds, "augment")]
-    names.options(
-        [f.name for f in dataclasses.fields(kind)], options, f"augment {name}"
-    )
+    names.typed(names.options_of(kind), options, f"augment {name}")
     return kind(**options)

@@ -1,6 +1,5 @@
 """Features of a whole batch, which show a discriminator that its examples are alike."""
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -92,6 +91,7 @@ def with_minibatch(x: Array, minibatch: str | Mapping[str, Any] | None) -> Array
         return x
     name, options = names.named(minibatch, "minibatch")
     layer = MINIBATCH[names.check(name, MINIBATCH, "minibatch, if not None")]
-    known = [f.name for f in dataclasses.fields(layer)]
-    names.options([x for x in known if x not in ("name", "parent")], options, name)
+    known = names.options_of(layer)
+    own = {x: known[x] for x in known if x not in ("name", "parent")}
+    names.typed(own, options, f"minibatch {name}")
     return layer(name=name, **options)(x)

@@ -8,7 +8,6 @@ costs, in float32, or in float64 where the logits are float64. The caller reduce
 
 import dataclasses
 import functools
-import inspect
 import math
 from collections.abc import Callable
 
@@ -216,7 +215,7 @@ LOSSES = {
 def make(name: str, **options) -> Adversarial:
     """Returns the loss of that name; raises ValueError for an unknown one or option."""
     build = LOSSES[check(name, LOSSES, "loss")]
-    names.options(inspect.signature(build).parameters, options, f"loss {name}")
+    names.typed(names.options_of(build), options, f"loss {name}")
     return build(**options)
 
 

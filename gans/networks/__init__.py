@@ -43,7 +43,6 @@ def make(role: str, network: str, **options) -> nn.Module:
     for `widths` or `convolutions` that are no sizes.
     """
     cls = find(role, network)
-    own = {field.name: field for field in dataclasses.fields(cls)}
     shared = {field.name: field.default for field in dataclasses.fields(Layers)}
     # An option of layers that keeps its default needs no slot.
     options = {
@@ -51,19 +50,30 @@ def make(role: str, network: str, **options) -> nn.Module:
         for name, value in options.items()
         if name in cls.slots or name not in shared or value != shared[name]
     }
-    accepted = {*own, *cls.slots} - {"parent", "name", "layers"}
-    names.options(accepted, options, f"{network}.{role}")
+    names.typed(options_of(cls), options, f"{network}.{role}")
     for name in {"widths", "convolutions"} & options.keys():
         if not _sizes(options[name]):
             raise ValueError(
-                f"{name}={options[name]!r} must be a tuple of whole numbers from 1 on"
+                f"{name}={options[name]!r} must be sizes, from 1 to 1000000 and at "
+                "least one"
             )
     given = {name: options.pop(name) for name in cls.slots if name in options}
-    return cls(**options, layers=own["layers"].default.replace(**given))
+    return cls(**options, layers=cls.layers.replace(**given))
+
+
+def options_of(cls: type[nn.Module]) -> dict[str, Any]:
+    """Returns {name: annotation} of what a network's class accepts: see `make`."""
+    own = names.options_of(cls)
+    shared = names.options_of(Layers)
+    return {
+        **{x: own[x] for x in own if x not in ("parent", "name", "layers")},
+        **{x: shared[x] for x in cls.slots},
+    }
 
 
 def _sizes(value: Any) -> bool:
-    """Whether it is a tuple of positive integers, or of such tuples."""
-    return isinstance(value, tuple | list) and all(
-        x >= 1 if isinstance(x, numbers.Integral) else _sizes(x) for x in value
+    """Whether a tuple of integers, or of such tuples, has sizes, and only sizes."""
+    return len(value) > 0 and all(
+        1 <= x <= 1_000_000 if isinstance(x, numbers.Integral) else _sizes(x)
+        for x in value
     )

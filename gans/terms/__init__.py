@@ -39,7 +39,7 @@ def make(values: Iterable[Any], role: str) -> tuple[Term, ...]:
     for value in values:
         name, options = names.named(value, "term")
         factory = factories[names.check(name, factories, "term")]
-        names.options(inspect.signature(factory).parameters, options, name)
+        names.typed(names.options_of(factory), options, name)
         made.append(factory(**options))
     found = [term.name for term in made]
     if len(set(found)) < len(found):

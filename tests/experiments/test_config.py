@@ -4,7 +4,7 @@ import types
 import pytest
 from ml_collections import ConfigDict
 
-from configs import presets
+from configs import keys, presets
 from experiments import config as configs
 from gans.core import GAN
 from gans.data import spec as specs
@@ -25,7 +25,7 @@ def test_accepts_the_configs(config):
         ("variant", "wgan_pg", "config.variant: 'wgan_pg'.*did you mean 'wgan_gp'"),
         ("on_nan", "rolback", "config.on_nan: 'rolback'.*did you mean 'rollback'"),
         ("dtype", "float16", "config.dtype: 'float16' is not one of bfloat16, float32"),
-        ("steps", 0, "config.steps=0 must be at least 1"),
+        ("steps", 0, "config.steps=0 must be a whole number from 1"),
         ("log_every", 150, "config.log_every=150 .* config.steps_per_call=100"),
         ("evaluate_every", 50, "config.evaluate_every=50 .* config.steps_per_call=100"),
         ("steps", 250, "config.steps=250 .* config.steps_per_call=100"),
@@ -105,7 +105,7 @@ def test_a_config_of_another_game_needs_the_keys_of_a_run_alone():
     config.d_a = {"network": "dcgan"}
     configs.check(config)
     assert not {"generator", "latent", "loss", "n_critic"} & set(config)
-    assert set(configs.RUN) == set(config) - {"cycle_weight", "d_a"}
+    assert set(keys.RUN) == set(config) - {"cycle_weight", "d_a"}
 
 
 def test_old_names_of_keys(config):
@@ -172,7 +172,10 @@ def test_json_brings_back_the_same_config_with_tuples(config):
             "discriminator: optimiser: the game sets lazy",
         ),
         ({"generator.shape": (3,)}, r"generator: shape=\(3,\): the game sets it"),
-        ({"generator.widths": (128, "x")}, r"generator: widths=\(128, 'x'\) must be"),
+        (
+            {"generator.widths": (128, "x")},
+            r"generator: mlp.Generator: widths=\(128, 'x'\) must be",
+        ),
         ({"latent": 0}, "latent=0 must be a number of at least 1"),
         ({"discriminator.penalties": ("r9",)}, "gan: discriminator: term: 'r9' is not"),
     ],

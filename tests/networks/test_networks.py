@@ -73,13 +73,13 @@ def test_every_file_holds_both_players():
         ),
         ("Critic", "mlp", {}, "role: 'Critic' is not one of Discriminator, Generator"),
         ("Generator", "mlp", {"layers": Layers()}, "has no option 'layers'"),
-        ("Discriminator", "mlp", {"widths": (8, "x")}, "widths=.*whole numbers from 1"),
+        ("Discriminator", "mlp", {"widths": (8, "x")}, "widths=.*each element a whole"),
         ("Discriminator", "mlp", {"widths": 8}, "widths=8 must be a tuple"),
         (
             "Discriminator",
             "dcgan",
             {"convolutions": ((8, 4.0, 2),)},
-            "convolutions=.*1",
+            "convolutions=.*each element",
         ),
         # Flax's own fields are not options.
         (

@@ -497,7 +497,7 @@ def test_the_adaptive_probability_follows_the_discriminator(tiny):
         (
             {},
             {"discriminator.dropout": None},
-            "discriminator: dropout=None must be a number",
+            "dropout=None must be a number",
         ),
         ({"n_critic_changes": ((5.5, 2),)}, {}, "must rise from above 0, whole"),
         (

@@ -83,5 +83,6 @@ def find(
     }
     offered = [key for key, kind in known.items() if network not in kind.excluded]
     found = known[names.check(name, offered, "norm, if not None")]
-    names.options(found.options, given, f"norm {name}")
+    types = {option: type(default) for option, default in found.options.items()}
+    names.typed(types, given, f"norm {name}")
     return found, {**found.options, **given}

@@ -140,7 +140,7 @@ def test_the_baseline_comes_first_and_the_order_is_kept():
         ({"x": {"steps": 33}}, {}, "arm x: its 33 steps are not a multiple"),
         ({"x y": {}}, {}, "'x y' must consist of letters, digits"),
         ({}, {"baseline": "bas"}, "config.baseline: must be 'base', got 'bas'"),
-        ({}, {"seeds": 0}, "config.seeds=0 must be at least 1"),
+        ({}, {"seeds": 0}, "config.seeds=0 must be a whole number from 1"),
         ({}, {"replicas_per_program": 0}, "config.replicas_per_program=0"),
         ({}, {"steps": 5, "images": 5}, "config.steps=5 and config.images=5"),
         ({"x": {"seed": 3}}, {}, "x sets 'seed', which has no effect in an ablation"),

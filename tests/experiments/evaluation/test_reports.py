@@ -327,3 +327,69 @@ def test_what_cannot_be_evaluated(run, options, message):
 def test_no_run(tmp_path):
     with pytest.raises(FileNotFoundError, match="no run there"):
         evaluate_run(tmp_path)
+
+
+def fails(*_args, **_options):
+    raise RuntimeError("out of\nluck")
+
+
+def test_a_score_that_fails_is_recorded_and_the_others_are_not_lost(
+    digits, monkeypatch
+):
+    from experiments.evaluation.scores import known
+
+    score = dataclasses.replace(known()["kid"], measure=fails)
+    monkeypatch.setitem(known(), "kid", score)
+    monkeypatch.setattr("gans.metrics.scores.agreement.measure", fails)
+    evaluate, state = digits("kid", "fid", "agreement", "pr", baseline=True)
+    report = evaluate(state)
+    assert report["failed"] == {"kid": "out of luck", "agreement": "out of luck"}
+    assert "fd_mean-colour" in report["results"]
+    assert "precision_mean-colour" in report["results"]
+    assert "fd_mean-colour" in report["baseline"]
+    # The first metric chooses the best checkpoint, and no other in its place.
+    assert reports.better(report, 10, None) is None
+
+
+def test_one_bad_score_by_distances_does_not_drop_the_others(digits, monkeypatch):
+    from gans.metrics.scores import neighbours
+
+    whole = neighbours.together
+
+    def together(real, fake, **figures):
+        return fails() if "nearest" in figures else whole(real, fake, **figures)
+
+    monkeypatch.setattr(neighbours, "together", together)
+    evaluate, state = digits("pr", "nearest", "dc")
+    report = evaluate(state)
+    assert list(report["failed"]) == ["nearest"]
+    assert {"precision_mean-colour", "density_mean-colour"} <= set(report["results"])
+
+
+def test_samples_that_are_not_finite_fail_every_score_by_features(digits):
+    evaluate, state = digits("pr", "fid", "memorisation")
+    bad = state.replace(ema=jax.tree.map(lambda x: x * np.nan, state.ema))
+    report = evaluate(bad)
+    assert list(report["failed"]) == ["pr", "fid", "memorisation"]
+    assert report["results"] == {}
+    assert reports.values(report) == {}
+
+
+def test_a_full_disk_is_no_failed_score(digits, tmp_path, monkeypatch):
+    import errno
+
+    def draw(*_args, **_options):
+        raise OSError(errno.ENOSPC, "No space left on device", "x.png")
+
+    monkeypatch.setattr("experiments.evaluation.memorisation.draw", draw)
+    evaluate, state = digits("memorisation", folder=tmp_path)
+    with pytest.raises(OSError, match="No space left"):
+        evaluate(state)
+
+
+def test_the_exit_code_is_1_if_all_failed(capsys):
+    one = {"results": {"a": {"value": 1.0}}, "failed": {"b": "no"}, "warnings": []}
+    assert reports.show(one, "value") == 0
+    assert "failed: b: no" in capsys.readouterr().err
+    assert reports.show({**one, "results": {}}, "value") == 1
+    assert reports.show({**one, "failed": {}}, "value") == 0

@@ -1,0 +1,63 @@
+"""A run's config: checked before anything heavy is imported, resolved, kept as JSON.
+
+`configs/keys.py` declares the keys. `files` finds configs and `flags` changes them from
+the command line; `description` explains them; `checks` refuses what cannot be run;
+`resolving` adds what the data knows and builds the GAN; `records` keeps configs as
+JSON, which `conversion` reads whatever the version; `changes` compares them.
+"""
+
+from experiments.config.changes import differences, override
+from experiments.config.checks import (
+    FREE,
+    ConfigError,
+    check,
+    check_renamed,
+    check_value,
+    is_game,
+)
+from experiments.config.conversion import (
+    RENAMED,
+    RENAMED_OF_ABLATIONS,
+    convert,
+    renamed,
+)
+from experiments.config.files import check_flag, load_file
+from experiments.config.records import compare, from_json, to_json
+from experiments.config.resolving import (
+    build,
+    load_data,
+    of_stage,
+    resolution,
+    resolve,
+    stages,
+    variant,
+)
+from experiments.expressions import expand
+
+__all__ = [
+    "FREE",
+    "RENAMED",
+    "RENAMED_OF_ABLATIONS",
+    "ConfigError",
+    "build",
+    "check",
+    "check_flag",
+    "check_renamed",
+    "check_value",
+    "compare",
+    "convert",
+    "differences",
+    "expand",
+    "from_json",
+    "is_game",
+    "load_data",
+    "load_file",
+    "of_stage",
+    "override",
+    "renamed",
+    "resolution",
+    "resolve",
+    "stages",
+    "to_json",
+    "variant",
+]

@@ -1,0 +1,43 @@
+"""What keys were called before, and configs of earlier versions made into today's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from configs import keys
+from experiments.expressions import expand
+from gans.data import spec as specs
+
+# {old: new}, of the config, its networks, ablations.
+RENAMED = {"critic": "discriminator"}
+RENAMED_OF_NETWORKS = {"layers": "convolutions"}
+RENAMED_OF_ABLATIONS = {"lanes": "replicas_per_program"}
+NEW_NAMES = RENAMED | RENAMED_OF_NETWORKS | RENAMED_OF_ABLATIONS
+# Keys that tell the config of a run from a part of one, and of a game from others.
+_OF_RUN, _OF_GAME = {"variant", "data", "steps"}, {"latent", "loss", "n_critic"}
+
+
+def renamed(key: str) -> str:
+    """Returns today's name of a dotted key: "critic.layers" had another."""
+    first, *rest = key.split(".")
+    rest[:1] = [RENAMED_OF_NETWORKS.get(name, name) for name in rest[:1]]
+    return ".".join([RENAMED.get(first, first), *rest])
+
+
+def convert(old: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the content of a config of this version, from one of any version."""
+    new = expand({RENAMED.get(key, key): x for key, x in old.items()}, "config")
+    for role in ("generator", "discriminator"):
+        if isinstance(new.get(role), Mapping):
+            part = {RENAMED_OF_NETWORKS.get(k, k): x for k, x in new[role].items()}
+            n = part.pop("n_reference", None)  # it was an option of the network
+            if part.get("norm") == "virtual" and n is not None:
+                part["norm"] = {"name": "virtual", "n_reference": n}
+            new[role] = part
+    if "shape" in new and "spec" not in new:
+        new["spec"] = specs.older(new["shape"], new.get("n_classes"))
+    for known, table in ((_OF_RUN, keys.RUN), (_OF_GAME, keys.GAME)):
+        if known <= new.keys():  # what was not a key then keeps its default
+            new = {name: key.default for name, key in table.items()} | new
+    return new
