@@ -2,6 +2,7 @@
 
     python -m experiments.run --config=configs/NAME.py[:PRESET] [--workdir=DIR]
         [--config.any.value=...] [--allow-config-change]
+        [--init-from=WORKDIR[:last|best|STEP]]
 
 The workdir (by default runs/NAME-PRESET) receives checkpoints, metrics, samples and
 report.html. The same command again continues from the newest checkpoint.
@@ -27,12 +28,19 @@ def main(loop):
         command=cli.command(),
         started=STARTED,
         allow_config_change=values["allow-config-change"].value,
+        init_from=values["init-from"].value,
     )
 
 
 if __name__ == "__main__":
     config_flags.DEFINE_config_file("config", help_string="Config file, and preset.")
     cli.path_flag("workdir", None, "Where to; by default runs/NAME-PRESET.")
+    cli.path_flag(
+        "init-from",
+        None,
+        "WORKDIR[:CHECKPOINT] of another run, whose weights a new run starts from; "
+        "CHECKPOINT is last, best or a step.",
+    )
     flags.DEFINE_boolean(
         "allow-config-change", False, "Continue although the config has been changed."
     )

@@ -99,9 +99,7 @@ class Log:
         late = now - before >= self._quiet
         if metrics is not None or early or late:
             speed = (step - n_before) / (now - before) if now > before else 0.0
-            self.message(
-                _line(step, self._steps, speed, self.batch_size, self._losses)
-            )
+            self.message(_line(step, self._steps, speed, self.batch_size, self._losses))
             self._early = [n for n in self._early if n > step - self._start]
             self._quiet = min(1.5 * self._quiet, _LONGEST) if late else self._quiet
             self._mark = (now, step)

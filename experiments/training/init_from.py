@@ -50,6 +50,37 @@ class Match:
         return said
 
 
+class Given:
+    """The weights that --init-from=WORKDIR[:CHECKPOINT] names.
+
+    CHECKPOINT is last, best or a step. `template` is a first state of the run, or its
+    shapes. `record` says in run.json where they come from.
+
+    Raises ValueError if they cannot be read, or if none of them fits.
+    """
+
+    def __init__(self, given: str, template: core.State):
+        self.record = record_of(given)
+        folder = self.record["workdir"]
+        try:
+            step = restore.step_of(folder, self.record["checkpoint"])
+            _, _, state = restore.restore(restore.config_of(folder), folder, step)
+            self._match = match(state, template)
+        except (ValueError, OSError) as error:
+            raise ValueError(f"--init-from={given}: {error}") from error
+        self._state = jax.device_get(state)
+        self.record |= {"step": int(state.step), **dataclasses.asdict(self._match)}
+
+    def into(self, gan: core.GAN, new: core.State) -> core.State:
+        """Returns the first state `new` with these weights; see `take`."""
+        return take(gan, self._state, jax.device_get(new))
+
+    def lines(self) -> list[str]:
+        """Returns what the log says."""
+        where = f"{self.record['workdir']}, step {self.record['step']}"
+        return [f"starts from the weights of {where}", *self._match.lines()]
+
+
 def record_of(given: str) -> Record:
     """Returns {"workdir": absolute, "checkpoint"} of WORKDIR[:CHECKPOINT]."""
     folder, colon, checkpoint = given.rpartition(":")
@@ -71,22 +102,7 @@ def check_resumed(given: str, workdir: Path) -> None:
         )
 
 
-def load(given: str) -> tuple[Record, core.State]:
-    """Returns the record of WORKDIR[:CHECKPOINT], with its step, and its state.
-
-    CHECKPOINT is last, best or a step. Raises ValueError and OSError.
-    """
-    record = record_of(given)
-    folder = record["workdir"]
-    try:
-        step = restore.step_of(folder, record["checkpoint"])
-        _, _, state = restore.restore(restore.config_of(folder), folder, step)
-    except (ValueError, OSError) as error:
-        raise ValueError(f"--init-from={given}: {error}") from error
-    return record | {"step": int(state.step)}, jax.device_get(state)
-
-
-def match(source: core.State, template: core.State, given: str) -> Match:
+def match(source: core.State, template: core.State) -> Match:
     """Compares two states, of which `template` may have shapes only.
 
     Raises ValueError if no parameter agrees.
@@ -102,8 +118,8 @@ def match(source: core.State, template: core.State, given: str) -> Match:
     if not taken:
         networks = (", ".join(sorted(x.params)) for x in (source, template))
         raise ValueError(
-            f"--init-from={given}: no parameter has the name and shape of one of this "
-            "run (networks there: {}; here: {})".format(*networks)
+            "no parameter has the name and the shape of one of this run (networks "
+            "there: {}; here: {})".format(*networks)
         )
     return Match(taken, sum(of_params.values()), rest)
 

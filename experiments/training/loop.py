@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import sys
 import time
 from collections.abc import Callable
@@ -21,8 +20,10 @@ from experiments.rundir.checkpoint import FULL, CheckpointError, Checkpoints
 from experiments.rundir.log import Log
 from experiments.sampling import pictures
 from experiments.signals import Interrupted, Signals
-from experiments.training import ahead, health
+from experiments.training import ahead, announce, facts, health
+from experiments.training import init_from as weights
 from experiments.training.metric_buffer import MetricBuffer, NotFinite
+from experiments.training.record import Record
 from experiments.training.stage import Ready, Stages
 from gans import core, stages
 from gans.data import pipeline
@@ -83,16 +84,15 @@ def train(
         if init_from and checkpoints.steps():
             weights.check_resumed(init_from, workdir)
         elif init_from:
-            record, state = weights.load(init_from)
-            given = weights.match(state, stage.programs.template, init_from), state
+            given = weights.Given(init_from, stage.programs.template)
         workdir.mkdir(parents=True, exist_ok=True)
         with replacing(workdir / "config.json") as path:
             Path(path).write_text(configs.to_json(config))
     except (ValueError, RuntimeError, OSError) as error:
         raise configs.ConfigError(str(error)) from error
     run = _Run(config, workdir, checkpoints, all_stages)
-    run.record, run.started = manifest.begin(command), started or time.time()
-    run.on_evaluation = on_evaluation
+    run.record = Record(workdir, command, started)
+    run.on_evaluation, run.given = on_evaluation, given
     try:
         return run.to_the_end()
     except OSError as error:
@@ -112,8 +112,6 @@ class _Run:
     def __init__(self, config, workdir, checkpoints, all_stages):
         self.config, self.workdir, self.checkpoints = config, workdir, checkpoints
         self.stages: Stages = all_stages
-        # Seconds, steps and examples, without the first call of each stage.
-        self.busy = self.counted = self.examples = 0
 
     def to_the_end(self):
         """Trains; at a NaN goes back to the last checkpoint, if the config says so."""
@@ -123,8 +121,10 @@ class _Run:
             extra = restored[1] if restored else {"stream": 0, "seconds": 0.0}
             self.stream = extra["stream"] if stream is None else stream
             self.set_best(extra.get("best"))
+            given = self.given.record if self.given else None
+            self.init_from = given or extra.get("init_from")
             if stream is None:
-                self.seconds_before = extra["seconds"]
+                self.record.seconds_before = extra["seconds"]
             try:
                 return self.from_here(restored[0] if restored else None)
             except NotFinite as error:
@@ -132,7 +132,7 @@ class _Run:
                 where = f"last good checkpoint: {'none' if last is None else folder}"
                 where += "" if last is None else f"/{last}"
                 if self.config.on_nan != "rollback" or self.stream >= ROLLBACKS:
-                    self.write_record(status=f"stopped: {error}")
+                    self.record.write(status=f"stopped: {error}")
                     raise NotFinite(f"{error}\n{where}") from None
                 stream = self.stream + 1
                 print(
@@ -157,7 +157,7 @@ class _Run:
         stage = self.stages.get(self.stages.after(step))
         if not finished:
             self.stages.start(stage.index)
-        _drop_pictures(self.workdir, step)
+        pictures.drop(self.workdir / "samples", step)
         drop_lines(self.workdir / "evaluations.jsonl", step if state else -1)
         log = Log(
             self.workdir,
@@ -171,8 +171,12 @@ class _Run:
         self.monitor = health.replay(path, self.stages.updates)
         self.record["warnings"] = self.monitor.messages
         with contextlib.closing(log), contextlib.closing(self.checkpoints):
+            if not finished and "parameters" not in self.record:
+                self.announce(stage, log)
             if state is not None:
                 log.message(f"continuing after step {step}")
+            if not finished:
+                log.message("compiling: up to minutes, and seconds when it is repeated")
             state = self.first_state(stage, state, step, log)
             self.first_samples = stage.programs.draw(state) if step == 0 else None
             if not finished:
@@ -181,14 +185,17 @@ class _Run:
                 with Signals() as signals:
                     stage, state = self.all_stages(stage, state, step, log, signals)
             self.finish(stage, state, max(step, n_steps), log)
+        for line in announce.end(self.workdir, self.best, self.record.seconds()):
+            print(line, file=sys.stderr)
         print(f"finished: {self.closing_line()}", file=sys.stderr)
         return state
 
     def first_state(self, stage: Ready, state, step, log):
         """Returns a state on the devices: new, restored, or of the stage before."""
         if state is None:
-            return stage.programs.init(self.stream)
-        if step == stage.first:
+            state = stage.programs.init(self.stream)
+            return self.with_weights(stage, state, log) if self.given else state
+        if stage.index and step == stage.first:
             new = stage.programs.init(self.stream)
             state = stages.carry(state, new, stage.reset_optimisers)
             self.set_best(None)  # scores at another resolution do not compare
@@ -197,6 +204,29 @@ class _Run:
                 f"{step}: batches of {stage.batch_size}"
             )
         return stage.programs.put_state(state)
+
+    def with_weights(self, stage, state, log):
+        """Returns the first state with another run's weights, on disk as step 0.
+
+        So a run that is continued needs them no more.
+        """
+        state = stage.programs.put_state(self.given.into(stage.gan, state))
+        for line in self.given.lines():
+            log.message(line)
+        self.save(stage, state, 0)
+        self.checkpoints.close()
+        return state
+
+    def announce(self, stage, log):
+        """Says what will be trained, on what and for how long; run.json has it too."""
+        found = facts.gather(self.config, stage.source, stage.programs.template)
+        hardware, advice = self.record["hardware"], announce.advice(found, self.config)
+        first = announce.start(found, self.config, hardware, self.workdir)
+        for line in first + advice:
+            log.message(line)
+        self.record |= found | {"advice": advice}
+        if self.init_from:
+            self.record["init_from"] = self.init_from
 
     def all_stages(self, stage: Ready, state, step, log, signals):
         """Trains to the end of the last stage; returns it and its state."""
@@ -208,7 +238,7 @@ class _Run:
                 if self.checkpoints.latest() != step:
                     self.save(stage, state, step)
                     self.checkpoints.close()
-                self.write_record(status=f"stopped after step {step}")
+                self.record.write(status=f"stopped after step {step}")
                 raise Interrupted(signals.number, step)
             if step >= self.stages.n_steps:
                 return stage, state
@@ -230,7 +260,7 @@ class _Run:
         batches = stage.batches(self.stream)
         batches = pipeline.iterate(batches, step, per_call=per_call)
         buffer = MetricBuffer(stage.gan, step)
-        compiled, compile_seconds = self.stages.start(stage.index).result()
+        compiled, compiling = self.stages.start(stage.index).result()
         first_step, mark = step + per_call, (0.0, step)
 
         def call(state, step):
@@ -246,7 +276,8 @@ class _Run:
             if step == first_step:
                 jax.block_until_ready(metrics)
                 if ended is None:
-                    self.say_first(compile_seconds)
+                    passed = self.record.first_step(compiling)
+                    log.message(announce.first_step(passed, compiling))
                 if step == per_call:
                     self.show(stage, self.first_samples, 0, log)
                 mark = (time.perf_counter(), step)
@@ -258,13 +289,13 @@ class _Run:
             if due:
                 buffer.fetch()
                 seconds, n_steps = time.perf_counter() - mark[0], step - mark[1]
-                self.count(n_steps, seconds, stage)
+                self.record.count(n_steps, seconds, stage.batch_size)
             if "log" in due:
                 self.checkpoints.check()
                 self.stages.check()
                 means = buffer.means()
                 speed = manifest.speed(n_steps, seconds, stage.batch_size)
-                log.write(step, {**means, **speed, "seconds": self.seconds()})
+                log.write(step, {**means, **speed, "seconds": self.record.seconds()})
                 log.progress(step, means)
                 self.warn(step, means, log)
                 self.record["examples"] = self.stages.examples(step)
@@ -287,31 +318,26 @@ class _Run:
                 break
         return state, step
 
-    def say_first(self, compile_seconds):
-        """Records how long it took until the first step."""
-        first = {"seconds_to_first_step": time.time() - self.started}
-        self.record = {**first, "compile_seconds": compile_seconds, **self.record}
-        self.write_record()
-
-    def count(self, n_steps, seconds, stage):
-        """Adds steps to those that the run's speed is computed from."""
-        self.busy, self.counted = self.busy + seconds, self.counted + n_steps
-        self.examples += n_steps * stage.batch_size
-
     def finish(self, stage, state, step, log):
         """The last samples and the last evaluation, with the checkpoint on disk."""
         self.checkpoints.close()
         self.show(stage, stage.programs.draw(state), step, log)
         self.evaluate(stage, state, step, log)
         self.record["examples"] = self.stages.examples(step)
-        self.write_record(status="finished")
+        self.record.write(status="finished")
 
     def save(self, stage, state, step):
         wrong = stage.programs.not_finite(state)
         if wrong:
             raise NotFinite(f"not finite after step {step}: {', '.join(wrong)}")
-        extra = {"stream": self.stream, "seconds": self.seconds(), "best": self.best}
+        extra = {
+            "stream": self.stream,
+            "seconds": self.record.seconds(),
+            "best": self.best,
+        }
         extra["stage"] = stage.index
+        if self.init_from:
+            extra["init_from"] = self.init_from
         self.checkpoints.save(step, state, extra)
 
     def show(self, stage, samples, step, log):
@@ -329,7 +355,7 @@ class _Run:
         for message in messages:
             log.message(message)
         if messages:
-            self.write_record()
+            self.record.write()
 
     def evaluate(self, stage, state, step, log):
         """Logs the metrics; returns whether the first is the best so far."""
@@ -359,30 +385,7 @@ class _Run:
         if best:
             self.record["best"] = best
 
-    def seconds(self):
-        """How long the run has taken, with what came before the checkpoint."""
-        return self.seconds_before + time.time() - self.started
-
-    def write_record(self, **changes):
-        """Writes run.json."""
-        self.record |= {"seconds": self.seconds(), **changes}
-        if self.counted:
-            batch_size = self.examples / self.counted
-            self.record |= manifest.speed(self.counted, self.busy, batch_size)
-        manifest.write(self.workdir, self.record)
-
     def closing_line(self):
         where = page.write(self.workdir)
         what = f"{self.config.variant} on {self.config.data}, {self.config.steps} steps"
         return f"{what}. Report: {where}; samples and checkpoints beside it"
-
-
-def _drop_pictures(workdir, last):
-    """Removes pictures of steps after `last`, which will be drawn again.
-
-    A killed process may have left half a picture, whose name ends in .tmp.
-    """
-    for path in workdir.glob("samples/step_*"):
-        named = re.match(r"step_(\d+)", path.name)
-        if named and (int(named[1]) > last or path.suffix == ".tmp"):
-            path.unlink()
