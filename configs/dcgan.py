@@ -1,8 +1,8 @@
 """DCGAN, Radford et al. 2015 (arXiv 1511.06434).
 
-    python -m experiments.run --config=configs/dcgan.py            # digits, 16x16
-    python -m experiments.run --config=configs/dcgan.py:cifar10    # 32x32
-    python -m experiments.run --config=configs/dcgan.py:folder \
+    python -m experiments.run --config=dcgan            # digits, 16x16
+    python -m experiments.run --config=dcgan:cifar10    # 32x32
+    python -m experiments.run --config=dcgan:folder \
         --config.data=folder:PATH                                  # 64x64, the paper's
 
 digits: 4 min 40 s on one busy CPU core (11 steps/s). The samples show all ten classes.
@@ -48,7 +48,7 @@ def get_config(preset: str = "digits"):
         config.discriminator.convolutions = ((32, 3, 1), (64, 3, 2), (128, 3, 2))
         config.batch_size = 64
         config.steps = 3_000
-    if preset == "folder_small":
-        presets.few_images(config, penalties=("r1(weight=1, every=16)",))
     adam = presets.adam(2e-4, 0.5, 0.999)
+    if preset == "folder_small":
+        adam = presets.few_images(config, penalties=("r1(weight=0.3, every=16)",))
     return presets.players(config, adam, adam)

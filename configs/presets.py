@@ -1,6 +1,7 @@
 """What configs share: keys of a run, keys of the two-player game, and data presets."""
 
 import difflib
+from collections.abc import Iterable
 from typing import Any
 
 from ml_collections import ConfigDict, config_dict
@@ -24,6 +25,23 @@ FEW = {"folder_small": IMAGES["folder"]}
 POINTS = {name: {"data": name} for name in ("circle", "ring8", "grid25")}
 
 
+class UnknownPreset(ValueError):
+    """A config's file has no such preset; `accepted` are those it has."""
+
+    def __init__(self, preset: str, accepted: Iterable[str]):
+        self.accepted = tuple(accepted)
+        near = difflib.get_close_matches(preset, self.accepted, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        known = ", ".join(self.accepted)
+        super().__init__(f"preset {preset!r} is not one of {known}{hint}")
+
+
+def check(preset: str, accepted: Iterable[str]) -> None:
+    """Raises UnknownPreset, with the nearest name, unless `preset` is accepted."""
+    if preset not in accepted:
+        raise UnknownPreset(preset, accepted)
+
+
 def run(variant: str, preset: str, accepted: dict[str, dict]) -> ConfigDict:
     """Returns the keys that the config of every run has, with the preset's data.
 
@@ -31,12 +49,7 @@ def run(variant: str, preset: str, accepted: dict[str, dict]) -> ConfigDict:
 
     Raises ValueError for an unknown preset, with the nearest name.
     """
-    if preset not in accepted:
-        near = difflib.get_close_matches(preset, accepted, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(
-            f"preset {preset!r} of {variant} is not one of {sorted(accepted)}{hint}"
-        )
+    check(preset, accepted)
     config = ConfigDict(keys.defaults(keys.RUN) | {"variant": variant})
     config.update(accepted[preset])
     return config
@@ -145,14 +158,15 @@ def convolutional(config: ConfigDict, width: int, **discriminator) -> None:
     }
 
 
-def few_images(config: ConfigDict, **discriminator) -> None:
+def few_images(config: ConfigDict, **discriminator) -> dict:
     """Sizes a config for a few hundred images and minutes on a CPU.
 
     Narrow convolutional networks and small batches make steps cheap, and differentiable
     augmentation (arXiv 2006.10738) keeps the discriminator from learning the images by
-    heart. At 64x64 a step takes 50 ms on 2 free CPU cores, at 32x32 a third of that.
+    heart. Returns the optimiser of both players, whose steps are large at first.
     """
     convolutional(config, 128, **discriminator)
+    config.generator.widths = tuple(max(w, 16) for w in config.generator.widths)
     config.augment = ("diff_augment",)
     config.batch_size = 16
     config.latent = 64
@@ -163,3 +177,4 @@ def few_images(config: ConfigDict, **discriminator) -> None:
     config.n_evaluate = 500
     config.metrics = ("kid", "fid", "memorisation")
     config.extractor = "auto"
+    return adam(1e-3, 0.5, 0.99, schedule="linear")

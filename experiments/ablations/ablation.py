@@ -160,10 +160,16 @@ class Ablation:
         return self._sources[known]
 
     def missing(self) -> list:
-        """The programs that still have to be run."""
+        """The programs that still have to be run.
+
+        Raises ValueError for arms that would train alike.
+        """
         wanted = {(a.name, s) for a in self.arms for s in range(self.config.seeds)}
         most = self.config.replicas_per_program
-        return arms.programs(self.arms, wanted - set(self.done), most)
+        programs = arms.programs(self.arms, wanted - set(self.done), most)
+        if programs:
+            arms.check_effects(self.arms)
+        return programs
 
     def add(self, program, part: dict[str, Any]) -> None:
         """Keeps the results of a program."""

@@ -16,16 +16,13 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from experiments import config as configs
 from experiments.ablations.config import check
+from experiments.training import effects, floats
+from experiments.training.floats import Place, leaves, spell, traceable
 from gans import core
-from gans.data import spec as specs
-
-Place = tuple[str | int, ...]  # of a value in a config
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,10 +88,7 @@ class Program:
 
     def build(self, values: Mapping[str, Any]) -> core.GAN:
         """Returns the GAN with numbers {place, as `spell` writes it: [] float32}."""
-        config = self.config
-        for place in self.numbers:
-            config = put(config, place, values[spell(place)])
-        return configs.build(config)
+        return floats.build(self.config, self.numbers)(values)
 
 
 # --- from the config -----------------------------------------------------------------
@@ -108,7 +102,35 @@ def resolve(config: ConfigDict, load: Callable[[ConfigDict], Any]) -> list[Arm]:
     """
     check(config)
     order = sorted(config.order, key=lambda name: name != config.baseline)
-    return [_arm(config, name, load) for name in order]
+    found = [_arm(config, name, load) for name in order]
+    _check_differ(found, lambda arm: arm.digest, "is {} under another name")
+    return found
+
+
+def check_effects(arms: list[Arm]) -> None:
+    """Raises ValueError for two arms that would train alike, whatever they set.
+
+    Such an arm sets what nothing reads, or what another key replaces. Every arm is
+    traced, which takes about a second each.
+    """
+    _check_differ(
+        arms,
+        lambda arm: (effects.digest(arm.config), arm.interval),
+        "would be trained exactly as {}",
+    )
+
+
+def _check_differ(arms, digest, what):
+    seen = {}
+    for arm in arms:
+        other = seen.setdefault(digest(arm), arm)
+        if other is not arm:
+            own = ", ".join(f"{k}={v!r}" for k, v in arm.overrides.items())
+            why = f"{own} changes nothing there" if own else "it sets nothing"
+            raise ValueError(
+                f"arm {arm.name} {what.format(f'arm {other.name}')}: {why}; change it, "
+                "or leave it out with --arms"
+            )
 
 
 def _arm(config, name, load):
@@ -144,60 +166,6 @@ def _arm(config, name, load):
     except ValueError as error:
         raise ValueError(f"arm {name}: {error}") from None
     return Arm(name, own, overrides, interval)
-
-
-# --- numbers in configs --------------------------------------------------------------
-
-
-def leaves(config: ConfigDict) -> dict[Place, Any]:
-    """Returns every value of a resolved config by its place.
-
-    Dicts and tuples are entered; which keys they have is noted at (..., "keys").
-    """
-    found = {}
-
-    def visit(value, place):
-        if isinstance(value, Mapping | ConfigDict):
-            items = [*value.items()]
-        elif isinstance(value, tuple | list):
-            items = [*enumerate(value)]
-        else:
-            found[place] = value
-            return
-        found[(*place, "keys")] = tuple(sorted(key for key, _ in items))
-        for key, x in items:
-            visit(x, (*place, key))
-
-    for key, value in config.items():
-        visit(value, (key,))
-    return found
-
-
-def put(config: ConfigDict, place: Place, number: Any) -> ConfigDict:
-    """Returns a copy of the config with another number there, perhaps a traced one."""
-
-    def replaced(value, keys):
-        if not keys:
-            return number
-        key, *rest = keys
-        new = replaced(value[key], rest)
-        if isinstance(value, ConfigDict):
-            value = value.copy_and_resolve_references()
-            with value.unlocked(), value.ignore_type():
-                value[key] = new
-            return value
-        if isinstance(value, Mapping):
-            return {**value, key: new}
-        return (*value[:key], new, *value[key + 1 :])
-
-    return replaced(config, place)
-
-
-def spell(place: Place) -> str:
-    """Returns "discriminator.penalties[0].weight"."""
-    return "".join(
-        f"[{key}]" if isinstance(key, int) else f".{key}" for key in place
-    ).removeprefix(".")
 
 
 # --- which arms share a program -------------------------------------------------------
@@ -277,28 +245,4 @@ def _number(x):
 def _not_traceable(arms):
     """The places whose numbers must be known when the program is compiled."""
     numbers = differing(arms)
-    program = Program(tuple(arms), (), numbers)
-    if not numbers or _traces(program):
-        return set()
-    alone = {
-        place: dataclasses.replace(program, numbers={place: x})
-        for place, x in numbers.items()
-    }
-    # If each can be traced alone but not with the others, none is.
-    return {p for p, one in alone.items() if not _traces(one)} or set(numbers)
-
-
-def _traces(program):
-    config = program.config
-    batch = specs.blank(specs.from_json(config.spec.to_dict()), config.batch_size)
-
-    def step(values, batch, key):
-        gan = program.build(values)
-        return core.make_step(gan)(core.init(gan, key), batch, key)
-
-    values = {spell(p): jax.ShapeDtypeStruct((), jnp.float32) for p in program.numbers}
-    try:
-        jax.eval_shape(step, values, batch, jax.random.key(0))
-    except (TypeError, ValueError):  # jax's errors of tracers are TypeErrors
-        return False
-    return True
+    return {*numbers} - {*traceable(arms[0].config, numbers)}

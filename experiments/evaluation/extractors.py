@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import importlib
 import io
 from collections.abc import Callable
 from pathlib import Path
@@ -51,8 +50,9 @@ def find(
     Missing files are reported at once; weights are loaded when they are needed.
 
     Args:
-      name: one of NAMES, or MODULE:FUNCTION, of a pure JAX function of images uint8
-        [B, H, W, C] that returns {"features": [B, D]}, and "logits" [B, K] if it likes.
+      name: one of NAMES, or the path (see `gans.names`) of a pure JAX function of
+        images uint8 [B, H, W, C] that returns {"features": [B, D]}, and "logits" [B, K]
+        if it likes.
       resize: of Inception: tf, pytorch or clean.
       weights: {"inception": path, "squeezenet": path, "lpips-trunk": path,
         "lpips-heads": path}.
@@ -63,9 +63,9 @@ def find(
     there are no weights.
     """
     weights = weights or {}
-    if ":" in name:
+    names.check(name, NAMES, "extractor", own=True)
+    if names.is_path(name):
         return functools.partial(_of_user, name, _function(name))
-    names.check(name, NAMES, "extractor (or MODULE:FUNCTION)")
     if name == "inception":
         path = files.find(files.INCEPTION, weights.get(name))
         return functools.partial(_inception, path, resize)
@@ -84,20 +84,12 @@ def find(
 
 
 def _function(name):
-    module, _, function = name.partition(":")
-    try:
-        found = getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError, TypeError, ValueError) as error:
-        raise ValueError(f"extractor {name!r}: {error}") from None
-    if not callable(found):
-        raise ValueError(
-            f"extractor {name!r} is a {type(found).__name__}, not a function"
-        )
-    return found
+    found = names.imported(name, "extractor")
+    return names.wanted(found, Callable, "extractor", name, "a function of images")
 
 
 def _of_user(name, function):
-    short = name.rpartition(":")[2].replace("_", "-")
+    short = names.last(name).replace("_", "-")
     # A user's function called `inception` must not give a score called `fid`.
     if short.startswith(OURS):
         short = f"user-{short}"
@@ -190,13 +182,13 @@ def check(name: str, shape: tuple[int, ...], *, floats: bool = False) -> None:
     if not floats or name in FLOATS:
         return
     problem = "it accepts only uint8"
-    if ":" in name:
+    if names.is_path(name):
         problem = _float_problem(_function(name), shape)
     if problem:
         raise ValueError(
             f"extractor {name!r} sees no steps smaller than a level of 8 bits: "
-            f"{problem}; those that do: {', '.join(FLOATS)}, and MODULE:FUNCTION whose "
-            "function takes floats in 0 .. 255 as it takes uint8"
+            f"{problem}; those that do: {', '.join(FLOATS)}, and a function of your "
+            "own that takes floats in 0 .. 255 as it takes uint8"
         )
 
 

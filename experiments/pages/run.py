@@ -43,7 +43,7 @@ def write(workdir: str | os.PathLike) -> str:
     samples, frames = _samples(folder)
     where = shlex.quote(os.fspath(workdir))
     resume = run.get("command") or (
-        f"python -m experiments.run --config=configs/{config.get('variant', 'NAME')}.py"
+        f"python -m experiments.run --config={config.get('variant', 'NAME')}"
         f" --workdir={where}"
     )
     text = pages.fill(

@@ -76,7 +76,7 @@ def _few(n, config):
     steps = []
     if "augment" in config and not used & {"diff_augment", "ada"}:
         steps += [
-            "the preset folder_small, as in --config=configs/dcgan.py:folder_small "
+            "the preset folder_small, as in --config=dcgan:folder_small "
             "(narrow networks for a CPU)",
             """--config.augment='("diff_augment",)' (or "ada")""",
         ]

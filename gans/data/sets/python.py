@@ -7,7 +7,7 @@ source, most easily a `gans.data.source.InMemory` or `Streamed`:
     def squares(*, resolution, seed, **_):
         return InMemory("squares", {"image": draw(resolution or 32, seed)})
 
-    python -m experiments.run --config=configs/gan.py:digits \\
+    python -m experiments.run --config=gan:digits \\
         --config.data=python:shapes:squares
 
 It raises `gans.data.sets.NoSplit` for a split that it does not have.

@@ -1,11 +1,11 @@
 """Arms: read from a config, and put together into programs."""
 
 import pytest
-from ml_collections import ConfigDict
 
 from configs import gan, presets
 from experiments import config as configs
 from experiments.ablations import arms
+from experiments.ablations.config import check_flags
 
 
 def ablation(changes, **options):
@@ -29,24 +29,6 @@ def together(changes, n_seeds=1, most=64, missing=None):
         ([name for name, _ in p.names], sorted(p.values))
         for p in arms.programs(found, wanted, most)
     ]
-
-
-# --- places ---------------------------------------------------------------------------
-
-
-def test_values_have_places():
-    config = ConfigDict({"a": {"b": 1.5, "c": (1, 2)}, "loss": "hinge"})
-    config.mapping = {"terms": ({"name": "r1", "weight": 2.0}, "lecam")}
-    found = arms.leaves(config)
-    assert found["a", "b"] == 1.5 and found["a", "c", 1] == 2
-    assert found["loss",] == "hinge"
-    weight = ("mapping", "terms", 0, "weight")
-    assert found[weight] == 2.0 and arms.spell(weight) == "mapping.terms[0].weight"
-    changed = arms.put(config, weight, 7.0)
-    assert changed.mapping.terms == ({"name": "r1", "weight": 7.0}, "lecam")
-    assert config.mapping.terms[0]["weight"] == 2.0  # as it was
-    assert arms.put(config, ("a", "b"), 3.0).a.b == 3.0
-    assert arms.put(config, ("a", "c", 0), 9).a.c == (9, 2)
 
 
 # --- which go together ----------------------------------------------------------------
@@ -103,8 +85,6 @@ def test_replicas_are_split_evenly_and_only_what_is_missing_is_run():
 
 
 def test_digests_say_what_a_result_depends_on():
-    a, b = resolved({"same": {"ema": 0.999}})
-    assert a.name == "base" and a.digest == b.digest  # the base's own value
     a, b = resolved({"other": {"ema": 0.99}})
     assert a.digest != b.digest
     again = resolved({}, evaluations=10)[0]
@@ -146,11 +126,74 @@ def test_the_baseline_comes_first_and_the_order_is_kept():
         ({"x": {"seed": 3}}, {}, "x sets 'seed', which has no effect in an ablation"),
         ({"x": {"log_every": 10}}, {}, "x sets 'log_every', .* no logs"),
         ({"x": {"evaluate_every": 10}}, {}, "x sets 'evaluate_every'.*evaluations"),
+        ({"x": {"keep_checkpoints": 9}}, {}, "x sets 'keep_checkpoints'"),
+        ({"x": {"on_nan": "rollback"}}, {}, "x sets 'on_nan'.*diverged"),
+        ({"x": {"metrics": ("fid",)}}, {}, "x sets 'metrics'.*measured alike"),
+        ({"x": {"n_evaluate": 9}}, {}, "x sets 'n_evaluate'.*measured alike"),
+        ({"x": {"extractor": "lpips"}}, {}, "x sets 'extractor'.*measured alike"),
+        ({"x": {"steps_per_call": 5}}, {}, "x sets 'steps_per_call'.*compiled"),
+        ({"x": {"data_dir": "a"}}, {}, "x sets 'data_dir'.*where data are"),
+        # The base's own values, under another name.
+        ({"x": {"ema": 0.999}}, {}, "arm x is arm base under another name: ema=0.999"),
+        ({"x": {}}, {}, "arm x is arm base under another name: it sets nothing"),
+        (
+            {"x": {"steps": 50}},
+            {"images": 400},
+            "arm x is arm base under another name: steps",
+        ),
+        (
+            {"x": {"n_critic": 2}, "y": {"n_critic": 2}},
+            {},
+            "arm y is arm x under another name",
+        ),
+        (
+            {"x": {"discriminator.penalties": ("r1",)}}
+            | {"y": {"discriminator.penalties": ("r1()",)}},
+            {},
+            "arm y is arm x under another name",
+        ),
     ],
 )
 def test_what_cannot_be_run(changes, options, message):
     with pytest.raises(ValueError, match=message):
         resolved(changes, **options)
+
+
+def test_arms_that_would_train_alike_are_refused_though_their_configs_differ():
+    # A half-life takes the place of the decay, and no schedule reads `ema_ramp`.
+    half_life = {"ema_half_life": 100}
+    both = resolved({"a": half_life, "b": half_life | {"ema": 0.5}})
+    with pytest.raises(
+        ValueError,
+        match="arm b would be trained exactly as arm a: ema=0.5, .*changes nothing",
+    ):
+        arms.check_effects(both)
+    (base, *_) = resolved({})
+    arms.check_effects([base, *resolved({"c": {"ema": 0.5}, "d": {"flip": True}})[1:]])
+
+
+@pytest.mark.parametrize(
+    "flag, said",
+    [
+        ("seed=3", "base.seed has no effect in an ablation: every arm is trained with"),
+        ("log_every=5", "base.log_every has no effect in an ablation"),
+        ("evaluate_every", "base.evaluate_every has no effect in an ablation"),
+        ("steps=5", "base.steps has no effect in an ablation: config.images=80 is the"),
+    ],
+)
+def test_flags_of_the_base_that_an_ablation_does_not_use(flag, said):
+    config = ablation({}, images=80)
+    with pytest.raises(ValueError, match=said):
+        check_flags(config, [f"--config.base.{flag}"])
+    check_flags(config, ["--config.base.batch_size=4", "--config.seeds=2"])
+    check_flags(ablation({}), ["--config.base.steps=5"])
+
+
+def test_events_of_single_runs_need_not_fit_the_calls():
+    config = ablation({})
+    config.base.steps_per_call = 20
+    config.base.log_every = 30
+    arms.check(config)
 
 
 def test_some_of_the_arms():

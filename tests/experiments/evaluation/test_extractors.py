@@ -33,14 +33,16 @@ def folder(tmp_path, monkeypatch):
     "name, message",
     [
         ("inceptoin", "extractor.*'inceptoin' is not one of .*; did you mean 'incept"),
-        ("vgg", "MODULE:FUNCTION.*'vgg' is not one of classifier, inception, lpips_al"),
+        ("vgg", "'vgg' is not one of classifier, inception, lpips_al.*MODULE.NAME"),
         ("classifier", "needs labelled data to learn from: .*--classifier-data"),
-        ("no_such_module:f", "'no_such_module:f': No module named 'no_such_module'"),
-        ("math:sinn", "'math:sinn': module 'math' has no attribute 'sinn'"),
-        ("math:", "'math:'"),
-        (":f", "':f': Empty module name"),
-        (".math:f", "'.math:f'"),
-        ("math:pi", "'math:pi' is a float, not a function"),
+        ("no_such_module:f", "'no_such_module:f': there is no module 'no_such_module'"),
+        ("no_such_module.f", "'no_such_module.f': there is no module 'no_such_module'"),
+        ("math:sinn", "'math:sinn': math has no 'sinn'; did you mean 'sin'"),
+        ("math.sinn", "'math.sinn': math has no 'sinn'; did you mean 'sin'"),
+        ("math:", "'math:' is not of the form"),
+        (":f", "':f' is not of the form"),
+        (".math:f", "'.math:f' is not of the form"),
+        ("math:pi", "'math:pi' is of type float; wanted is a function"),
     ],
 )
 def test_what_is_no_extractor_is_said_at_once(name, message):

@@ -1,0 +1,51 @@
+"""Whether two configs would train and be scored alike, whatever their keys say."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import re
+
+import jax
+import jax.numpy as jnp
+from ml_collections import ConfigDict
+
+from experiments import config as configs
+from experiments.training.floats import blank
+from gans import core
+
+# What a run depends on beside its traced steps: the data, and which numbers are drawn.
+_DATA = "data resolution channels n_classes flip skip_corrupt batch_size steps seed"
+
+
+def digest(config: ConfigDict) -> str:
+    """Returns a digest of what a resolved config computes.
+
+    It is of the traced steps and outputs of every stage, the data and the seed. A key
+    that nothing reads, or that another one replaces, leaves it as it is. Nothing is
+    compiled; tracing takes about a second.
+    """
+    parts = {key: config[key] for key in _DATA.split()}
+    traced = []
+    for stage in range(len(configs.stages(config))):
+        computed = functools.partial(_all, configs.build(config, stage))
+        traced.append(jax.make_jaxpr(computed)(blank(config, stage), jax.random.key(0)))
+    text = json.dumps(parts, sort_keys=True, default=str)
+    # Names of functions have their addresses.
+    text += re.sub(r"0x[0-9a-f]+", "", "".join(str(x.jaxpr) for x in traced))
+    found = hashlib.sha256(text.encode())
+    for constant in jax.tree.leaves([x.consts for x in traced]):
+        found.update(jnp.asarray(constant).tobytes())
+    return found.hexdigest()
+
+
+def _all(gan, batch, key):
+    """A step from the first state, and every output."""
+    state, metrics = core.make_step(gan)(core.init(gan, key), batch, key)
+    inputs = gan.inputs(key, batch)
+    return (
+        state,
+        metrics,
+        [core.sample(gan, state, inputs, key, x) for x in gan.outputs],
+    )
