@@ -176,5 +176,4 @@ def few_images(config: ConfigDict, **discriminator) -> dict:
     config.evaluate_every = 1_000
     config.n_evaluate = 500
     config.metrics = ("kid", "fid", "memorisation")
-    config.extractor = "auto"
     return adam(1e-3, 0.5, 0.99, schedule="linear")
