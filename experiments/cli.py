@@ -24,6 +24,7 @@ imports that module. No other import has to be deferred because of the settings,
 from __future__ import annotations
 
 import importlib
+import os
 import re
 import shlex
 import signal
@@ -38,7 +39,7 @@ from experiments import config as configs
 from experiments import process, usage
 from experiments.config import description
 from experiments.files import expanded
-from experiments.signals import Interrupted
+from experiments.signals import Interrupted, ending_at_once
 from gans import names
 
 # Optional packages, and the extra of setup.py that installs each.
@@ -69,10 +70,21 @@ def main(
       jax: whether the command itself uses JAX. If not, the process is left as it is.
       cores_apart: see `experiments.process.configure`.
     """
-    app.run(
-        lambda argv: run(work, module, *argv[1:], jax=jax, cores_apart=cores_apart),
-        flags_parser=parse or flags_only,
-    )
+    process.lasting_streams()
+    try:
+        with ending_at_once(lambda number: _leave(stopped(number))):
+            app.run(
+                lambda argv: run(
+                    work, module, *argv[1:], jax=jax, cores_apart=cores_apart
+                ),
+                flags_parser=parse or flags_only,
+            )
+    except KeyboardInterrupt as error:
+        _leave(stopped(error))
+    except SystemExit as error:
+        if isinstance(error.code, int) and error.code:
+            _leave(error.code)
+        raise
 
 
 def run(
@@ -92,10 +104,8 @@ def run(
         imported = importlib.import_module(module)
         errors = getattr(imported, "ERRORS", (ValueError, OSError))
         return work(imported, *arguments)
-    except KeyboardInterrupt:
-        return stopped("interrupted", command(), signal.SIGINT)
-    except Interrupted as error:
-        return stopped(error, command(), error.number)
+    except (KeyboardInterrupt, Interrupted) as error:
+        return stopped(error)
     except ModuleNotFoundError as error:
         if error.name not in EXTRAS:
             raise
@@ -195,8 +205,7 @@ def config_of(argv: list[str]) -> tuple[ConfigDict | None, list[str]]:
 
 
 def _say(text):
-    """Prints what was asked for, also to a pipe that is closed early, and ends."""
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    """Prints what was asked for, and ends."""
     print(text, end="" if text.endswith("\n") else "\n", flush=True)
     sys.exit(0)
 
@@ -264,7 +273,18 @@ def failed(error: object) -> int:
     return 1
 
 
-def stopped(what: object, command: str, number: int) -> int:
-    """Says how to continue after a signal; returns the exit code."""
-    print(f"{what}. To continue:\n{command}", file=sys.stderr)
+def stopped(what: BaseException | int) -> int:
+    """Says how to continue after a signal, or its number; returns the exit code."""
+    number = what if isinstance(what, int) else getattr(what, "number", signal.SIGINT)
+    if not isinstance(what, Interrupted):
+        is_key = number == signal.SIGINT
+        what = "interrupted" if is_key else signal.Signals(number).name
+    print(f"{what}. To continue:\n{command()}", file=sys.stderr)
     return 128 + number
+
+
+def _leave(code):
+    """Ends the process without waiting for threads, which may compile for minutes."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(code)

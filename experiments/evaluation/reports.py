@@ -93,7 +93,8 @@ def make_evaluate(
     made = [_make(setting, metric) for metric in config.metrics]
 
     def evaluate(state):
-        setting.noted, results, failed, chosen_by = {}, {}, {}, None
+        setting.begin()
+        results, failed, chosen_by = {}, {}, None
         for i, (metric, output, evaluator) in enumerate(made):
             named = functools.partial(setting.named, output=output)
             found = attempt(functools.partial(_results, evaluator, state, named))

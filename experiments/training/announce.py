@@ -1,4 +1,4 @@
-"""What a run says about itself at its start and at its end: text made from facts."""
+"""What a run says about itself, at its start, at its end and in between."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from experiments.pages import run as page
 from experiments.rundir import restore
 from experiments.sampling import pictures
 from experiments.training.facts import Facts, single
@@ -18,8 +19,11 @@ MANY_EPOCHS = 2_000
 FEW_CLASSES = 12
 
 
-def start(found: Facts, config: Any, hardware: str, workdir: Path) -> list[str]:
-    """Returns the lines, aligned, with which a run begins."""
+def start(found: Facts, config: Any, workdir: Path) -> list[str]:
+    """Returns the lines with which a run begins: what it is, aligned, and warnings.
+
+    found: the facts, and "hardware".
+    """
     spec = restore.spec_of(config)
     size, each = found["batch_size"], found["batch_size_per_device"]
     split = "" if each == size else f" ({each} on each device)"
@@ -33,7 +37,7 @@ def start(found: Facts, config: Any, hardware: str, workdir: Path) -> list[str]:
         "classes": _classes(found),
         "networks": ", ".join(f"{name} {n:,}" for name, n in parameters.items())
         + " parameters",
-        "devices": f"{hardware}, batches of {size}{split}, {config.dtype}",
+        "devices": f"{found['hardware']}, batches of {size}{split}, {config.dtype}",
         "training": f"{config.steps:,} steps, {_epochs(found['epochs'])}",
         "scores": metrics and f"{metrics} {evaluated or 'at the end'}",
         "workdir": str(workdir),
@@ -43,6 +47,7 @@ def start(found: Facts, config: Any, hardware: str, workdir: Path) -> list[str]:
     return [
         f"{config.variant} on {config.data}",
         *(f"  {name:<{width}}  {text}" for name, text in lines.items() if text),
+        *advice(found, config),
     ]
 
 
@@ -97,6 +102,25 @@ def end(workdir: Path, best: Mapping[str, Any] | None, seconds: float) -> list[s
     lines["time"] = duration(seconds)
     width = max(map(len, lines))
     return [f"  {name:<{width}}  {text}" for name, text in lines.items() if text]
+
+
+def report(workdir: Path) -> str:
+    """Writes the page of a run; returns its verdict, and where the page is."""
+    where, verdict = page.write(workdir), page.verdict(workdir)
+    said = "" if verdict.kind == "done" else f"{verdict.headline}. "
+    return f"{said}Report: {where}"
+
+
+def closing(config: Any, workdir: Path) -> str:
+    """Returns the last line of a run, after writing its page."""
+    what = f"{config.variant} on {config.data}, {config.steps} steps"
+    return f"{what}. {report(workdir)}; samples and checkpoints beside it"
+
+
+def scores(values: Mapping[str, float], failed: Mapping[str, str]) -> list[str]:
+    """Returns the lines after an evaluation: all scores, and each that failed."""
+    shown = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
+    return [x for x in (shown, *(f"{n} failed: {w}" for n, w in failed.items())) if x]
 
 
 def first_step(seconds: float, compiling: float) -> str:

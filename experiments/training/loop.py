@@ -15,15 +15,17 @@ from experiments import config as configs
 from experiments.evaluation import reports
 from experiments.files import drop_lines, replacing
 from experiments.pages import run as page
-from experiments.rundir import manifest
+from experiments.rundir import claim, manifest
 from experiments.rundir.checkpoint import FULL, CheckpointError, Checkpoints
-from experiments.rundir.log import Log
-from experiments.sampling import pictures
+from experiments.rundir.folder import WorkdirError
+from experiments.rundir.lock import Lock
+from experiments.rundir.log import Log, examples_until
 from experiments.signals import Interrupted, Signals
 from experiments.training import ahead, announce, facts, health
 from experiments.training import init_from as weights
 from experiments.training.metric_buffer import MetricBuffer, NotFinite
 from experiments.training.record import Record
+from experiments.training.samples import Samples
 from experiments.training.stage import Ready, Stages
 from gans import core, stages
 from gans.data import pipeline
@@ -37,7 +39,7 @@ class DiskFull(Exception):
 
 
 # What the user can correct: shown in a line, without a traceback.
-ERRORS = (configs.ConfigError, CheckpointError, NotFinite, DiskFull)
+ERRORS = (configs.ConfigError, CheckpointError, NotFinite, DiskFull, WorkdirError)
 
 
 def train(
@@ -66,12 +68,17 @@ def train(
 
     Returns the last state. Raises ConfigError for what cannot be run, NotFinite for a
     loss or a state that is not finite, Interrupted, DiskFull, and CheckpointError if
-    there are checkpoints but no good one.
+    there are checkpoints but no good one; WorkdirError for a folder that is not a
+    run's, or in use.
     """
-    workdir = Path(workdir)
+    workdir, lock = Path(workdir), contextlib.nullcontext()
     checkpoints = Checkpoints(workdir, config.keep_checkpoints)
-    if jax.process_index() > 0:  # of several hosts: its own log, the same checkpoints
+    if jax.process_index() == 0:
+        lock = Lock(workdir, "run")
+    else:  # of several hosts: its own log, the same checkpoints, the first one's lock
+        claim(workdir, "run")
         workdir = workdir / f"process_{jax.process_index()}"
+    held = contextlib.ExitStack()
     try:
         source = configs.load_data(config)
         config = configs.resolve(config, source)
@@ -85,16 +92,22 @@ def train(
             weights.check_resumed(init_from, workdir)
         elif init_from:
             given = weights.Given(init_from, stage.programs.template)
+        held.enter_context(lock)
         workdir.mkdir(parents=True, exist_ok=True)
         with replacing(workdir / "config.json") as path:
             Path(path).write_text(configs.to_json(config))
     except (ValueError, RuntimeError, OSError) as error:
+        held.close()
         raise configs.ConfigError(str(error)) from error
     run = _Run(config, workdir, checkpoints, all_stages)
     run.record = Record(workdir, command, started)
     run.on_evaluation, run.given = on_evaluation, given
     try:
         return run.to_the_end()
+    except (Interrupted, NotFinite):
+        with contextlib.suppress(OSError):
+            print(announce.report(workdir), file=sys.stderr)
+        raise
     except OSError as error:
         if error.errno not in FULL.values():
             raise
@@ -104,6 +117,7 @@ def train(
         ) from error
     finally:
         all_stages.close()
+        held.close()
 
 
 class _Run:
@@ -112,6 +126,7 @@ class _Run:
     def __init__(self, config, workdir, checkpoints, all_stages):
         self.config, self.workdir, self.checkpoints = config, workdir, checkpoints
         self.stages: Stages = all_stages
+        self.samples = Samples(workdir)
 
     def to_the_end(self):
         """Trains; at a NaN goes back to the last checkpoint, if the config says so."""
@@ -123,6 +138,11 @@ class _Run:
             self.set_best(extra.get("best"))
             given = self.given.record if self.given else None
             self.init_from = given or extra.get("init_from")
+            if restored:
+                at, log = int(restored[0].step), self.workdir / "metrics.jsonl"
+                # Older checkpoints do not say it.
+                n = extra.get("examples") or examples_until(log, at)
+                self.stages.count(at, n)
             if stream is None:
                 self.record.seconds_before = extra["seconds"]
             try:
@@ -152,12 +172,15 @@ class _Run:
             )
         finished = step >= n_steps
         if finished and manifest.read(self.workdir).get("status") == "finished":
-            print(f"already finished: {self.closing_line()}", file=sys.stderr)
+            print(
+                f"already finished: {announce.closing(config, self.workdir)}",
+                file=sys.stderr,
+            )
             return state
         stage = self.stages.get(self.stages.after(step))
         if not finished:
             self.stages.start(stage.index)
-        pictures.drop(self.workdir / "samples", step)
+        self.samples.drop(step)
         drop_lines(self.workdir / "evaluations.jsonl", step if state else -1)
         log = Log(
             self.workdir,
@@ -172,22 +195,27 @@ class _Run:
         self.record["warnings"] = self.monitor.messages
         with contextlib.closing(log), contextlib.closing(self.checkpoints):
             if not finished and "parameters" not in self.record:
-                self.announce(stage, log)
+                found = facts.gather(config, stage.source, stage.programs.template)
+                self.record |= {**found, "init_from": self.init_from}
+                for line in announce.start(self.record, config, self.workdir):
+                    log.message(line)
             if state is not None:
                 log.message(f"continuing after step {step}")
             if not finished:
                 log.message("compiling: up to minutes, and seconds when it is repeated")
             state = self.first_state(stage, state, step, log)
+            self.record.write()
+            page.write(self.workdir)  # while the first call is compiled
             self.first_samples = stage.programs.draw(state) if step == 0 else None
             if not finished:
-                # Until it is compiled, Ctrl-C ends the process at once.
+                # Until it is compiled, a signal ends the process at once.
                 self.stages.start(stage.index).result()
                 with Signals() as signals:
                     stage, state = self.all_stages(stage, state, step, log, signals)
             self.finish(stage, state, max(step, n_steps), log)
         for line in announce.end(self.workdir, self.best, self.record.seconds()):
             print(line, file=sys.stderr)
-        print(f"finished: {self.closing_line()}", file=sys.stderr)
+        print(f"finished: {announce.closing(config, self.workdir)}", file=sys.stderr)
         return state
 
     def first_state(self, stage: Ready, state, step, log):
@@ -217,22 +245,14 @@ class _Run:
         self.checkpoints.close()
         return state
 
-    def announce(self, stage, log):
-        """Says what will be trained, on what and for how long; run.json has it too."""
-        found = facts.gather(self.config, stage.source, stage.programs.template)
-        hardware, advice = self.record["hardware"], announce.advice(found, self.config)
-        first = announce.start(found, self.config, hardware, self.workdir)
-        for line in first + advice:
-            log.message(line)
-        self.record |= found | {"advice": advice}
-        if self.init_from:
-            self.record["init_from"] = self.init_from
-
     def all_stages(self, stage: Ready, state, step, log, signals):
         """Trains to the end of the last stage; returns it and its state."""
         ended = None  # when the last stage was over
         while True:
             state, step = self.one_stage(stage, state, step, log, signals, ended)
+            ended, is_last = time.perf_counter(), step >= self.stages.n_steps
+            if not is_last:
+                signals.wait(self.stages.coming())
             if signals.number is not None:
                 self.checkpoints.close()
                 if self.checkpoints.latest() != step:
@@ -240,9 +260,8 @@ class _Run:
                     self.checkpoints.close()
                 self.record.write(status=f"stopped after step {step}")
                 raise Interrupted(signals.number, step)
-            if step >= self.stages.n_steps:
+            if is_last:
                 return stage, state
-            ended = time.perf_counter()
             stage = self.stages.get(stage.index + 1)
             self.stages.start(stage.index)
             state = self.first_state(stage, state, step, log)
@@ -279,7 +298,7 @@ class _Run:
                     passed = self.record.first_step(compiling)
                     log.message(announce.first_step(passed, compiling))
                 if step == per_call:
-                    self.show(stage, self.first_samples, 0, log)
+                    self.samples.show(stage, self.first_samples, 0, log)
                 mark = (time.perf_counter(), step)
             due = {event for event, n in every.items() if n and step % n == 0}
             if step == stage.last:
@@ -304,7 +323,7 @@ class _Run:
                 values = jax.device_get(programs.singular_values(state))
                 log.write(step, {name: float(x) for name, x in values.items()})
             if "sample" in due:
-                self.show(stage, programs.draw(state), step, log)
+                self.samples.show(stage, programs.draw(state), step, log)
             if "evaluate" in due and self.evaluate(stage, state, step, log):
                 due.add("checkpoint")
             if "checkpoint" in due:
@@ -321,7 +340,7 @@ class _Run:
     def finish(self, stage, state, step, log):
         """The last samples and the last evaluation, with the checkpoint on disk."""
         self.checkpoints.close()
-        self.show(stage, stage.programs.draw(state), step, log)
+        self.samples.show(stage, stage.programs.draw(state), step, log)
         self.evaluate(stage, state, step, log)
         self.record["examples"] = self.stages.examples(step)
         self.record.write(status="finished")
@@ -334,20 +353,11 @@ class _Run:
             "stream": self.stream,
             "seconds": self.record.seconds(),
             "best": self.best,
+            "stage": stage.index,
+            "examples": self.stages.examples(step),
+            "init_from": self.init_from,
         }
-        extra["stage"] = stage.index
-        if self.init_from:
-            extra["init_from"] = self.init_from
         self.checkpoints.save(step, state, extra)
-
-    def show(self, stage, samples, step, log):
-        """Draws {output: {field: [n, ...]}}: samples/step_STEP.png, and TensorBoard."""
-        stem = self.workdir / "samples" / f"step_{step:08d}"
-        stem.parent.mkdir(exist_ok=True)
-        spec, given = stage.source.spec, stage.drawing.given
-        drawn = pictures.draw(stem, spec, samples, given=given, source=stage.source)
-        for name, picture in drawn.items():
-            log.image(step, name, picture.pixels)
 
     def warn(self, step, means, log):
         """Says, also in run.json, what these means show to be wrong, or over."""
@@ -366,11 +376,8 @@ class _Run:
         if values:
             log.write(step, values)
         reports.write(self.workdir, step, found)
-        shown = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
-        if shown:
-            log.message(f"step {step}: {shown}")
-        for name, why in found.get("failed", {}).items():
-            log.message(f"step {step}: {name} failed: {why}")
+        for line in announce.scores(values, found.get("failed", {})):
+            log.message(f"step {step}: {line}")
         better = reports.better(found, step, self.best)
         if better:
             self.set_best(better)
@@ -384,8 +391,3 @@ class _Run:
         self.record.pop("best", None)
         if best:
             self.record["best"] = best
-
-    def closing_line(self):
-        where = page.write(self.workdir)
-        what = f"{self.config.variant} on {self.config.data}, {self.config.steps} steps"
-        return f"{what}. Report: {where}; samples and checkpoints beside it"

@@ -9,6 +9,8 @@ run's (see `experiments.evaluation.setting`): it has the config, and the samples
 features that evaluators share. `make` is called before anything is trained. It raises
 ValueError, in one line, for a model or data that it cannot measure.
 
+MEANING = {quantity: sentence} says what each number is, for the report of a run.
+
 A file with a SCORE is a score by features; it also measures images without a model, in
 `experiments.metrics`.
 """
@@ -36,3 +38,21 @@ def maker(name: str, place: str = "metrics") -> Callable[..., Any]:
     """Returns the `make` of an evaluator; raises ValueError if there is none."""
     make = by_name.part(name, __name__, "make", place)
     return by_name.wanted(make, Callable, place, name, "a function")
+
+
+def meaning(result: str) -> str:
+    """Returns the sentence that a file's MEANING has for a result; "" if none has one.
+
+    result: a name such as "fd_classifier", "modes/kl" or "a_to_b/precision".
+    """
+    found = {}
+    for name in names():
+        found |= getattr(module(name), "MEANING", {})
+    # Of another extractor than Inception, "fid" is called "fd_EXTRACTOR".
+    found |= {k.replace("fid", "fd"): x for k, x in found.items() if "fid" in k}
+    while result:
+        for quantity in sorted(found, key=len, reverse=True):
+            if result == quantity or result.startswith(f"{quantity}_"):
+                return found[quantity]
+        result = result.partition("/")[2]
+    return ""

@@ -16,6 +16,7 @@ from experiments.config import ConfigError
 from experiments.rundir.checkpoint import Checkpoints
 from experiments.signals import Interrupted
 from experiments.training import loop as train_module
+from experiments.training import samples as samples_module
 from experiments.training.loop import train
 from experiments.training.metric_buffer import NotFinite
 from gans import core, data
@@ -82,7 +83,8 @@ def test_leaves_its_story(whole, config, capfd):
     workdir = whole(config)
     shown = capfd.readouterr().err
     shown = shown.splitlines()
-    assert shown[-1].startswith("finished: gan on circle, 40 steps.")
+    assert shown[-1].startswith("finished: gan on circle, 40 steps. Too early to say")
+    assert f"Report: {workdir / 'report.html'}" in shown[-1]
     assert shown[0] == "gan on circle" and f"  report    {workdir}/report.html" in shown
     assert "  training  40 steps, 0.0012 epochs" in shown  # 160 of 2^17 points
     compiling = next(i for i, x in enumerate(shown) if x.startswith("compiling"))
@@ -96,7 +98,8 @@ def test_leaves_its_story(whole, config, capfd):
     assert all(set(x) > {"d/loss", "g/loss", "d/score_real"} for x in found[:4])
     assert all(name.startswith("eval/modes/") for name in set(found[4]) - {"step"})
     names = sorted(p.name for p in (workdir / "samples").iterdir())
-    assert names == [f"step_{step:08d}.png" for step in (0, 20, 40)]
+    steps = [f"step_{step:08d}.png" for step in (0, 20, 40)]
+    assert names == ["real.png", *steps]
     assert Checkpoints(workdir, keep=None).steps() == [10, 20, 30, 40]
     manifest = json.loads((workdir / "run.json").read_text())
     assert manifest["status"] == "finished"
@@ -311,14 +314,14 @@ def test_a_mistake_is_told_before_anything_is_written(
 
 
 def test_ctrl_c_leaves_a_checkpoint(tmp_path, whole, config, monkeypatch, capfd):
-    drawn = train_module.pictures.draw
+    drawn = samples_module.pictures.draw
 
     def draw(stem, *args, **options):
         if stem.name == "step_00000020":
             os.kill(os.getpid(), signal.SIGINT)
         return drawn(stem, *args, **options)
 
-    monkeypatch.setattr(train_module.pictures, "draw", draw)
+    monkeypatch.setattr(samples_module.pictures, "draw", draw)
     config.checkpoint_every = 15
     # A job of a shell without job control is started with Ctrl-C ignored.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
