@@ -114,9 +114,7 @@ def accepted(key: keys.Key) -> str:
 
 def check_variant(name: str) -> None:
     """Raises ValueError unless there is such a file, or such a module of the user's."""
-    names.check(name, names.files("gans.variants"), "config.variant", own=True)
-    if names.is_path(name):  # not imported yet, as it imports JAX
-        names.check_path(name, "config.variant")
+    names.check_file(name, names.files("gans.variants"), "config.variant")
 
 
 def check_renamed(config: ConfigDict, renamed: Mapping[str, str]) -> None:
