@@ -6,9 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from experiments.files import Lines, drop_lines, replacing
+from experiments.evaluation import score_flags
+from experiments.files import Lines, check_json, drop_lines, replacing
 
 ROOT = Path(__file__).parents[2]
 REPLACE = """
@@ -78,3 +80,27 @@ def test_an_error_leaves_the_file_as_it_was(tmp_path):
         raise KeyError
     assert path.read_text() == "before"
     assert sorted(os.listdir(tmp_path)) == [".1-abcd.tmp", "x"]
+
+
+@pytest.mark.parametrize("text", ["mine", "[]", '{"step": 1}', b"\xff\x00"])
+def test_results_replace_results_only(tmp_path, text):
+    """`--out=config.json` and `--out=photo.png` are slips."""
+    path = tmp_path / "x.json"
+    score_flags.check_file("--out", path)
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    for check in (score_flags.check_file, lambda *x: check_json(*x, "hardware")):
+        with pytest.raises(FileExistsError, match="--out=.*x.json: this file holds"):
+            check("--out", path)
+    path.write_text('{"results": {}, "hardware": "cpu"}')
+    score_flags.check_file("--out", path)
+    check_json("--out", path, "hardware")
+
+
+def test_statistics_replace_statistics_only(tmp_path):
+    path = tmp_path / "x.npz"
+    for arrays in ({"images": np.zeros(3)}, {"mu": np.zeros(3)}):
+        np.savez(path, **arrays)
+        with pytest.raises(FileExistsError, match="holds no statistics"):
+            score_flags.check_file("--save-stats", path, ".npz")
+    np.savez(path, mu=np.zeros(3), sigma=np.zeros((3, 3)), n=3)
+    score_flags.check_file("--save-stats", path, ".npz")
