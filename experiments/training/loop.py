@@ -79,7 +79,7 @@ def train(
         config = configs.resolve(config, source)
         if checkpoints.steps() and not allow_config_change:
             configs.compare(workdir / "config.json", config)
-        all_stages = Stages(config, source)
+        all_stages = Stages(config, source, workdir)
         # Whatever cannot be run is found before anything is written.
         all_stages.get(all_stages.after(checkpoints.latest() or 0))
         held.enter_context(lock)
