@@ -185,6 +185,18 @@ def test_losses_without_a_boundary_are_those_that_say_so():
     assert without == {*evidence.NO_BOUNDARY}
 
 
+def test_an_untaught_discriminator_is_the_cause_of_a_collapse():
+    """As in a run on photos whose discriminator has a learning rate of nearly 0."""
+    fooled = {"d/accuracy_real": 0.61, "d/accuracy_fake": 0.0, "d/score_gap": -9.5}
+    found = judged(lines(d__diversity=0.068, **named(fooled)))
+    assert found.kind == "weak"
+    assert text(found).count("too weak") == 1
+    assert "collapsed: the samples' diversity is 0.068" in text(found)
+    # One that has known better has lost to a generator that collapsed.
+    right = {k: (lambda t, x=x: 0.9 if t < 0.2 else x) for k, x in fooled.items()}
+    assert judged(lines(d__diversity=0.068, **named(right))).kind == "collapsed"
+
+
 def test_discriminator_too_weak():
     guess = {"d/accuracy_real": 0.51, "d/accuracy_fake": 0.5, "d/score_gap": 0.01}
     records = lines(d__diversity=0.5, **named(guess))
