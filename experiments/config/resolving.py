@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import sys
 import types
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +13,12 @@ from experiments.config.records import from_json, to_json
 from gans import data, names
 from gans.data import kinds
 from gans.data import spec as specs
+from gans.data.sets import OptionWanted
+
+_ADVICE = {
+    "resolution": "--config.resolution=64 crops and resizes all to that side",
+    "skip_corrupt": "--config.skip_corrupt leaves out what cannot be read",
+}
 
 
 def variant(config: ConfigDict):
@@ -26,9 +31,7 @@ def variant(config: ConfigDict):
     place = "config.variant"
     build = names.part(config.variant, "gans.variants", "build", place)
     names.wanted(build, Callable, place, config.variant, "a function")
-    if not names.is_path(config.variant):
-        return sys.modules[f"gans.variants.{config.variant}"]
-    found = names.imported(config.variant, place)
+    found = names.found(config.variant, "gans.variants", place)
     return found if found is not build else types.SimpleNamespace(build=build)
 
 
@@ -43,15 +46,18 @@ def load_data(
 
     `resolution` and `channels` replace those of the config where they are given.
     """
-    return data.load(
-        config.data,
-        resolution=resolution or config.resolution,
-        channels=channels or config.channels,
-        split=split,
-        data_dir=config.data_dir,
-        skip_corrupt=config.skip_corrupt,
-        seed=config.seed,
-    )
+    try:
+        return data.load(
+            config.data,
+            resolution=resolution or config.resolution,
+            channels=channels or config.channels,
+            split=split,
+            data_dir=config.data_dir,
+            skip_corrupt=config.skip_corrupt,
+            seed=config.seed,
+        )
+    except OptionWanted as error:
+        raise ValueError(f"{error}; {_ADVICE[error.option]}") from None
 
 
 def resolve(config: ConfigDict, source) -> ConfigDict:

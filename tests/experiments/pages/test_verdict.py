@@ -157,6 +157,9 @@ def test_discriminator_too_strong():
         "The discriminator is too strong: accuracy 0.99, score gap growing"
     )
     assert "d/score_gap went from" in text(found)
+    assert "by heart" not in text(found)
+    few = judged(records, run=FINISHED | {"examples_in_data": {"a": 40, "b": 5000}})
+    assert "the 40 training images by heart" in text(few)
     early = judged(lines(600, 20, d__score_gap=lambda t: 4 + 8 * t, **named(SURE)))
     assert early.kind == "strong"
     # As long as samples get better, it is not too strong.
@@ -241,7 +244,7 @@ def test_diverged_without_nan():
 
 def test_memorising():
     name = "memorisation_share_classifier"
-    found = judged(lines(), scored([0.7], name), run=FINISHED | {"n_train": 40})
+    found = judged(lines(), scored([0.7], name))
     assert (found.kind, found.tone) == ("memorising", "warning")
     assert "70%" in found.headline and "copies" in found.headline
     assert judged(lines(), scored([0.012], name)).kind == "healthy"
