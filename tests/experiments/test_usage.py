@@ -87,10 +87,10 @@ def test_help_of_a_config_has_every_key_with_value_and_sentence(tmp_path):
         ("evaluate", ["--metric=fid"], "did you mean --metrics?"),
         ("sample", ["--wordir=x"], "did you mean --workdir?"),
         ("metrics", ["a", "b", "--resise=8"], "did you mean --resize?"),
-        ("report", [], "--workdir is missing: Folder of the run"),
+        ("report", [], "--workdir is missing: Folder of "),
         ("ablate", ["--config=ttru"], "did you mean 'ttur'?"),
         ("sweep", ["--trails=3"], "did you mean --trials?"),
-        ("report", ["workdir=x"], "flags begin with --"),
+        ("sample", ["--workdir=x", "n=3"], "did you mean --n=3?"),
     ],
 )
 def test_a_wrong_flag_gets_the_nearest(tmp_path, name, flags, said):

@@ -286,8 +286,7 @@ def test_every_key_is_declared_well(key, table):
     declared = table[key]
     if declared.default != "":
         checks.check_value(declared.default, declared, key)
-    assert declared.help[0].isupper() or declared.help.startswith(("((", "top_k"))
-    assert declared.help.endswith(".")
+    assert declared.help[0].isupper() and declared.help.endswith(".")
 
 
 @pytest.mark.parametrize(
