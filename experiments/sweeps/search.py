@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import shlex
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,8 @@ from optuna.trial import TrialState
 
 from experiments import config as configs
 from experiments.files import replacing
-from experiments.sweeps.space import Range, changes, corners, flags
+from experiments.sweeps.progress import Progress
+from experiments.sweeps.space import Range, changes, corners, flags, floats
 from experiments.sweeps.trial import COMMAND, Message, Trial
 
 NAME = "sweep.db"
@@ -53,8 +54,21 @@ def create(
 
     Raises ValueError for a config that cannot be built or evaluated.
     """
-    made = [configs.override(config, changes(config, x)) for x in corners(space)]
-    request = {"kind": "check", "configs": [configs.to_json(x) for x in made]}
+
+    def made(values):
+        return configs.to_json(configs.override(config, changes(config, values)))
+
+    points = corners(space)
+    request = {"kind": "check", "configs": [made(x) for x in points]}
+    # Pairs that differ in one key alone.
+    request["pairs"] = {
+        key: [
+            [made(x | {key: one}), made(x | {key: other})]
+            for x in points
+            for one, other in itertools.pairwise(found.values)
+        ]
+        for key, found in space.items()
+    }
     checking = Trial(request, process)
     try:
         known = checking.receive()
@@ -158,6 +172,7 @@ class Search:
             self.study = self._load()
         self.objective, self.better = known["objective"], known["better"]
         self._active, self._waiting = {}, self._left()
+        self._progress = Progress(n_trials, self.objective.removeprefix("eval/"))
 
     def _load(self):
         return optuna.load_study(
@@ -204,10 +219,14 @@ class Search:
         return len(self._active)
 
     @property
+    def n_done(self) -> int:
+        """The number of trials that have finished or were pruned."""
+        return len(self._trials(TrialState.COMPLETE, TrialState.PRUNED))
+
+    @property
     def n_missing(self) -> int:
         """How many trials are still to be started."""
-        done = self._trials(TrialState.COMPLETE, TrialState.PRUNED)
-        return self.n_trials - len(done) - self.n_active
+        return self.n_trials - self.n_done - self.n_active
 
     def next(self) -> dict[str, Any] | None:
         """Returns the request of the next trial, or None if there is none."""
@@ -240,6 +259,7 @@ class Search:
             "folder": str(self.workdir / "trials" / f"{number:04d}"),
             "cwd": str(Path.cwd()),
             "command": self._command(params),
+            "inputs": floats(self.space),
         }
 
     def _values(self, params):
@@ -266,6 +286,9 @@ class Search:
         if trial is None:  # pruned
             return True
         match message["kind"]:
+            case "step":
+                step = message["step"], message["steps"]
+                self._progress.step(number, *step, self.n_done)
             case "value":
                 shown = (message[key] for key in ("step", "values", "last"))
                 return self._report(trial, *shown)
@@ -284,6 +307,7 @@ class Search:
         known = self._trials()[trial.number].intermediate_values
         if step not in known:  # else it has been resumed from an earlier checkpoint
             trial.report(value, step)
+        self._progress.value(trial.number, value, self.n_done)
         if last or not trial.should_prune():
             return False
         self._tell(trial.number, f"pruned after step {step}", state=TrialState.PRUNED)
@@ -310,7 +334,7 @@ class Search:
         if self._trials(TrialState.COMPLETE):
             best = self.study.best_trial
             so_far = f" (best: {best.value:.6g} of trial {best.number})"
-        print(f"trial {number} {what}{so_far}", file=sys.stderr)
+        self._progress.ended(number, f"trial {number} {what}{so_far}")
         self.write()
 
     def write(self, importances: bool = False) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import contextlib
 import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import jax
@@ -22,6 +22,7 @@ from experiments.rundir.log import Log
 from experiments.sampling import pictures
 from experiments.signals import Interrupted, Signals
 from experiments.training import ahead, health
+from experiments.training.floats import Place
 from experiments.training.metric_buffer import MetricBuffer, NotFinite
 from experiments.training.stage import Ready, Stages
 from gans import core, stages
@@ -47,6 +48,8 @@ def train(
     started: float | None = None,
     allow_config_change: bool = False,
     on_evaluation: Callable[[int, dict[str, float]], None] | None = None,
+    on_call: Callable[[int], None] | None = None,
+    inputs: Iterable[Place] = (),
 ) -> core.State:
     """Trains to config.steps, from the newest checkpoint in `workdir` if there is one.
 
@@ -59,6 +62,8 @@ def train(
       allow_config_change: continues although the checkpoints are of another config.
       on_evaluation: gets the step and the values of each evaluation, before the
         checkpoint of that step; what it raises ends the run.
+      on_call: gets the number of steps after each call.
+      inputs: see `experiments.training.stage.Stages`.
 
     Returns the last state. Raises ConfigError for what cannot be run, NotFinite for a
     loss or a state that is not finite, Interrupted, DiskFull, and CheckpointError if
@@ -73,7 +78,7 @@ def train(
         config = configs.resolve(config, source)
         if checkpoints.steps() and not allow_config_change:
             configs.compare(workdir / "config.json", config)
-        all_stages = Stages(config, source)
+        all_stages = Stages(config, source, inputs)
         # Whatever cannot be run is found before anything is written.
         all_stages.get(all_stages.after(checkpoints.latest() or 0))
         workdir.mkdir(parents=True, exist_ok=True)
@@ -83,7 +88,7 @@ def train(
         raise configs.ConfigError(str(error)) from error
     run = _Run(config, workdir, checkpoints, all_stages)
     run.record, run.started = manifest.begin(command), started or time.time()
-    run.on_evaluation = on_evaluation
+    run.on_evaluation, run.on_call = on_evaluation, on_call
     try:
         return run.to_the_end()
     except OSError as error:
@@ -234,6 +239,8 @@ class _Run:
         calls = ahead.steps(call, state, step, stage.last, per_call, ahead=AHEAD)
         for step, state, metrics in calls:
             buffer.add(metrics)
+            if self.on_call:
+                self.on_call(step)
             if step == first_step:
                 jax.block_until_ready(metrics)
                 if ended is None:
