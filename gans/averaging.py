@@ -18,6 +18,7 @@ def recalibrate(
     n: int,
     examples: Callable[[Array], dict[str, Array]],
     output: str = "sample",
+    labels: Callable[[Array], dict[str, Array]] = lambda i: {},
 ) -> core.State:
     """The EMA with statistics of its own: those that its own parameters give.
 
@@ -29,6 +30,8 @@ def recalibrate(
       examples: i -> batch {field: [B, ...]} of the i-th pass; for models that are not
         conditioned on examples, any of the wanted number.
       output: the pass is this one's.
+      labels: i -> {input: [B]}, the classes that the i-th pass asks for; what is not
+        there the model chooses.
     """
 
     def one_pass(averages, i):
@@ -42,7 +45,8 @@ def recalibrate(
             else dataclasses.replace(net, train=False)
             for name, net in core.bind(gan, here, train=True, ema=True).items()
         }
-        gan.outputs[output](nets, gan.inputs(key_inputs, examples(i)), key_output)
+        inputs = {**gan.inputs(key_inputs, examples(i)), **labels(i)}
+        gan.outputs[output](nets, inputs, key_output)
         new = {
             name: {**average, "stats": {**average["stats"], **changed[name]}}
             for name, average in averages.items()

@@ -174,22 +174,34 @@ class Images:
 
     def fake(self, state: core.State) -> features.Features:
         """Returns the features of n samples; computed once for each state."""
-        return self._of_state(state, "fake", functools.partial(self._extract, state))
+        labels = self.setting.classes(self.output)
+        extract = functools.partial(self._extract, state, labels)
+        return self._of_state(state, "fake", extract)
 
-    def _extract(self, state):
+    def _equally(self, state):
+        """As `fake`, of equally many samples of each class: the same if those are."""
+        setting = self.setting
+        labels = setting.classes(self.output, equal=True)
+        plain = setting.classes(self.output)
+        if all(np.array_equal(x, plain[name]) for name, x in labels.items()):
+            return self.fake(state)
+        return self._extract(state, labels)
+
+    def _extract(self, state, asked):
         setting, encode = self.setting, kinds.of(self.setting.spec[self.field]).encode
+
+        def samples(name):
+            found = setting.samples(state, self.output, only=(name,), labels=asked)
+            return (x[name] for x in found)
+
         labels = n_classes = None
         if self.labelled:
-            only = setting.samples(state, self.output, only=(self.label,))
-            labels = np.concatenate([x[self.label] for x in only])
+            labels = np.concatenate(list(samples(self.label)))
             n_classes = setting.spec[self.label].n_classes
         images = ImageSet(
             "samples" if self.output == "sample" else f"samples of {self.output}",
             setting.n,
-            lambda: (
-                encode(x[self.field])
-                for x in setting.samples(state, self.output, only=(self.field,))
-            ),
+            lambda: (encode(x) for x in samples(self.field)),
             labels,
             n_classes,
         )
@@ -197,23 +209,41 @@ class Images:
 
     def scores(self, state: core.State) -> dict[str, scores.Values | Exception]:
         """Returns all wanted scores by features; see `scores.by_score`."""
-        return self._of_state(state, "scores", lambda: self.scores_of(self.fake(state)))
+        return self._of_state(state, "scores", functools.partial(self._scores, state))
+
+    def _scores(self, state):
+        found = {}
+        for equally in (False, True):
+            wanted = {
+                name: options
+                for name, options in self.wanted.items()
+                if scores.known()[name].equal_classes == equally
+            }
+            if wanted:
+                side = self._equally(state) if equally else self.fake(state)
+                found |= self.scores_of(side, wanted)
+        return found
 
     def results(self, state: core.State, score: str) -> dict[str, Result]:
         """Returns the results of one of the wanted scores."""
         values = _raised(self.scores(state)[score])
         return {name: Result.from_json(value) for name, value in values.items()}
 
-    def scores_of(self, side: features.Features) -> dict[str, Any]:
+    def scores_of(
+        self, side: features.Features, wanted: dict[str, dict[str, Any]] | None = None
+    ) -> dict[str, scores.Values | Exception]:
         """Returns the wanted scores of one side against the training images."""
-        name = self.data.extractor.name
-        return scores.by_score(self.wanted, self.data.real, side, name)
+        name, wanted = self.data.extractor.name, wanted or self.wanted
+        return scores.by_score(wanted, self.data.real, side, name)
 
     def some(self, state: core.State, indices: np.ndarray) -> np.ndarray:
         """Returns some of the n samples again: [K, H, W, C] floats in [-1, 1]."""
         sampler, field = self.setting.sampler(self.output), self.field
+        labels = self.setting.classes(self.output)
         batches = {
-            i: np.asarray(sampler(state, *sampler.batch(i), (field,))[field])
+            i: np.asarray(
+                sampler(state, *sampler.batch(i, BATCH, labels), (field,))[field]
+            )
             for i in {*(indices // BATCH).tolist()}
         }
         return np.stack([batches[i // BATCH][i % BATCH] for i in indices.tolist()])

@@ -43,6 +43,8 @@ class Score:
       statistics: whether mean and covariance are enough.
       logits: whether the extractor must classify; "own": the classes of the data.
       labels: the sides that need labels, of "real" and "generated".
+      equal_classes: whether a model is asked for equally many of each class, and not as
+        many as the data have.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Score:
     statistics: bool = False
     logits: bool | str = False
     labels: tuple[str, ...] = ()
+    equal_classes: bool = False
 
     def make(self, gan, spec, source, *, setting, output: str = "sample", **options):
         """Returns the evaluator of a run; see `experiments.evaluation.evaluators`."""

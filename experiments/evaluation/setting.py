@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from experiments.evaluation.images import Images
+from experiments.sampling.classes import counts, in_shares
 from experiments.sampling.sampler import Arrays, Sampler, Samplers
 from gans import core
 
@@ -44,6 +45,7 @@ class Setting:
         self.baseline, self.folder = baseline, folder
         self.images: dict[str, Images] = {}  # by output
         self._samplers = Samplers(gan, config, source.spec, lambda: source)
+        self._counts: dict[str, np.ndarray] = {}  # of classes, by label
         self.noted: dict[str, Any] = {}
 
     def sampler(self, output: str, metric: str = "") -> Sampler:
@@ -58,9 +60,32 @@ class Setting:
     ) -> Iterator[Arrays]:
         """Yields n samples, {field: [b, ...]}; always from the same latents.
 
-        Labels that the model was asked for are among them.
+        Labels that the model was asked for are among them: as in the data, unless the
+        options have others.
         """
+        if "labels" not in options:
+            options["labels"] = self.classes(output)
         return self.sampler(output).batches(state, self.n, **options)
+
+    def classes(
+        self, output: str, n: int | None = None, *, equal: bool = False
+    ) -> dict[str, np.ndarray]:
+        """Returns the classes that n samples are asked for: {label: [n]}.
+
+        They are as frequent as in the data; with `equal` all classes that the data
+        have at least twice are. {} of a model that is asked for none.
+        """
+        found = {}
+        for name in self.sampler(output).label_inputs:
+            if name not in self._counts:
+                self._counts[name] = counts(self.source, name)
+            weights = self._counts[name]
+            if equal and (weights >= 2).any():
+                weights = weights >= 2
+            found[name] = in_shares(weights, n or self.n)
+        if found and not equal:
+            self.note({"classes": "as in the data"})
+        return found
 
     def collect(self, state: core.State, output: str = "sample") -> Arrays:
         """Returns all n samples as one, {field: [n, ...]}."""

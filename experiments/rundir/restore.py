@@ -102,22 +102,30 @@ def recalibrate(
     *,
     examples: Callable[[Any, int], dict[str, Any]] | None = None,
     output: str = "sample",
+    classes: Callable[[int], dict[str, Any]] | None = None,
 ):
     """Returns the state with batch statistics recomputed by the averaged networks.
 
     They are those of 100 passes of 256 samples of `output` (see `gans.averaging`). A
     conditional model needs `examples`: (pass, n) -> n decoded examples {field:
-    [n, ...]}, traced.
+    [n, ...]}, traced. `classes`: n -> {input: [n]}, those that are asked for in all
+    passes together; None: as the model chooses.
     """
     layers = [getattr(net.module, "layers", None) for net in gan.nets.values()]
     least = [getattr(found, "n_reference", 0) for found in layers]
     batch = max(256, *least)
     if examples is None:
         examples = lambda i, n: {"": jnp.zeros((n,))}  # noqa: E731
+    n = 100
+    asked = {
+        name: jnp.asarray(x).reshape(n, batch)
+        for name, x in (classes(n * batch) if classes else {}).items()
+    }
     afresh = functools.partial(
         averaging.recalibrate,
         gan,
-        n=100,
+        n=n,
+        labels=lambda i: {name: x[i] for name, x in asked.items()},
         examples=lambda i: examples(i, batch),
         output=output,
     )

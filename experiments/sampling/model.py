@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from experiments import config as configs
 from experiments.rundir import restore
+from experiments.sampling.classes import counts, in_shares
 from experiments.sampling.sampler import Arrays, Sampler, Samplers
 from gans import core
 from gans.data import kinds
@@ -169,6 +170,12 @@ class Model:
         """What `restore.recalibrate` needs to know of the model."""
         first = self.samplers.drawable()
         options = {"output": first[0]} if first else {}
+        labels = self.sampler(*first[:1]).label_inputs
+        if labels:
+            weights = {name: counts(self.data, name) for name in labels}
+            options["classes"] = lambda n: {
+                name: in_shares(x, n) for name, x in weights.items()
+            }
         if not self.gan.conditioned_on:
             return options
         stored = Sampler(self.gan, self.spec, self.data, *first[:1]).examples(

@@ -101,20 +101,42 @@ class Sampler:
         *,
         only: tuple[str, ...] | None = None,
         size: int = BATCH,
+        labels: Mapping[str, np.ndarray] | None = None,
     ) -> Iterator[Arrays]:
         """Yields n samples, {field: numpy [b, ...]}; batch i is drawn from key(i).
 
         So they are the same ones each time. The last batch may be smaller.
+
+        labels: {label: [n]}, the classes to ask for; by default the model chooses.
         """
         for i, start in enumerate(range(0, n, size)):
-            made = self(state, *self.batch(i, size), only)
+            made = self(state, *self.batch(i, size, labels), only)
             keep = min(size, n - start)
             yield {name: np.asarray(x)[:keep] for name, x in made.items()}
 
-    def batch(self, i: int, size: int = BATCH) -> tuple[dict[str, Array], Array]:
+    def batch(
+        self,
+        i: int,
+        size: int = BATCH,
+        labels: Mapping[str, np.ndarray] | None = None,
+    ) -> tuple[dict[str, Array], Array]:
         """Returns inputs and key of batch i of `batches`."""
         key = jax.random.key(i)
-        return self.inputs(key, size, i * size), jax.random.fold_in(key, 1)
+        inputs = self.inputs(key, size, i * size)
+        for name, all_of_them in (labels or {}).items():
+            rows = np.minimum(np.arange(i * size, (i + 1) * size), len(all_of_them) - 1)
+            inputs[name] = jnp.asarray(all_of_them[rows], inputs[name].dtype)
+        return inputs, jax.random.fold_in(key, 1)
+
+    @functools.cached_property
+    def label_inputs(self) -> tuple[str, ...]:
+        """The inputs that are classes which can be asked for."""
+        return tuple(
+            name
+            for name, x in self.input_shapes().items()
+            if name in self.spec and self.spec[name].kind == "label" and x.ndim == 1
+            if name not in self.gan.conditioned_on
+        )
 
     @functools.cached_property
     def fields(self) -> dict[str, jax.ShapeDtypeStruct]:

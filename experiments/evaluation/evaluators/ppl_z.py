@@ -37,6 +37,7 @@ def make(gan, spec, source, *, setting, output: str = "sample"):
 
         def generate(z, key):
             inputs = sampler.inputs(key, len(z)) | {"z": z}
+            inputs |= setting.classes(output, len(z))
             return sampler(state, inputs, jax.random.fold_in(key, 1), (images.field,))[
                 images.field
             ]

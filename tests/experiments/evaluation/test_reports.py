@@ -393,3 +393,79 @@ def test_the_exit_code_is_1_if_all_failed(capsys):
     assert "failed: b: no" in capsys.readouterr().err
     assert reports.show({**one, "results": {}}, "value") == 1
     assert reports.show({**one, "failed": {}}, "value") == 0
+
+
+# --- classes as in the data -----------------------------------------------------------
+
+
+def echo(config, source):
+    """A cGAN whose samples are the data's first image of the class asked for."""
+    gan, state = built(config)
+    labels = source.arrays["label"]
+    firsts = np.array([np.argmax(labels == c) for c in range(source.n_classes)])
+    images = source.arrays["image"][firsts] / np.float32(127.5) - 1
+
+    def sample(nets, inputs, key):
+        return {"image": jax.numpy.asarray(images)[inputs["label"]]} | {
+            "label": inputs["label"]
+        }
+
+    return dataclasses.replace(gan, outputs={"sample": sample}), state
+
+
+@pytest.fixture
+def skewed(tiny, monkeypatch, tmp_path):
+    """(config, source) of two brightnesses, 88 : 12, and a third that no image has."""
+    from gans.data.source import InMemory
+    from gans.data.spec import Field
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setitem(sys.modules, __name__, _this())
+    labels = np.array([0] * 88 + [1] * 12, np.int32)
+    shades = np.random.default_rng(0).integers(0, 30, (100, 16, 16, 1))
+    images = (shades + 200 * labels[:, None, None, None]).astype(np.uint8)
+    field = Field("label", (), "int32", 3)
+    source = InMemory("skewed", {"image": images, "label": labels}, {"label": field})
+    config = tiny("cgan", "digits", n_evaluate=200)
+    config.extractor = f"{__name__}:mean_colour"
+    monkeypatch.setattr("experiments.rundir.restore.load_test", lambda *_: None)
+    return config, source
+
+
+def test_samples_have_the_classes_of_the_data(skewed, monkeypatch):
+    config, source = skewed
+    seen = []
+
+    def measure(samples, labels, real, real_labels):
+        seen.append(np.bincount(labels, minlength=3))
+        return {"agreement": 1.0}
+
+    monkeypatch.setattr("gans.metrics.scores.agreement.measure", measure)
+    config.metrics = ("fid", "agreement")
+    gan, state = echo(config, source)
+    report = make_evaluate(gan, config, source)(state)
+    assert seen[0].tolist() == [176, 24, 0]
+    assert report["protocol"]["classes"] == "as in the data"
+    # In turn they would be half dark and half bright, which is far away.
+    features = report["results"]["fd_mean-colour"]["value"]
+    assert features < 0.05
+
+
+def test_the_distance_within_classes_is_of_equally_many_of_each(skewed, monkeypatch):
+    from gans.metrics.scores import classes
+
+    config, source = skewed
+    seen = []
+
+    def intra(real, real_labels, fake, fake_labels):
+        seen.append((np.bincount(real_labels), np.bincount(fake_labels)))
+        return 1.0
+
+    monkeypatch.setattr(classes, "intra_frechet", intra)
+    config.metrics = ("intra_fid", "fid")
+    gan, state = echo(config, source)
+    report = make_evaluate(gan, config, source)(state)
+    ((real, fake),) = seen
+    assert real.tolist() == [88, 12] and fake.tolist() == [100, 100]
+    assert report["results"]["intra_fd_mean-colour"]["n_classes"] == 2
+    assert "fd_mean-colour" in report["results"]

@@ -129,3 +129,27 @@ def test_a_conditional_model_is_recalibrated_by_training_examples():
     np.testing.assert_allclose(mean[0], images.mean() / 127.5 - 1, rtol=1e-3)
     found = model.sample(3, output="a_to_b")["b"]
     np.testing.assert_allclose(found.max(), 1, atol=1e-2)  # not normalised: mean 0
+
+
+def test_a_model_of_classes_is_recalibrated_by_the_shares_of_the_data():
+    labels = np.array([0] * 88 + [1] * 12, np.int32)
+    images = np.zeros((100, 4, 4, 1), np.uint8)
+    source = InMemory("skewed", {"image": images, "label": labels})
+    example = jax.ShapeDtypeStruct((1, 4, 4, 1), jnp.float32)
+
+    def sample(nets, x, key):
+        values = jnp.broadcast_to(x["label"][:, None, None, None], (256, 4, 4, 1))
+        return {"image": nets["g"](values.astype(jnp.float32))}
+
+    gan = GAN(
+        nets={"g": Net(Normed(), (example,), optax.sgd(1.0), ema=0.9)},
+        updates=(),
+        inputs=lambda key, batch: {"label": jnp.arange(core.length(batch)) % 2},
+        outputs={"sample": sample},
+    )
+    state = jax.jit(functools.partial(core.init, gan))(jax.random.key(0))
+    model = Model(ConfigDict({"variant": "normed"}), source.spec, gan, state)
+    model.__dict__.update(data=source)
+    afresh = restore.recalibrate(gan, state, **model._pool())
+    mean = afresh.ema["g"]["stats"]["batch_stats"]["BatchNorm_0"]["mean"]
+    np.testing.assert_allclose(mean[0], 0.12, rtol=0.1)
