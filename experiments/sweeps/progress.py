@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from typing import TextIO
@@ -19,24 +20,31 @@ class Progress:
     def __init__(self, n_trials: int, metric: str, stream: TextIO | None = None):
         self._n_trials, self._metric = n_trials, metric
         self._given = stream
-        self._trials: dict[int, dict[str, float]] = {}
+        self._trials: dict[int, str] = {}
+        self._values: dict[int, float] = {}
         self._width, self._said = 0, -EVERY
 
     @property
     def _stream(self):  # not kept: Ray pickles the search
         return self._given or sys.stderr
 
-    def step(self, number: int, step: int, steps: int, n_done: int) -> None:
-        """A trial has made `step` of its `steps`."""
-        known = self._trials.setdefault(number, {})
-        begins = not known
-        known |= {"step": step, "steps": steps}
-        self._show(n_done, begins)
-
-    def value(self, number: int, value: float, n_done: int) -> None:
-        """A trial has been evaluated."""
-        self._trials.setdefault(number, {})["value"] = value
-        self._show(n_done, True)
+    def step(
+        self,
+        number: int,
+        step: int,
+        steps: int,
+        n_done: int,
+        value: float | None = None,
+    ) -> None:
+        """A trial has made `step` of its `steps`, where it has a new `value` if any."""
+        begins = number not in self._trials
+        text = f"trial {number}: step {step:,} of {steps:,}"
+        if value is not None:
+            self._values[number] = value
+        if number in self._values:
+            text += f", {self._metric} {self._values[number]:.4g}"
+        self._trials[number] = text
+        self._show(n_done, begins or value is not None)
 
     def ended(self, number: int, text: str) -> None:
         """Prints a line about the end of a trial."""
@@ -45,18 +53,11 @@ class Progress:
         print(text, file=self._stream, flush=True)
 
     def _show(self, n_done, at_once):
-        parts = [f"{n_done} of {self._n_trials} trials done"]
-        for number, known in sorted(self._trials.items()):
-            text = f"trial {number}: "
-            text += "step {step:,} of {steps:,}".format(
-                **{"step": 0, "steps": 0} | known
-            )
-            if "value" in known:
-                text += f", {self._metric} {known['value']:.4g}"
-            parts.append(text)
-        line = "; ".join(parts)
+        trials = [text for _, text in sorted(self._trials.items())]
+        line = "; ".join([f"{n_done} of {self._n_trials} trials done", *trials])
         if self._stream.isatty():
             self._clear()
+            line = line[: shutil.get_terminal_size().columns - 1]
             self._width = len(line)
             print(line, end="", file=self._stream, flush=True)
         elif at_once or time.monotonic() - self._said > EVERY:

@@ -307,7 +307,8 @@ class Search:
         known = self._trials()[trial.number].intermediate_values
         if step not in known:  # else it has been resumed from an earlier checkpoint
             trial.report(value, step)
-        self._progress.value(trial.number, value, self.n_done)
+        steps = self.config.steps
+        self._progress.step(trial.number, step, steps, self.n_done, value)
         if last or not trial.should_prune():
             return False
         self._tell(trial.number, f"pruned after step {step}", state=TrialState.PRUNED)

@@ -140,6 +140,18 @@ class Programs:
         call(state, batch, key) -> (state, metrics [k] or []) donates the state.
         """
         began = time.perf_counter()
+        compiled = self.lower().compile()
+
+        def attached(state, batch, key):
+            frozen = state.frozen
+            bare = state.replace(frozen={})
+            state, metrics = compiled(bare, frozen, batch, key, self._values)
+            return state.replace(frozen=frozen), metrics
+
+        return attached, time.perf_counter() - began
+
+    def lower(self) -> jax.stages.Lowered:
+        """Returns the program of `compile`, not compiled yet."""
 
         def call(state, frozen, batch, key, values):
             one_call = make_call(self._build(values), self._per_call, self._prepare)
@@ -149,16 +161,7 @@ class Programs:
         jitted = jax.jit(call, donate_argnums=0, out_shardings=self._whole)
         with jax.set_mesh(self._mesh):  # for gans.sharding
             shapes = self._bare, self.template.frozen, self._batch, self._key
-            lowered = jitted.lower(*shapes, self._values)
-            compiled = lowered.compile()
-
-        def attached(state, batch, key):
-            frozen = state.frozen
-            bare = state.replace(frozen={})
-            state, metrics = compiled(bare, frozen, batch, key, self._values)
-            return state.replace(frozen=frozen), metrics
-
-        return attached, time.perf_counter() - began
+            return jitted.lower(*shapes, self._values)
 
     def start_compiling(self, pool: Executor | None = None) -> Future:
         """Starts `compile` in the background, in a thread of its own or of `pool`.

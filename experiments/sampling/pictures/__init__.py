@@ -25,7 +25,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from experiments.files import replacing
 from gans import names
@@ -179,6 +179,22 @@ def columns_of(n: int, n_arrays: int) -> int | None:
     if n_arrays == 1:
         return None
     return n_arrays * math.ceil(math.sqrt(n / n_arrays))
+
+
+def caption(path: str | os.PathLike, names: Iterable[str], columns: int) -> None:
+    """Writes names above the columns of a grid, into its PNG; long ones are cut."""
+    with Image.open(path) as file:
+        picture = file.convert("RGB")
+    width = (picture.width + _GAP) / columns
+    font = ImageFont.load_default(12)
+    strip = Image.new("RGB", (picture.width, 18), "white")
+    draw = ImageDraw.Draw(strip)
+    for i, name in enumerate(names):
+        short = name
+        while short and draw.textlength(short, font=font) > width - 2 * _GAP:
+            short = short.removesuffix("…")[:-1] + "…" if len(short) > 2 else ""
+        draw.text((i * width + _GAP, 2), short, fill="black", font=font)
+    save_png(path, np.concatenate([np.asarray(strip), np.asarray(picture)]))
 
 
 def save_png(path: str | os.PathLike, image: np.ndarray) -> None:
