@@ -1,8 +1,8 @@
 """cGAN: Mirza and Osindero 2014 (arXiv 1411.1784), Miyato and Koyama 2018 (1802.05637).
 
-    python -m experiments.run --config=configs/cgan.py               # projection
-    python -m experiments.run --config=configs/cgan.py:digits_concat # concatenation
-    python -m experiments.run --config=configs/cgan.py:cifar10       # the 2018 ResNet
+    python -m experiments.run --config=cgan               # projection
+    python -m experiments.run --config=cgan:digits_concat # concatenation
+    python -m experiments.run --config=cgan:cifar10       # the 2018 ResNet
 
 digits: 5 minutes on 2 slow CPU cores (11 steps/s). A classifier with 98.6 % accuracy on
 held-out real digits then recognises the requested class in 99.7 % of 1,000 samples. The

@@ -1,8 +1,8 @@
 """DCGAN, Radford et al. 2015 (arXiv 1511.06434).
 
-    python -m experiments.run --config=configs/dcgan.py            # digits, 16x16
-    python -m experiments.run --config=configs/dcgan.py:cifar10    # 32x32
-    python -m experiments.run --config=configs/dcgan.py:folder \
+    python -m experiments.run --config=dcgan            # digits, 16x16
+    python -m experiments.run --config=dcgan:cifar10    # 32x32
+    python -m experiments.run --config=dcgan:folder \
         --config.data=folder:PATH                                  # 64x64, the paper's
 
 digits: 4 min 40 s on one busy CPU core (11 steps/s). The samples show all ten classes.

@@ -1,7 +1,7 @@
 """GAN, Goodfellow et al. 2014 (arXiv 1406.2661), with multilayer perceptrons.
 
-    python -m experiments.run --config=configs/gan.py            # circle, 2-D
-    python -m experiments.run --config=configs/gan.py:digits     # images
+    python -m experiments.run --config=gan            # circle, 2-D
+    python -m experiments.run --config=gan:digits     # images
 
 circle: 28 seconds on 2 slow CPU cores (520 steps/s). 99.4 % of 10,000 samples lie
 within 3 sigma of the ring, and 36 of 36 sectors are filled. The image presets have not

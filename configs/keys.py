@@ -212,8 +212,10 @@ LOGS = {
         free=True,
     ),
     "extractor": Key(
-        default="inception",
-        help="Network whose features the scores compare: inception, classifier, ...",
+        default="auto",
+        help="Network whose features the scores compare: inception, squeezenet, "
+        "classifier, random, lpips_vgg, _alex, _squeeze, or MODULE:FUNCTION; auto: "
+        "inception if its weights are at hand, else classifier, else random.",
         type=str,
         free=True,
     ),

@@ -1,20 +1,29 @@
 """LSGAN, Mao et al. 2017 (arXiv 1611.04076).
 
-    python -m experiments.run --config=configs/lsgan.py            # digits
-    python -m experiments.run --config=configs/lsgan.py:cifar10
+    python -m experiments.run --config=lsgan            # digits
+    python -m experiments.run --config=lsgan:cifar10
 
 digits: 3 minutes on 2 slow, busy CPU cores (12 steps/s). The samples show all ten
 classes, and most of them are legible at a glance. The other presets have not been run
 to the end.
 """
 
-from configs import presets
+from configs import keys, presets
+
+KEYS = {
+    "targets": keys.Key(
+        default=(0.0, 1.0, 1.0),
+        help="What the discriminator aims at: a (fake), b (real), and c, what the "
+        "generator wants it to say; equation 9. (-1, 1, 0) is equation 8.",
+        type=tuple[float, float, float],
+    )
+}
 
 
 def get_config(preset: str = "digits"):
     config = presets.game("lsgan", preset, presets.IMAGES)
     config.loss = "least_squares"
-    config.targets = (0.0, 1.0, 1.0)  # a (fake), b (real), c (generator): equation 9
+    config.update(keys.defaults(KEYS))
     presets.convolutional(config, 128 if preset == "digits" else 512)
     config.steps = 2_000 if preset == "digits" else 100_000
     for player in (config.generator, config.discriminator):

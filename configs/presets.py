@@ -1,6 +1,7 @@
 """What configs share: keys of a run, keys of the two-player game, and data presets."""
 
 import difflib
+from collections.abc import Iterable
 from typing import Any
 
 from ml_collections import ConfigDict, config_dict
@@ -22,6 +23,23 @@ IMAGES = {
 POINTS = {name: {"data": name} for name in ("circle", "ring8", "grid25")}
 
 
+class UnknownPreset(ValueError):
+    """A config's file has no such preset; `accepted` are those it has."""
+
+    def __init__(self, preset: str, accepted: Iterable[str]):
+        self.accepted = tuple(accepted)
+        near = difflib.get_close_matches(preset, self.accepted, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        known = ", ".join(self.accepted)
+        super().__init__(f"preset {preset!r} is not one of {known}{hint}")
+
+
+def check(preset: str, accepted: Iterable[str]) -> None:
+    """Raises UnknownPreset, with the nearest name, unless `preset` is accepted."""
+    if preset not in accepted:
+        raise UnknownPreset(preset, accepted)
+
+
 def run(variant: str, preset: str, accepted: dict[str, dict]) -> ConfigDict:
     """Returns the keys that the config of every run has, with the preset's data.
 
@@ -29,12 +47,7 @@ def run(variant: str, preset: str, accepted: dict[str, dict]) -> ConfigDict:
 
     Raises ValueError for an unknown preset, with the nearest name.
     """
-    if preset not in accepted:
-        near = difflib.get_close_matches(preset, accepted, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ValueError(
-            f"preset {preset!r} of {variant} is not one of {sorted(accepted)}{hint}"
-        )
+    check(preset, accepted)
     config = ConfigDict(keys.defaults(keys.RUN) | {"variant": variant})
     config.update(accepted[preset])
     return config

@@ -1,7 +1,7 @@
 """SAGAN, Zhang et al. 2019 (arXiv 1805.08318).
 
-    python -m experiments.run --config=configs/sagan.py            # digits
-    python -m experiments.run --config=configs/sagan.py:cifar10
+    python -m experiments.run --config=sagan            # digits
+    python -m experiments.run --config=sagan:cifar10
 
 digits: 4 min 40 s on one busy CPU core (8 steps/s). The samples show all ten classes,
 and about two in three are legible at a glance. The other presets have not been run to

@@ -1,8 +1,8 @@
 """SNGAN, Miyato et al. 2018 (arXiv 1802.05957).
 
-    python -m experiments.run --config=configs/sngan.py              # digits
-    python -m experiments.run --config=configs/sngan.py:cifar10      # a ResNet
-    python -m experiments.run --config=configs/sngan.py:cifar10_cnn  # the plain CNN
+    python -m experiments.run --config=sngan              # digits
+    python -m experiments.run --config=sngan:cifar10      # a ResNet
+    python -m experiments.run --config=sngan:cifar10_cnn  # the plain CNN
 
 digits: 4 minutes on 2 slow, busy CPU cores (9 steps/s). The samples show all ten
 classes, and most of them are legible at a glance. The other presets have not been run

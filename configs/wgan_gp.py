@@ -1,15 +1,17 @@
 """WGAN-GP, Gulrajani et al. 2017 (arXiv 1704.00028).
 
-    python -m experiments.run --config=configs/wgan_gp.py             # digits
-    python -m experiments.run --config=configs/wgan_gp.py:cifar10     # a ResNet
-    python -m experiments.run --config=configs/wgan_gp.py:cifar10_cnn # a plain CNN
-    python -m experiments.run --config=configs/wgan_gp.py:ring8       # 2-D
+    python -m experiments.run --config=wgan_gp             # digits
+    python -m experiments.run --config=wgan_gp:cifar10     # a ResNet
+    python -m experiments.run --config=wgan_gp:cifar10_cnn # a plain CNN
+    python -m experiments.run --config=wgan_gp:ring8       # 2-D
 
 digits: 3 minutes on 2 CPU cores (23 steps/s). The samples show all ten classes, and
 nearly all are legible at a glance.
 
-On one busy core: ring8, 2 minutes, 8 of 8 modes, 96.2 % of samples within 3 sigma;
-grid25, 4 minutes, 25 of 25 modes, 90.9 %; circle, 2 minutes, 36 of 36 sectors, 99.8 %.
+ring8: 2 minutes on one busy core; 8 of 8 modes, 96.2 % of samples within 3 sigma.
+grid25: 4 minutes on one busy core; 25 of 25 modes, 90.9 %.
+circle: 2 minutes on one busy core; 36 of 36 sectors, 99.8 %.
+
 The other presets have not been run to the end; cifar10_cnn takes 0.24 s per step.
 """
 

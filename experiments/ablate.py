@@ -1,6 +1,6 @@
 """Trains every arm of an ablation with several seeds, and reports the differences.
 
-    python -m experiments.ablate --config=configs/ablations/NAME.py[:PRESET]
+    python -m experiments.ablate --config=NAME[:PRESET]
         [--workdir=DIR] [--arms=NAME,...] [--dry-run] [--config.seeds=8]
         [--config.any.value=...]
 
@@ -17,7 +17,6 @@ import sys
 from pathlib import Path
 
 from absl import flags
-from ml_collections import config_flags
 
 from experiments import cli
 from experiments.ablations import config as ablations
@@ -40,7 +39,7 @@ def main(ablation):
 
 def parse(argv):
     """Parses the flags, as `cli.parse` does; --arms goes into config.order."""
-    return cli.parse(argv, check=check)
+    return cli.parse(argv, check=check, ablations=True)
 
 
 def check(config):
@@ -52,7 +51,7 @@ def check(config):
 
 
 if __name__ == "__main__":
-    config_flags.DEFINE_config_file("config", help_string="Config file, and preset.")
+    cli.config_flag()
     cli.path_flag("workdir", None, "By default runs/ablation-NAME-PRESET.")
     flags.DEFINE_list("arms", [], "Run these arms and the baseline; by default all.")
     flags.DEFINE_boolean("dry-run", False, "Print the programs and the time they take.")

@@ -1,6 +1,6 @@
 """Measures speed: training steps of configs, or their convolutions; ours and PyTorch's.
 
-    python -m experiments.benchmark [--config=configs/NAME.py[:PRESET] ...]
+    python -m experiments.benchmark [--config=NAME[:PRESET] ...]
         [--against=torch] [--layers | --stabilisers | --seeds=8 [--steps=N]]
         [--batch_size=N] [--rounds=9] [--out=FILE]
     python -m experiments.benchmark --metrics [--n=10000] [--batch_size=16]

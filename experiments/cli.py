@@ -24,6 +24,8 @@ imports that module. No other import has to be deferred because of the settings,
 from __future__ import annotations
 
 import importlib
+import os
+import re
 import shlex
 import signal
 import sys
@@ -34,9 +36,11 @@ from absl import app, flags, logging
 from ml_collections import ConfigDict
 
 from experiments import config as configs
-from experiments import process
+from experiments import process, usage
+from experiments.config import description
 from experiments.files import expanded
-from experiments.signals import Interrupted
+from experiments.signals import Interrupted, ending_at_once
+from gans import names
 
 # Optional packages, and the extra of setup.py that installs each.
 EXTRAS = {"optuna": "sweep", "ray": "ray", "torch": "reference"}
@@ -66,10 +70,21 @@ def main(
       jax: whether the command itself uses JAX. If not, the process is left as it is.
       cores_apart: see `experiments.process.configure`.
     """
-    app.run(
-        lambda argv: run(work, module, *argv[1:], jax=jax, cores_apart=cores_apart),
-        flags_parser=parse or flags_only,
-    )
+    process.lasting_streams()
+    try:
+        with ending_at_once(lambda number: _leave(stopped(number))):
+            app.run(
+                lambda argv: run(
+                    work, module, *argv[1:], jax=jax, cores_apart=cores_apart
+                ),
+                flags_parser=parse or flags_only,
+            )
+    except KeyboardInterrupt as error:
+        _leave(stopped(error))
+    except SystemExit as error:
+        if isinstance(error.code, int) and error.code:
+            _leave(error.code)
+        raise
 
 
 def run(
@@ -89,10 +104,8 @@ def run(
         imported = importlib.import_module(module)
         errors = getattr(imported, "ERRORS", (ValueError, OSError))
         return work(imported, *arguments)
-    except KeyboardInterrupt:
-        return stopped("interrupted", command(), signal.SIGINT)
-    except Interrupted as error:
-        return stopped(error, command(), error.number)
+    except (KeyboardInterrupt, Interrupted) as error:
+        return stopped(error)
     except ModuleNotFoundError as error:
         if error.name not in EXTRAS:
             raise
@@ -131,56 +144,113 @@ def expand_config(argv: list[str]) -> list[str]:
     argv = list(argv)
     for i, flag in enumerate(argv):
         name, given, spec = flag.partition("=")
-        if name == "--config" and given:
+        if name in ("--config", "-config") and given:
             argv[i] = f"{name}={expanded(spec)}"
-        elif name == "--config" and i + 1 < len(argv):
+        elif name in ("--config", "-config") and i + 1 < len(argv):
             argv[i + 1] = expanded(argv[i + 1])
     return argv
 
 
+def config_flag() -> None:
+    """Defines --config, whose value is a ConfigDict once it is parsed, and --list."""
+    flags.DEFINE_string(
+        "config",
+        None,
+        "NAME[:PRESET] of a config that comes with the package, see --list, or "
+        "PATH.py[:PRESET]; --config.KEY=VALUE changes a value.",
+    )
+    flags.DEFINE_boolean("list", False, "Show the configs and their presets, and end.")
+
+
 def parse(
-    argv: list[str], check: Callable[[ConfigDict], None] = configs.check
+    argv: list[str],
+    check: Callable[[ConfigDict], None] = configs.check,
+    ablations: bool = False,
 ) -> list[str]:
     """Parses the flags of a command with --config; ends the process if one is wrong.
 
-    Returns the command's name. Names are checked before the flags are parsed, because
-    ml_collections answers an unknown name with a traceback.
+    check: raises ValueError for a config that cannot be run. ablations: whether the
+    configs are those of ablations. Returns the command's name.
     """
     try:
         argv = expand_config(argv)
-        spec = value_of("--config", argv)
-        if spec:
-            config, _ = configs.load_file(spec)
-            for flag in argv:
-                if flag.startswith("--config."):
-                    configs.check_flag(config, flag)
-        rest = _no_arguments(flags.FLAGS(argv))
-        if not spec:
-            raise ValueError("--config is missing: --config=configs/NAME.py[:PRESET]")
-        check(flags.FLAGS.config)
-    except (flags.Error, ValueError, IndexError) as error:
+        if "--list" in argv:
+            _say(description.listing(ablations))
+        config, argv = config_of(argv)
+        rest = _no_arguments(read(argv))
+        if config is None:
+            raise ValueError("--config is missing: --config=NAME[:PRESET], see --list")
+        flags.FLAGS["config"].value = config
+        check(config)
+    except (flags.Error, ValueError) as error:
         sys.exit(failed(error))
     return rest
+
+
+def config_of(argv: list[str]) -> tuple[ConfigDict | None, list[str]]:
+    """Returns the config of a command line, and the arguments without its values.
+
+    Raises ValueError for a config, a key or a value that is not accepted.
+    """
+    spec = value_of("--config", argv)
+    if usage.asked(argv):
+        _say(usage.page(spec))
+    if not spec:
+        return None, argv
+    config, _, module = configs.opened(spec)
+    own = configs.own_keys(module)
+    config, rest = configs.changed(config, argv, own)
+    configs.check_own(config, own)
+    return config, rest
+
+
+def _say(text):
+    """Prints what was asked for, and ends."""
+    print(text, end="" if text.endswith("\n") else "\n", flush=True)
+    sys.exit(0)
 
 
 def flags_only(argv: list[str]) -> list[str]:
     """Parses flags, returns the command's name; ends the process if one is wrong."""
     try:
-        return _no_arguments(flags.FLAGS(argv))
+        return _no_arguments(read(argv))
     except (flags.Error, ValueError) as error:
         sys.exit(failed(error))
 
 
+def read(argv: list[str]) -> list[str]:
+    """Parses the flags; returns the arguments that are none. Prints --help and ends.
+
+    Raises ValueError, with the nearest name, for a flag that is not known, and for one
+    that is missing.
+    """
+    if usage.asked(argv):
+        _say(usage.page())
+    try:
+        return flags.FLAGS(argv)
+    except flags.UnrecognizedFlagError as error:
+        raise ValueError(usage.unknown(error.flagname)) from None
+    except flags.IllegalFlagValueError as error:
+        missing = re.match(r"flag --([\w-]+)=None: ", str(error))
+        if not missing:
+            raise
+        said = flags.FLAGS[missing[1]].help
+        raise ValueError(f"--{missing[1]} is missing: {said}") from None
+
+
 def _no_arguments(rest):
     if len(rest) > 1:
-        raise ValueError(f"{rest[1]!r} is not a flag")
+        near = names.nearest(rest[1], usage.own()).replace("'", "")
+        near = near.replace("mean ", "mean --") or "; flags begin with --"
+        raise ValueError(f"{rest[1]!r} is not a flag{near}")
     return rest
 
 
 def chosen(argv: list[str]) -> tuple[str, str]:
     """Returns (NAME, PRESET) of the command line's --config."""
     spec = value_of("--config", expand_config(argv))
-    return Path(spec.partition(":")[0]).stem, configs.load_file(spec)[1]
+    path, _ = configs.found(spec)
+    return path.stem, configs.load_file(spec)[1]
 
 
 def default_workdir(name: str, preset: str, kind: str = "") -> Path:
@@ -191,8 +261,9 @@ def default_workdir(name: str, preset: str, kind: str = "") -> Path:
 def value_of(name: str, argv: list[str]) -> str | None:
     """Returns the value that the command line gives a flag, if it does."""
     for flag, following in zip(argv, [*argv[1:], None], strict=True):
-        if flag.partition("=")[0] == name:
-            return flag.partition("=")[2] or following
+        given, is_given, value = flag.partition("=")
+        if given in (name, name[1:]):
+            return value if is_given else following
     return None
 
 
@@ -202,7 +273,18 @@ def failed(error: object) -> int:
     return 1
 
 
-def stopped(what: object, command: str, number: int) -> int:
-    """Says how to continue after a signal; returns the exit code."""
-    print(f"{what}. To continue:\n{command}", file=sys.stderr)
+def stopped(what: BaseException | int) -> int:
+    """Says how to continue after a signal, or its number; returns the exit code."""
+    number = what if isinstance(what, int) else getattr(what, "number", signal.SIGINT)
+    if not isinstance(what, Interrupted):
+        is_key = number == signal.SIGINT
+        what = "interrupted" if is_key else signal.Signals(number).name
+    print(f"{what}. To continue:\n{command()}", file=sys.stderr)
     return 128 + number
+
+
+def _leave(code):
+    """Ends the process without waiting for threads, which may compile for minutes."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(code)

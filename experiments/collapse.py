@@ -23,7 +23,7 @@ PRESETS = {
     "stacked:digits": "stacked_digits",
     "stacked:tfds:mnist": "stacked_mnist",
 }
-CONFIG = "configs/ablations/mode_collapse.py"
+CONFIG = "mode_collapse"
 
 
 def command(

@@ -9,7 +9,8 @@ from typing import Any
 
 # Of these the value is free text, never NAME(option=value).
 TEXT = {"data", "data_dir", "variant"}
-_CALL = re.compile(r"\s*[A-Za-z_]\w*\s*\(")
+# A name may be a path of Python's, "my_package.my_losses.softplus" (see `gans.names`).
+_CALL = re.compile(r"\s*([A-Za-z_]\w*(?:[.:][A-Za-z_]\w*)*)\s*\(")
 
 
 def expand(value: Any, place: str) -> Any:
@@ -26,10 +27,13 @@ def expand(value: Any, place: str) -> Any:
         }
     if isinstance(value, tuple | list):
         return tuple(expand(x, f"{place}[{i}]") for i, x in enumerate(value))
-    if not isinstance(value, str) or not _CALL.match(value):
+    found = _CALL.match(value) if isinstance(value, str) else None
+    if found is None:
         return value
+    name = found[1]
     try:
-        call = ast.parse(value.strip(), mode="eval").body
+        # A colon is no part of Python's names.
+        call = ast.parse(f"f({value[found.end() :].strip()}", mode="eval").body
         if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
             raise ValueError
         options = {k.arg: ast.literal_eval(k.value) for k in call.keywords}
@@ -39,7 +43,7 @@ def expand(value: Any, place: str) -> Any:
         raise ValueError(
             f"{place}: {value!r} is neither NAME nor NAME(option=value, ...)"
         ) from None
-    return _listed({"name": call.func.id, **options}) if options else call.func.id
+    return _listed({"name": name, **options}) if options else name
 
 
 def _listed(value: Mapping[str, Any]) -> Mapping[str, Any]:

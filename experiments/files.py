@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import math
 import os
 import re
+import secrets
 from collections.abc import Iterator
 
 
@@ -32,10 +34,12 @@ def expanded(path: str) -> str:
 def replacing(path: str | os.PathLike) -> Iterator[str]:
     """Yields the path of a temporary file, which replaces `path` if the block succeeds.
 
-    A reader of `path` finds either the old file or the new one, complete. An OSError
-    that does not name its file is raised again with the name `path`.
+    A reader of `path` finds either the old file or the new one, complete, also if
+    several processes write it: each has a temporary file of its own, beside `path`. An
+    OSError that does not name its file is raised again with the name `path`.
     """
-    temporary = f"{os.fspath(path)}.tmp"
+    name = f".{os.getpid()}-{secrets.token_hex(4)}.tmp"
+    temporary = os.path.join(os.path.dirname(path), name)
     try:
         yield temporary
         os.replace(temporary, path)
@@ -53,14 +57,27 @@ class Lines:
 
     def __init__(self, path):
         self._path = path
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        self._file = self._open()
+
+    def _open(self):
+        return os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
 
     def append(self, record: dict) -> None:
         """Writes a line. Numbers that are not finite become null.
 
+        Several processes may append to a file, and one may replace it (`drop_lines`).
         Raises OSError, after removing what was written of the line.
         """
         line = (json.dumps(_finite(record), allow_nan=False) + "\n").encode()
+        with _alone(self._file):
+            if _is_at(self._file, self._path):
+                return self._write(line, record)
+        os.close(self._file)
+        self._file = self._open()
+        with _alone(self._file):
+            self._write(line, record)
+
+    def _write(self, line, record):
         length = os.fstat(self._file).st_size
         try:
             # A nearly full disk takes a part of it, and raises at the next write.
@@ -87,13 +104,32 @@ def drop_lines(path: str | os.PathLike, last: int) -> None:
     """Removes the incomplete lines, and those of steps after `last`, from a file."""
     if not os.path.exists(path):
         return
-    with open(path, "rb") as file:
-        lines = file.readlines()
-    kept = [line for line in lines if line.endswith(b"\n") and _step(line) <= last]
-    if kept == lines:
-        return
-    with replacing(path) as temporary, open(temporary, "wb") as file:
-        file.writelines(kept)
+    with open(path, "rb") as before, _alone(before):
+        lines = before.readlines()
+        kept = [line for line in lines if line.endswith(b"\n") and _step(line) <= last]
+        if kept == lines:
+            return
+        with replacing(path) as temporary, open(temporary, "wb") as file:
+            file.writelines(kept)
+
+
+@contextlib.contextmanager
+def _alone(file):
+    """Keeps other processes from appending meanwhile, where there are locks."""
+    with contextlib.suppress(OSError):
+        fcntl.flock(file, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_UN)
+
+
+def _is_at(file, path):
+    try:
+        return os.path.samestat(os.fstat(file), os.stat(path))
+    except FileNotFoundError:
+        return False
 
 
 def _step(line):

@@ -40,7 +40,7 @@ def main(comparison, real, fake=None):
 def parse(argv):
     """Parses the flags; returns the command's name and the two sides, or one."""
     try:
-        rest = flags.FLAGS(argv)
+        rest = cli.read(argv)
         sides, values = len(rest) - 1, flags.FLAGS
         if sides != 2 and not (sides == 1 and values["save-stats"].value):
             raise ValueError("wanted: REAL FAKE, or REAL --save-stats=FILE")

@@ -7,9 +7,11 @@ rounds of 12 steps).
 
 import ctypes
 import importlib.metadata
+import io
 import os
 import pathlib
 import platform
+import sys
 
 # Turns YNN's convolutions off: its kernel gradients and strided convolutions are slower
 # than Eigen's. XLA aborts at a flag that it does not know, so the flag is set only for
@@ -50,6 +52,47 @@ def _flag(flag: str) -> None:
     flags = os.environ.get("XLA_FLAGS", "")
     if flag.partition("=")[0] not in flags:
         os.environ["XLA_FLAGS"] = f"{flags} {flag}".strip()
+
+
+def lasting_streams() -> None:
+    """Makes stdout and stderr outlast a closed terminal or pipe, as of `| head`.
+
+    From the first error on, what is written there is lost, and nothing else. Streams
+    that the process was started without are opened, or a file would get their number.
+    Characters that the stream's encoding lacks are written as escapes.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        before = getattr(sys, name)
+        encoding = getattr(before, "encoding", None) or "utf-8"
+        utf_8 = encoding.lower().replace("-", "") == "utf8"
+        stream = io.TextIOWrapper(
+            io.BufferedWriter(_Lasting(number, "w", closefd=False)),
+            encoding=encoding,
+            errors="surrogateescape" if utf_8 else "backslashreplace",
+            line_buffering=number == 2 or os.isatty(number),
+        )
+        if before is not None:
+            before.flush()
+        setattr(sys, name, stream)
+        setattr(sys, f"__{name}__", stream)
+
+
+class _Lasting(io.FileIO):
+    """An output that is replaced by /dev/null when it cannot be written to."""
+
+    def write(self, data):
+        try:
+            return super().write(data)
+        except OSError:
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, self.fileno())
+            os.close(null)
+            return len(data)
 
 
 def keep_pages() -> None:

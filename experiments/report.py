@@ -1,21 +1,31 @@
-"""Writes the report of a run: one HTML page that needs nothing else.
+"""Writes the report of a run, an ablation or a sweep again: one HTML page.
 
     python -m experiments.report --workdir=DIR
 
-`experiments.run` writes it, too. This command writes it again, at any time: the run may
-still be training, or have been stopped.
+`experiments.run`, `ablate` and `sweep` write it, too. This command can be used at any
+time: the work may still be under way, or have been stopped.
 """
+
+import importlib
 
 from absl import flags
 
 from experiments import cli
 
+PAGES = {
+    "run": "experiments.pages.run",
+    "ablation": "experiments.ablations.report",
+    "sweep": "experiments.sweeps.report",
+}
 
-def main(run):
-    """Writes the page, with the imported `experiments.pages.run`."""
-    print(run.write(flags.FLAGS.workdir))
+
+def main(folder):
+    """Writes the page, with the imported `experiments.rundir.folder`."""
+    workdir = flags.FLAGS.workdir
+    page = importlib.import_module(PAGES[folder.expect(workdir, *PAGES)])
+    print(page.write(workdir))
 
 
 if __name__ == "__main__":
-    cli.path_flag("workdir", None, "Folder of the run.", required=True)
-    cli.main(main, "experiments.pages.run", jax=False)
+    cli.path_flag("workdir", None, "Folder of the work.", required=True)
+    cli.main(main, "experiments.rundir.folder", jax=False)

@@ -1,8 +1,11 @@
 """Trains a GAN, or continues a training.
 
-    python -m experiments.run --config=configs/NAME.py[:PRESET] [--workdir=DIR]
-        [--config.any.value=...] [--allow-config-change]
+    python -m experiments.run --config=NAME[:PRESET] [--workdir=DIR]
+        [--config.KEY=VALUE ...] [--allow-config-change]
+    python -m experiments.run --list                      # configs and their presets
+    python -m experiments.run --config=NAME --help        # every key, with its value
 
+NAME is a config that comes with the package, such as wgan_gp; PATH.py is your own.
 The workdir (by default runs/NAME-PRESET) receives checkpoints, metrics, samples and
 report.html. The same command again continues from the newest checkpoint.
 """
@@ -11,7 +14,6 @@ import sys
 import time
 
 from absl import flags
-from ml_collections import config_flags
 
 from experiments import cli
 
@@ -31,7 +33,7 @@ def main(loop):
 
 
 if __name__ == "__main__":
-    config_flags.DEFINE_config_file("config", help_string="Config file, and preset.")
+    cli.config_flag()
     cli.path_flag("workdir", None, "Where to; by default runs/NAME-PRESET.")
     flags.DEFINE_boolean(
         "allow-config-change", False, "Continue although the config has been changed."

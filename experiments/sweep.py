@@ -1,6 +1,6 @@
 """Searches a space of config values by many runs; poor ones are ended early.
 
-    python -m experiments.sweep --config=configs/NAME.py[:PRESET] --space=SPACE
+    python -m experiments.sweep --config=NAME[:PRESET] --space=SPACE
         [--workdir=DIR] [--trials=20] [--workers=1] [--sampler=tpe] [--seed=0]
         [--no-prune] [--engine=optuna] [--config.any.value=...]
 
@@ -17,7 +17,6 @@ import sys
 from pathlib import Path
 
 from absl import flags
-from ml_collections import config_flags
 
 from experiments import cli
 from experiments import config as configs
@@ -29,7 +28,9 @@ def main(sweep):
     values = flags.FLAGS
     name, preset = cli.chosen(sys.argv)
     workdir = Path(values.workdir or cli.default_workdir(name, preset, "sweep"))
-    overrides = [x for x in sys.argv[1:] if x.startswith("--config.")]
+    overrides = [
+        x for x in sys.argv[1:] if x.lstrip("-").startswith(("config.", "noconfig."))
+    ]
     sweep.run(
         values.config,
         spaces.parse(values.space),
@@ -64,7 +65,7 @@ def check(config):
 
 
 if __name__ == "__main__":
-    config_flags.DEFINE_config_file("config", help_string="Config file, and preset.")
+    cli.config_flag()
     cli.path_flag("space", None, "What varies: KEY=log(low, high); ...; or a file.")
     cli.path_flag("workdir", None, "By default runs/sweep-NAME-PRESET.")
     flags.DEFINE_integer("trials", 20, "Trials in all, finished or pruned.")

@@ -19,6 +19,7 @@ from gans.data.spec import Spec, label_field, main_field
 from gans.game import Game
 from gans.losses import adversarial
 
+OF_DATA = ("shape", "bounded", "n_classes")  # what networks learn of the data
 Config = Mapping[str, Any]
 
 
@@ -61,7 +62,8 @@ def game(
             part = with_set(part, (sets or {}).get(role, {}))
             made[name] = network(role, part, config["batch_size"], **own, **shared)
             added[name] = terms.make(part.get("penalties", ()), role)
-            tx[name] = optimiser(part, steps, added[name], made[name].layers.equalised)
+            equalised = networks.layers_of(made[name]).equalised
+            tx[name] = optimiser(part, steps, added[name], equalised)
     return Game(
         generator=made["g"],
         discriminator=made["d"],
@@ -106,7 +108,7 @@ def place(name: str):
 def network(role: str, part: Config, batch_size: int, **own: Any) -> nn.Module:
     """Returns the "generator" or the "discriminator" of a part of a config.
 
-    own: what the game sets; `bounded` only of networks that have it.
+    own: what the game sets; that of the data only where a network has it.
 
     Raises ValueError for unknown options, for those that the game sets, and where the
     network's statistics do not fit `batch_size`.
@@ -115,15 +117,15 @@ def network(role: str, part: Config, batch_size: int, **own: Any) -> nn.Module:
     for name in own:
         if name in part:
             raise ValueError(f"{name}={part[name]!r}: the game sets it; leave it out")
-    if not hasattr(networks.find(cls, named), "bounded"):
-        own.pop("bounded", None)
+    fields = networks.find(cls, named).__dataclass_fields__
+    own = {k: x for k, x in own.items() if k in fields or k not in OF_DATA}
     options = {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in part.items()
         if name not in ("optimizer", "penalties")
     }
     module = networks.make(cls, **own, **options)
-    layers = module.layers
+    layers = networks.layers_of(module)
     names.number(layers.dropout, lambda x: (0 <= x) & (x < 1), "dropout", "in [0, 1)")
     if layers.n_reference > batch_size:
         raise ValueError(

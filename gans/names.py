@@ -1,4 +1,8 @@
-"""Things chosen by name, and the error for a name that is not known."""
+"""Things chosen by name: ours by a plain one, a user's by a path of Python's.
+
+A name with a dot or a colon is a path, "my_package.my_module.name" or with a colon
+before the last part. It holds for whatever is found by name (see docs/extending.md).
+"""
 
 import difflib
 import importlib
@@ -6,20 +10,28 @@ import inspect
 import math
 import numbers
 import pkgutil
+import re
 import sys
 import typing
 from collections.abc import Callable, Iterable, Mapping
+from importlib.util import find_spec
 from types import ModuleType, NoneType, UnionType
 from typing import Any
 
+_REST = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
-def check(name: str, accepted: Iterable[str], place: str) -> str:
-    """Returns `name`; raises ValueError with the nearest one if it is not accepted."""
+
+def check(name: str, accepted: Iterable[str], place: str, *, own: bool = False) -> str:
+    """Returns `name`; raises ValueError with the nearest one if it is not accepted.
+
+    own: a path is accepted, too (see `imported`).
+    """
     accepted = sorted(accepted)
-    if name not in accepted:
-        if len(accepted) == 1:
+    if name not in accepted and not (own and is_path(name)):
+        if len(accepted) == 1 and not own:
             raise ValueError(f"{place}: must be {accepted[0]!r}, got {name!r}")
         known = f" {', '.join(accepted)}" if accepted else ": none"
+        known += ", or MODULE.NAME of your own" if own else ""
         raise ValueError(
             f"{place}: {name!r} is not one of{known}{nearest(name, accepted)}"
         )
@@ -32,20 +44,139 @@ def nearest(name: str, accepted: Iterable[str]) -> str:
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
+def is_path(name: Any) -> bool:
+    """Whether a name is a path of a user's own, see `imported`."""
+    return isinstance(name, str) and ("." in name or ":" in name)
+
+
+def check_path(path: str, place: str) -> None:
+    """Raises ValueError unless a path begins with a module; nothing is imported."""
+    parts = path.replace(":", ".", 1).split(".")
+    if not all(part.isidentifier() for part in parts):
+        raise ValueError(f"{place}: {path!r} is not of the form MODULE.NAME")
+    if parts[0] not in sys.modules and find_spec(parts[0]) is None:
+        raise ValueError(f"{place}: {path!r}: {_no_module(parts[0])}")
+
+
+def _no_module(name):
+    return (
+        f"there is no module {name!r}; it is looked for in the current folder, in "
+        "PYTHONPATH and among the installed packages"
+    )
+
+
+def imported(path: str, place: str) -> Any:
+    """Returns what a path names: MODULE.NAME, MODULE:NAME, or a module.
+
+    Modules are looked for in the current folder, in PYTHONPATH and among the installed
+    packages. Raises ValueError, naming `place`, if there is no such module or name.
+    Errors inside the module are passed on.
+    """
+    check_path(path, place)
+    module, colon, rest = path.partition(":")
+    parts = [*module.split("."), *(rest.split(".") if colon else ())]
+    most = module.count(".") + 1  # parts that can be modules
+    least = most if colon else 1  # and those that must be
+    found, n = None, 0
+    while n < most:
+        name = ".".join(parts[: n + 1])
+        try:
+            found = importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            # That a module imports something missing is the module's own error.
+            if error.name != name:
+                raise
+            if n < least:
+                raise ValueError(f"{place}: {path!r}: {_no_module(name)}") from None
+            break
+        n += 1
+    for i, part in enumerate(parts[n:], n):
+        if not hasattr(found, part):
+            public = [x for x in dir(found) if x[0] != "_"]
+            inside = ".".join(parts[:i])
+            raise ValueError(
+                f"{place}: {path!r}: {inside} has no {part!r}{nearest(part, public)}"
+            )
+        found = getattr(found, part)
+    return found
+
+
+def last(path: str) -> str:
+    """Returns the last part of a path: "softplus" of "my_losses.softplus"."""
+    return path.replace(":", ".").rpartition(".")[2]
+
+
+def pick(name: str, known: Mapping[str, Any], place: str) -> Any:
+    """Returns known[name], or what a path names; raises ValueError as they do."""
+    if is_path(name):
+        return imported(name, place)
+    return known[check(name, known, place, own=True)]
+
+
 def module(name: str, package: str, place: str) -> ModuleType:
-    """Returns the file `name` of a package; raises ValueError if there is none."""
+    """Returns the file `name` of a package, or the module at a path.
+
+    Raises ValueError if there is none.
+    """
+    if not is_path(name):
+        check(name, files(package), place, own=True)
+        return importlib.import_module(f"{package}.{name}")
+    return wanted(imported(name, place), ModuleType, place, name, "a module")
+
+
+def part(name: str, package: str, attribute: str, place: str) -> Any:
+    """Returns the `attribute` of a file of a package; at a path also the thing itself.
+
+    Raises ValueError if there is none.
+    """
+    found = imported(name, place) if is_path(name) else module(name, package, place)
+    if not isinstance(found, ModuleType):
+        return found
+    if not hasattr(found, attribute):
+        raise ValueError(f"{place}: {name!r}: the module has no {attribute}")
+    return getattr(found, attribute)
+
+
+def call(function: Any, given: dict[str, Any], place: str, name: str) -> Any:
+    """Returns function(**given), of a name with options in a config.
+
+    Raises ValueError, naming them, for an option that it does not accept, and for one
+    that is missing.
+    """
+    wanted(function, Callable, place, name, "a function")
+    parameters = inspect.signature(function).parameters.values()
+    if all(p.kind is not p.VAR_KEYWORD for p in parameters):
+        typed(options_of(function), given, f"{place} {name}")
+    needed = [
+        p.name for p in parameters if p.default is p.empty and p.kind not in _REST
+    ]
+    missing = [x for x in needed if x not in given]
+    if missing:
+        raise ValueError(f"{place} {name} needs a value of {', '.join(missing)}")
+    return function(**given)
+
+
+def wanted(found: Any, kind: Any, place: str, name: str, what: str) -> Any:
+    """Returns `found`; raises ValueError unless it is an instance of `kind`.
+
+    For a user's own thing: place and name are those of the config, `what` says what is
+    wanted.
+    """
+    if isinstance(found, kind):
+        return found
+    got = "a class" if isinstance(found, type) else f"of type {type(found).__name__}"
+    raise ValueError(f"{place}: {name!r} is {got}; wanted is {what}")
+
+
+def files(package: str) -> list[str]:
+    """Returns the names of all files of a package."""
     path = importlib.import_module(package).__path__
-    check(name, [m.name for m in pkgutil.iter_modules(path)], place)
-    return importlib.import_module(f"{package}.{name}")
+    return [module.name for module in pkgutil.iter_modules(path)]
 
 
 def modules(package: str) -> list[ModuleType]:
     """Returns all files of a package, imported."""
-    path = importlib.import_module(package).__path__
-    return [
-        importlib.import_module(f"{package}.{m.name}")
-        for m in pkgutil.iter_modules(path)
-    ]
+    return [importlib.import_module(f"{package}.{name}") for name in files(package)]
 
 
 def named(value: Any, place: str) -> tuple[str, dict[str, Any]]:
@@ -93,6 +224,12 @@ def options(accepted: Iterable[str], given: Iterable[str], place: str) -> None:
             raise ValueError(
                 f"{place} has no option {name!r}; {known}{nearest(name, accepted)}"
             )
+
+
+def natural(name: str) -> tuple[list[str | int], str]:
+    """Returns the key that sorts names as people do: "class2" before "class10"."""
+    parts = re.split(r"(\d+)", name)  # text and digits in turn
+    return [int(x) if i % 2 else x for i, x in enumerate(parts)], name
 
 
 def typed(annotations: Mapping[str, Any], given: Mapping[str, Any], place: str) -> None:

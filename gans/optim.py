@@ -1,6 +1,7 @@
 """Optimisers by name, and the optax links that GANs need."""
 
 import inspect
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -30,7 +31,8 @@ def make(
     """Returns an optimiser of optax.
 
     Args:
-      name: one of `NAMES`.
+      name: one of `NAMES`, or the path of a function of a learning rate and options,
+        as those of optax are: "optax.nadam" (see `gans.names`).
       learning_rate: its highest value.
       n_updates: how often the network is updated; `schedule` ends there.
       schedule: "constant", or to 0 by "linear" or "cosine".
@@ -51,9 +53,10 @@ def make(
     Raises ValueError for an unknown name, schedule or option, for a rate, a decay or a
     limit out of range, and for a limit of equalised kernels.
     """
-    check(name, NAMES, "optimiser")
+    factory = names.pick(name, {x: getattr(optax, x) for x in NAMES}, "optimiser")
+    names.wanted(factory, Callable, "optimiser", name, "a function")
     check(schedule, SCHEDULES, "optimiser: schedule")
-    known = inspect.signature(getattr(optax, name)).parameters
+    known = inspect.signature(factory).parameters
     names.options(known, options, f"optimiser {name}")
     if name == "rmsprop":
         options = {"eps_in_sqrt": False} | options
@@ -92,7 +95,7 @@ def make(
     if warmup:
         rise = optax.linear_schedule(0.0, learning_rate, warmup)
         rate = optax.join_schedules([rise, rate], [warmup])
-    links = [getattr(optax, name)(rate, **options)]
+    links = [factory(rate, **options)]
     if clip is not None:
         links.append(clip_weights(clip))
     if clip_singular is not None:

@@ -60,7 +60,7 @@ def fault_of(command):
         name, _, value = argument.partition("=")
         if name.startswith("--config."):
             try:
-                configs.check_flag(config, argument)
+                configs.changed(config, [argument])
             except ValueError as error:
                 return str(error)
         elif name[2:] not in {"help"} | known_flags(module):

@@ -101,8 +101,7 @@ BASES = {
 
 def base(preset: str, *accepted: str) -> ConfigDict:
     """Returns the base of one of the accepted presets; raises ValueError for others."""
-    if preset not in accepted:
-        raise ValueError(f"preset {preset!r} is not one of {', '.join(accepted)}")
+    presets.check(preset, accepted)
     return BASES[preset]()
 
 

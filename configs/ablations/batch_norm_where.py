@@ -1,8 +1,8 @@
 """Normalisation: of the generator, of the discriminator, of both, or of neither.
 
-    python -m experiments.ablate --config=configs/ablations/batch_norm_where.py
-    python -m experiments.ablate --config=configs/ablations/batch_norm_where.py:ring8
-    python -m experiments.ablate --config=configs/ablations/batch_norm_where.py:cifar10
+    python -m experiments.ablate --config=batch_norm_where
+    python -m experiments.ablate --config=batch_norm_where:ring8
+    python -m experiments.ablate --config=batch_norm_where:cifar10
 
 Radford et al. 2015 (arXiv 1511.06434), section 3: batch norm in both players, except in
 the generator's last layer and the discriminator's first. Salimans et al. 2016 (arXiv

@@ -1,8 +1,8 @@
 """WGAN's clipping at four values, with WGAN-GP beside it.
 
-    python -m experiments.ablate --config=configs/ablations/clipping_values.py
-    python -m experiments.ablate --config=configs/ablations/clipping_values.py:ring8
-    python -m experiments.ablate --config=configs/ablations/clipping_values.py:cifar10
+    python -m experiments.ablate --config=clipping_values
+    python -m experiments.ablate --config=clipping_values:ring8
+    python -m experiments.ablate --config=clipping_values:cifar10
 
 Gulrajani et al. 2017 (arXiv 1704.00028), section 3 and figure 1: small clipping values
 make gradients vanish, large ones make them explode. 0.001, 0.01 and 0.1 are the

@@ -1,8 +1,8 @@
 """The average of the generator: none, several decays, several half-lives.
 
-    python -m experiments.ablate --config=configs/ablations/ema_decay.py
-    python -m experiments.ablate --config=configs/ablations/ema_decay.py:ring8
-    python -m experiments.ablate --config=configs/ablations/ema_decay.py:cifar10
+    python -m experiments.ablate --config=ema_decay
+    python -m experiments.ablate --config=ema_decay:ring8
+    python -m experiments.ablate --config=ema_decay:cifar10
 
 Yazici et al. 2019 (arXiv 1806.04498): averaged weights score better and oscillate less
 than the last weights. The decay ramps up as min(decay, (1 + step) / (10 + step)), so it

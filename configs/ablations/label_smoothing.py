@@ -1,8 +1,8 @@
 """Targets of the discriminator: smoothed on one side, on both, or wrong now and then.
 
-    python -m experiments.ablate --config=configs/ablations/label_smoothing.py
-    python -m experiments.ablate --config=configs/ablations/label_smoothing.py:ring8
-    python -m experiments.ablate --config=configs/ablations/label_smoothing.py:cifar10
+    python -m experiments.ablate --config=label_smoothing
+    python -m experiments.ablate --config=label_smoothing:ring8
+    python -m experiments.ablate --config=label_smoothing:cifar10
 
 Salimans et al. 2016 (arXiv 1606.03498), section 3.4: smooth only the targets of real
 examples, because smoothing those of fakes rewards bad fakes for staying as they are.

@@ -1,8 +1,8 @@
 """WGAN-GP: the penalty's weight, and the critic's updates per update of the generator.
 
-    python -m experiments.ablate --config=configs/ablations/lambda_ncritic.py
-    python -m experiments.ablate --config=configs/ablations/lambda_ncritic.py:ring8
-    python -m experiments.ablate --config=configs/ablations/lambda_ncritic.py:cifar10
+    python -m experiments.ablate --config=lambda_ncritic
+    python -m experiments.ablate --config=lambda_ncritic:ring8
+    python -m experiments.ablate --config=lambda_ncritic:cifar10
 
 Gulrajani et al. 2017 (arXiv 1704.00028, algorithm 1) use lambda = 10 and n_critic = 5
 for images, and report that this works for many data sets; their code uses lambda = 0.1

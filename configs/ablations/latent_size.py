@@ -1,8 +1,8 @@
 """Dimensions of the latent: 2, 8, 32, 128.
 
-    python -m experiments.ablate --config=configs/ablations/latent_size.py
-    python -m experiments.ablate --config=configs/ablations/latent_size.py:ring8
-    python -m experiments.ablate --config=configs/ablations/latent_size.py:cifar10
+    python -m experiments.ablate --config=latent_size
+    python -m experiments.ablate --config=latent_size:ring8
+    python -m experiments.ablate --config=latent_size:cifar10
 
 This is no paper's table: papers use 100 (arXiv 1511.06434) to 128 (arXiv 1704.00028,
 1802.05957) dimensions for images and 2 for 2-D data. A latent with fewer dimensions

@@ -1,8 +1,8 @@
 """All losses on one architecture, whose discriminator is spectrally normalised.
 
-    python -m experiments.ablate --config=configs/ablations/loss_zoo.py
-    python -m experiments.ablate --config=configs/ablations/loss_zoo.py:ring8
-    python -m experiments.ablate --config=configs/ablations/loss_zoo.py:cifar10
+    python -m experiments.ablate --config=loss_zoo
+    python -m experiments.ablate --config=loss_zoo:ring8
+    python -m experiments.ablate --config=loss_zoo:cifar10
 
 After the comparisons of losses in Lucic et al. 2018 (arXiv 1711.10337, table 1),
 Kurach et al. 2019 (arXiv 1807.04720) and Jolicoeur-Martineau 2019 (arXiv 1807.00734).

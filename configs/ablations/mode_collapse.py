@@ -1,11 +1,11 @@
 """Mode collapse: a plain GAN that loses modes, and each stabiliser added to it alone.
 
-    python -m experiments.ablate --config=configs/ablations/mode_collapse.py
-    python -m experiments.ablate --config=configs/ablations/mode_collapse.py:grid25
+    python -m experiments.ablate --config=mode_collapse
+    python -m experiments.ablate --config=mode_collapse:grid25
     python -m experiments.ablate \\
-        --config=configs/ablations/mode_collapse.py:stacked_digits
+        --config=mode_collapse:stacked_digits
     python -m experiments.ablate \\
-        --config=configs/ablations/mode_collapse.py:stacked_mnist
+        --config=mode_collapse:stacked_mnist
 
 `--arms=base,r1,...` runs some of the arms. The settings follow Unrolled GANs (arXiv
 1611.02163), VEEGAN (arXiv 1705.07761) and PacGAN (arXiv 1712.04086): Gaussians on a
@@ -39,9 +39,7 @@ STACKED = {"stacked_digits": "stacked:digits", "stacked_mnist": "stacked:tfds:mn
 
 
 def get_config(preset: str = "ring8"):
-    if preset not in (*POINTS, *STACKED):
-        known = ", ".join((*POINTS, *STACKED))
-        raise ValueError(f"preset {preset!r} is not one of {known}")
+    presets.check(preset, (*POINTS, *STACKED))
     config = base(preset)
     seeds = 5 if preset in POINTS else 3
     options = {"baseline": "base", "seeds": seeds, "evaluations": 1}

@@ -1,8 +1,8 @@
 """The discriminator's updates per update of the generator: 1, 2, 3, 5.
 
-    python -m experiments.ablate --config=configs/ablations/n_critic.py
-    python -m experiments.ablate --config=configs/ablations/n_critic.py:ring8
-    python -m experiments.ablate --config=configs/ablations/n_critic.py:cifar10
+    python -m experiments.ablate --config=n_critic
+    python -m experiments.ablate --config=n_critic:ring8
+    python -m experiments.ablate --config=n_critic:cifar10
 
 This is the k of algorithm 1 of Goodfellow et al. 2014 (arXiv 1406.2661), who use 1;
 WGAN (arXiv 1701.07875) uses 5. It is no paper's table. The loss is the non-saturating

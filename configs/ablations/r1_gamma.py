@@ -1,8 +1,8 @@
 """R1: none, and four orders of magnitude of gamma.
 
-    python -m experiments.ablate --config=configs/ablations/r1_gamma.py          # ring8
-    python -m experiments.ablate --config=configs/ablations/r1_gamma.py:digits
-    python -m experiments.ablate --config=configs/ablations/r1_gamma.py:cifar10
+    python -m experiments.ablate --config=r1_gamma          # ring8
+    python -m experiments.ablate --config=r1_gamma:digits
+    python -m experiments.ablate --config=r1_gamma:cifar10
 
 Mescheder et al. 2018 (arXiv 1801.04406), section 4.1 and equation 9: training converges
 with R1 where it does not without. gamma is 10 in the paper, and 0.1 to 10 in later

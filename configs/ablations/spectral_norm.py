@@ -1,7 +1,7 @@
 """Six settings of Adam, and four ways to bound a discriminator's gradients.
 
-    python -m experiments.ablate --config=configs/ablations/spectral_norm.py
-    python -m experiments.ablate --config=configs/ablations/spectral_norm.py:cifar10
+    python -m experiments.ablate --config=spectral_norm
+    python -m experiments.ablate --config=spectral_norm:cifar10
 
 Miyato et al. 2018 (arXiv 1802.05957), table 1 and figure 1: only spectral normalisation
 works with all settings A to F. sn and none use the non-saturating loss; gp and clip use

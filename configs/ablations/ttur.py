@@ -1,8 +1,8 @@
 """Two time-scales: three learning rates for each player, in all combinations.
 
-    python -m experiments.ablate --config=configs/ablations/ttur.py
-    python -m experiments.ablate --config=configs/ablations/ttur.py:ring8
-    python -m experiments.ablate --config=configs/ablations/ttur.py:cifar10
+    python -m experiments.ablate --config=ttur
+    python -m experiments.ablate --config=ttur:ring8
+    python -m experiments.ablate --config=ttur:cifar10
 
 Heusel et al. 2017 (arXiv 1706.08500), section 2: one update of each player, with
 separate learning rates, instead of several updates of the discriminator. The rates are

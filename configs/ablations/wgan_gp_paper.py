@@ -1,7 +1,7 @@
 """Four methods on five architectures: which combinations train?
 
-    python -m experiments.ablate --config=configs/ablations/wgan_gp_paper.py
-    python -m experiments.ablate --config=configs/ablations/wgan_gp_paper.py:cifar10
+    python -m experiments.ablate --config=wgan_gp_paper
+    python -m experiments.ablate --config=wgan_gp_paper:cifar10
 
 Gulrajani et al. 2017 (arXiv 1704.00028), section 5.2 and figure 2: only WGAN-GP trains
 all architectures, with one setting. Each method has the optimiser of section 5.2 and of

@@ -16,7 +16,8 @@ from experiments.ablations import arms, report
 from experiments.ablations import results as results_file
 from experiments.ablations.replicas import Replicas
 from experiments.files import replacing
-from experiments.rundir import manifest
+from experiments.rundir import claim, manifest
+from experiments.rundir.lock import Lock
 from experiments.signals import Interrupted, Signals
 from gans import data
 
@@ -34,11 +35,13 @@ def run(
 
     Raises ValueError for a config that cannot be run, Interrupted after a signal.
     """
+    lock = Lock(workdir, "ablation")
     ablation = Ablation(config, workdir, name, preset, command)
     programs = ablation.missing()
     total = sum(arm.config.steps for arm in ablation.arms) * config.seeds
     left = sum(p.config.steps * len(p.replicas) for p in programs)
     with (
+        lock,
         Signals() as signals,
         tqdm(
             total=total,
@@ -52,9 +55,13 @@ def run(
             bar.set_description(_title(program))
             folder = ablation.folder / program.digest
             try:
-                replicas = Replicas(program, ablation.data, folder)
+                with signals.paused():
+                    replicas = Replicas(program, ablation.data, folder)
                 part = replicas.run(
-                    bar.update, lambda: signals.number is not None, workdir / "samples"
+                    bar.update,
+                    lambda: signals.number is not None,
+                    workdir / "samples",
+                    compiling=signals.paused,
                 )
             except OSError:  # a full disk says nothing about an arm
                 raise
@@ -66,8 +73,8 @@ def run(
             ablation.add(program, part)
             replicas.forget()
             ablation.write()
-    results = ablation.write()
-    report.write(workdir)
+        results = ablation.write()
+        report.write(workdir)
     if signals.number is not None:
         raise Interrupted(signals.number)
     return results
@@ -75,6 +82,7 @@ def run(
 
 def plan(config: ConfigDict, workdir: Path) -> str:
     """Returns the programs that would be run, and how long they would take, as text."""
+    claim(workdir, "ablation")
     ablation = Ablation(config, workdir)
     n_done = len(ablation.done)
     lines = [f"{len(ablation.arms)} arms x {config.seeds} seeds, {n_done} done"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import sys
 import time
@@ -80,7 +81,11 @@ class Replicas:
         return compiled - began - seconds, seconds / self.config.steps_per_call
 
     def run(
-        self, advance: Callable[[int], None], stopped: Callable[[], bool], samples: Path
+        self,
+        advance: Callable[[int], None],
+        stopped: Callable[[], bool],
+        samples: Path,
+        compiling: Callable[[], Any] = contextlib.nullcontext,
     ) -> dict[str, Any] | None:
         """Trains and evaluates all replicas, from the last checkpoint if there is one.
 
@@ -89,6 +94,7 @@ class Replicas:
         stopped: whether to stop; then a checkpoint is written and None is returned.
         samples: a folder; gets the pictures ARM_SEED.png, or ARM_SEED_OUTPUT.png, of
           each replica that has not diverged.
+        compiling: makes a context for what is compiled first: there is nothing to save.
 
         Returns {"replicas": [record of each], "metrics": {name: which is better},
         "protocol" of these, "seconds"}.
@@ -104,7 +110,8 @@ class Replicas:
         if restored:
             state, story = runs.put(restored[0]), restored[1]
         else:
-            state = runs.init()
+            with compiling():
+                state = runs.init()
             story = {"seconds": 0.0, "curves": [[] for _ in range(n)], "metrics": {}}
             story |= {"protocol": {}, "recent": [], "diverged": [None] * n}
         before = story["seconds"]
@@ -117,8 +124,12 @@ class Replicas:
             if checkpoints.latest() != step:
                 checkpoints.save(step, runs.kept(state), story)
 
+        began_at = step
+
         def call(state, step):
-            state, *found = runs.call(state, step)
+            first = step == began_at
+            with compiling() if first else contextlib.nullcontext():
+                state, *found = runs.call(state, step)
             return state, found
 
         stop = config.steps if None in story["diverged"] else step

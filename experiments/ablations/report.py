@@ -1,10 +1,8 @@
 """The report of an ablation: tables, curves and samples, from its results.json.
 
-    python -m experiments.ablations.report --workdir=DIR
-
-writes DIR/results.csv, report.md, report.html, curves.png and samples.png again, also
-while the ablation is running; after a single evaluation there is values.png in place of
-curves.png. The same results give the same files.
+It writes results.csv, report.md, report.html, curves.png and samples.png; after a
+single evaluation there is values.png in place of curves.png. The same results give the
+same files.
 """
 
 from __future__ import annotations
@@ -16,10 +14,9 @@ import os
 import re
 from pathlib import Path
 
-from absl import app, flags
 from PIL import Image
 
-from experiments import cli, pages
+from experiments import pages
 from experiments.ablations import bars, figures
 from experiments.ablations import findings as findings_text
 from experiments.ablations import results as results_file
@@ -44,7 +41,7 @@ def write(workdir: str | os.PathLike) -> str:
     folder = Path(workdir)
     path = folder / "results.json"
     if not path.is_file():
-        raise FileNotFoundError(f"no results.json in {folder}")
+        raise FileNotFoundError(f"no results.json in {folder}: no program has ended")
     results = _ordered(results_file.read(path))
     findings = [findings_text.find(results, metric) for metric in results["metrics"]]
     findings = [finding for finding in findings if finding.final]
@@ -276,16 +273,3 @@ def _cost(results):
         "compilation and evaluations."
     )
     return f'<p class="quiet">{pages.escape(text)}</p>{_grid(table)}'
-
-
-# --- command --------------------------------------------------------------------------
-
-
-def main(_):
-    """Writes the report and prints its path."""
-    print(write(flags.FLAGS.workdir))
-
-
-if __name__ == "__main__":
-    cli.path_flag("workdir", None, "Folder of the ablation.", required=True)
-    app.run(main)

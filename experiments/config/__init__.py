@@ -11,6 +11,7 @@ from experiments.config.checks import (
     FREE,
     ConfigError,
     check,
+    check_own,
     check_renamed,
     check_value,
     is_game,
@@ -21,7 +22,8 @@ from experiments.config.conversion import (
     convert,
     renamed,
 )
-from experiments.config.files import check_flag, load_file
+from experiments.config.files import found, load_file, opened, own_keys
+from experiments.config.flags import changed
 from experiments.config.records import compare, from_json, to_json
 from experiments.config.resolving import (
     build,
@@ -41,19 +43,23 @@ __all__ = [
     "ConfigError",
     "build",
     "check",
-    "check_flag",
+    "changed",
+    "check_own",
     "check_renamed",
     "check_value",
     "compare",
     "convert",
     "differences",
     "expand",
+    "found",
     "from_json",
     "is_game",
     "load_data",
     "load_file",
     "of_stage",
+    "opened",
     "override",
+    "own_keys",
     "renamed",
     "resolution",
     "resolve",

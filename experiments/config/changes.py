@@ -27,17 +27,17 @@ def override(
         where = config
         for name in path:
             known = where if isinstance(where, ConfigDict) else ()
-            _known(name, known, f"{place}: {key}")
+            check_known(name, known, f"{place}: {key}")
             where = where[name]
         if not path or not isinstance(where, ConfigDict):
             known = where if isinstance(where, ConfigDict) else ()
-            _known(last, known, f"{place}: {key}")
+            check_known(last, known, f"{place}: {key}")
         with where.unlocked(), where.ignore_type():
             where[last] = expand(value, f"{place}: {key}")
     return config
 
 
-def _known(key: str, keys: Collection[str], place: str) -> None:
+def check_known(key: str, keys: Collection[str], place: str) -> None:
     """Raises ValueError, with the new name or the nearest one, for an unknown key."""
     new = conversion.NEW_NAMES.get(key)
     if key not in keys and new in keys:
@@ -52,7 +52,7 @@ def differences(
 
     free: first parts of keys that may differ.
     """
-    old, new = _flat(old), _flat(new)
+    old, new = flat(old), flat(new)
     absent = "(absent)"
     return [
         f"{key}: {old.get(key, absent)} -> {new.get(key, absent)}"
@@ -62,9 +62,10 @@ def differences(
     ]
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat = {}
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Returns nested dicts as one, {"generator.optimizer.b1": 0.5}."""
+    found = {}
     for key, value in values.items():
         nested = isinstance(value, Mapping)
-        flat |= _flat(value, f"{prefix}{key}.") if nested else {prefix + key: value}
-    return flat
+        found |= flat(value, f"{prefix}{key}.") if nested else {prefix + key: value}
+    return found

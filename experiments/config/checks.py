@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import pkgutil
-import sys
 from collections.abc import Mapping
-from importlib.util import find_spec
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -13,7 +10,7 @@ from ml_collections import ConfigDict
 from configs import keys
 from experiments.config.conversion import RENAMED
 from experiments.expressions import expand
-from gans import names, variants
+from gans import names
 
 # Keys that leave the training as it is, bit for bit. `steps` is not among them, as
 # schedules may depend on it, nor `steps_per_call`, as each number is another program.
@@ -25,18 +22,18 @@ class ConfigError(ValueError):
     """The config cannot be run. The message is one line."""
 
 
-def check(config: ConfigDict, own: Mapping[str, keys.Key] | None = None) -> None:
+def check(config: ConfigDict) -> None:
     """Raises ValueError unless all declared keys are there and have accepted values.
 
-    own: keys that the config's file declares. The options of networks, optimisers and
-    other parts are checked when they are built, and the other keys by the variant.
+    The options of networks, optimisers and other parts are checked when they are built;
+    `check_own` checks the keys that a config's file declares.
     """
     check_renamed(config, RENAMED)
     for name in keys.RUN:
         if name not in config:
             raise ValueError(f"the config has no key {name!r}, which every config has")
     values = config.to_dict()
-    for name, key in (table(values) | dict(own or {})).items():
+    for name, key in table(values).items():
         check_value(values[name], key, f"config.{name}")
     check_variant(config.variant)
     for role in PLAYERS if is_game(values) else ():
@@ -53,6 +50,15 @@ def check(config: ConfigDict, own: Mapping[str, keys.Key] | None = None) -> None
             )
 
 
+def check_own(config: ConfigDict, own: Mapping[str, keys.Key]) -> None:
+    """Raises ValueError unless the keys that a config's file declares are accepted."""
+    values = config.to_dict()
+    for name, key in own.items():
+        if name not in values:
+            raise ValueError(f"the config has no key {name!r}, which its file declares")
+        check_value(values[name], key, f"config.{name}")
+
+
 def is_game(config: Mapping[str, Any]) -> bool:
     """Whether a config is one of the game of two players."""
     players = (config.get(role) for role in PLAYERS)
@@ -66,14 +72,17 @@ def table(config: Mapping[str, Any]) -> dict[str, keys.Key]:
     return keys.RUN | (keys.GAME if is_game(config) else {})
 
 
-def check_value(value: Any, key: keys.Key, place: str) -> None:
-    """Raises ValueError unless a key accepts a value."""
+def check_value(
+    value: Any, key: keys.Key, place: str, shown: str | None = None
+) -> None:
+    """Raises ValueError unless a key accepts a value, `shown` as the user gave it."""
     if key.choices and isinstance(value, str):
         names.check(value, key.choices, place)
     elif value is None and key.optional:
         return
     elif not names.fits(value, key.type) or not _inside(value, key):
-        raise ValueError(f"{place}={value!r} must be {accepted(key)}")
+        given = repr(value) if shown is None else shown
+        raise ValueError(f"{place}={given} must be {accepted(key)}")
 
 
 def _inside(value, key):
@@ -105,18 +114,9 @@ def accepted(key: keys.Key) -> str:
 
 def check_variant(name: str) -> None:
     """Raises ValueError unless there is such a file, or such a module of the user's."""
-    if "." not in name:
-        known = [module.name for module in pkgutil.iter_modules(variants.__path__)]
-        names.check(name, known, "config.variant")
-        return
-    try:
-        found = name in sys.modules or find_spec(name)
-    except (ImportError, ValueError):  # of the package it is in; of a name like "a..b"
-        found = None
-    if not found:
-        raise ValueError(
-            f"config.variant={name!r}: there is no such module on Python's path"
-        )
+    names.check(name, names.files("gans.variants"), "config.variant", own=True)
+    if names.is_path(name):  # not imported yet, as it imports JAX
+        names.check_path(name, "config.variant")
 
 
 def check_renamed(config: ConfigDict, renamed: Mapping[str, str]) -> None:

@@ -1,38 +1,162 @@
-"""Config files: by path or by name, with a preset."""
+"""Config files: those that come with the package by name, others by path."""
 
 from __future__ import annotations
 
 import inspect
+import re
+from collections.abc import Mapping
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 from ml_collections import ConfigDict
 
-from experiments.config.changes import _known
+import configs
+from configs import keys, presets
 from gans import names
+
+PACKAGED = Path(configs.__path__[0])
 
 
 def load_file(spec: str) -> tuple[ConfigDict, str]:
-    """Returns the config of `spec`, a PATH.py[:PRESET], and the name of its preset.
+    """Returns the config of `spec`, and the name of its preset.
 
-    Raises ValueError for an unknown file or preset.
+    spec: NAME[:PRESET] of a config of this package ("wgan_gp:cifar10", "ttur"), or
+    PATH.py[:PRESET]. Raises ValueError for an unknown name, file or preset, and for a
+    file that makes no config.
     """
-    path, _, preset = spec.partition(":")
-    if not Path(path).is_file():
-        known = [str(p) for p in Path(path).parent.glob("*.py") if p.stem[0] != "_"]
-        names.check(path, known, "--config")
+    config, preset, _ = opened(spec)
+    return config, preset
+
+
+def opened(spec: str) -> tuple[ConfigDict, str, ModuleType]:
+    """Returns what `load_file` does, and the module of the file."""
+    path, preset = found(spec)
+    module = loaded(path)
+    parameters = inspect.signature(module.get_config).parameters.values()
+    if preset and not parameters:
+        raise ValueError(f"--config={spec}: {path.stem} has no presets")
+    preset = preset or next((p.default for p in parameters), "")
+    config = _run(path, lambda: module.get_config(*[preset][: len(parameters)]))
+    if not isinstance(config, ConfigDict):
+        raise ValueError(
+            f"{path}: get_config returned {type(config).__name__}, not a ConfigDict"
+        )
+    return config, preset, module
+
+
+def found(spec: str) -> tuple[Path, str]:
+    """Returns the path of a config's file and the preset, "" if none is named.
+
+    What ends in .py is a path; `configs/NAME.py` is that of this package where there is
+    no such file. Raises ValueError, with the nearest name, for another.
+    """
+    path, preset = re.fullmatch(r"(.*?\.py|[^:]*)(?::(.*))?", spec, re.S).groups()
+    preset = preset or ""
+    if not path.endswith(".py"):
+        known = packaged()
+        short = {name.rpartition("/")[2]: file for name, file in known.items()}
+        name = path.removeprefix("configs/")
+        if name not in known | short:
+            if Path(f"{path}.py").is_file():
+                raise ValueError(f"--config={path}: did you mean {path}.py?")
+            names.check(name, short, "--config")
+        return (known | short)[name], preset
+    if Path(path).is_file():
+        return Path(path), preset
+    own = PACKAGED.parent / path
+    if own in packaged().values():
+        return own, preset
+    folder = Path(path).parent
+    known = [str(p) for p in folder.glob("*.py") if p.stem[0] != "_"]
+    if not known:
+        raise ValueError(
+            f"--config={path}: there is no such file; without .py it is the name of a "
+            f"config that comes with the package: {', '.join(packaged())}"
+        )
+    names.check(path, known, "--config")
+
+
+def packaged() -> dict[str, Path]:
+    """Returns the configs of this package, {"gan", ..., "ablations/ttur": path}."""
+    return {
+        path.relative_to(PACKAGED).with_suffix("").as_posix(): path
+        for folder in (PACKAGED, PACKAGED / "ablations")
+        for path in sorted(folder.glob("*.py"))
+        if "\ndef get_config" in path.read_text()
+    }
+
+
+def loaded(path: Path) -> ModuleType:
+    """Returns the module of a config's file.
+
+    Raises ValueError, with the line, for a file that cannot be run.
+    """
     loading = spec_from_file_location("config", path)
     module = module_from_spec(loading)
-    loading.loader.exec_module(module)
+    _run(path, lambda: loading.loader.exec_module(module))
+    if not callable(getattr(module, "get_config", None)):
+        raise ValueError(f"{path}: a config's file defines get_config(preset)")
+    return module
+
+
+def _run(path, function):
+    try:
+        return function()
+    except ValueError:
+        raise
+    except Exception as error:
+        at, line = error.__traceback__, getattr(error, "lineno", None)
+        while at is not None:  # the innermost line of this file
+            if at.tb_frame.f_code.co_filename == str(path):
+                line = at.tb_lineno
+            at = at.tb_next
+        place = f"{path}, line {line}" if line else path
+        raise ValueError(f"{place}: {type(error).__name__}: {error}") from error
+
+
+def presets_of(module: ModuleType) -> list[str]:
+    """Returns the presets of a config's file, the default first; [] if it has none."""
     parameters = inspect.signature(module.get_config).parameters.values()
-    preset = preset or next((p.default for p in parameters), "")
-    return module.get_config(*[preset][: len(parameters)]), preset
+    default = next((p.default for p in parameters), None)
+    if not isinstance(default, str):
+        return []
+    try:
+        module.get_config("?")
+    except presets.UnknownPreset as error:
+        return sorted(error.accepted, key=lambda name: name != default)
+    except Exception:  # a file that tells its presets otherwise, or not
+        pass
+    return [default]
 
 
-def check_flag(config: ConfigDict, flag: str) -> None:
-    """Raises ValueError unless `flag`, --config.KEY[.KEY ...][=VALUE], names a key."""
-    place, *keys = flag.partition("=")[0].split(".")
-    for key in keys:
-        key = key.partition("[")[0]
-        _known(key, config if isinstance(config, ConfigDict) else (), place)
-        config, place = config[key], f"{place}.{key}"
+def own_keys(module: ModuleType) -> Mapping[str, keys.Key]:
+    """Returns the keys that a config's file declares beside the shared ones."""
+    return getattr(module, "KEYS", {})
+
+
+def takes(module: ModuleType) -> dict[str, str]:
+    """Returns {preset: what a run takes}, which the file's docstring says.
+
+    There, a line begins with "PRESET: 3 minutes on 2 CPU cores".
+    """
+    doc = module.__doc__ or ""
+    lines = re.findall(r"^(\w+): (\d[^.;(]*?)\s*[.;(]", doc, re.M)
+    return {preset: " ".join(cost.split()) for preset, cost in lines}
+
+
+def described(name: str, path: Path) -> list[tuple[str, str, str, str]]:
+    """Returns (NAME:PRESET, paper, data, what it takes) of each preset of a config."""
+    module = loaded(path)
+    title = (module.__doc__ or "").strip().splitlines()[:1]
+    rows, costs = [], takes(module)
+    for preset in presets_of(module):
+        config: Any = module.get_config(preset)
+        base = config.get("base", config)
+        size = f" {base.resolution}x{base.resolution}" if base.resolution else ""
+        steps = f"{config.get('steps') or base.steps:,} steps"
+        cost = costs.get(preset, "not timed")
+        spec = f"{name}:{preset}"
+        rows.append((spec, *title, f"{base.data}{size}", f"{steps}, {cost}"))
+    return rows

@@ -3,27 +3,39 @@
 from __future__ import annotations
 
 import functools
-import importlib
+import sys
+import types
+from collections.abc import Callable
 from typing import Any
 
 from ml_collections import ConfigDict
 
-from experiments.config import checks
 from experiments.config.records import from_json, to_json
-from gans import data
+from gans import data, names
 from gans.data import kinds
 from gans.data import spec as specs
+from gans.data.sets import OptionWanted
+
+_ADVICE = {
+    "resolution": "--config.resolution=64 crops and resizes all to that side",
+    "skip_corrupt": "--config.skip_corrupt leaves out what cannot be read",
+}
 
 
 def variant(config: ConfigDict):
-    """Returns the module of config.variant.
+    """Returns what has the `build` of config.variant, and perhaps `stages`.
 
-    A plain name is a file of gans/variants. A name with a dot is a module of your own,
-    "my_package.my_variant", imported from Python's path.
+    A plain name is a file of gans/variants. A path is a module of your own, or its
+    function that builds: "my_package.my_variant", "my_variant:build" (see
+    `gans.names`).
     """
-    checks.check_variant(config.variant)
-    inside = "" if "." in config.variant else "gans.variants."
-    return importlib.import_module(inside + config.variant)
+    place = "config.variant"
+    build = names.part(config.variant, "gans.variants", "build", place)
+    names.wanted(build, Callable, place, config.variant, "a function")
+    if not names.is_path(config.variant):
+        return sys.modules[f"gans.variants.{config.variant}"]
+    found = names.imported(config.variant, place)
+    return found if found is not build else types.SimpleNamespace(build=build)
 
 
 def load_data(
@@ -37,15 +49,18 @@ def load_data(
 
     `resolution` and `channels` replace those of the config where they are given.
     """
-    return data.load(
-        config.data,
-        resolution=resolution or config.resolution,
-        channels=channels or config.channels,
-        split=split,
-        data_dir=config.data_dir,
-        skip_corrupt=config.skip_corrupt,
-        seed=config.seed,
-    )
+    try:
+        return data.load(
+            config.data,
+            resolution=resolution or config.resolution,
+            channels=channels or config.channels,
+            split=split,
+            data_dir=config.data_dir,
+            skip_corrupt=config.skip_corrupt,
+            seed=config.seed,
+        )
+    except OptionWanted as error:
+        raise ValueError(f"{error}; {_ADVICE[error.option]}") from None
 
 
 def resolve(config: ConfigDict, source) -> ConfigDict:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import importlib
 import io
+import math
+import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -17,19 +17,25 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from tqdm import tqdm
 
 from experiments import process
+from experiments.evaluation import cache
 from experiments.evaluation import pretrained as files
-from experiments.files import replacing
 from gans import data, names
 from gans.metrics.classifiers import small
-from gans.metrics.features import inception, lpips, pth, squeezenet
+from gans.metrics.features import inception, lpips, pth, random_weights, squeezenet
 from gans.metrics.features.extractor import Extractor
 
 LPIPS = ("lpips_vgg", "lpips_alex", "lpips_squeeze")
-NAMES = ("inception", "squeezenet", "classifier", *LPIPS)
-OURS = ("inception", "squeezenet", "classifier", "lpips")  # so our names begin
-FLOATS = ("squeezenet", "classifier", *LPIPS)  # those that see fractions of a level
+NAMES = ("inception", "squeezenet", "classifier", "random", *LPIPS)
+OURS = ("inception", "squeezenet", "classifier", "random", "lpips")  # so they begin
+FLOATS = ("squeezenet", "classifier", "random", *LPIPS)  # see fractions of a level
+# Logits of those that always have the same number.
+N_LOGITS = {"inception": 1008, "random": 0, **dict.fromkeys(LPIPS, 0)}
 CLASSIFIER_STEPS = 1500
-SMALLEST = {"vgg": 16, "alex": 31, "squeeze": 17}  # pixels, of which a tap is left
+# Images that a classifier learns in seconds to minutes.
+SIDES, PER_CLASS, BYTES = (8, 64), 10, 2**30
+# Pixels, of which a tap is left.
+SMALLEST = {"vgg": 16, "alex": 31, "squeeze": 17}
+OTHERS_SMALLEST = {"classifier": 8, "random": random_weights.SMALLEST}
 # torchvision's files, whose names end in their checksums, and the LPIPS authors'.
 TRUNKS = {
     "vgg": ("vgg16-397923af.pth", "528 MB"),
@@ -51,8 +57,9 @@ def find(
     Missing files are reported at once; weights are loaded when they are needed.
 
     Args:
-      name: one of NAMES, or MODULE:FUNCTION, of a pure JAX function of images uint8
-        [B, H, W, C] that returns {"features": [B, D]}, and "logits" [B, K] if it likes.
+      name: one of NAMES, or the path (see `gans.names`) of a pure JAX function of
+        images uint8 [B, H, W, C] that returns {"features": [B, D]}, and "logits" [B, K]
+        if it likes.
       resize: of Inception: tf, pytorch or clean.
       weights: {"inception": path, "squeezenet": path, "lpips-trunk": path,
         "lpips-heads": path}.
@@ -63,9 +70,11 @@ def find(
     there are no weights.
     """
     weights = weights or {}
-    if ":" in name:
+    names.check(name, NAMES, "extractor", own=True)
+    if names.is_path(name):
         return functools.partial(_of_user, name, _function(name))
-    names.check(name, NAMES, "extractor (or MODULE:FUNCTION)")
+    if name == "random":
+        return random_weights.make
     if name == "inception":
         path = files.find(files.INCEPTION, weights.get(name))
         return functools.partial(_inception, path, resize)
@@ -83,21 +92,57 @@ def find(
     return functools.partial(classifier, **trained_on)
 
 
+def choose(
+    shape: tuple[int, int, int],
+    *,
+    n: int = 0,
+    n_classes: int | None = None,
+    weights: dict[str, str | None] | None = None,
+    photographs: bool = True,
+) -> tuple[str, str]:
+    """Returns the extractor that "auto" stands for, and why.
+
+    Inception, if its weights are at hand; else a classifier of the data's own labels,
+    if it learns them in seconds to minutes; else a network of random weights.
+
+    Args:
+      shape: of the images [H, W, C].
+      n, n_classes: images with labels, and their classes, of which it could learn.
+      weights: see `find`.
+      photographs: whether Inception comes into question.
+    """
+    if photographs and files.at_hand(files.INCEPTION, (weights or {}).get("inception")):
+        return "inception", "its weights are at hand"
+    why = "Inception's weights are not at hand (--extractor=inception downloads them)"
+    if not photographs:
+        why = "the scores need more than Inception's features"
+    low, high = SIDES
+    learns = (
+        n_classes is not None
+        and n_classes >= 2
+        and n >= PER_CLASS * n_classes
+        and low <= min(shape[:2]) <= max(shape[:2]) <= high
+        and n * math.prod(shape) <= BYTES
+    )
+    if learns:
+        return "classifier", f"{why}, and the data have labels"
+    without = "no labels" if n_classes is None else "labels that take long to learn"
+    return "random", f"{why}, and the data have {without}"
+
+
+@functools.cache
+def say_chosen(name: str, why: str) -> None:
+    """Says, once, which extractor was chosen."""
+    print(f"extractor: {name}, as {why}", file=sys.stderr)
+
+
 def _function(name):
-    module, _, function = name.partition(":")
-    try:
-        found = getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError, TypeError, ValueError) as error:
-        raise ValueError(f"extractor {name!r}: {error}") from None
-    if not callable(found):
-        raise ValueError(
-            f"extractor {name!r} is a {type(found).__name__}, not a function"
-        )
-    return found
+    found = names.imported(name, "extractor")
+    return names.wanted(found, Callable, "extractor", name, "a function of images")
 
 
 def _of_user(name, function):
-    short = name.rpartition(":")[2].replace("_", "-")
+    short = names.last(name).replace("_", "-")
     # A user's function called `inception` must not give a score called `fid`.
     if short.startswith(OURS):
         short = f"user-{short}"
@@ -181,22 +226,22 @@ def check(name: str, shape: tuple[int, ...], *, floats: bool = False) -> None:
 
     Raises ValueError if it does not.
     """
-    net = name.removeprefix("lpips_")
-    if name in LPIPS and min(shape[:2]) < SMALLEST[net]:
+    least = {**SMALLEST, **OTHERS_SMALLEST}.get(name.removeprefix("lpips_"), 1)
+    if min(shape[:2]) < least:
         raise ValueError(
             f"extractor {name!r} sees nothing of {shape[1]}x{shape[0]} pixels; at "
-            f"least {SMALLEST[net]} are needed"
+            f"least {least} are needed"
         )
     if not floats or name in FLOATS:
         return
     problem = "it accepts only uint8"
-    if ":" in name:
+    if names.is_path(name):
         problem = _float_problem(_function(name), shape)
     if problem:
         raise ValueError(
             f"extractor {name!r} sees no steps smaller than a level of 8 bits: "
-            f"{problem}; those that do: {', '.join(FLOATS)}, and MODULE:FUNCTION whose "
-            "function takes floats in 0 .. 255 as it takes uint8"
+            f"{problem}; those that do: {', '.join(FLOATS)}, and a function of your "
+            "own that takes floats in 0 .. 255 as it takes uint8"
         )
 
 
@@ -243,32 +288,30 @@ def classifier(
     resolution: int | None = None,
     channels: int | None = None,
     data_dir: str | None = None,
+    skip_corrupt: bool = False,
+    data_seed: int = 0,
     seed: int = 0,
 ) -> Extractor:
     """Returns a classifier of the data set, trained now or kept from an earlier time.
 
     It learns the training split (of a set without splits: four fifths), and its
-    accuracy on the rest is part of its protocol. Raises ValueError without labels, and
-    for fewer than five images.
+    accuracy on the rest is part of its protocol. `seed` is that of the training,
+    `data_seed` and the rest are for `gans.data.load`. Raises ValueError without labels,
+    and for fewer than five images.
     """
     load = functools.partial(
-        data.load, name, resolution=resolution, channels=channels, data_dir=data_dir
+        data.load,
+        name,
+        resolution=resolution,
+        channels=channels,
+        data_dir=data_dir,
+        skip_corrupt=skip_corrupt,
+        seed=data_seed,
     )
     source, held_out = load(), data.held_out(load)
     spec = source.spec
-    images = [x for x, field in spec.items() if field.kind == "image"]
-    labels = [x for x, field in spec.items() if field.kind == "label"]
-    if len(images) != 1 or len(labels) != 1:
-        raise ValueError(
-            f"extractor 'classifier': {name} has no labels to learn from; wanted are "
-            f"one field of images and one of labels, it has {', '.join(spec)}"
-        )
-    (image,), (label,) = images, labels
+    image, label = check_labelled(source, name)
     shape, n_classes = spec[image].shape, spec[label].n_classes
-    if len(source) < 5:
-        raise ValueError(
-            f"extractor 'classifier': {name} has {len(source)} images, fewer than 5"
-        )
     rows = np.random.default_rng(seed).permutation(len(source))
     n = len(rows) if held_out is not None else len(rows) * 4 // 5
     train = source.take(rows[:n])
@@ -282,7 +325,8 @@ def classifier(
     for array in (train[image], train[label], test[image], test[label]):
         key.update(np.ascontiguousarray(array))
     path = process.cache_folder() / "classifiers" / f"{key.hexdigest()[:32]}.npz"
-    if not path.is_file():
+    arrays = cache.read(path)
+    if arrays is None:
         variables = small.train(
             train[image],
             train[label],
@@ -294,27 +338,47 @@ def classifier(
             ),
         )
         accuracy = small.accuracy(variables, test[image], test[label])
-        _keep(path, flatten_dict(variables, sep="/"), accuracy)
-    with np.load(path) as kept:
-        arrays = dict(kept)
-    accuracy = float(arrays.pop("test_accuracy"))
+        arrays = {"test_accuracy": accuracy, **flatten_dict(variables, sep="/")}
+        arrays = {name: np.asarray(x) for name, x in arrays.items()}
+        cache.keep(path, arrays)
     protocol = {
-        "weights": files.checksum(path),
+        "weights": _checksum(arrays),
         "trained_on": name,
         "image_shape": list(shape),
         "training_seed": seed,
         "training_steps": CLASSIFIER_STEPS,
         "n_train": n,
-        "test_accuracy": accuracy,
+        "test_accuracy": float(arrays.pop("test_accuracy")),
         "n_test": len(test[label]),
     }
     return small.make(unflatten_dict(arrays, sep="/"), protocol=protocol)
 
 
-def _keep(path: Path, arrays, accuracy):
-    path.parent.mkdir(parents=True, exist_ok=True)
+def check_labelled(source: Any, name: str) -> tuple[str, str]:
+    """Returns the fields of images and of labels that a classifier learns.
+
+    Raises ValueError if a source has not one of each, fewer than two classes or fewer
+    than five images.
+    """
+    spec, place = source.spec, f"extractor 'classifier': {name}"
+    images = [x for x, field in spec.items() if field.kind == "image"]
+    labels = [x for x, field in spec.items() if field.kind == "label"]
+    if len(images) != 1 or len(labels) != 1:
+        raise ValueError(
+            f"{place} has no labels to learn from; wanted are one field of images and "
+            f"one of labels, it has {', '.join(spec)}. The extractor `random` needs no "
+            "labels"
+        )
+    if spec[labels[0]].n_classes < 2:
+        raise ValueError(f"{place} has a single class; a classifier needs two or more")
+    if len(source) < 5:
+        raise ValueError(f"{place} has {len(source)} images, fewer than 5")
+    check("classifier", spec[images[0]].shape)
+    return images[0], labels[0]
+
+
+def _checksum(arrays):
+    """That of the file that `cache.keep` writes, without reading it again."""
     content = io.BytesIO()
-    arrays = {name: np.asarray(x) for name, x in arrays.items()}
-    np.savez(content, test_accuracy=accuracy, **arrays)
-    with replacing(path) as temporary:
-        Path(temporary).write_bytes(content.getvalue())
+    np.savez(content, **arrays)
+    return hashlib.sha256(content.getvalue()).hexdigest()

@@ -17,8 +17,8 @@ from jax.sharding import PartitionSpec as P
 from tqdm import tqdm
 
 from experiments import process
+from experiments.evaluation import cache
 from experiments.evaluation.image_sets import ImageSet, of_source
-from experiments.files import replacing
 from gans.data.source import Rows
 from gans.data.spec import main_field
 from gans.metrics.features.extractor import Extractor
@@ -197,28 +197,25 @@ def extract_once(extractor: Extractor, images: ImageSet) -> Features:
     )
     key = hashlib.sha256(named.encode()).hexdigest()[:32]
     path = process.cache_folder() / "features" / f"{key}.npz"
-    if path.is_file():
-        with np.load(path) as kept:
-            return Features(
-                kept["features"],
-                kept["logits"] if "logits" in kept else None,
-                tuple(kept["shape"].tolist()),
-                int(kept["n_repeated"]),
-                images.labels,
-                images.n_classes,
-            )
-    found = extract(extractor, images)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    arrays = {
-        "features": found.features,
-        "shape": np.array(found.shape),
-        "n_repeated": np.array(found.n_repeated),
-    }
-    if found.logits is not None:
-        arrays["logits"] = found.logits
-    with replacing(path) as temporary, open(temporary, "wb") as file:
-        np.savez(file, **arrays)
-    return found
+    kept = cache.read(path)
+    if kept is None:
+        found = extract(extractor, images)
+        kept = {
+            "features": found.features,
+            "shape": np.array(found.shape),
+            "n_repeated": np.array(found.n_repeated),
+        }
+        if found.logits is not None:
+            kept["logits"] = found.logits
+        cache.keep(path, kept)
+    return Features(
+        kept["features"],
+        kept.get("logits"),
+        tuple(kept["shape"].tolist()),
+        int(kept["n_repeated"]),
+        images.labels,
+        images.n_classes,
+    )
 
 
 def n_logits(extractor: Extractor, shape: tuple[int, int, int]) -> int:

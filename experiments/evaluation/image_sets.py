@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
 from gans import data
+from gans.data.sets import OptionWanted
 from gans.data.spec import main_field
 
 BATCH = 256  # images read at a time
@@ -60,18 +60,21 @@ def open_set(
     """
     name, split = spec, "train"
     prefix, at, after = spec.rpartition("@")
-    if Path(spec).is_dir():
-        name = f"folder:{spec}"
-    elif ":" not in spec and Path(spec).suffix in (".npy", ".npz"):
-        name = f"array:{spec}"
-    elif at and "/" not in after:
+    if data.of_path(spec) is None and at and "/" not in after:
         name, split = prefix, after
+    if data.of_path(name) in (f"folder:{name}", f"array:{name}"):
+        name = data.of_path(name)
     if ":" not in name and name not in data.known_names():
         known = ", ".join(data.known_names())
         raise FileNotFoundError(f"{spec}: no such folder or file, nor a set of {known}")
-    source = data.load(
-        name, resolution=resolution, split=split, data_dir=data_dir, seed=seed
-    )
+    try:
+        source = data.load(
+            name, resolution=resolution, split=split, data_dir=data_dir, seed=seed
+        )
+    except OptionWanted as error:
+        if error.option != "resolution":
+            raise
+        raise ValueError(f"{error}; --resize=64 brings all to that side") from None
     return of_source(source, spec, n=n, seed=seed)
 
 

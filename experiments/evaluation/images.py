@@ -45,8 +45,12 @@ class Images:
         Raises ValueError if the extractor cannot see such images, and FileNotFoundError
         if there are no weights. floats: whether it must accept floats, too.
         """
-        shape = self.setting.spec[self.field].shape
-        extractors.check(self.setting.config.extractor, shape, floats=floats)
+        setting = self.setting
+        extractors.check(
+            setting.extractor, setting.spec[self.field].shape, floats=floats
+        )
+        if setting.extractor == "classifier":
+            extractors.check_labelled(setting.source, setting.config.data)
         self.data  # noqa: B018 -- makes it
 
     @property
@@ -69,9 +73,11 @@ class Images:
             "resolution": shape[0] if shape[0] == shape[1] else None,
             "channels": shape[2],
             "data_dir": config.data_dir,
+            "skip_corrupt": config.get("skip_corrupt", False),
+            "data_seed": config.get("seed", 0),
         }
         find = extractors.find(
-            config.extractor,
+            setting.extractor,
             resize=setting.resize,
             weights=setting.weights,
             trained_on=known,
@@ -100,7 +106,7 @@ class Images:
         if score in self.wanted:
             raise ValueError(f"{place}: {score} of {self.output!r} is there twice")
         self.wanted[score] = dict(options)
-        self.check(n_logits=None)
+        self.check(n_logits=extractors.N_LOGITS.get(self.setting.extractor))
 
     def check(self, n_logits: int | None) -> None:
         """Raises ValueError for a score that cannot be computed from these images."""

@@ -59,6 +59,16 @@ SQUEEZENET = Weights(
 )
 
 
+def at_hand(weights: Weights, named: str | os.PathLike | None = None) -> bool:
+    """Says whether `find` would use a file of the user's, or one kept before."""
+    if named or os.environ.get(weights.variable):
+        return True
+    try:
+        return weights.kept.is_file()
+    except OSError:  # of a folder that cannot be read
+        return False
+
+
 def find(weights: Weights, named: str | os.PathLike | None = None) -> Path:
     """Returns the path of the file: `named`, or the variable's, or the one kept.
 
@@ -76,13 +86,14 @@ def find(weights: Weights, named: str | os.PathLike | None = None) -> Path:
                     f"{place}={value}: no such file; wanted {weights.what}"
                 )
             return path
-    if not weights.kept.is_file():
+    if not at_hand(weights):
         problem = _download(weights) if weights.url else "were not named"
         if problem:
             raise FileNotFoundError(
                 f"the weights of {weights.name} {problem}. Wanted: {weights.what}. "
                 f"Name a copy by {weights.flag}=PATH or ${weights.variable}, or put it "
-                f"at {weights.kept}; `classifier` is an extractor that needs no file"
+                f"at {weights.kept}. Of the extractors, `random` needs no file and no "
+                "labels, `classifier` needs labels only"
             )
     return weights.kept
 

@@ -18,6 +18,7 @@ import numpy as np
 from experiments import config as configs
 from experiments.evaluation import evaluators, scores
 from experiments.evaluation.failures import attempt, reason
+from experiments.evaluation.result import Result
 from experiments.evaluation.setting import Setting
 from experiments.files import Lines, replacing
 from experiments.rundir import restore
@@ -37,7 +38,7 @@ def named(metric: Metric, place: str = "config.metrics") -> tuple[str, dict[str,
     Raises ValueError for an unknown name.
     """
     name, options = names.named(metric, place)
-    names.check(name, evaluators.names(), place)
+    names.check(name, evaluators.names(), place, own=True)
     return name, options
 
 
@@ -92,7 +93,8 @@ def make_evaluate(
     made = [_make(setting, metric) for metric in config.metrics]
 
     def evaluate(state):
-        setting.noted, results, failed, chosen_by = {}, {}, {}, None
+        setting.begin()
+        results, failed, chosen_by = {}, {}, None
         for i, (metric, output, evaluator) in enumerate(made):
             named = functools.partial(setting.named, output=output)
             found = attempt(functools.partial(_results, evaluator, state, named))
@@ -124,14 +126,16 @@ def make_evaluate(
 
 def _results(evaluator, state, named):
     """{name in the report: result, as JSON} of one metric."""
-    found = evaluator(state).items()
-    return {named(name): result.to_json() for name, result in found}
+    found = evaluator(state)
+    for name, result in found.items():
+        names.wanted(result, Result, "results of an evaluator", name, "a Result")
+    return {named(name): result.to_json() for name, result in found.items()}
 
 
 def _make(setting, metric):
     """(its name, its output, the evaluator) of a metric."""
     name, options = named(metric, setting.place)
-    make = evaluators.module(name).make
+    make = evaluators.maker(name, setting.place)
     parameters = inspect.signature(make).parameters.values()
     if not any(p.kind is p.VAR_KEYWORD for p in parameters):
         accepted = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]

@@ -22,7 +22,7 @@ def define() -> None:
         "extractor",
         None,
         "inception, squeezenet, classifier, lpips_vgg, _alex, _squeeze, "
-        "or MODULE:FUNCTION.",
+        "or MODULE.NAME of a function of your own.",
     )
     flags.DEFINE_enum(
         "preset", "tf", ["tf", "pytorch", "clean"], "How Inception's input is resized."

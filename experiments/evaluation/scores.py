@@ -61,8 +61,7 @@ class Score:
     def make(self, gan, spec, source, *, setting, output: str = "sample", **options):
         """Returns the evaluator of a run; see `experiments.evaluation.evaluators`."""
         names.options(self.options, options, f"{setting.place}: {self.name}")
-        extractor = setting.config.extractor
-        check([self.name], extractor=extractor, place=setting.place)
+        check([self.name], extractor=setting.extractor, place=setting.place)
         images = setting.of_images(self.name, output)
         images.want(self.name, {**self.options, **options})
         return lambda state: images.results(state, self.name)
@@ -73,6 +72,16 @@ def known() -> dict[str, Score]:
     """Returns the scores by features: files of `evaluators` that have a SCORE."""
     modules = {name: evaluators.module(name) for name in evaluators.names()}
     return {n: m.SCORE for n, m in modules.items() if hasattr(m, "SCORE")}
+
+
+def beyond_inception(metric: str | Mapping[str, Any]) -> bool:
+    """Says whether a metric needs what Inception does not have.
+
+    That is logits of the data's own classes, or an eye for small fractions of a level.
+    """
+    name = metric if isinstance(metric, str) else metric["name"]
+    score = known().get(name)
+    return name.startswith("ppl_") or (score is not None and score.logits == "own")
 
 
 def check(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from experiments.evaluation import extractors, scores
 from experiments.evaluation.images import Images
 from experiments.sampling.classes import counts, in_shares
 from experiments.sampling.sampler import Arrays, Sampler, Samplers
@@ -47,6 +49,35 @@ class Setting:
         self._samplers = Samplers(gan, config, source.spec, lambda: source)
         self._counts: dict[str, np.ndarray] = {}  # of classes, by label
         self.noted: dict[str, Any] = {}
+        self._chosen: dict[str, str] = {}  # why the extractor, if it was chosen
+
+    @functools.cached_property
+    def extractor(self) -> str:
+        """The name of the extractor that the config says, or that "auto" stands for."""
+        name = self.config.extractor
+        if name != "auto":
+            return name
+        kinds = {kind: [] for kind in ("image", "label")}
+        for field, x in self.spec.items():
+            kinds.get(x.kind, []).append(field)
+        images, labels = kinds["image"], kinds["label"]
+        if not images:  # no score can ask for features
+            return name
+        learnt = len(images) == len(labels) == 1
+        name, why = extractors.choose(
+            self.spec[images[0]].shape,
+            n=self.source.length_of(images[0]),
+            n_classes=self.spec[labels[0]].n_classes if learnt else None,
+            weights=self.weights,
+            photographs=not any(map(scores.beyond_inception, self.config.metrics)),
+        )
+        self._chosen = {"extractor_chosen": why}
+        extractors.say_chosen(name, why)
+        return name
+
+    def begin(self) -> None:
+        """Begins a new report."""
+        self.noted = dict(self._chosen)
 
     def sampler(self, output: str, metric: str = "") -> Sampler:
         """Returns the sampler of an output; `metric` is named in errors."""

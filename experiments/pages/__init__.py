@@ -1,6 +1,7 @@
 """What the HTML pages of runs, ablations and sweeps have in common."""
 
 import base64
+import functools
 import html
 import io
 import json
@@ -46,6 +47,12 @@ def flat(values, prefix=""):
 
 def data_url(path, n_bytes):
     """A picture as a URL: itself if it is that small, else a smaller form of it."""
+    return _data_url(path, n_bytes, path.stat().st_mtime_ns)
+
+
+@functools.lru_cache(256)  # a run's page is written again and again
+def _data_url(path, n_bytes, changed):
+    del changed
     content, kind = path.read_bytes(), path.suffix.removeprefix(".")
     if len(content) > n_bytes:
         kind, picture = "webp", Image.open(io.BytesIO(content))

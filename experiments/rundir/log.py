@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import json
 import math
 import os
 import platform
@@ -110,6 +111,29 @@ class Log:
             self._bar.close()
         self._events.close()
         self._lines.close()
+
+
+def examples_until(path: str | os.PathLike, step: int) -> int | None:
+    """Returns how many examples the first `step` steps took, by the speeds in a log.
+
+    Batches may have changed meanwhile. None if the log has no speeds until then.
+    """
+    sizes = {}  # {step: the batch size of the steps before}
+    with contextlib.suppress(OSError), open(path, "rb") as file:
+        for line in file:
+            with contextlib.suppress(
+                ValueError, KeyError, TypeError, ZeroDivisionError
+            ):
+                found = json.loads(line)
+                ratio = found["images_per_s"] / found["steps_per_s"]
+                if found["step"] <= step:
+                    sizes[found["step"]] = round(ratio)
+    if not sizes:
+        return None
+    total = before = 0
+    for end, size in sorted(sizes.items()):
+        total, before = total + (end - before) * size, end
+    return total + (step - before) * size
 
 
 class _Events:

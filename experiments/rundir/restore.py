@@ -14,12 +14,14 @@ import jax.numpy as jnp
 from experiments import config as configs
 from experiments.rundir import manifest
 from experiments.rundir.checkpoint import Checkpoints
+from experiments.rundir.folder import expect
 from gans import averaging, core, data, stages
 from gans.data import spec as specs
 
 
 def config_of(folder: str | os.PathLike):
     """Returns the config of a run; raises FileNotFoundError if there is none."""
+    expect(folder, "run")
     path = Path(folder) / "config.json"
     if not path.is_file():
         raise FileNotFoundError(f"workdir {folder}: no run there (no config.json)")

@@ -6,6 +6,9 @@ import contextlib
 import dataclasses
 import json
 import logging
+import os
+import re
+import tempfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +20,8 @@ import orbax.checkpoint as ocp
 _CHECKSUMS = "checksums.json"
 # Orbax rewrites this file after the folder is complete, and can restore without it.
 _UNCHECKED = "_CHECKPOINT_METADATA"
+# Taken for a pattern, for a slash, or not taken at all (bytes that are not UTF-8).
+_ODD = re.compile(r"[\[\]\\\ud800-\udfff]")
 
 
 class Writer:
@@ -37,13 +42,14 @@ class Writer:
         handler.failures = arrays.failures
         self._orbax = ocp.AsyncCheckpointer(handler)
         self._scope = contextlib.ExitStack()
+        self._links = {}  # {folder: a temporary one with a link to it}
 
     def start(self, folder: Path, arrays: dict[str, np.ndarray]) -> None:
         """Starts to write a folder, replacing one of the same name."""
         self.wait()
         with contextlib.ExitStack() as scope:
             scope.enter_context(_quiet())
-            self._orbax.save(folder, args=_Save(arrays), force=True)
+            self._orbax.save(self._plain(folder), args=_Save(arrays), force=True)
             self._scope = scope.pop_all()  # until the write ends
 
     def check(self) -> None:
@@ -61,7 +67,18 @@ class Writer:
 
     def read(self, folder: Path) -> dict[str, np.ndarray]:
         """Returns the arrays of a folder."""
-        return self._orbax.restore(folder, args=_Restore())
+        return self._orbax.restore(self._plain(folder), args=_Restore())
+
+    def _plain(self, folder):
+        """The same folder, by a path that Orbax and TensorStore read as it is."""
+        parent = folder.parent
+        if not _ODD.search(str(parent)):
+            return folder
+        if parent not in self._links:
+            parent.mkdir(parents=True, exist_ok=True)
+            self._links[parent] = tempfile.TemporaryDirectory(prefix="jax-gans-")
+            os.symlink(parent, Path(self._links[parent].name, "checkpoints"))
+        return Path(self._links[parent].name, "checkpoints", folder.name)
 
 
 def find_damage(folder: Path) -> str | None:

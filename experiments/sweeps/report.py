@@ -1,22 +1,16 @@
-"""The report of a sweep: a page, a table and a picture.
-
-    python -m experiments.sweeps.report --workdir=DIR
-
-writes them again from DIR/sweep.json.
-"""
+"""The report of a sweep: a page, a table and a picture, from its sweep.json."""
 
 from __future__ import annotations
 
 import base64
 import csv
 import json
+import os
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from absl import app, flags
-
-from experiments import cli, pages
+from experiments import pages
 from experiments.files import replacing
 from experiments.sweeps import figures
 
@@ -24,12 +18,14 @@ N_BEST = 10  # trials in report.md
 STATUS = ("finished", "pruned", "failed", "not finished")
 
 
-def write(workdir: Path) -> None:
+def write(workdir: str | os.PathLike) -> str:
     """Writes report.html, report.md, sweep.csv and sweep.png of WORKDIR/sweep.json.
 
-    Raises FileNotFoundError if there is none.
+    Returns the page's path. Raises FileNotFoundError if there is no sweep.json.
     """
     workdir = Path(workdir)
+    if not (workdir / "sweep.json").is_file():
+        raise FileNotFoundError(f"no trial of {workdir} has ended yet")
     sweep = json.loads((workdir / "sweep.json").read_text())
     with replacing(workdir / "sweep.csv") as path, open(path, "w", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows(rows(sweep))
@@ -40,6 +36,7 @@ def write(workdir: Path) -> None:
     with replacing(workdir / "report.html") as path:
         picture = (workdir / "sweep.png").read_bytes()
         Path(path).write_text(_page(sweep, picture), encoding="utf-8")
+    return str(workdir / "report.html")
 
 
 def ranked(sweep: dict[str, Any]) -> list[dict[str, Any]]:
@@ -258,15 +255,3 @@ def _trials(sweep, best):
             + "</tr>"
         )
     return "\n".join([*lines, "</tbody>"])
-
-
-# --- command --------------------------------------------------------------------------
-
-
-def main(_):
-    write(flags.FLAGS.workdir)
-
-
-if __name__ == "__main__":
-    cli.path_flag("workdir", None, "Folder of the sweep.", required=True)
-    app.run(main)

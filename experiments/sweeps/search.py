@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import math
 import shlex
+import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import optuna
+import sqlalchemy
 from ml_collections import ConfigDict
 from optuna import importance
 from optuna.pruners import MedianPruner, NopPruner
@@ -88,10 +91,17 @@ def create(
     _write(workdir / NAME, {"lower": "minimize", "higher": "maximize"}[better], kept)
 
 
+def _storage(path):
+    """Optuna's data base in a file, of any name: in a URL, some have to be quoted."""
+    connect = functools.partial(sqlite3.connect, path, check_same_thread=False)
+    options = {"creator": connect, "poolclass": sqlalchemy.pool.NullPool}
+    return optuna.storages.RDBStorage("sqlite://", engine_kwargs=options)
+
+
 def _write(path, direction, user_attrs, trials=()):
     """Writes a study, which replaces the one that is there."""
     with replacing(path) as temporary:
-        storage = optuna.storages.RDBStorage(f"sqlite:///{temporary}")
+        storage = _storage(temporary)
         study = optuna.create_study(
             storage=storage, study_name="sweep", direction=direction
         )
@@ -176,7 +186,7 @@ class Search:
 
     def _load(self):
         return optuna.load_study(
-            storage=f"sqlite:///{self.workdir / NAME}",
+            storage=_storage(self.workdir / NAME),
             study_name="sweep",
             pruner=MedianPruner(STARTUP, int(WARM_UP * self.config.steps))
             if self._protocol["prune"]

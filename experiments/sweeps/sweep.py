@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import sys
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import wait
@@ -13,6 +11,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from experiments import config as configs
+from experiments.rundir.lock import Lock
 from experiments.signals import Interrupted, Signals
 from experiments.sweeps import report, search
 from experiments.sweeps import space as spaces
@@ -58,7 +57,7 @@ def run(
     Raises ValueError for a search that cannot be run, and if `n_trials` trials fail;
     Interrupted after a signal.
     """
-    start = run_trials
+    start, lock = run_trials, Lock(workdir, "sweep")
     if engine == "ray":
         from experiments.sweeps import ray  # an optional package
 
@@ -66,24 +65,26 @@ def run(
     config = check(config, space, prune)
     workdir = workdir.absolute()
     protocol = {"sampler": sampler, "seed": seed, "prune": prune}
-    if not (workdir / search.NAME).exists():
-        search.create(workdir, config, space, protocol=protocol, process=process)
-    with _alone(workdir), Signals() as signals:
-        found = search.Search(
-            workdir,
-            config,
-            space,
-            n_trials=n_trials,
-            protocol=protocol,
-            head={"name": name, "preset": preset, "command": command, "train": train},
-        )
-
-        def stopping():
-            return signals.number is not None
-
-        start(found, n_workers, stopping, process)
-        results = found.write(importances=True)
-        report.write(workdir)
+    with lock:
+        if not (workdir / search.NAME).exists():
+            search.create(workdir, config, space, protocol=protocol, process=process)
+        with Signals() as signals:
+            found = search.Search(
+                workdir,
+                config,
+                space,
+                n_trials=n_trials,
+                protocol=protocol,
+                head={
+                    "name": name,
+                    "preset": preset,
+                    "command": command,
+                    "train": train,
+                },
+            )
+            start(found, n_workers, lambda: signals.number is not None, process)
+            results = found.write(importances=True)
+            report.write(workdir)
     if signals.number is not None:
         raise Interrupted(signals.number)
     if found.n_missing > 0:
@@ -115,17 +116,6 @@ def check(
     for values in spaces.corners(space):
         configs.check(configs.override(config, spaces.changes(config, values)))
     return config
-
-
-@contextlib.contextmanager
-def _alone(workdir):
-    """Locks the folder against other sweeps."""
-    with open(workdir / "sweep.lock", "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ValueError(f"another sweep is running in {workdir}") from None
-        yield
 
 
 def run_trials(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -16,9 +15,11 @@ from experiments import config as configs
 from experiments.evaluation import reports
 from experiments.files import drop_lines, replacing
 from experiments.pages import run as page
-from experiments.rundir import manifest
+from experiments.rundir import claim, manifest
 from experiments.rundir.checkpoint import FULL, CheckpointError, Checkpoints
-from experiments.rundir.log import Log
+from experiments.rundir.folder import WorkdirError
+from experiments.rundir.lock import Lock
+from experiments.rundir.log import Log, examples_until
 from experiments.sampling import pictures
 from experiments.signals import Interrupted, Signals
 from experiments.training import ahead, health
@@ -37,7 +38,7 @@ class DiskFull(Exception):
 
 
 # What the user can correct: shown in a line, without a traceback.
-ERRORS = (configs.ConfigError, CheckpointError, NotFinite, DiskFull)
+ERRORS = (configs.ConfigError, CheckpointError, NotFinite, DiskFull, WorkdirError)
 
 
 def train(
@@ -67,12 +68,17 @@ def train(
 
     Returns the last state. Raises ConfigError for what cannot be run, NotFinite for a
     loss or a state that is not finite, Interrupted, DiskFull, and CheckpointError if
-    there are checkpoints but no good one.
+    there are checkpoints but no good one; WorkdirError for a folder that is not a
+    run's, or in use.
     """
-    workdir = Path(workdir)
+    workdir, lock = Path(workdir), contextlib.nullcontext()
     checkpoints = Checkpoints(workdir, config.keep_checkpoints)
-    if jax.process_index() > 0:  # of several hosts: its own log, the same checkpoints
+    if jax.process_index() == 0:
+        lock = Lock(workdir, "run")
+    else:  # of several hosts: its own log, the same checkpoints, the first one's lock
+        claim(workdir, "run")
         workdir = workdir / f"process_{jax.process_index()}"
+    held = contextlib.ExitStack()
     try:
         source = configs.load_data(config)
         config = configs.resolve(config, source)
@@ -81,16 +87,22 @@ def train(
         all_stages = Stages(config, source, inputs)
         # Whatever cannot be run is found before anything is written.
         all_stages.get(all_stages.after(checkpoints.latest() or 0))
+        held.enter_context(lock)
         workdir.mkdir(parents=True, exist_ok=True)
         with replacing(workdir / "config.json") as path:
             Path(path).write_text(configs.to_json(config))
     except (ValueError, RuntimeError, OSError) as error:
+        held.close()
         raise configs.ConfigError(str(error)) from error
     run = _Run(config, workdir, checkpoints, all_stages)
     run.record, run.started = manifest.begin(command), started or time.time()
     run.on_evaluation, run.on_call = on_evaluation, on_call
     try:
         return run.to_the_end()
+    except (Interrupted, NotFinite):
+        with contextlib.suppress(OSError):
+            print(run.report(), file=sys.stderr)
+        raise
     except OSError as error:
         if error.errno not in FULL.values():
             raise
@@ -100,6 +112,7 @@ def train(
         ) from error
     finally:
         all_stages.close()
+        held.close()
 
 
 class _Run:
@@ -110,6 +123,7 @@ class _Run:
         self.stages: Stages = all_stages
         # Seconds, steps and examples, without the first call of each stage.
         self.busy = self.counted = self.examples = 0
+        self.page, self.real_of = page.Live(workdir), None
 
     def to_the_end(self):
         """Trains; at a NaN goes back to the last checkpoint, if the config says so."""
@@ -119,6 +133,11 @@ class _Run:
             extra = restored[1] if restored else {"stream": 0, "seconds": 0.0}
             self.stream = extra["stream"] if stream is None else stream
             self.set_best(extra.get("best"))
+            if restored:
+                at, log = int(restored[0].step), self.workdir / "metrics.jsonl"
+                # Older checkpoints do not say it.
+                n = extra.get("examples") or examples_until(log, at)
+                self.stages.count(at, n)
             if stream is None:
                 self.seconds_before = extra["seconds"]
             try:
@@ -153,7 +172,7 @@ class _Run:
         stage = self.stages.get(self.stages.after(step))
         if not finished:
             self.stages.start(stage.index)
-        _drop_pictures(self.workdir, step)
+        pictures.drop(self.workdir / "samples", step)
         drop_lines(self.workdir / "evaluations.jsonl", step if state else -1)
         log = Log(
             self.workdir,
@@ -170,9 +189,11 @@ class _Run:
             if state is not None:
                 log.message(f"continuing after step {step}")
             state = self.first_state(stage, state, step, log)
+            self.write_record()
+            page.write(self.workdir)  # while the first call is compiled
             self.first_samples = stage.programs.draw(state) if step == 0 else None
             if not finished:
-                # Until it is compiled, Ctrl-C ends the process at once.
+                # Until it is compiled, a signal ends the process at once.
                 self.stages.start(stage.index).result()
                 with Signals() as signals:
                     stage, state = self.all_stages(stage, state, step, log, signals)
@@ -199,6 +220,9 @@ class _Run:
         ended = None  # when the last stage was over
         while True:
             state, step = self.one_stage(stage, state, step, log, signals, ended)
+            ended, is_last = time.perf_counter(), step >= self.stages.n_steps
+            if not is_last:
+                signals.wait(self.stages.coming())
             if signals.number is not None:
                 self.checkpoints.close()
                 if self.checkpoints.latest() != step:
@@ -206,9 +230,8 @@ class _Run:
                     self.checkpoints.close()
                 self.write_record(status=f"stopped after step {step}")
                 raise Interrupted(signals.number, step)
-            if step >= self.stages.n_steps:
+            if is_last:
                 return stage, state
-            ended = time.perf_counter()
             stage = self.stages.get(stage.index + 1)
             self.stages.start(stage.index)
             state = self.first_state(stage, state, step, log)
@@ -309,7 +332,7 @@ class _Run:
         if wrong:
             raise NotFinite(f"not finite after step {step}: {', '.join(wrong)}")
         extra = {"stream": self.stream, "seconds": self.seconds(), "best": self.best}
-        extra["stage"] = stage.index
+        extra |= {"stage": stage.index, "examples": self.stages.examples(step)}
         self.checkpoints.save(step, state, extra)
 
     def show(self, stage, samples, step, log):
@@ -320,6 +343,10 @@ class _Run:
         drawn = pictures.draw(stem, spec, samples, given=given, source=stage.source)
         for name, picture in drawn.items():
             log.image(step, name, picture.pixels)
+        if self.real_of is not stage:
+            stem, self.real_of = stem.with_name("real"), stage
+            pictures.draw_real(stem, spec, samples, given=given, source=stage.source)
+        self.page.refresh()
 
     def warn(self, step, means, log):
         """Says, also in run.json, what these means show to be wrong, or over."""
@@ -369,18 +396,12 @@ class _Run:
             self.record |= manifest.speed(self.counted, self.busy, batch_size)
         manifest.write(self.workdir, self.record)
 
+    def report(self):
+        """Writes the page; returns the verdict, and where the page is."""
+        where, verdict = page.write(self.workdir), page.verdict(self.workdir)
+        said = "" if verdict.kind == "done" else f"{verdict.headline}. "
+        return f"{said}Report: {where}"
+
     def closing_line(self):
-        where = page.write(self.workdir)
         what = f"{self.config.variant} on {self.config.data}, {self.config.steps} steps"
-        return f"{what}. Report: {where}; samples and checkpoints beside it"
-
-
-def _drop_pictures(workdir, last):
-    """Removes pictures of steps after `last`, which will be drawn again.
-
-    A killed process may have left half a picture, whose name ends in .tmp.
-    """
-    for path in workdir.glob("samples/step_*"):
-        named = re.match(r"step_(\d+)", path.name)
-        if named and (int(named[1]) > last or path.suffix == ".tmp"):
-            path.unlink()
+        return f"{what}. {self.report()}; samples and checkpoints beside it"

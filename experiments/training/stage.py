@@ -129,6 +129,7 @@ class Stages:
         # Errors of any stage are raised before the first one begins.
         self._gans = [configs.build(config, i) for i in range(len(self))]
         self._pool = ThreadPoolExecutor(1)
+        self._others = 0  # examples that these stages do not account for
         self._ready: dict[int, Ready] = {}
         self._calls: dict[int, Future] = {}  # (call, seconds of compilation)
         self._next: tuple[int, Future] | None = None  # made in the background
@@ -147,8 +148,13 @@ class Stages:
         return {u.name: u.trains for gan in self._gans for u in gan.updates}
 
     def examples(self, step: int) -> int:
-        """Returns how many real examples the first `step` steps take."""
-        return stages.examples(self._stages, step)
+        """Returns how many real examples the run has taken after `step` steps."""
+        return self._others + stages.examples(self._stages, step)
+
+    def count(self, step: int, examples: int | None) -> None:
+        """Says how many there were until then, if it is known: batches may change."""
+        own = stages.examples(self._stages, step)
+        self._others = 0 if examples is None else examples - own
 
     def after(self, step: int) -> int:
         """Returns the stage that trains on after `step` steps; at the end, the last."""
@@ -191,6 +197,10 @@ class Stages:
                 future = self._pool.submit(self._make_whole, following)
                 self._next = following, future
         return self._calls[index]
+
+    def coming(self) -> Future | None:
+        """Returns the future of the stage that is made in the background, if any."""
+        return self._next and self._next[1]
 
     def check(self) -> None:
         """Raises the error of the work in the background, if it has failed."""

@@ -1,6 +1,7 @@
 """What is done to a discriminator's inputs, one kind a file; `make` finds it by name.
 
-A file that holds a named `Augment` is one more augmentation; nothing lists them.
+A file that holds a named `Augment` is one more augmentation; nothing lists them. One of
+your own package is found by its path (see `gans.names`).
 """
 
 from typing import Any
@@ -28,7 +29,7 @@ def make(name: str, **options: Any) -> Augment:
     Raises ValueError, listing what is accepted, for another name or option, and what
     the class raises for a value.
     """
-    kinds = known()
-    kind = kinds[names.check(name, kinds, "augment")]
-    names.typed(names.options_of(kind), options, f"augment {name}")
-    return kind(**options)
+    made = names.call(names.pick(name, known(), "augment"), options, "augment", name)
+    names.wanted(made, Augment, "augment", name, "a subclass of Augment")
+    names.wanted(getattr(made, "name", None), str, "augment", name, "one with a `name`")
+    return made

@@ -5,12 +5,14 @@ from __future__ import annotations
 import difflib
 import functools
 import importlib
+import os
 import pkgutil
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
 from gans.data import sets
+from gans.data.sets import expanded
 
 
 def load(
@@ -33,10 +35,12 @@ def load(
     `resolution` (side in pixels, after a centre crop) and `channels` (1 or 3) are the
     set's own if None. `data_dir` is where TFDS keeps its sets, `skip_corrupt` leaves
     out files of a folder that cannot be read, `seed` draws points in the plane and the
-    pictures to be stacked. Each applies only to those sets.
+    pictures to be stacked. Each applies only to those sets. In paths `~` and $VAR are
+    replaced.
 
-    Raises ValueError for an unknown name or an impossible size, and its subclass
-    `gans.data.sets.NoSplit` for an unknown split.
+    Raises ValueError for an unknown name or an impossible size, and its subclasses in
+    `gans.data.sets`: NoSplit for an unknown split, OptionWanted where another
+    `resolution` or `skip_corrupt` is the answer.
     """
     if resolution is not None and resolution < 1:
         raise ValueError(f"resolution must be a number of pixels, got {resolution!r}")
@@ -47,8 +51,9 @@ def load(
     key = known.get(prefix)
     if key is None or (":" in key) != bool(colon) or (colon and not argument):
         close = [prefix] if key else difflib.get_close_matches(prefix, known, n=2)
-        near = [known[p] for p in close]
-        hint = f"; did you mean {' or '.join(near)}?" if near else ""
+        path = None if key else of_path(name)
+        near = [path] if path else [known[p] for p in close]
+        hint = f"; did you mean {' or '.join(near)}?" if near else "."
         raise ValueError(
             f"unknown data set {name!r}{hint} Known: {', '.join(known_names())}"
         )
@@ -57,10 +62,23 @@ def load(
         resolution=resolution,
         channels=channels,
         split=split,
-        data_dir=data_dir,
+        data_dir=data_dir and expanded(data_dir),
         skip_corrupt=skip_corrupt,
         seed=seed,
     )
+
+
+def of_path(path: str) -> str | None:
+    """Returns the name of the data at a path: "folder:PATH", "array:PATH", or None.
+
+    A file that is no array stands for the folder it lies in.
+    """
+    found = expanded(path.partition(":range=")[0])
+    if os.path.isfile(found):
+        if found.lower().endswith((".npy", ".npz")):
+            return f"array:{path}"
+        path, found = os.path.dirname(path) or ".", os.path.dirname(found) or "."
+    return f"folder:{path}" if os.path.isdir(found) else None
 
 
 def held_out(load: Callable[..., Any]) -> Any:

@@ -26,7 +26,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import tqdm
 
-from gans.data import kinds
+from gans.data import kinds, values
 from gans.data.spec import Field, Spec, main_field
 
 # Decoded sets up to this many bytes are held in memory, larger ones are streamed.
@@ -95,8 +95,9 @@ class InMemory(Source):
     makes a paired set. A field that is missing there has its name for a kind. Classes
     are counted in the labels where they are not given.
 
-    Raises ValueError for arrays of several lengths, or unlike their fields, and for
-    floats outside the range of their kind.
+    Raises ValueError for arrays of several lengths, or unlike their fields; for floats
+    that are not in the range of their kind, as far as can be told (see
+    `gans.data.values`, which brings others to it); and for labels of other classes.
     """
 
     name: str
@@ -125,7 +126,7 @@ class InMemory(Source):
                 if kinds.named(given).CLASSES:
                     n_classes = int(x.max(initial=-1)) + 1
                 field = Field(given, x.shape[1:], x.dtype, n_classes)
-            _check_range(field, x)
+            check_values(field, x, declared=isinstance(given, Field))
         except ValueError as error:
             raise ValueError(f"{self.name}: field {name!r}: {error}") from None
         if isinstance(given, Field) and field != given:
@@ -295,14 +296,36 @@ def hold(source: Streamed, limit: int = MEMORY_LIMIT) -> InMemory | Streamed:
     return InMemory(source.name, arrays, source.spec)
 
 
-def _check_range(field: Field, x: np.ndarray) -> None:
-    """Raises ValueError for floats [N, ...] outside the range of their kind."""
-    allowed = kinds.of(field).RANGE
-    if allowed is None or not x.size or not np.issubdtype(x.dtype, np.floating):
+def check_values(field: Field, x: np.ndarray, declared: bool = True) -> None:
+    """Raises ValueError for examples [N, ...] whose values their field does not have.
+
+    declared: whether the number of classes was given, so that some may be empty.
+    """
+    if not x.size:
         return
-    low, high = x.min(), x.max()
-    if not (allowed[0] <= low and high <= allowed[1]):
+    if field.kind == "label":
+        low, high, n = x.min(), x.max(), field.n_classes
+        if low < 0 or high >= n:
+            raise ValueError(
+                f"labels in [{low}, {high}]; n_classes={n} has 0 to {n - 1}"
+            )
+        empty = [] if declared else np.setdiff1d(np.arange(n), x)
+        if len(empty):
+            raise ValueError(
+                f"no example has the class {empty[0]} of {n}: number the classes from "
+                "0 on without gaps, as `gans.data.values.classes` does, or declare "
+                "them by a Field"
+            )
+    allowed = kinds.of(field).RANGE
+    if allowed is None or not np.issubdtype(x.dtype, np.floating):
+        return
+    wanted = f"floats of kind {field.kind} must lie in [{allowed[0]:g}, {allowed[1]:g}]"
+    try:
+        low, high = values.range_of(x)
+    except values.NoRange as error:
+        raise ValueError(f"{error}; {wanted}") from None
+    if (low, high) != allowed:
         raise ValueError(
-            f"floats of kind {field.kind} must lie in [{allowed[0]:g}, "
-            f"{allowed[1]:g}], got [{low:g}, {high:g}]"
+            f"{wanted}, these are in [{low}, {high}]; `gans.data.values.to_bytes` "
+            "converts them"
         )

@@ -2,7 +2,7 @@
 
 from flax import linen as nn
 
-from gans.names import check
+from gans.names import pick
 
 INITIALISERS = {
     "normal": nn.initializers.normal(0.02),  # DCGAN, arXiv 1511.06434, section 4
@@ -17,4 +17,4 @@ def initialiser(name: str) -> nn.initializers.Initializer:
 
     Raises ValueError for an unknown name.
     """
-    return INITIALISERS[check(name, INITIALISERS, "kernel_init")]
+    return pick(name, INITIALISERS, "kernel_init")

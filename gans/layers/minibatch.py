@@ -81,17 +81,19 @@ MINIBATCH = {"stddev": MinibatchStdDev, "discrimination": MinibatchDiscriminatio
 def with_minibatch(x: Array, minibatch: str | Mapping[str, Any] | None) -> Array:
     """x [B, N] -> [B, N + M], the features of the layer of that name appended.
 
-    `minibatch` is a name of `MINIBATCH` or {"name": NAME, **options}, for example
-    {"name": "discrimination", "n_kernels": 16}. None returns x itself. Call it inside a
-    compact module: it creates a layer of that name.
+    `minibatch` is a name of `MINIBATCH`, the path of your own layer (see `gans.names`),
+    or {"name": NAME, **options}, for example {"name": "discrimination", "n_kernels":
+    16}. None returns x itself. Call it inside a compact module: it creates a layer of
+    that name.
 
     Raises ValueError for an unknown name or option.
     """
     if minibatch is None:
         return x
     name, options = names.named(minibatch, "minibatch")
-    layer = MINIBATCH[names.check(name, MINIBATCH, "minibatch, if not None")]
+    layer = names.pick(name, MINIBATCH, "minibatch, if not None")
+    names.wanted(layer, type, "minibatch", name, "a module of Flax")
     known = names.options_of(layer)
     own = {x: known[x] for x in known if x not in ("name", "parent")}
     names.typed(own, options, f"minibatch {name}")
-    return layer(name=name, **options)(x)
+    return layer(name=names.last(name), **options)(x)

@@ -213,10 +213,14 @@ LOSSES = {
 
 
 def make(name: str, **options) -> Adversarial:
-    """Returns the loss of that name; raises ValueError for an unknown one or option."""
-    build = LOSSES[check(name, LOSSES, "loss")]
-    names.typed(names.options_of(build), options, f"loss {name}")
-    return build(**options)
+    """Returns the loss of that name, or of your own function that returns one.
+
+    name: of LOSSES, or a path (see `gans.names`). Raises ValueError for an unknown name
+    or option.
+    """
+    build = names.pick(name, LOSSES, "loss")
+    made = names.call(build, options, "loss", name)
+    return names.wanted(made, Adversarial, "loss", name, "an Adversarial")
 
 
 def flip_labels(

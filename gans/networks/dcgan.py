@@ -55,7 +55,7 @@ class Generator(nn.Module):
             n_classes=self.n_classes if self.condition == "projection" else None,
             gain_init=_around_one,
         )
-        act = ACTIVATIONS[names.check(self.activation, ACTIVATIONS, "activation")]
+        act = names.pick(self.activation, ACTIVATIONS, "activation")
         known = ("concat", "projection") if self.layers.per_class else ("concat",)
         height, width = self._smallest()
 
@@ -131,7 +131,7 @@ class Discriminator(nn.Module):
         )
         known = ("concat", "projection")
         check_label(label, self.condition, self.n_classes, known)
-        act = ACTIVATIONS[names.check(self.activation, ACTIVATIONS, "activation")]
+        act = names.pick(self.activation, ACTIVATIONS, "activation")
         x, n = make.begin(x)
         h = x.astype(self.layers.dtype)
         if self.condition == "concat":

@@ -1,6 +1,7 @@
 """Pictures of every mode, to numbers worked out by hand."""
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from gans.data.image import fit
@@ -82,4 +83,26 @@ def test_exif_orientation():
     # Orientation 6: the stored picture is to be turned a quarter clockwise.
     image = grey([[1, 2], [3, 4]])
     image.getexif()[0x0112] = 6
+    np.testing.assert_array_equal(fit(image, None, 1)[..., 0], [[3, 1], [4, 2]])
+
+
+def test_floats_are_grey_from_0_to_1():
+    floats = Image.fromarray(np.array([[0, 0.5, 1]], np.float32))
+    np.testing.assert_array_equal(fit(floats, None, 1)[0, :, 0], [0, 128, 255])
+
+
+@pytest.mark.parametrize(
+    "values", [np.float32([[0, 200]]), np.int32([[0, 70000]]), np.int32([[-1, 5]])]
+)
+def test_numbers_outside_the_range_are_refused(values):
+    with pytest.raises(
+        ValueError, match=r"pixels \(mode [IF]\) are in .*; wanted \[0, "
+    ):
+        fit(Image.fromarray(values))
+
+
+def test_the_picture_itself_stays():
+    image = grey([[1, 2], [3, 4]])
+    image.getexif()[0x0112] = 6
+    fit(image, None, 1)
     np.testing.assert_array_equal(fit(image, None, 1)[..., 0], [[3, 1], [4, 2]])

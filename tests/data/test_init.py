@@ -57,6 +57,26 @@ def test_unknown_names(name, near):
     assert repr(name) in str(error.value) and near in str(error.value)
 
 
+def test_a_path_alone_suggests_its_name(tmp_path, monkeypatch):
+    (tmp_path / "photos").mkdir()
+    Image.new("L", (4, 4)).save(tmp_path / "photos" / "a.png")
+    np.save(tmp_path / "a.npy", np.zeros((3, 4, 4), np.uint8))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for path, name in (
+        ("photos", "folder:photos"),
+        ("./photos/", "folder:./photos/"),
+        ("~/photos", "folder:~/photos"),
+        (str(tmp_path / "photos"), f"folder:{tmp_path}/photos"),
+        ("photos/a.png", "folder:photos"),
+        ("a.npy", "array:a.npy"),
+        ("a.npy:range=0..1", "array:a.npy:range=0..1"),
+    ):
+        with pytest.raises(ValueError) as error:
+            gans.data.load(path)
+        assert f"unknown data set {path!r}; did you mean {name}?" in str(error.value)
+
+
 @pytest.mark.parametrize("option", [{"channels": 2}, {"resolution": 0}])
 def test_impossible_sizes(option):
     (key,) = option

@@ -129,9 +129,25 @@ def test_classes_are_counted_unless_they_are_given():
         (
             {"image": IMAGES.astype(np.float32)},
             {},
-            r"'image': floats of kind image must lie in \[-1, 1\], got \[0, 29\]",
+            r"'image': float32 values from 0 to 29 .* must lie in \[-1, 1\]",
         ),
-        ({"image": np.full((2, 2, 2, 1), np.nan, np.float32)}, {}, r"got \[nan, nan\]"),
+        (
+            {"image": IMAGES.astype(np.float32) / 29},
+            {},
+            r"\[-1, 1\], these are in \[0, 1\]; `gans.data.values.to_bytes`",
+        ),
+        (
+            {"image": np.full((2, 2, 2, 1), np.nan, np.float32)},
+            {},
+            "'image': example 0 holds NaN or infinity",
+        ),
+        ({"label": LABELS + 1}, {}, "'label': no example has the class 0 of 3"),
+        ({"label": LABELS - 1}, {}, r"'label': labels in \[-1, 0\]"),
+        (
+            {"label": LABELS + 4},
+            {"label": Field("label", (), "int32", 5)},
+            r"labels in \[4, 5\]; n_classes=5 has 0 to 4",
+        ),
         (
             {"label": LABELS.astype(np.float32)},
             {},

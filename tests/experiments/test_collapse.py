@@ -9,6 +9,7 @@ import pytest
 
 from configs.ablations import mode_collapse
 from experiments import collapse
+from experiments.config import files
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 
@@ -23,7 +24,7 @@ def run(*arguments):
 
 
 def test_the_command_that_does_the_same():
-    assert (ROOT / collapse.CONFIG).is_file()
+    assert f"ablations/{collapse.CONFIG}" in files.packaged()
     assert {*collapse.PRESETS.values()} == {
         *mode_collapse.POINTS,
         *mode_collapse.STACKED,
@@ -31,13 +32,13 @@ def test_the_command_that_does_the_same():
     assert collapse.command("ring8", arms=["all"]) == [
         "-m",
         "experiments.ablate",
-        "--config=configs/ablations/mode_collapse.py:ring8",
+        "--config=mode_collapse:ring8",
     ]
     found = collapse.command(
         "stacked:digits", arms=["r1", "ema"], seeds=2, steps=50, workdir="w"
     )
     assert found[2:] == [
-        "--config=configs/ablations/mode_collapse.py:stacked_digits",
+        "--config=mode_collapse:stacked_digits",
         "--arms=r1,ema",
         "--config.seeds=2",
         "--config.steps=50",
@@ -50,7 +51,7 @@ def test_it_runs_the_ablation(tmp_path):
     done = run(*options, f"--workdir={tmp_path}")
     assert done.returncode == 0, done.stderr
     said = done.stderr.splitlines()[0]
-    assert said.startswith("python -m experiments.ablate --config=configs/ablations/")
+    assert said.startswith("python -m experiments.ablate --config=mode_collapse")
     assert done.stdout.strip() == str(tmp_path / "report.html")
     text = (tmp_path / "report.md").read_text()
     assert "| base | 1 |" in text and "| hinge | 1 |" in text and "r1" not in text

@@ -112,7 +112,7 @@ def test_old_names_of_keys(config):
     with pytest.raises(ValueError, match="'critic' is called 'discriminator' now"):
         configs.override(config, {"critic.optimizer.b1": 0.5})
     with pytest.raises(ValueError, match="'critic' is called 'discriminator' now"):
-        configs.check_flag(config, "--config.critic.spectral=True")
+        configs.changed(config, ["--config.critic.spectral=True"])
     config.critic = config.discriminator
     with pytest.raises(ValueError, match="config.critic is called config.discrim"):
         configs.check(config)
@@ -150,7 +150,7 @@ def test_text_is_no_call(config):
 
 def test_errors_of_a_game_name_the_variant_and_the_part(config):
     wrong = configs.override(config, {"discriminator.penalties": ("r1(wieght=1)",)})
-    said = "config of gan: discriminator: r1 has no option 'wieght'.*mean 'weight'"
+    said = "config of gan: discriminator: term r1 has no option 'wieght'.*mean 'weight'"
     with pytest.raises(ValueError, match=said):
         configs.build(wrong)
     with pytest.raises(ValueError, match="config of gan: .*at least 1, got 0"):
@@ -265,10 +265,12 @@ def test_loads_a_file_with_its_default_preset(tmp_path):
 )
 def test_names_of_flags(flag, said):
     config = ConfigDict({"steps": 1, "a": {"rate": 2.0}, "widths": (1, 2)})
-    configs.check_flag(config, "--config.a.rate=1.5")
-    configs.check_flag(config, "--config.widths[0]=4")
+    argv = ["run", "--config.a.rate=1.5", "--workdir=x", "--config.widths[0]", "4"]
+    found, rest = configs.changed(config, argv)
+    assert found.a.rate == 1.5 and found.widths == (4, 2) and config.widths == (1, 2)
+    assert rest == ["run", "--workdir=x"]
     with pytest.raises(ValueError, match=said):
-        configs.check_flag(config, flag)
+        configs.changed(config, [flag])
 
 
 def test_options_that_stabilise_are_each_player_s_own():

@@ -19,6 +19,12 @@ from experiments.expressions import expand
         (3, 3),
         (None, None),
         ("a.b", "a.b"),
+        (
+            "my.losses.softplus(margin=0.1)",
+            {"name": "my.losses.softplus", "margin": 0.1},
+        ),
+        ("my.losses:softplus( x=1 )", {"name": "my.losses:softplus", "x": 1}),
+        ("my.losses:softplus()", "my.losses:softplus"),
         ("stacked:digits", "stacked:digits"),
     ],
 )

@@ -68,13 +68,14 @@ def lines(workdir):
     "flags, said",
     [
         (["--config=configs/wgan_pg.py"], "did you mean 'configs/wgan_gp.py'?"),
+        (["--config=wgan_pg"], "did you mean 'wgan_gp'?"),
         (["--config=configs/gan.py:circel"], "did you mean 'circle'?"),
         ([SMALL[0], "--config.stepz=3"], "did you mean 'steps'?"),
         ([SMALL[0], "--config.steps=many"], "--config.steps=many"),
         ([SMALL[0], "--config.variant=gam"], "did you mean 'gan'?"),
         ([SMALL[0], "--config.log_every=250"], "config.steps_per_call=100"),
-        ([SMALL[0], "--wordir=x"], "Did you mean: workdir ?"),
-        ([], "--config=configs/NAME.py"),
+        ([SMALL[0], "--wordir=x"], "did you mean --workdir?"),
+        ([], "--config=NAME[:PRESET], see --list"),
     ],
 )
 def test_a_mistake_is_one_line_with_the_nearest_name(tmp_path, flags, said):

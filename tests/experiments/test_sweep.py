@@ -2,7 +2,6 @@
 
 import contextlib
 import csv
-import fcntl
 import functools
 import json
 import os
@@ -22,6 +21,7 @@ import pytest
 from configs import gan
 from experiments import config as configs
 from experiments.rundir.checkpoint import Checkpoints
+from experiments.rundir.lock import Lock
 from experiments.signals import Interrupted
 from experiments.sweeps import figures, report
 from experiments.sweeps import space as spaces
@@ -377,9 +377,8 @@ def test_a_sweep_of_an_older_version_goes_on(tmp_path, toy, whole):
 def test_what_does_not_matter_may_change_but_two_at_once_may_not(tmp_path, toy):
     toy("same", n_trials=1)
     toy("same", n_trials=2, changes={"checkpoint_every": 100})
-    with open(tmp_path / "same" / "sweep.lock") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        with pytest.raises(ValueError, match="another sweep is running"):
+    with Lock(tmp_path / "same", "sweep"):
+        with pytest.raises(ValueError, match="same is in use by a sweep, process"):
             toy("same", n_trials=3)
     assert len(table(tmp_path / "same")) == 2
 

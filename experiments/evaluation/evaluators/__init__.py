@@ -3,11 +3,13 @@
     make(gan, spec, source, *, setting, output="sample", **options)
         -> (state -> {name: Result})
 
-`config.metrics` names the file and gives the options: "fid", "pr(k=5)",
-"fid(output='a_to_b')". `setting` is the run's (see `experiments.evaluation.setting`):
-it has the config, and the samples and features that evaluators share. `make` is called
-before anything is trained. It raises ValueError, in one line, for a model or data that
-it cannot measure.
+`config.metrics` names the file, or the path of your own `make` (see `gans.names`), and
+gives the options: "fid", "pr(k=5)", "my_metrics.ink(at_least=0.5)". `setting` is the
+run's (see `experiments.evaluation.setting`): it has the config, and the samples and
+features that evaluators share. `make` is called before anything is trained. It raises
+ValueError, in one line, for a model or data that it cannot measure.
+
+MEANING = {quantity: sentence} says what each number is, for the report of a run.
 
 A file with a SCORE is a score by features; it also measures images without a model, in
 `experiments.metrics`.
@@ -15,16 +17,42 @@ A file with a SCORE is a score by features; it also measures images without a mo
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
+from collections.abc import Callable
 from types import ModuleType
+from typing import Any
+
+from gans import names as by_name
 
 
 def names() -> list[str]:
     """Returns the names of all evaluators."""
-    return [module.name for module in pkgutil.iter_modules(__path__)]
+    return by_name.files(__name__)
 
 
 def module(name: str) -> ModuleType:
     """Returns the file of an evaluator."""
-    return importlib.import_module(f"{__name__}.{name}")
+    return by_name.module(name, __name__, "metrics")
+
+
+def maker(name: str, place: str = "metrics") -> Callable[..., Any]:
+    """Returns the `make` of an evaluator; raises ValueError if there is none."""
+    make = by_name.part(name, __name__, "make", place)
+    return by_name.wanted(make, Callable, place, name, "a function")
+
+
+def meaning(result: str) -> str:
+    """Returns the sentence that a file's MEANING has for a result; "" if none has one.
+
+    result: a name such as "fd_classifier", "modes/kl" or "a_to_b/precision".
+    """
+    found = {}
+    for name in names():
+        found |= getattr(module(name), "MEANING", {})
+    # Of another extractor than Inception, "fid" is called "fd_EXTRACTOR".
+    found |= {k.replace("fid", "fd"): x for k, x in found.items() if "fid" in k}
+    while result:
+        for quantity in sorted(found, key=len, reverse=True):
+            if result == quantity or result.startswith(f"{quantity}_"):
+                return found[quantity]
+        result = result.partition("/")[2]
+    return ""

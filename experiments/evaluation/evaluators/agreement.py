@@ -10,6 +10,15 @@ from gans.metrics.scores import agreement
 
 N_REAL = 10_000  # of the real images; a support vector machine needs no more
 
+MEANING = {
+    "agreement/agreement": (
+        "The share of samples that show the class that was asked for."
+    ),
+    "agreement/accuracy": (
+        "How often that classifier is right on real images: what samples can reach."
+    ),
+}
+
 
 def make(gan, spec, source, *, setting, output: str = "sample"):
     """Returns the evaluator; ValueError for samples or data without labels."""

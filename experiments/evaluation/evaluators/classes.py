@@ -15,6 +15,13 @@ def measure(real: Features, fake: Features, seed: int) -> Values:
     return {name: {"value": value, "n_classes": n} for name, value in found.items()}
 
 
+MEANING = {
+    "classes": "How many of the data's classes are generated at all.",
+    "classes_tenth": (
+        "How many classes are generated at least a tenth as often as in the data."
+    ),
+    "kl": "How unlike the data's the shares of the classes are, in nats; 0 is equal.",
+}
 SCORE = Score(
     "classes",
     measure,

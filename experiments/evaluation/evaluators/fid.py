@@ -24,5 +24,11 @@ def measure(
     return {"fid": {"value": distance, "standard_error": error}}
 
 
+MEANING = {
+    "fid": (
+        "How far the statistics of samples' features are from those of real "
+        "images: quality and variety in one number; 0 is equal."
+    ),
+}
 SCORE = Score("fid", measure, better={"fid": "lower"}, least=(2, 2), statistics=True)
 make = SCORE.make

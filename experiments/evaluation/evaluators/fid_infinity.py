@@ -13,5 +13,11 @@ def measure(real: Features, fake: Features, seed: int) -> Values:
     return {"fid_infinity": {"value": found["infinity"], "slope": found["slope"]}}
 
 
+MEANING = {
+    "fid_infinity": (
+        "The Frechet distance that infinitely many samples would have, so without "
+        "its bias of few samples; 0 is equal."
+    ),
+}
 SCORE = Score("fid_infinity", measure, better={"fid_infinity": "lower"}, least=(2, 20))
 make = SCORE.make

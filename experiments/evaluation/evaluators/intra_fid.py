@@ -25,6 +25,12 @@ def measure(real: Features, fake: Features, seed: int) -> Values:
     return {"intra_fid": {"value": value, "n_classes": int(enough.sum())}}
 
 
+MEANING = {
+    "intra_fid": (
+        "The mean Frechet distance within each class: whether each class by itself "
+        "looks like its real images; 0 is equal."
+    ),
+}
 SCORE = Score(
     "intra_fid",
     measure,

@@ -14,6 +14,12 @@ def measure(real: Features, fake: Features, seed: int, *, n_splits: int) -> Valu
     return {"is": value | {"n_splits": n_splits}}
 
 
+MEANING = {
+    "is": (
+        "Whether each sample is clearly of one class and all classes occur: from 1 "
+        "to the number of classes. It sees no real images."
+    ),
+}
 SCORE = Score(
     "is",
     measure,

@@ -17,6 +17,12 @@ def measure(
     return {"kid": value | {"subset_size": size, "n_subsets": n_subsets}}
 
 
+MEANING = {
+    "kid": (
+        "A distance between the features of samples and of real images whose mean "
+        "does not depend on how many there are; 0 is equal."
+    ),
+}
 SCORE = Score(
     "kid",
     measure,

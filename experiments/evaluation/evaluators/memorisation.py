@@ -7,6 +7,20 @@ import functools
 from experiments.evaluation import memorisation
 from experiments.evaluation.result import Result
 
+MEANING = {
+    "memorisation_distance": (
+        "The mean distance of samples from the nearest training image."
+    ),
+    "memorisation_ratio": (
+        "That distance, relative to the one of real images: near 0 for copies, "
+        "about 1 for new images."
+    ),
+    "memorisation_share": (
+        "The share of samples as close to a training image as only 1 % of real "
+        "images are: 0.01 is what to expect, 1 is all copies."
+    ),
+}
+
 
 def make(gan, spec, source, *, setting, output: str = "sample"):
     """Returns the evaluator; ValueError for samples that are not images."""

@@ -14,6 +14,17 @@ from experiments.evaluation.result import Result
 from gans.data import kinds
 from gans.metrics.scores import modes
 
+MEANING = {
+    "modes/modes": "How many modes of the data are generated.",
+    "modes/high_quality": (
+        "The share of samples that lie close to the data: quality, from 0 to 1."
+    ),
+    "modes/kl": "How unevenly the samples fall on the modes, in nats; 0 is evenly.",
+    "modes/sectors": (
+        "How many of the 36 sectors of the ring hold about their share of samples."
+    ),
+}
+
 
 def make(gan, spec, source, *, setting, output: str = "sample"):
     """Returns the evaluator; ValueError for data whose modes are not known.
@@ -28,6 +39,11 @@ def make(gan, spec, source, *, setting, output: str = "sample"):
             f"for stacked ones; {setting.config.data} is neither"
         )
     field = setting.field("modes", output, "image" if stacked else "point")
+    of = {}  # how many modes there are
+    if stacked:
+        of = {"of": spec[source.label_of(field)].n_classes}
+    elif source.modes is not None:
+        of = {"of": len(source.modes)}
 
     @functools.cache
     def classifier():
@@ -43,7 +59,11 @@ def make(gan, spec, source, *, setting, output: str = "sample"):
         else:
             found = modes.measure(samples[field], source)
         return {
-            f"modes/{name}": Result(value, "lower" if name == "kl" else "higher")
+            f"modes/{name}": Result(
+                value,
+                "lower" if name == "kl" else "higher",
+                protocol=of if name == "modes" else {},
+            )
             for name, value in found.items()
         }
 
@@ -60,6 +80,8 @@ def of_channels(name, config):
         resolution=config.resolution,
         channels=1,
         data_dir=config.data_dir,
+        skip_corrupt=config.get("skip_corrupt", False),
+        data_seed=config.get("seed", 0),
     )
 
     def measure(images):

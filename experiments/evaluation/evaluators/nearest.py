@@ -20,5 +20,11 @@ def measure(found: tuple[np.ndarray, np.ndarray], options: dict[str, Any]) -> Va
     return with_errors(figures, options)
 
 
+MEANING = {
+    "nearest": (
+        "The mean distance of samples from the nearest real image: 0 for copies, "
+        "large for noise."
+    ),
+}
 SCORE = Score("nearest", measure, distances="nearest")
 make = SCORE.make

@@ -14,6 +14,12 @@ from gans.metrics.scores.path_length import path_length
 
 EPSILON = 1e-4  # of a path, the step
 
+MEANING = {
+    "ppl_z": (
+        "How abruptly images change along a path between two latents: smooth is low."
+    ),
+}
+
 
 def make(gan, spec, source, *, setting, output: str = "sample"):
     """Returns the evaluator.

@@ -2,6 +2,14 @@
 
 from experiments.evaluation.scores import Score, with_errors
 
+MEANING = {
+    "precision": (
+        "The share of samples that lie among real images: quality, from 0 to 1."
+    ),
+    "recall": (
+        "The share of real images that lie among the samples: variety, from 0 to 1."
+    ),
+}
 SCORE = Score(
     "pr",
     with_errors,

@@ -17,6 +17,16 @@ def measure(found: dict[str, float], options: dict[str, Any]) -> Values:
     return with_errors(found, options)
 
 
+MEANING = {
+    "precision_threshold": (
+        "The share of samples within a fixed distance of a real image: quality, "
+        "from 0 to 1."
+    ),
+    "recall_threshold": (
+        "The share of real images within a fixed distance of a sample: variety, "
+        "from 0 to 1."
+    ),
+}
 SCORE = Score(
     "pr_threshold",
     measure,

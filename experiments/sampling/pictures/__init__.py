@@ -6,6 +6,7 @@ A kind is a module with
     N = 64          how many examples the picture of a run holds
     GRID = True     whether examples have their own tiles, in rows of `columns`
     SOURCE = False  whether `draw` needs the source
+    REAL = True     if there, the pictures show real examples of the source anyway
     draw(path, examples, *, name, beside=(), source=None, columns=None)
                     draws examples [n, ...], decoded, and saves them as a PNG; returns
                     the picture, uint8 [H, W, 1 or 3]. `beside` holds more arrays
@@ -19,6 +20,7 @@ from __future__ import annotations
 import math
 import os
 import pkgutil
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -29,6 +31,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from experiments.files import replacing
 from gans import names
+from gans.data import kinds as data_kinds
 from gans.data.kinds.image import encode
 
 # Images up to half this many pixels are enlarged to (nearly) as many, to be seen.
@@ -125,6 +128,53 @@ def draw(
     return found
 
 
+def draw_real(
+    stem: str | os.PathLike,
+    spec: Mapping[str, Any],
+    outputs: Mapping[str, Arrays],
+    *,
+    given: Mapping[str, Arrays],
+    source: Any,
+) -> None:
+    """Draws real examples as `draw` draws those of outputs, and at the same scale.
+
+    They are as many as the generated ones, if the source has so many, and of the same
+    classes in the same order. Of a kind whose pictures show real examples anyway, these
+    are drawn alone.
+
+    Args: see `draw`.
+    """
+    for output, fields in outputs.items():
+        real, columns = {}, None
+        for name, x in fields.items():
+            if name not in spec or spec[name].kind not in kinds():
+                continue
+            field, label = spec[name], source.label_of(name)
+            n = min(len(x), of(field).N)
+            like = [k for k in given.get(output, ()) if spec[k].kind == field.kind]
+            if like or source.length_of(name) < n:
+                columns = columns_of(n, 1 + len(like)) or math.ceil(math.sqrt(n))
+            examples = source.take(_rows(source, name, n, fields.get(label)))[name]
+            examples = np.asarray(data_kinds.of(field).decode(examples))
+            real[name] = examples[:0] if getattr(of(field), "REAL", False) else examples
+        draw(stem, spec, {output: real}, source=source, columns=columns)
+
+
+def _rows(source, field, n, classes):
+    """At most n rows of the source in random order, the i-th of the i-th class."""
+    rows = np.random.default_rng(0).permutation(source.length_of(field))
+    if classes is None:
+        return rows[:n]
+    rows = rows[: 8 * n]  # classes that none of these has are shown by others
+    left = dict(enumerate(source.take(rows)[source.label_of(field)].tolist()))
+    chosen = []
+    for wanted in np.asarray(classes)[: len(rows)].tolist():
+        chosen.append(next((i for i, x in left.items() if x == wanted), None))
+        chosen[-1] = next(iter(left)) if chosen[-1] is None else chosen[-1]
+        del left[chosen[-1]]
+    return rows[chosen]
+
+
 def grid(images: np.ndarray, columns: int | None = None) -> np.ndarray:
     """Images side by side, row by row, with gaps of two grey pixels.
 
@@ -155,6 +205,17 @@ def grid(images: np.ndarray, columns: int | None = None) -> np.ndarray:
     cells[:n, :height, :width] = tiles
     cells = cells.reshape(rows, columns, *shape[1:]).swapaxes(1, 2)
     return cells.reshape(rows * shape[1], columns * shape[2], channels)[:-_GAP, :-_GAP]
+
+
+def drop(folder: Path, last: int) -> None:
+    """Removes a run's pictures of steps after `last`, which will be drawn again.
+
+    A killed process may have left half a picture, whose name ends in .tmp.
+    """
+    for path in folder.glob("step_*"):
+        named = re.match(r"step_(\d+)", path.name)
+        if named and (int(named[1]) > last or path.suffix == ".tmp"):
+            path.unlink()
 
 
 def side_by_side(arrays: Iterable[np.ndarray]) -> np.ndarray:

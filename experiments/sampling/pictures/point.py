@@ -11,7 +11,7 @@ import numpy as np
 from experiments.sampling import pictures
 
 PLURAL = "Points"
-N, GRID, SOURCE = 2048, False, True
+N, GRID, SOURCE, REAL = 2048, False, True, True
 
 
 def draw(
@@ -23,9 +23,12 @@ def draw(
     source: Any = None,
     columns: int | None = None,
 ) -> np.ndarray:
-    """Draws points over as many real ones, of `source`, and its modes if it has any."""
+    """Draws points over as many real ones, of `source`, and its modes if it has any.
+
+    Without points, the real ones alone.
+    """
     finite = examples[np.isfinite(examples).all(1)]
-    real = finite if len(finite) else np.zeros_like(examples[:1])
+    real = finite if len(finite) else np.zeros((1, *examples.shape[1:]))
     if source is not None:
         real = source.take(np.arange(min(N, len(source))))[name]
     return scatter(path, real, examples, getattr(source, "modes", None))
@@ -63,7 +66,8 @@ def scatter(
     canvas = FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     axes.scatter(*real.T, s=16, c="0.6", alpha=0.35, lw=0, label="real")
-    axes.scatter(*fake.T, s=6, c="tab:red", alpha=0.5, lw=0, label="generated")
+    if len(fake):
+        axes.scatter(*fake.T, s=6, c="tab:red", alpha=0.5, lw=0, label="generated")
     if modes is not None:
         axes.scatter(
             *np.asarray(modes)[:, :2].T, s=30, c="k", marker="+", lw=0.8, label="modes"
@@ -74,7 +78,10 @@ def scatter(
         aspect="equal",
     )
     # Always there, so that pictures of one run lie exactly on each other.
-    axes.set_xlabel(f"{outside.mean():.1%} of the generated points lie outside")
+    share = f"{outside.mean() if len(fake) else 0:.1%}"
+    axes.set_xlabel(
+        f"{share} of the generated points lie outside", alpha=float(len(fake) > 0)
+    )
     legend = figure.legend(loc="outside upper center", ncols=3, frameon=False)
     for handle in legend.legend_handles:
         handle.set(alpha=1, sizes=[30])

@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import pathlib
 
 import numpy as np
 from PIL import Image
 
+from gans.data import values
 from gans.data.image import fit
-from gans.data.sets import NoSplit
+from gans.data.notes import note
+from gans.data.sets import NoSplit, expanded
 from gans.data.source import InMemory
+from gans.data.spec import Field
 
 NAMES = ("array:PATH",)
 SEEDED = False
+ENDINGS = (".npy", ".npz")
+
+# What an .npz calls its arrays, of each split; the first that is there is taken.
+IMAGES = {
+    "train": ("image", "images", "x", "x_train", "train_images", "data", "arr_0"),
+    "test": ("x_test", "test_images"),
+}
+LABELS = {
+    "train": ("label", "labels", "y", "y_train", "train_labels", "target", "targets"),
+    "test": ("y_test", "test_labels"),
+}
 
 
 def load(
@@ -23,85 +39,156 @@ def load(
     split: str = "train",
     **_unused,
 ) -> InMemory:
-    """Images [N, H, W, C] or [N, H, W] of the file `path`, C 1 or 3, held as uint8.
+    """Images [N, H, W, C] or [N, H, W] of the file `path`, C 1, 3 or 4, held as uint8.
 
-    An .npz holds them as `image`, and class numbers [N] from 0 on as `label` if it
-    likes; an .npy holds the images alone. They are uint8, or floats in [-1, 1].
+    They are of any type. The range of their values is recognised (see
+    `gans.data.values.range_of`), or said: "PATH:range=0..1" gives black and white. With
+    four channels the last is opacity, and they are composited on white.
+
+    An .npz holds images and perhaps labels (see `gans.data.values.classes`) under one
+    of the names IMAGES and LABELS, of which some are a split "test". An .npy holds the
+    images alone.
 
     Raises ValueError for anything else, FileNotFoundError where there is no file.
     """
-    file = pathlib.Path(path).expanduser()
-    if split != "train":
-        raise NoSplit(f"array:{path} has no split {split!r}, only 'train'")
-    if not file.is_file():
-        raise FileNotFoundError(f"array:{path}: no such file; wanted an .npy or .npz")
+    name = f"array:{path}"
+    path, given = _split_range(name, path)
+    image, label, notes = _read(name, pathlib.Path(expanded(path)), split)
+    image, turned = _images(name, image)
     try:
+        least, most = given or values.range_of(image)
+        if given is None and image.dtype != np.uint8:
+            notes.append(f"values read as {least:g}..{most:g}")
+        image = values.to_bytes(image, (least, most))
+    except values.NoRange as error:
+        raise ValueError(
+            f"{name}: {error}; say which values are black and white: "
+            f"array:{path}:range=0..1 (or -1..1, 0..255)"
+        ) from None
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+    image = _fitted(image, resolution, channels)
+    arrays = {"image": image}
+    spec = {"image": Field("image", image.shape[1:], "uint8")}
+    if label is not None:
+        try:
+            arrays["label"], names = values.classes(label, len(image))
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
+        n_classes = int(arrays["label"].max()) + 1
+        spec["label"] = Field("label", (), "int32", n_classes, names)
+        if names and label.dtype.kind not in "US":
+            notes.append(f"{n_classes} classes, called by the labels that occur")
+    notes = turned + notes
+    if notes:
+        note(f"{name}: {'; '.join(notes)}")
+    return InMemory(name, arrays, spec)
+
+
+def _split_range(name: str, path: str) -> tuple[str, values.Range | None]:
+    """The path, and the range that stands behind it."""
+    path, found, text = path.rpartition(":range=")
+    if not found:
+        return text, None
+    try:
+        least, most = (float(x) for x in text.split(".."))
+        if not (math.isfinite(most - least) and least < most):
+            raise ValueError
+    except ValueError:
+        raise ValueError(
+            f"{name}: range={text!r} is not of the form LOW..HIGH, such as 0..1"
+        ) from None
+    return path, (least, most)
+
+
+@contextlib.contextmanager
+def _reading(name: str):
+    """NumPy raises half a dozen kinds of errors for a damaged file: they are one."""
+    try:
+        yield
+    except Exception as error:
+        raise ValueError(
+            f"{name} is not a readable .npy or .npz file: {error}"
+        ) from None
+
+
+def _read(name: str, file: pathlib.Path, split: str):
+    """The images of a split, their labels or None, and what there is to say of them."""
+    if not file.is_file():
+        raise FileNotFoundError(f"{name}: no such file; wanted an .npy or .npz")
+    with _reading(name):
         # An .npy stays on the disk, so it may be larger than the memory.
         content = np.load(file, mmap_mode="r", allow_pickle=False)
-    except Exception as error:  # NumPy raises half a dozen kinds for a damaged file
-        raise ValueError(
-            f"array:{path} is not a readable .npy or .npz file: {error}"
-        ) from None
     if isinstance(content, np.ndarray):
-        arrays = {"image": content}
-    else:
-        with content:
-            arrays = {k: content[k] for k in ("image", "label") if k in content}
-            if "image" not in arrays:
-                raise ValueError(
-                    f"array:{path} holds {', '.join(content.files) or 'nothing'}; "
-                    "wanted `image` [N, H, W, C] and perhaps `label` [N]"
-                )
-    image = _images(path, arrays["image"])
+        if split != "train":
+            raise NoSplit(f"{name} has no split {split!r}, only 'train'")
+        return content, None, []
+    with content:
+        splits = [s for s, known in IMAGES.items() if _key(content, known)]
+        held = ", ".join(f"`{key}`" for key in content.files) or "nothing"
+        if not splits:
+            wanted = ", ".join(f"`{key}`" for key in IMAGES["train"])
+            raise ValueError(f"{name} holds {held}; wanted images as one of {wanted}")
+        if split not in splits:
+            only = ", ".join(splits)
+            raise NoSplit(f"{name} has no split {split!r}, only {only!r}")
+        image, label = (_key(content, table[split]) for table in (IMAGES, LABELS))
+        others = {key for table in (IMAGES, LABELS) for key in table["test"]}
+        unused = [
+            f"`{key}`"
+            for key in content.files
+            if key not in (image, label) and key.lower() not in others
+        ]
+        notes = []
+        if unused:
+            labels = f"labels from `{label}`" if label else "no labels"
+            notes = [f"images from `{image}`, {labels}, not read {', '.join(unused)}"]
+        with _reading(name):
+            return content[image], None if label is None else content[label], notes
+
+
+def _key(content: np.lib.npyio.NpzFile, known: tuple[str, ...]) -> str | None:
+    """The first of the `known` names that the file has, as it is written there."""
+    written = {key.lower(): key for key in content.files}
+    return next((written[key] for key in known if key in written), None)
+
+
+def _images(name: str, image: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """As [N, H, W, C], of the type that they have; and what was done to them."""
+    shape, colours = image.shape, (1, 3, 4)
+    wanted = "wanted images [N, H, W] or [N, H, W, C] with C 1, 3 or 4"
+
+    def refused(what: str) -> ValueError:
+        return ValueError(f"{name} has the shape {shape}: {what}; {wanted}")
+
+    if image.dtype.kind not in "biuf":
+        raise ValueError(f"{name} holds {image.dtype}; wanted numbers")
+    if 0 in shape:
+        raise refused("it is empty")
+    if len(shape) == 3 and shape[-1] in (3, 4) and shape[1] != shape[2]:
+        raise refused("one picture [H, W, C]? x[None] makes a set of it")
+    if len(shape) == 3:
+        three = shape[0] == 3  # or one picture [C, H, W]
+        return image[..., None], ["[3, H, W] read as three grey images"] * three
+    if len(shape) == 4 and shape[-1] in colours:
+        return image, []
+    if len(shape) == 4 and shape[1] in (1, 3):
+        return np.moveaxis(image, 1, -1), ["[N, C, H, W] read as such"]
+    if len(shape) == 2:
+        sides = {c: math.isqrt(shape[1] // c) for c in (1, 3)}
+        flat = [(r, r, c) for c, r in sides.items() if r > 1 and r * r * c == shape[1]]
+        fix = f"x.reshape{(-1, *flat[0])} if its rows are images" if flat else ""
+        raise refused(f"one grey picture? {fix or 'x[None] makes a set of it'}")
+    raise refused(f"{len(shape)} axes" if len(shape) != 4 else "no axis of colours")
+
+
+def _fitted(
+    image: np.ndarray, resolution: int | None, channels: int | None
+) -> np.ndarray:
+    """uint8 [N, H, W, C] in the size and channels that are asked for."""
     height, width, own = image.shape[1:]
-    wanted = (resolution or height, resolution or width, channels or own)
-    if wanted != (height, width, own):
-        flat = image[..., 0] if own == 1 else image
-        image = np.stack(
-            [fit(Image.fromarray(x), resolution, wanted[-1]) for x in flat]
-        )
-    if "label" not in arrays:
-        return InMemory(f"array:{path}", {"image": image})
-    label = _labels(path, arrays["label"], len(image))
-    return InMemory(f"array:{path}", {"image": image, "label": label})
-
-
-def _images(path: str, image: np.ndarray) -> np.ndarray:
-    """Checked, as uint8 [N, H, W, C]."""
-    if image.ndim == 3:
-        image = image[..., None]
-    if image.ndim != 4 or image.shape[-1] not in (1, 3) or 0 in image.shape:
-        raise ValueError(
-            f"array:{path}: `image` has shape {image.shape}; "
-            "wanted [N, H, W] or [N, H, W, C] with C 1 or 3"
-        )
-    if image.dtype == np.uint8:
+    channels = channels or min(own, 3)
+    if (resolution or height, resolution or width, channels) == (height, width, own):
         return image
-    if not np.issubdtype(image.dtype, np.floating):
-        raise ValueError(
-            f"array:{path}: `image` is {image.dtype}; "
-            "wanted uint8, or floats in [-1, 1]"
-        )
-    low, high = image.min(), image.max()
-    if not (-1 <= low and high <= 1):
-        raise ValueError(
-            f"array:{path}: `image` is {image.dtype} in [{low}, {high}]; "
-            "floats must lie in [-1, 1] (or give uint8 in 0..255)"
-        )
-    from gans.data.kinds.image import encode  # imports JAX, which only floats need
-
-    return encode(image)
-
-
-def _labels(path: str, label: np.ndarray, n_images: int) -> np.ndarray:
-    """Checked, as int32 [N]."""
-    if (
-        label.shape != (n_images,)
-        or not np.issubdtype(label.dtype, np.integer)
-        or label.min() < 0
-    ):
-        raise ValueError(
-            f"array:{path}: `label` is {label.dtype} of shape {label.shape}; wanted "
-            f"{n_images} integers from 0 on, one for each image"
-        )
-    return label.astype(np.int32)
+    flat = image[..., 0] if own == 1 else image
+    return np.stack([fit(Image.fromarray(x), resolution, channels) for x in flat])

@@ -7,7 +7,7 @@ source, most easily a `gans.data.source.InMemory` or `Streamed`:
     def squares(*, resolution, seed, **_):
         return InMemory("squares", {"image": draw(resolution or 32, seed)})
 
-    python -m experiments.run --config=configs/gan.py:digits \\
+    python -m experiments.run --config=gan:digits \\
         --config.data=python:shapes:squares
 
 It raises `gans.data.sets.NoSplit` for a split that it does not have.
@@ -17,10 +17,13 @@ from __future__ import annotations
 
 import importlib
 
+import numpy as np
+
 from gans import names
-from gans.data.source import Source
+from gans.data.source import InMemory, Source, check_values
 
 NAMES = ("python:MODULE:FUNCTION",)
+N_CHECKED = 64  # examples of a streamed source
 SEEDED = True  # it may use the seed, so it is called again for each
 
 
@@ -35,9 +38,10 @@ def load(
 ) -> Source:
     """What the function named by `path`, "package.module:function", returns.
 
-    Raises ValueError for a path of another form, for a missing module or function, and
-    if the returned object is not a `gans.data.source.Source`. Errors inside the module
-    or the function are passed on unchanged.
+    Raises ValueError for a path of another form, for a missing module or function, if
+    the returned object is not a `gans.data.source.Source`, and for values that its
+    fields do not have in the first examples. Errors inside the module or the function
+    are passed on unchanged.
     """
     name = f"python:{path}"
     module_name, _, function_name = path.partition(":")
@@ -63,4 +67,11 @@ def load(
             f"{name} returned {type(source).__name__}; wanted a source, such as "
             "gans.data.source.InMemory"
         )
+    if len(source) and not isinstance(source, InMemory):  # that checked all of them
+        taken = source.take(np.arange(min(len(source), N_CHECKED)))
+        for field, x in taken.items():
+            try:
+                check_values(source.spec[field], x)
+            except ValueError as error:
+                raise ValueError(f"{name}: field {field!r}: {error}") from None
     return source

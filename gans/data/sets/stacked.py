@@ -8,6 +8,7 @@ GANs (arXiv 1611.02163, section 3.3.1), then VEEGAN (arXiv 1705.07761) and PacGA
 from __future__ import annotations
 
 import dataclasses
+import itertools
 
 import numpy as np
 
@@ -20,6 +21,7 @@ SEEDED = True
 
 # VEEGAN's and PacGAN's: to train on, and to evaluate with.
 N_TRAIN, N_TEST = 128_000, 26_000
+MOST_NAMES = 1000  # a run's config holds all of them
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -42,8 +44,8 @@ def load(
     `image` is uint8 [R, R, 3]. Which three pictures element i is made of is a function
     of `seed` and i alone: each is any of the base's, equally likely. `label` int32 is
     100 a + 10 b + c for ten classes, and in that manner for k of them, of k ** 3 in
-    all. There are 26,000 elements in the split "test", else 128,000. Other options are
-    those of `gans.data.load`.
+    all; up to 1,000 get the three names, as in "cat-dog-cat". There are 26,000 elements
+    in the split "test", else 128,000. Other options are those of `gans.data.load`.
 
     Raises ValueError for channels other than 3, and for a base without images or labels
     or with no such split.
@@ -66,9 +68,14 @@ def load(
         classes = digits @ np.array([k * k, k, 1], np.int32)
         return {"image": np.moveaxis(images, 1, -1).copy(), "label": classes}
 
-    size = source.spec[image].shape[:2]
+    size, names = source.spec[image].shape[:2], source.spec[label].names
+    if names and k**3 <= MOST_NAMES:
+        between = "" if max(map(len, names)) == 1 else "-"
+        names = tuple(map(between.join, itertools.product(names, repeat=3)))
+    else:
+        names = None
     spec = {
         "image": Field("image", (*size, 3), "uint8"),
-        "label": Field("label", (), "int32", k**3),
+        "label": Field("label", (), "int32", k**3, names),
     }
     return Stacked(name, take, n, spec, base)

@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 from gans.data.image import fit
-from gans.data.sets import NoSplit
+from gans.data.sets import NoSplit, OptionWanted, expanded
 from gans.data.source import InMemory, Streamed, hold
 from gans.data.spec import Field
 
@@ -49,7 +49,8 @@ def load(
         # It takes a second to import: only who asks for its sets waits for it.
         import tensorflow_datasets as tfds
 
-        builder = _builder(tfds, name, data_dir or os.environ.get("TFDS_DATA_DIR"))
+        data_dir = expanded(data_dir or os.environ.get("TFDS_DATA_DIR", ""))
+        builder = _builder(tfds, name, data_dir or None)
         features = dict(builder.info.features.items())
         if not isinstance(features.get("image"), tfds.features.Image):
             raise ValueError(
@@ -64,10 +65,7 @@ def load(
     if resolution is not None:
         shape = (resolution, resolution)
     elif None in shape[:2]:
-        raise ValueError(
-            f"tfds:{name} holds pictures of several sizes: set `resolution` to bring "
-            "them to one"
-        )
+        raise OptionWanted(f"tfds:{name} holds pictures of several sizes", "resolution")
     label = features.get("label")
     labelled = isinstance(label, tfds.features.ClassLabel)
 
@@ -81,7 +79,9 @@ def load(
 
     spec = {"image": Field("image", (*shape[:2], channels), "uint8")}
     if labelled:
-        spec["label"] = Field("label", (), "int32", label.num_classes)
+        spec["label"] = Field(
+            "label", (), "int32", label.num_classes, tuple(label.names)
+        )
     return hold(Streamed(f"tfds:{name}", take, len(data), spec))
 
 

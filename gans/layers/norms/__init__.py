@@ -5,8 +5,6 @@ stay as they are.
 """
 
 import dataclasses
-import importlib
-import pkgutil
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -68,7 +66,8 @@ def find(
     """Returns a norm and all its options.
 
     Args:
-      norm: "NAME", {"name": NAME, **options}, or None for the identity.
+      norm: "NAME", {"name": NAME, **options}, or None for the identity. The name is
+        that of a file here, or the path of your own (see `gans.names`).
       network: the class of the network it is for.
 
     Raises ValueError for an unknown name or option, and for a norm that the network
@@ -77,12 +76,17 @@ def find(
     if norm is None:
         return IDENTITY, {}
     name, given = names.named(norm, "norm")
-    known = {
-        module.name: importlib.import_module(f"{__name__}.{module.name}").NORM
-        for module in pkgutil.iter_modules(__path__)
-    }
-    offered = [key for key, kind in known.items() if network not in kind.excluded]
-    found = known[names.check(name, offered, "norm, if not None")]
+    known = {key: _norm(key) for key in names.files(__name__)}
+    offered = [key for key, norm in known.items() if network not in norm.excluded]
+    names.check(name, offered, "norm, if not None", own=True)
+    found = _norm(name)
+    if network in found.excluded:
+        raise ValueError(f"norm {name!r}: a {network} does not offer it")
     types = {option: type(default) for option, default in found.options.items()}
     names.typed(types, given, f"norm {name}")
     return found, {**found.options, **given}
+
+
+def _norm(name):
+    found = names.part(name, __name__, "NORM", "norm")
+    return names.wanted(found, Norm, "norm", name, "a Norm")

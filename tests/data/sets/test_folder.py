@@ -1,12 +1,11 @@
 """Folders with pictures of every kind, and with broken ones."""
 
-import logging
-
 import numpy as np
 import pytest
 from PIL import Image
 
-from gans.data.sets import folder
+from gans import data
+from gans.data.sets import NoSplit, OptionWanted, folder
 from gans.data.source import InMemory, Streamed
 
 RED = (255, 0, 0)
@@ -69,12 +68,15 @@ def test_exif_orientation_before_the_crop(tmp_path):
     assert folder.load(str(tmp_path), channels=1).shape == (8, 16, 1)
 
 
-def test_large_jpeg_is_decoded_small_and_looks_the_same(tmp_path):
-    ramp = np.linspace(0, 255, 256).astype(np.uint8)
-    Image.fromarray(np.tile(ramp, (256, 1))).save(tmp_path / "a.jpg", quality=95)
-    got = folder.load(str(tmp_path), resolution=16, channels=1)[0]["image"][..., 0]
-    # Columns of 16 pixels: their means are 7.5, 23.5, ...
-    np.testing.assert_allclose(got[8], ramp.reshape(16, 16).mean(1), atol=3)
+def test_a_jpeg_has_the_pixels_that_it_decodes_to(tmp_path):
+    # Noise, which decoding at a part of the size blurs in another way than resizing.
+    noise = np.random.default_rng(0).integers(0, 256, (256, 256, 3), np.uint8)
+    Image.fromarray(noise).save(tmp_path / "a.jpg", quality=95)
+    with Image.open(tmp_path / "a.jpg") as image:
+        image.convert("RGB").save(tmp_path / "b.png")
+    for resolution in (16, 64):
+        jpeg, png = folder.load(str(tmp_path), resolution=resolution).arrays["image"]
+        np.testing.assert_array_equal(jpeg, png)
 
 
 def test_labels_from_first_level_folders(tmp_path):
@@ -86,8 +88,125 @@ def test_labels_from_first_level_folders(tmp_path):
     assert source.n_classes == 3 and source.arrays["label"].dtype == np.int32
     pairs = [(int(s["image"][0, 0, 0]), int(s["label"])) for s in source]
     assert pairs == [(3, 0), (4, 1), (1, 2), (2, 2)]  # ant, bee, cat
-    flat(tmp_path / "top.png", 5, "L")
+    assert source.spec["label"].names == ("ant", "bee", "cat")
+
+
+def test_classes_are_in_natural_order(tmp_path):
+    for i in range(12):
+        flat(tmp_path / str(i) / "a.png", i, "L")
+    source = folder.load(str(tmp_path), channels=1)
+    assert source.spec["label"].names == tuple(str(i) for i in range(12))
+    pixels = source.arrays["image"][:, 0, 0, 0]
+    np.testing.assert_array_equal(source.arrays["label"], pixels)
+    assert data.load(f"stacked:folder:{tmp_path}").spec["label"].names is None  # 1,728
+
+
+def test_a_picture_beside_the_class_folders_is_said(tmp_path, capsys):
+    flat(tmp_path / "cat" / "1.png", 1, "L")
+    flat(tmp_path / "dog" / "1.png", 1, "L")
+    flat(tmp_path / "cover.png", 5, "L")
     assert folder.load(str(tmp_path)).n_classes is None
+    said = "no classes, as 1 of 3 pictures (cover.png) lie beside the folders cat, dog"
+    assert said in capsys.readouterr().err
+
+
+def test_empty_and_nested_classes_are_said(tmp_path, capsys):
+    flat(tmp_path / "cat" / "1.png", 1, "L")
+    flat(tmp_path / "dog" / "1.png", 1, "L")
+    (tmp_path / "emu").mkdir()
+    flat(tmp_path / ".cache" / "1.png", 1, "L")
+    source = folder.load(str(tmp_path))
+    assert source.spec["label"].names == ("cat", "dog") and source.n_classes == 2
+    said = capsys.readouterr().err
+    assert said == f"folder:{tmp_path}: no class, as it holds no picture: emu\n"
+    outer = tmp_path.parent / "outer"
+    outer.mkdir()
+    tmp_path.rename(outer / "pets")
+    assert folder.load(str(outer)).spec["label"].names == ("pets",)
+    assert f"classes of folder:{outer}/pets" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("held_out", ["test", "val", "Validation"])
+def test_folders_called_like_splits_are_splits(tmp_path, held_out, capsys):
+    for i, name in enumerate(("ant", "bee", "cat")):
+        flat(tmp_path / "train" / name / "1.png", i, "L")
+    flat(tmp_path / held_out / "cat" / "1.png", 2, "L")
+    name = f"folder:{tmp_path}"
+    train = data.load(name, channels=1)
+    assert len(train) == 3 and train.spec["label"].names == ("ant", "bee", "cat")
+    said = capsys.readouterr().err
+    assert f"train/ is the split train, {held_out}/ is the split test" in said
+    test = data.held_out(lambda split: data.load(name, split=split))
+    assert test.arrays["label"].tolist() == [2] and test.n_classes == 3
+    with pytest.raises(NoSplit, match="no split 'tset', only train, test"):
+        data.load(name, split="tset")
+    flat(tmp_path / held_out / "emu" / "1.png", 2, "L")
+    with pytest.raises(ValueError, match="has the class 'emu', which"):
+        data.load(name, split="test")
+    # Cars and trains are classes.
+    flat(tmp_path / "car" / "1.png", 2, "L")
+    assert "car" in data.load(name).spec["label"].names
+
+
+def test_linked_folders_and_files_are_read_once(tmp_path, capsys):
+    flat(tmp_path / "elsewhere" / "1.png", 1, "L")
+    flat(tmp_path / "elsewhere" / "2.png", 2, "L")
+    root = tmp_path / "pets"
+    flat(root / "dog" / "3.png", 3, "L")
+    (root / "cat").symlink_to(tmp_path / "elsewhere")  # a linked class
+    (root / "dog" / "loop").symlink_to(root)
+    (root / "dog" / "self").symlink_to("self")
+    (root / "dog" / "again.png").symlink_to(root / "dog" / "3.png")
+    flat(tmp_path / "single.png", 4, "L")
+    (root / "dog" / "4.png").symlink_to(tmp_path / "single.png")
+    (root / "dog" / "gone.png").symlink_to(tmp_path / "gone.png")
+    source = folder.load(str(root), channels=1)
+    pairs = [(int(s["image"][0, 0, 0]), int(s["label"])) for s in source]
+    assert pairs == [(1, 0), (2, 0), (3, 1), (4, 1)]
+    assert "4 links (broken, or to what is read already)" in capsys.readouterr().err
+
+
+def test_every_ending_that_pillow_reads(tmp_path, capsys):
+    kept = "tif TIFF jfif jpe gif ppm tga jp2 webp avif pcx mpo".split()
+    kept = [e for e in kept if f".{e.lower()}" in folder.endings()]
+    assert len(kept) >= 10
+    for i, ending in enumerate(kept):
+        form = {"jfif": "JPEG", "jpe": "JPEG", "mpo": "JPEG"}.get(ending)
+        flat(tmp_path / f"{i:02}.{ending}", RED, format=form)
+    for name in ("a.txt", "b.txt", "c.HEIC", "d", "e.h5", "f.mp4"):
+        (tmp_path / name).write_text("no picture")
+    source = folder.load(str(tmp_path))
+    assert len(source) == len(kept)
+    np.testing.assert_allclose(colours(source), [RED] * len(kept), atol=2)
+    said = capsys.readouterr().err
+    assert "not read: 2 .txt, " in said
+    heic = "1 .heic (pip install pillow-heif reads them)"
+    for part in (heic, "1 .h5", "1 .mp4", "1 without an ending"):
+        assert part in said
+
+
+@pytest.mark.parametrize("ending", ["gif", "tif", "webp", "png"])
+def test_the_first_of_several_frames_is_read(tmp_path, ending, capsys):
+    first, second = (Image.new("RGB", (8, 8), c) for c in (RED, (0, 0, 255)))
+    path = tmp_path / f"a.{ending}"
+    first.save(path, save_all=True, append_images=[second], lossless=True)
+    np.testing.assert_allclose(colours(folder.load(str(tmp_path))), [RED], atol=1)
+    assert "several frames the first is read" in capsys.readouterr().err
+
+
+def test_cmyk_and_orientation_of_every_format(tmp_path):
+    flat(tmp_path / "a.jpg", (0, 255, 255, 0), "CMYK", quality=95)
+    flat(tmp_path / "b.tif", (0, 255, 255, 0), "CMYK")
+    np.testing.assert_allclose(colours(folder.load(str(tmp_path))), [RED] * 2, atol=3)
+    image, exif = Image.new("L", (16, 8), 255), Image.Exif()
+    image.paste(0, (0, 0, 8, 8))  # black left; orientation 6 brings it to the top
+    exif[0x0112] = 6
+    for ending in ("tif", "png", "webp", "jpg"):
+        (tmp_path / ending).mkdir()
+        image.save(tmp_path / ending / f"a.{ending}", exif=exif)
+        turned = folder.load(str(tmp_path / ending), channels=1)[0]["image"]
+        assert turned.shape == (16, 8, 1), ending
+        assert turned[:7].max() < 50 and turned[9:].min() > 200
 
 
 def test_streamed_is_the_same_set(tmp_path, monkeypatch):
@@ -124,12 +243,12 @@ def test_corrupt_file_is_named(partly_broken):
             folder.load(str(partly_broken), resolution=resolution)
 
 
-def test_corrupt_files_are_skipped_with_a_count(partly_broken, caplog):
-    with caplog.at_level(logging.WARNING, logger="gans.data.sets.folder"):
-        source = folder.load(str(partly_broken), skip_corrupt=True)
+def test_corrupt_files_are_skipped_with_a_count(partly_broken, capsys):
+    source = folder.load(str(partly_broken), skip_corrupt=True)
     assert [c[0] for c in colours(source)] == [0, 50, 100]
-    assert "left out 2 of 5 files" in caplog.text
-    assert "cut.jpg" in caplog.text and "text.png" in caplog.text
+    said = capsys.readouterr().err
+    assert "left out 2 of 5 files" in said
+    assert "cut.jpg" in said and "text.png" in said
     for path in (partly_broken / "good").glob("?.png"):
         path.unlink()
     with pytest.raises(ValueError, match="none of 2 files can be read"):
@@ -141,8 +260,9 @@ def test_several_sizes_need_a_resolution(tmp_path):
     flat(tmp_path / "b.png", 0, "L", size=(8, 6))
     assert folder.load(str(tmp_path)).shape == (6, 8, 3)
     flat(tmp_path / "c.png", 0, "L", size=(9, 6))
-    with pytest.raises(ValueError, match=r"a.png is 8x6, .*c.png is 9x6.*`resolution`"):
+    with pytest.raises(OptionWanted, match="a.png is 8x6, .*c.png is 9x6") as caught:
         folder.load(str(tmp_path))
+    assert caught.value.option == "resolution"
     assert folder.load(str(tmp_path), resolution=5).shape == (5, 5, 3)
 
 
@@ -150,8 +270,29 @@ def test_nothing_to_read(tmp_path):
     with pytest.raises(FileNotFoundError, match="nowhere: there is no such folder"):
         folder.load(str(tmp_path / "nowhere"))
     (tmp_path / "notes.txt").write_text("no picture")
-    with pytest.raises(FileNotFoundError, match=".png, .jpg, .jpeg, .webp, .bmp"):
+    with pytest.raises(FileNotFoundError, match="holds no pictures, only 1 .txt; want"):
         folder.load(str(tmp_path))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(FileNotFoundError, match="empty holds nothing; wanted pict"):
+        folder.load(str(tmp_path / "empty"))
+    for name, advice in (
+        ("notes.txt", "unpack it"),
+        ("a.npz", "name it array:.*a.npz"),
+    ):
+        (tmp_path / name).write_text("no folder")
+        with pytest.raises(OSError, match=f"{name} is a file, not a folder: {advice}"):
+            folder.load(str(tmp_path / name))
     flat(tmp_path / "a.png", RED)
-    with pytest.raises(ValueError, match="'test', only 'train'"):
+    with pytest.raises(ValueError, match="'test', only train"):
         folder.load(str(tmp_path), split="test")
+    with pytest.raises(OSError, match="name the folder that it lies in"):
+        folder.load(str(tmp_path / "a.png"))
+
+
+def test_home_and_variables_in_paths(tmp_path, monkeypatch):
+    flat(tmp_path / "photos" / "a.png", RED)
+    np.save(tmp_path / "a.npy", np.zeros((2, 4, 4), np.uint8))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("PHOTOS", "photos")
+    for name in ("folder:~/photos", "folder:$HOME/${PHOTOS}", "array:~/a.npy"):
+        assert data.load(name).name == name

@@ -8,7 +8,8 @@ from gans import data
 
 SOURCE = """
 import numpy as np
-from gans.data.source import InMemory
+from gans.data.source import InMemory, Streamed
+from gans.data.spec import Field
 
 LIST = [1]
 
@@ -18,6 +19,11 @@ def squares(*, resolution, channels, split, seed):
 
 def arrays(**_):
     return np.zeros(3)
+
+def floats(**_):
+    image = np.random.default_rng(0).random((9, 4, 4, 1)).astype(np.float32)
+    spec = {"image": Field("image", (4, 4, 1), "float32")}
+    return Streamed("floats", lambda i: {"image": image[i]}, 9, spec)
 
 def narrow(*, resolution):
     pass
@@ -60,6 +66,7 @@ def test_the_function_makes_the_source(here):
         ("owned.shapes:squares", "no module 'owned'"),
         ("own.shapes", "not of the form python:package.module:function"),
         ("own/shapes.py:squares", "not of the form"),
+        ("own.shapes:floats", r"'image': .* in \[-1, 1\], these are in \[0, 1\]"),
         ("own.shapes:arrays", "returned ndarray; wanted a source"),
     ],
 )

@@ -88,7 +88,7 @@ def test_options_reach_the_base(base):
 def test_by_name_with_the_resolution_asked_for():
     source = data.load("stacked:digits", resolution=16, split="test")
     assert source.name == "stacked:digits" and source.shape == (16, 16, 3)
-    assert source.base == "digits"
+    assert source.base == "digits" and source.spec["label"].names[123] == "123"
     assert data.load("stacked:digits").shape == (32, 32, 3)
     item = source[11]
     assert item["image"].shape == (16, 16, 3) and 0 <= item["label"] < 1000

@@ -34,7 +34,7 @@ def shapes(tmp_path_factory):
         def _info(self):
             features = {
                 "image": tfds.features.Image(shape=(None, None, 3)),
-                "label": tfds.features.ClassLabel(num_classes=3),
+                "label": tfds.features.ClassLabel(names=["ant", "cow", "bee"]),
                 "extra": tfds.features.Text(),
             }
             return tfds.core.DatasetInfo(
@@ -63,6 +63,7 @@ def test_prepared_set(shapes, monkeypatch):
     monkeypatch.setenv("TFDS_DATA_DIR", shapes)
     got = source.load("tiny_shapes", resolution=4)
     assert len(got) == 20 and got.shape == (4, 4, 3) and got.n_classes == 3
+    assert got.spec["label"].names == ("ant", "cow", "bee")
     image, label = got.arrays["image"], got.arrays["label"]
     assert image.dtype == np.uint8 and label.dtype == np.int32
     numbers = image[:, 0, 0, 0].astype(int)
@@ -90,7 +91,9 @@ def test_streamed_is_the_same_set(shapes, monkeypatch):
 
 
 def test_wrong_requests_of_a_prepared_set(shapes):
-    with pytest.raises(ValueError, match="several sizes: set `resolution`"):
+    with pytest.raises(
+        ValueError, match="tfds:tiny_shapes holds pictures of several sizes"
+    ):
         source.load("tiny_shapes", data_dir=shapes)
     with pytest.raises(ValueError, match="no split 'test'; it has train"):
         source.load("tiny_shapes", resolution=4, split="test", data_dir=shapes)

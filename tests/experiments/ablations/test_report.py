@@ -364,7 +364,7 @@ def test_page_escapes(tmp_path):
 def test_same_results_make_the_same_files(tmp_path):
     write(tmp_path, with_samples(tmp_path, usual()))
     before = {name: (tmp_path / name).read_bytes() for name in FILES}
-    command = [sys.executable, "-m", "experiments.ablations.report"]
+    command = [sys.executable, "-m", "experiments.report"]
     done = subprocess.run(
         [*command, f"--workdir={tmp_path}"], check=True, capture_output=True, text=True
     )

@@ -33,14 +33,16 @@ def folder(tmp_path, monkeypatch):
     "name, message",
     [
         ("inceptoin", "extractor.*'inceptoin' is not one of .*; did you mean 'incept"),
-        ("vgg", "MODULE:FUNCTION.*'vgg' is not one of classifier, inception, lpips_al"),
+        ("vgg", "'vgg' is not one of classifier, inception, lpips_al.*MODULE.NAME"),
         ("classifier", "needs labelled data to learn from: .*--classifier-data"),
-        ("no_such_module:f", "'no_such_module:f': No module named 'no_such_module'"),
-        ("math:sinn", "'math:sinn': module 'math' has no attribute 'sinn'"),
-        ("math:", "'math:'"),
-        (":f", "':f': Empty module name"),
-        (".math:f", "'.math:f'"),
-        ("math:pi", "'math:pi' is a float, not a function"),
+        ("no_such_module:f", "'no_such_module:f': there is no module 'no_such_module'"),
+        ("no_such_module.f", "'no_such_module.f': there is no module 'no_such_module'"),
+        ("math:sinn", "'math:sinn': math has no 'sinn'; did you mean 'sin'"),
+        ("math.sinn", "'math.sinn': math has no 'sinn'; did you mean 'sin'"),
+        ("math:", "'math:' is not of the form"),
+        (":f", "':f' is not of the form"),
+        (".math:f", "'.math:f' is not of the form"),
+        ("math:pi", "'math:pi' is of type float; wanted is a function"),
     ],
 )
 def test_what_is_no_extractor_is_said_at_once(name, message):
@@ -412,3 +414,71 @@ def test_training_is_shown_on_terminals(terminal, trainings, monkeypatch, capsys
     monkeypatch.setattr("sys.stderr.isatty", lambda: terminal)
     find("classifier", trained_on=DIGITS)()
     assert ("classifier of digits" in capsys.readouterr().err) == terminal
+
+
+# --- auto -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def no_weights(monkeypatch, tmp_path):
+    monkeypatch.delenv("GANS_INCEPTION", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+@pytest.mark.parametrize(
+    "shape, n, n_classes, wanted",
+    [
+        ((16, 16, 1), 1437, 10, "classifier"),
+        ((64, 64, 3), 300, None, "random"),  # no labels
+        ((128, 128, 3), 1000, 2, "random"),  # takes long to learn
+        ((32, 32, 3), 1000, 1, "random"),  # one class teaches nothing
+        ((32, 32, 3), 50, 10, "random"),  # five of each
+        ((4, 4, 1), 1000, 2, "random"),
+    ],
+)
+def test_auto_without_weights(shape, n, n_classes, wanted, no_weights):
+    name, why = extractors.choose(shape, n=n, n_classes=n_classes)
+    assert name == wanted
+    assert "Inception's weights are not at hand" in why
+
+
+def test_auto_with_weights(no_weights, monkeypatch, tmp_path):
+    monkeypatch.setenv("GANS_INCEPTION", str(tmp_path / "inception.pth"))
+    found = extractors.choose((16, 16, 1), n=1437, n_classes=10)
+    assert found == ("inception", "its weights are at hand")
+    # Classes of the data's own are not Inception's.
+    found = extractors.choose((16, 16, 1), n=1437, n_classes=10, photographs=False)
+    assert found[0] == "classifier"
+
+
+def test_random_needs_nothing(no_weights):
+    found = extractors.find("random")()
+    assert found.name == "random" and len(found.protocol["weights"]) == 64
+    assert scores.named("fid", found.name) == "fd_random"
+
+
+# --- a cache that is of no use --------------------------------------------------------
+
+
+def test_without_a_cache_that_can_be_written(monkeypatch, tmp_path, capsys):
+    from experiments.evaluation import cache
+
+    file = tmp_path / "file"
+    file.write_text("")
+    cache.cannot_write.cache_clear()
+    for name in ("a", "b"):
+        cache.keep(file / "jax-gans" / "features" / f"{name}.npz", {"x": np.zeros(1)})
+    assert capsys.readouterr().err.count("cannot be written") == 1
+    assert cache.read(file / "jax-gans" / "features" / "a.npz") is None
+
+
+def test_a_damaged_file_of_the_cache_is_made_again(tmp_path):
+    from experiments.evaluation import cache
+
+    path = tmp_path / "features" / "x.npz"
+    cache.keep(path, {"x": np.arange(100)})
+    np.testing.assert_array_equal(cache.read(path)["x"], np.arange(100))
+    path.write_bytes(path.read_bytes()[:50])
+    assert cache.read(path) is None
+    cache.keep(path, {"x": np.arange(100)})
+    np.testing.assert_array_equal(cache.read(path)["x"], np.arange(100))

@@ -142,7 +142,7 @@ def _says_what_to_do(message, url):
         "Wanted: a toy.",
         "Name a copy by --toy-weights=PATH or $GANS_TOY",
         f"or put it at {toy(url).kept}",
-        "`classifier` is an extractor that needs no file",
+        "`random` needs no file and no labels",
     ):
         assert part in message
     assert "\n" not in message

@@ -247,6 +247,8 @@ def test_path_lengths_of_a_model(digits):
         ("fid", {"extractor": "lpips_vgg"}, "lpips_vgg gives only distances"),
         ("pr", {"n_evaluate": 3}, "pr of 3 generated images, fewer than 4"),
         ("intra_fid", {"variant": "gan"}, "intra_fid needs labels of both sides"),
+        ("is", {"extractor": "random"}, "is needs an extractor that classifies"),
+        ("classes", {"extractor": "random"}, "classes needs an extractor that cl"),
     ],
 )
 def test_what_this_run_cannot_have_is_said_at_once(
@@ -469,3 +471,34 @@ def test_the_distance_within_classes_is_of_equally_many_of_each(skewed, monkeypa
     assert real.tolist() == [88, 12] and fake.tolist() == [100, 100]
     assert report["results"]["intra_fd_mean-colour"]["n_classes"] == 2
     assert "fd_mean-colour" in report["results"]
+
+
+# --- which extractor ------------------------------------------------------------------
+
+
+def test_auto_is_said_once_and_in_the_protocol(skewed, monkeypatch, capsys):
+    from experiments.evaluation import extractors
+
+    config, source = skewed
+    monkeypatch.delenv("GANS_INCEPTION", raising=False)
+    extractors.say_chosen.cache_clear()
+    config.extractor, config.metrics = "auto", ("kid", "pr")
+    monkeypatch.setattr(extractors, "SIDES", (0, 0))  # nothing is quick to learn
+    gan, state = echo(config, source)
+    evaluate = make_evaluate(gan, config, source)
+    assert capsys.readouterr().err.count("extractor: random, as Inception's") == 1
+    report = evaluate(state)
+    assert set(report["results"]) == {"kid_random", "precision_random", "recall_random"}
+    assert "not at hand" in report["protocol"]["extractor_chosen"]
+    make_evaluate(gan, config, source)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_classifier_without_labels_is_refused_before_training(tiny):
+    from gans.data.source import InMemory
+
+    images = np.zeros((20, 16, 16, 1), np.uint8)
+    source = InMemory("plain", {"image": images})
+    config = tiny("gan", "digits", metrics=("fid",), extractor="classifier")
+    with pytest.raises(ValueError, match="has no labels to learn from.*`random`"):
+        make_evaluate(built(config)[0], config, source)

@@ -1,4 +1,5 @@
 import base64
+import html
 import io
 import json
 import os
@@ -6,13 +7,13 @@ import re
 import subprocess
 import sys
 from html.parser import HTMLParser
-from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from experiments.pages import run as report
+from experiments.pages import samples
 
 CONFIG = {
     "variant": "wgan_gp",
@@ -68,8 +69,9 @@ class Page(HTMLParser):
         return [attrs for name, attrs in self.tags if name == tag]
 
     def panels(self):
-        found = re.findall(r'<svg viewBox="0 0 400.*?\n</svg>', self.source, re.DOTALL)
-        return [ElementTree.fromstring(svg) for svg in found]
+        """The titles of the curves."""
+        names = [attrs["aria-label"] for attrs in self.all("svg")]
+        return [name.removesuffix(" over the training steps") for name in names]
 
     def all_frames(self):
         return json.loads(re.search(r"const frames = (\[.*\]);", self.source)[1])
@@ -78,7 +80,7 @@ class Page(HTMLParser):
         return next(iter(self.all_frames()), [])
 
 
-def make(folder, *, config=CONFIG, run=RUN, records=(), pictures=()):
+def make(folder, *, config=CONFIG, run=RUN, records=(), pictures=(), evaluations=()):
     if config is not None:
         (folder / "config.json").write_text(json.dumps(config))
     if run is not None:
@@ -86,6 +88,9 @@ def make(folder, *, config=CONFIG, run=RUN, records=(), pictures=()):
     if records:
         lines = [json.dumps(record) + "\n" for record in records]
         (folder / "metrics.jsonl").write_text("".join(lines))
+    if evaluations:
+        lines = [json.dumps(evaluation) + "\n" for evaluation in evaluations]
+        (folder / "evaluations.jsonl").write_text("".join(lines))
     for step, pixels in pictures:
         (folder / "samples").mkdir(exist_ok=True)
         Image.fromarray(pixels).save(folder / "samples" / f"step_{step:08d}.png")
@@ -120,10 +125,10 @@ def test_key_figures_config_and_commands(tmp_path):
         "To the first step": "8.2 s",
         "Peak memory": "300 MiB",
         "Hardware": "cpu (2 cores)",
-        "frechet/fid": "12.35",
     }
     shown = re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", page.source)
     assert dict(shown) == figures
+    assert "frechet/fid" in page.text and "12.35 at 2,000" in page.text
     assert "generator.optimizer.learning_rate" in "".join(page.text)
     assert "0.0001" in page.text and "0.10.2" in page.text
     assert RUN["command"] in page.text
@@ -144,11 +149,10 @@ def test_values_are_escaped(tmp_path):
     run = {**RUN, "hardware": nasty, "command": nasty, "status": nasty}
     page = make(tmp_path, config=config, run=run, records=[{"step": 1, nasty: 1.0}])
     assert len(page.all("script")) == 1
-    # The hardware among the figures, the curve's name, the command, and in the tables
-    # a name, two values of the config and three of the run.
-    assert page.text.count(nasty) == 9
-    labels = [svg.get("aria-label") for svg in page.panels()]
-    assert labels == [f"{nasty} over the steps"]
+    # The hardware among the figures, the command, and in the tables a name, two values
+    # of the config and three of the run.
+    assert page.text.count(nasty) == 8
+    assert page.panels() == [f"{nasty.rpartition('/')[2]}: {nasty}"]
 
 
 def test_warnings_are_in_a_box(tmp_path):
@@ -158,7 +162,7 @@ def test_warnings_are_in_a_box(tmp_path):
     assert "Warnings during training" in page.text
     # There, and not once more in the table of the run.
     assert page.text.count(nasty) == page.text.count("over at step 9: x") == 1
-    assert len(page.all("li")) == 2
+    assert page.source.count("<li>warning") == page.source.count("<li>over") == 1
     assert page.all("b") == []
     for run in (RUN, {**RUN, "warnings": []}):
         assert "Warnings during training" not in make(tmp_path, run=run).text
@@ -170,97 +174,6 @@ def test_of_many_warnings_the_last_are_shown(tmp_path):
     shown = [text for text in page.text if text.startswith("message")]
     assert shown == [f"message {i:03d}" for i in range(80, 100)]
     assert "80 earlier ones, in run.json" in page.text
-    assert len(page.all("li")) == 21
-
-
-@pytest.mark.parametrize("config, run", [(None, None), ({}, {}), (CONFIG, {})])
-def test_an_empty_run(tmp_path, config, run):
-    page = make(tmp_path, config=config, run=run)
-    assert "No samples have been drawn yet." in page.text
-    assert "Nothing has been measured yet." in page.text
-    assert page.frames() == []
-
-
-def test_an_unfinished_run(tmp_path):
-    (tmp_path / "metrics.jsonl").write_text(
-        '{"step": 100, "d/loss": 1.5, "g/loss": null, "steps_per_s": 20.0, '
-        '"images_per_s": 1280.0, "seconds": 30.0}\n{"step": 200, "d/lo'
-    )
-    page = make(tmp_path, run=None)
-    assert "step 100 of 2,000" in page.text
-    assert "30.0 s" in page.text and "20" in page.text
-    names = [svg.get("aria-label") for svg in page.panels()]
-    assert names == ["d/loss over the steps", "steps_per_s over the steps"]
-    (dot,) = page.panels()[0].findall(".//circle")  # one point is no line
-    assert (dot.get("cx"), dot.get("cy")) == ("335.3", "89.0")
-    assert "python -m experiments.run --config=configs/wgan_gp.py" in page.source
-
-
-def test_no_such_workdir(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no such workdir: .*nowhere"):
-        report.write(tmp_path / "nowhere")
-
-
-def test_a_quantity_of_two_players_shares_a_panel(tmp_path):
-    record = {"d/gp": 2, "d/loss": 1, "g/loss": 3, "eval/a": 4, "eval/b": 5}
-    records = [{"step": i, **record} for i in (1, 2)]
-    page = make(tmp_path, records=records)
-    labels = [svg.get("aria-label") for svg in page.panels()]
-    names = [label.removesuffix(" over the steps") for label in labels]
-    assert names == ["eval/a", "eval/b", "d/loss, g/loss", "d/gp"]
-
-
-def test_a_curve_runs_where_its_numbers_are(tmp_path):
-    records = [{"step": 0, "x": 0.0}, {"step": 50, "x": None}, {"step": 100, "x": 1.0}]
-    (svg,) = make(tmp_path, records=records).panels()
-    # The frame is 400 - 48 - 10 = 342 by 210 - 8 - 24 = 178, of steps 0 to 102 and
-    # values -0.06 to 1.06. x(100) = 342 * 100 / 102; y(0) = 178 * 1.06 / 1.12.
-    (path,) = svg.findall(".//path")
-    assert path.get("d") == "M0.0 168.5 L335.3 9.5"
-    labels = [text.text for text in svg.findall("text")]
-    values = ["0", "0.2", "0.4", "0.6", "0.8", "1"]
-    assert labels == values + ["0", "20", "40", "60", "80", "100"]
-    # The label stands beside its value: 8 + 168.5, and 4 for half of its height.
-    assert float(svg.findall("text")[0].get("y")) == pytest.approx(180.5, abs=0.1)
-
-
-def ys(path):
-    return [float(y) for _, y in re.findall(r"([-\d.]+) ([-\d.]+)", path.get("d"))]
-
-
-def test_many_points_are_smoothed(tmp_path):
-    records = [{"step": i, "x": (-1) ** i} for i in range(1, 301)]
-    (svg,) = make(tmp_path, records=records).panels()
-    raw, smooth = svg.findall(".//path")
-    assert raw.get("class") == "raw s0" and smooth.get("class") == "s0"
-    # Of 300 points 11 are averaged: five of one sign, six of the other, hence +-1/11;
-    # at the ends six to ten, hence at most 1/7. A value of 1 is 178 / 2.24 pixels.
-    middle, unit = 89, 178 / 2.24
-    assert np.ptp(ys(raw)) == pytest.approx(2 * unit, abs=0.2)
-    assert np.abs(np.array(ys(smooth)) - middle).max() <= unit / 7 + 0.1
-
-
-def test_a_wild_start_does_not_flatten_the_rest(tmp_path):
-    records = [{"step": i, "x": 1e9 if i == 1 else i % 10} for i in range(1, 301)]
-    (svg,) = make(tmp_path, records=records).panels()
-    raw = svg.findall(".//path")[0]
-    assert np.ptp(ys(raw)[1:]) > 100
-
-
-@pytest.mark.parametrize("n", [5, 100])
-@pytest.mark.parametrize("value", [0.0, 5.0, -1e-12, 1e30])
-def test_a_constant_is_a_level_line(tmp_path, value, n):
-    records = [{"step": i, "x": value} for i in range(n)]
-    (svg,) = make(tmp_path, records=records).panels()
-    for path in svg.findall(".//path"):
-        assert ys(path) == [89.0] * n
-    assert len(svg.findall("line")) >= 2
-
-
-def test_many_values_stay_few_points(tmp_path):
-    records = [{"step": i, "x": np.sin(i)} for i in range(20_000)]
-    page = make(tmp_path, records=records)
-    assert len(page.source) < 100_000
 
 
 def test_frames_are_evenly_chosen(tmp_path):
@@ -293,8 +206,8 @@ def test_each_output_has_a_player(tmp_path):
     assert shown == [25, 35, 45]
     first = [pixels(frames[0]["src"])[1].max() for frames in page.all_frames()]
     assert first == [15, 25, 35]
-    titles = [x for x in page.text if x in ("a to b", "b to a")]
-    assert titles == ["a to b", "b to a"]
+    titles = [x for x in page.text if x.startswith("Samples: ")]
+    assert titles == ["Samples: a to b", "Samples: b to a"]
     assert len(page.all("input")) == 3
 
 
@@ -314,7 +227,8 @@ def test_scores_of_an_older_run_continue_under_their_new_names(tmp_path):
             ],
         ),
     )
-    assert page.source == of_today.source and "d/score_real" in page.source
+    assert page.source == of_today.source
+    assert "Scores of the discriminator: real, generated" in page.panels()
     # Negative control: another value is another page.
     new[0]["d/score_real"] = 0.5
     assert make(tmp_path, records=old + new).source != page.source
@@ -369,8 +283,8 @@ def test_one_picture_needs_no_player(tmp_path):
 
 
 def test_large_pictures_are_made_smaller(tmp_path, monkeypatch):
-    monkeypatch.setattr(report, "_FRAMES_BYTES", 60_000)
-    monkeypatch.setattr(report, "_LAST_BYTES", 60_000)
+    monkeypatch.setattr(samples, "_FRAME_BYTES", 20_000)
+    monkeypatch.setattr(samples, "_LAST_BYTES", 60_000)
     noise = np.random.default_rng(0).integers(0, 256, (3, 600, 600), np.uint8)
     page = make(tmp_path, pictures=[(i, noise[i]) for i in range(3)])
     size = sum(p.stat().st_size for p in tmp_path.glob("samples/*"))
@@ -387,3 +301,110 @@ def test_command(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == str(tmp_path / "report.html")
     Page(tmp_path / "report.html")
+
+
+WRONG = {
+    "d/accuracy_real": 0.99,
+    "d/accuracy_fake": 0.99,
+    "d/diversity": 0.06,
+    "d/loss": 0.01,
+    "g/loss": 9.0,
+}
+
+
+def test_the_verdict_is_at_the_top_in_its_colour(tmp_path):
+    records = [{"step": i, **WRONG} for i in range(50, 801, 50)]
+    page = make(tmp_path, records=records)
+    said = "Collapsed: the samples' diversity is 0.06 of the data's"
+    assert said in page.text
+    (box,) = [x for x in page.all("section") if "verdict" in x.get("class", "")]
+    assert "bad" in box["class"]
+    assert page.source.index(html.escape(said)) < page.source.index("Samples")
+    # Negative control: a run in which nothing is wrong is calm.
+    fine = {"d/accuracy_real": 0.7, "d/accuracy_fake": 0.7, "d/diversity": 0.9}
+    page = make(
+        tmp_path, records=[{"step": i, **WRONG, **fine} for i in range(0, 2000, 50)]
+    )
+    (box,) = [x for x in page.all("section") if "verdict" in x.get("class", "")]
+    assert "good" in box["class"]
+
+
+def test_every_curve_has_a_sentence_and_diagnostics_are_folded(tmp_path):
+    names = [*WRONG, "d/grad_norm", "d/sign", "d/mine", "sigma/d/conv0", "sigma/g/out"]
+    records = [{"step": i, **dict.fromkeys(names, 0.5)} for i in range(100, 2000, 100)]
+    page = make(tmp_path, records=records)
+    figures = re.findall(r"<figure class=\"card\">.*?</figure>", page.source, re.DOTALL)
+    assert len(figures) == len(page.panels()) == 8
+    for figure in figures:
+        assert re.search(r"<h3>.+?</h3><p class=\"quiet\">.{20,}?</p>", figure)
+        assert "training step</text>" in figure
+    before, details, after = page.source.partition("<details>")
+    assert details and "Losses" in before and "Diversity" in before
+    for name in ("Gradients", "Singular values", "mine"):
+        assert name in after and name not in before
+
+
+def test_the_page_is_the_same_each_time_and_small(tmp_path):
+    records = [
+        {"step": i, **{n: np.sin(i * k) for k, n in enumerate(WRONG)}}
+        for i in range(20_000)
+    ]
+    page = make(tmp_path, records=records)
+    assert len(page.source) < 400_000
+    assert make(tmp_path).source == page.source
+
+
+def test_ids_are_used_where_they_are_defined(tmp_path):
+    """Clip paths and markers of several drawings in one page do not get mixed up."""
+    records = [{"step": i, **WRONG} for i in range(10)]
+    page = make(tmp_path, records=records)
+    ids = re.findall(r' id="([^"]+)"', page.source)
+    used = re.findall(r'href="#([^"]+)"|url\(#([^)]+)\)', page.source)
+    assert used and {a or b for a, b in used} <= {*ids}
+    named = re.findall(r'<(\w+)[^>]* id="([^"]+)"', page.source)
+    same = {}
+    for match in re.finditer(
+        r'<clipPath id="([^"]+)">(.*?)</clipPath>', page.source, re.S
+    ):
+        same.setdefault(match[1], set()).add(match[2])
+    assert named and all(len(x) == 1 for x in same.values())
+
+
+def test_real_examples_stand_beside_the_samples(tmp_path):
+    page = make(tmp_path, pictures=[(7, flat(9))])
+    assert "Real examples" not in page.text
+    Image.fromarray(flat(200)).save(tmp_path / "samples" / "real.png")
+    page = make(tmp_path)
+    assert [pixels(x["src"])[1].max() for x in page.all("img")] == [9, 200]
+    assert "Real examples" in page.text
+    assert len(page.frames()) == 1  # they are no step of the player
+
+
+def test_pictures_of_memorisation_have_a_caption_and_a_verdict(tmp_path):
+    Image.fromarray(flat(50)).save(tmp_path / "memorisation_00000007.png")
+    value = {"value": 0.64, "better": "lower"}
+    evaluation = {"step": 7, "results": {"memorisation_share_x": value}}
+    page = make(tmp_path, evaluations=[evaluation])
+    caption = " ".join(page.text)
+    assert "64.0% of the samples" in caption and "more than by chance" in caption
+    assert "under each, that training image" in caption
+    value["value"] = 0.011
+    page = make(tmp_path, evaluations=[evaluation])
+    assert "about what new images give" in " ".join(page.text)
+
+
+def test_a_page_of_a_running_training_is_written_seldom(tmp_path, monkeypatch):
+    now, written = [100.0], []
+
+    def write(workdir):
+        written.append(now[0])
+        now[0] += 1.0  # it takes a second
+
+    monkeypatch.setattr(report.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(report, "write", write)
+    live = report.Live(tmp_path)
+    for _ in range(100):
+        live.refresh()
+        now[0] += 1.0
+    # At most a twentieth of the time: every 21 seconds.
+    assert len(written) == 5 and min(np.diff(written)) >= 21

@@ -9,6 +9,7 @@ from PIL import Image
 from experiments.sampling import pictures
 from experiments.sampling.pictures import tokens, voxels
 from gans.data import kinds
+from gans.data.source import InMemory
 from gans.data.spec import Field
 
 SPEC = {
@@ -145,3 +146,64 @@ def test_text_has_the_words_of_its_source():
     assert tokens.text(np.array([0, 1, 2])) == "0 1 2"
     letters = types.SimpleNamespace(vocabulary="abc")
     assert tokens.text(np.array([2, 0, 1]), letters) == "cab"
+
+
+def labelled(n=40):
+    """Image i is all of one grey, 6 i, and of class i modulo 3."""
+    image = np.zeros((n, 16, 16, 3), np.uint8)
+    image[:] = (6 * np.arange(n) % 240)[:, None, None, None]
+    label = (np.arange(n) % 3).astype(np.int32)
+    spec = {name: SPEC[name] for name in ("image", "label")}
+    return InMemory("labelled", {"image": image, "label": label}, spec)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_real_examples_have_the_size_of_the_samples(name, tmp_path):
+    spec, x = {name: SPEC[name]}, examples(name, 16)
+    stored = kinds.of(SPEC[name]).encode(examples(name, 40, 1))
+    source = InMemory("real", {name: stored}, spec)
+    samples = {"sample": {name: x}}
+    drawn = pictures.draw(tmp_path / "a", spec, samples, source=source)
+    pictures.draw_real(tmp_path / "real", spec, samples, given={}, source=source)
+    real = np.asarray(Image.open(tmp_path / "real.png"))
+    pixels = drawn["samples"].pixels
+    assert real.shape[:2] == pixels.shape[:2]
+    assert not np.array_equal(real.reshape(pixels.shape), pixels)
+
+
+def test_real_examples_are_of_the_classes_of_the_samples(tmp_path):
+    source, asked = labelled(), np.array([2, 0, 2, 1, 0, 0, 1, 2, 2])
+    made = {"image": examples("image", 9), "label": asked}
+    pictures.draw_real(
+        tmp_path / "real", source.spec, {"sample": made}, given={}, source=source
+    )
+    picture = np.asarray(Image.open(tmp_path / "real.png"))
+    shown = picture[10::66, 10::66, 0].ravel()  # one pixel of each of the 3 x 3 tiles
+    assert len({*shown.tolist()}) == 9
+    assert (shown // 6 % 3 == asked).all()
+
+
+def test_few_real_examples_keep_the_scale(tmp_path):
+    source, made = labelled(10), {"image": examples("image", 64)}
+    pictures.draw_real(
+        tmp_path / "real", source.spec, {"sample": made}, given={}, source=source
+    )
+    picture = np.asarray(Image.open(tmp_path / "real.png"))
+    assert picture.shape[:2] == (2 * 66 - 2, 8 * 66 - 2)
+
+
+def test_real_examples_of_each_output(tmp_path):
+    """Those of outputs that are made of examples have as many tiles in a row."""
+    spec = {"a": SPEC["image"], "b": SPEC["image"]}
+    arrays = {
+        name: np.full((20, 16, 16, 3), i, np.uint8) for i, name in enumerate("ab")
+    }
+    source = InMemory("pairs", arrays, spec)
+    made = {"a_to_b": {"b": examples("image", 8)}, "score": {"score": np.zeros(8)}}
+    given = {"a_to_b": {"a": examples("image", 8)}}
+    drawn = pictures.draw(tmp_path / "s", spec, made, given=given)
+    pictures.draw_real(tmp_path / "real", spec, made, given=given, source=source)
+    assert [x.name for x in tmp_path.glob("real*")] == ["real_a_to_b.png"]
+    picture = np.asarray(Image.open(tmp_path / "real_a_to_b.png"))
+    assert picture.shape[1] == drawn["samples/a_to_b"].pixels.shape[1]
+    assert picture[0, 0, 0] == 1

@@ -81,13 +81,16 @@ def whole(tmp_path_factory):
 def test_leaves_its_story(whole, config, capfd):
     workdir = whole(config)
     shown = capfd.readouterr().err
-    assert shown.splitlines()[-1].startswith("finished: gan on circle, 40 steps.")
+    last = shown.splitlines()[-1]
+    assert last.startswith("finished: gan on circle, 40 steps. Too early to say")
+    assert f"Report: {workdir / 'report.html'}" in last
     found = lines(workdir)
     assert [line["step"] for line in found] == [10, 20, 30, 40, 40]
     assert all(set(x) > {"d/loss", "g/loss", "d/score_real"} for x in found[:4])
     assert all(name.startswith("eval/modes/") for name in set(found[4]) - {"step"})
     names = sorted(p.name for p in (workdir / "samples").iterdir())
-    assert names == [f"step_{step:08d}.png" for step in (0, 20, 40)]
+    steps = [f"step_{step:08d}.png" for step in (0, 20, 40)]
+    assert names == ["real.png", *steps]
     assert Checkpoints(workdir, keep=None).steps() == [10, 20, 30, 40]
     manifest = json.loads((workdir / "run.json").read_text())
     assert manifest["status"] == "finished"
@@ -354,20 +357,6 @@ def test_a_run_of_an_older_version_goes_on_to_the_same_bits(tmp_path, whole, con
     (workdir / "config.json").write_text(json.dumps(old))
     with pytest.raises(ConfigError, match="another config"):
         train(config, workdir)
-
-
-def test_pictures_that_will_be_drawn_again_are_dropped(tmp_path):
-    folder = tmp_path / "samples"
-    folder.mkdir()
-    kept = ["step_00000000.png", "step_00000010.png", "step_00000010_a_to_b.png"]
-    kept += ["mine.png", "step_by_step.png", "step_last.txt.tmp"]
-    later = ["step_00000020.png", "step_00000020_a_to_b.webp"]
-    # Those of a process that was killed while it wrote them.
-    halves = ["step_00000010.png.tmp", "step_00000020_a_to_b.webp.tmp"]
-    for name in (*kept, *later, *halves):
-        (folder / name).touch()
-    train_module._drop_pictures(tmp_path, 10)
-    assert sorted(x.name for x in folder.iterdir()) == sorted(kept)
 
 
 def test_a_number_of_steps_per_call_that_does_not_fit(tmp_path, config):

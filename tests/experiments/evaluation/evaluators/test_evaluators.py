@@ -177,7 +177,7 @@ def test_the_same_metric_twice(pairs):
 
 
 def test_a_new_score_is_one_file(pairs, monkeypatch):
-    """A module that appears among the evaluators is known to config and commands."""
+    """A module of the user's is known by its path to config and commands."""
     gan, source, state, config = pairs
 
     def make(gan, spec, source, *, setting: Setting, output="sample"):
@@ -187,14 +187,10 @@ def test_a_new_score_is_one_file(pairs, monkeypatch):
 
         return evaluate
 
-    known = [*evaluators.names(), "darkness"]
-    module = types.SimpleNamespace(make=make)
-    own = evaluators.module
-    monkeypatch.setattr(evaluators, "names", lambda: known)
-    monkeypatch.setattr(
-        evaluators, "module", lambda x: module if x == "darkness" else own(x)
-    )
-    metric = {"name": "darkness", "output": "dark"}
+    module = types.ModuleType("darkness")
+    module.make = make
+    monkeypatch.setitem(sys.modules, "darkness", module)
+    metric = {"name": "darkness.make", "output": "dark"}
     report = reports.make_evaluate(gan, config(metric), source)(state)
     assert report["results"] == {"dark/darkness": {"value": 1.0, "better": "lower"}}
     assert report["protocol"] == {} and report["warnings"] == []

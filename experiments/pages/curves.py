@@ -1,0 +1,371 @@
+"""The curves of a run as SVG, drawn by matplotlib and coloured by the page's style."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import re
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from experiments import pages
+from experiments.pages import trends
+
+Points = Sequence[tuple[int, float]]
+
+_WIDE = 50  # greatest over least, from which an axis is logarithmic
+_MANY = 60  # points; a curve of more is drawn smoothed as well
+# Points: of the drawing, of its plot, beside and under that, and of a row of names.
+_WIDTH, _PLOT, _LEFT, _FOOT, _ROW = 360, 160, 50, 36, 16
+_PIXELS = 500  # points at most; a panel has no more pixels
+# Colours that stand for those of the page, which differ by day and night.
+_COLOURS = {
+    "#c00000": "var(--c0)",
+    "#c00001": "var(--c1)",
+    "#c00002": "var(--c2)",
+    "#c00003": "var(--c3)",
+    "#c000f0": "var(--text)",
+    "#c000f1": "var(--quiet)",
+    "#c000f2": "var(--line)",
+}
+_LINES = [c for c, of in _COLOURS.items() if of.startswith("var(--c")]
+_TEXT, _QUIET, _GRID = list(_COLOURS)[-3:]
+_PLAYERS = {"d": "discriminator", "g": "generator"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Panel:
+    """What a curve shows.
+
+    Attributes:
+      title: of the figure.
+      label: of the vertical axis.
+      text: what it is, and what a healthy one looks like.
+      quantities: of the metrics UPDATE/QUANTITY that it shows.
+      limits: of the vertical axis; None: those of the values.
+      level: (value, name) of a dashed line.
+    """
+
+    title: str
+    label: str
+    text: str
+    quantities: tuple[str, ...] = ()
+    limits: tuple[float, float] | None = None
+    level: tuple[float, str] | None = None
+
+
+LOSSES = Panel(
+    "Losses",
+    "loss",
+    "What each network minimises. The two work against each other, so neither has to "
+    "fall: levels that stay are healthy; one that runs away is not.",
+    ("loss",),
+)
+ACCURACY = Panel(
+    "Accuracy of the discriminator",
+    "share recognised",
+    "How many real and generated examples the discriminator tells apart. Healthy: "
+    "between 0.5 (it guesses) and about 0.9; near 1 the generator learns little.",
+    ("accuracy_real", "accuracy_fake"),
+    (-0.03, 1.03),
+    (0.5, "guessing"),
+)
+# Of losses without a boundary, see `experiments.pages.evidence`.
+SEPARATION = dataclasses.replace(
+    ACCURACY,
+    text="How many real and generated examples lie on their side of the midpoint "
+    "between both mean scores. This loss has no boundary, so high values say little: "
+    "a critic may be as good as it can.",
+)
+SCORES = Panel(
+    "Scores of the discriminator",
+    "mean score",
+    "The discriminator's mean output for real and for generated examples. Healthy: two "
+    "curves that stay near each other; a gap that keeps growing means that it wins.",
+    ("score_real", "score_fake", "score_gap"),
+)
+DIVERSITY = Panel(
+    "Diversity of the samples",
+    "relative to the data",
+    "How far apart generated examples lie, as a share of how far apart real ones do. "
+    "Healthy: near 1. Near 0 all samples are the same: the generator has collapsed.",
+    ("diversity",),
+    None,
+    (1.0, "the data"),
+)
+MAIN = (LOSSES, ACCURACY, SCORES, DIVERSITY)
+DIAGNOSTICS = (
+    Panel(
+        "Gradients",
+        "norm",
+        "The size of each update's gradient. Healthy: of one order of magnitude; one "
+        "that falls to nothing has stopped learning, one that explodes will diverge.",
+        ("grad_norm",),
+    ),
+    Panel(
+        "Saturation",
+        "share of values",
+        "The share of the samples' values at the ends of their range. Near 1 the "
+        "generator no longer learns, unless the data are black and white.",
+        ("saturated",),
+        (-0.03, 1.03),
+    ),
+    Panel(
+        "Overfitting of the discriminator",
+        "mean sign",
+        "The mean sign of the scores of real examples: near 1, the discriminator "
+        "knows its training set by heart (what ADA controls, to about 0.6).",
+        ("sign",),
+        (-1.05, 1.05),
+    ),
+    Panel(
+        "Gradient penalty",
+        "penalty",
+        "How far the discriminator is from the slope that the penalty asks for.",
+        ("gradient_penalty",),
+    ),
+    Panel("Speed", "steps per second", "Training steps per second.", ("steps_per_s",)),
+)
+_SIGMA = (
+    "The largest singular value of each layer: how much it can amplify. Healthy: they "
+    "level off; ones that keep growing announce that training will diverge."
+)
+
+
+def curves_of(records) -> dict[str, list[tuple[int, float]]]:
+    """{metric: [(step, value)]} of the finite values of metrics.jsonl."""
+    found = {}
+    for record in records:
+        for name, value in record.items():
+            if name not in ("step", "seconds", "images_per_s") and trends.finite(value):
+                found.setdefault(name, []).append((record["step"], value))
+    return found
+
+
+def main(
+    curves: Mapping[str, Points],
+    *,
+    boundary: bool = True,
+    meanings: Mapping[str, str] | None = None,
+    baseline: Mapping[str, float] | None = None,
+) -> list[str]:
+    """Figures of the scores that were measured more than once, and of MAIN.
+
+    Args:
+      curves: see `curves_of`.
+      boundary: whether the loss has one, so that accuracies say something.
+      meanings: a sentence for each score.
+      baseline: the real test images' scores.
+    """
+    figures = []
+    for name in (x for x in curves if x.startswith("eval/")):
+        if len(curves[name]) > 1:
+            score = name.removeprefix("eval/")
+            text = (meanings or {}).get(score, "")
+            level = (baseline or {}).get(score)
+            level = None if level is None else (level, "real test images")
+            panel = Panel(score.replace("_", " "), "score", text, (), None, level)
+            figures.append(figure(panel, {score: curves[name]}))
+    for panel in MAIN:
+        if panel is ACCURACY and not boundary:
+            panel = SEPARATION
+        if shown := _of(panel, curves):
+            figures.append(figure(panel, shown))
+    return figures
+
+
+def diagnostics(curves: Mapping[str, Points]) -> list[str]:
+    """Figures of DIAGNOSTICS, of singular values, and of whatever else was logged."""
+    figures, told = [], {q for panel in MAIN for q in panel.quantities}
+    for panel in DIAGNOSTICS:
+        told |= {*panel.quantities}
+        if shown := _of(panel, curves):
+            figures.append(figure(panel, shown))
+    rest: dict[str, dict] = {}
+    for name, points in curves.items():
+        if name.startswith("sigma/"):
+            network, _, layer = name.removeprefix("sigma/").partition("/")
+            rest.setdefault(f"sigma/{network}", {})[layer] = points
+        elif not name.startswith("eval/"):
+            quantity = name.rpartition("/")[2]
+            if quantity not in told:
+                rest.setdefault(quantity, {})[name] = points
+    for title, shown in rest.items():
+        panel = Panel(title.replace("_", " "), "value", "Logged by the updates.")
+        if title.startswith("sigma/"):
+            player = title.removeprefix("sigma/")
+            whose = _PLAYERS.get(player, player)
+            panel = Panel(f"Singular values, {whose}", "largest", _SIGMA)
+        figures.append(figure(panel, shown))
+    return figures
+
+
+def _of(panel, curves):
+    """{label: points} of the panel's curves; updates are named where they differ."""
+    found = {q: [] for q in panel.quantities}
+    for name in curves:
+        update, _, quantity = name.rpartition("/")
+        if quantity in found:
+            found[quantity].append((update, name))
+    updates = {update for names in found.values() for update, _ in names}
+    shown = {}
+    for quantity, names in found.items():
+        what = quantity.rpartition("_")[2].replace("fake", "generated")
+        for update, name in names:
+            whose = _PLAYERS.get(update, update)
+            if len(panel.quantities) == 1:
+                label = whose or quantity.replace("_", " ")
+            else:
+                label = what if len(updates) == 1 else f"{whose}: {what}"
+            shown[label] = curves[name]
+    return shown
+
+
+def figure(panel: Panel, shown: Mapping[str, Points]) -> str:
+    """Returns a <figure>: title, sentence, and the curves of {label: points} as SVG."""
+    title, text = pages.escape(panel.title), pages.escape(panel.text)
+    text = f'<p class="quiet">{text}</p>' if text else ""
+    name = pages.escape(f"{panel.title}: {', '.join(shown)} over the training steps")
+    svg = draw(panel, shown).replace(
+        "<svg ", f'<svg role="img" aria-label="{name}" ', 1
+    )
+    return (
+        f'<figure class="card"><figcaption><h3>{title}</h3>{text}</figcaption>\n'
+        f"{svg}</figure>"
+    )
+
+
+def draw(panel: Panel, shown: Mapping[str, Points]) -> str:
+    """Returns the curves as an SVG element without width, height and fixed colours."""
+    # Slow to import. The object-oriented interface shares no state with other plots.
+    import matplotlib
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    n_rows = -(-len(shown) // 3) if len(shown) > 1 else 0
+    # In points, of which the page makes about as many pixels. A layout that matplotlib
+    # computes would take as long as all the rest.
+    top = _PLOT + _ROW * n_rows
+    height = _FOOT + top + 8
+    drawn = Figure(figsize=(_WIDTH / 72, height / 72), dpi=72)
+    FigureCanvasSVG(drawn)
+    axes = drawn.add_axes(
+        (_LEFT / _WIDTH, _FOOT / height, 1 - (_LEFT + 4) / _WIDTH, _PLOT / height)
+    )
+    for i, (label, points) in enumerate(shown.items()):
+        style = {"color": _LINES[i % len(_LINES)], "ls": ("-", "--", ":")[i // 4 % 3]}
+        x, y = np.array(points, float).T
+        if len(points) > _MANY:
+            axes.plot(*_thin(x, y), lw=0.8, alpha=0.35, color=style["color"])
+            x, y = _thin(x, _smooth(y))
+        marker = "o" if len(points) <= 20 else ""
+        label = _plain(f"{label} {pages.short(points[-1][1])}")
+        axes.plot(x, y, lw=1.6, marker=marker, ms=3.5, label=label, **style)
+    low, high, log = _limits(panel, [y for points in shown.values() for _, y in points])
+    if log:
+        axes.set_yscale("log")
+    axes.set(ylim=(low, high), ylabel=panel.label, xlabel="training step")
+    axes.set_xlim(0, 1.02 * max(1, *(p[-1][0] for p in shown.values())))
+    if panel.level is not None and low <= panel.level[0] <= high:
+        axes.axhline(panel.level[0], lw=1, ls=(0, (4, 3)), color=_QUIET)
+        at = (0.01, panel.level[0])
+        axes.annotate(
+            panel.level[1],
+            at,
+            (0, 3),
+            xycoords=("axes fraction", "data"),
+            textcoords="offset points",
+            fontsize=9,
+            color=_QUIET,
+        )
+    _style(axes)
+    if n_rows:
+        drawn.legend(
+            loc="upper left",
+            bbox_to_anchor=(0.0, 1.0),
+            ncols=min(3, len(shown)),
+            frameon=False,
+            fontsize=10,
+            labelcolor=_TEXT,
+            handlelength=1.2,
+            columnspacing=1.2,
+            borderpad=0,
+        )
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "page"}):
+        file = io.StringIO()
+        drawn.savefig(file, format="svg", transparent=True, metadata={"Date": None})
+    return _embedded(file.getvalue())
+
+
+def _limits(panel, values):
+    """(lower, upper) end of the vertical axis, and whether it is logarithmic.
+
+    A few wild values at the start must not flatten all that follows.
+    """
+    if panel.limits:
+        return *panel.limits, False
+    if panel.level is not None:
+        values = [*values, panel.level[0]]
+    low, high = min(values), max(values)
+    if len(values) > _MANY:
+        low, high = np.percentile(values, [1, 99])
+    if low > 0 and high > _WIDE * low:
+        return low / 1.3, high * 1.3, True
+    margin = 0.08 * (high - low) or 0.1 * abs(high) or 1.0
+    if margin < 1e-9 * abs(high):  # of values that differ by rounding
+        margin = 0.1 * abs(high)
+    return low - margin, high + margin, False
+
+
+def _style(axes):
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: pages.short(x)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: pages.short(y)))
+    if axes.get_yscale() != "log":
+        axes.yaxis.set_major_locator(MaxNLocator(5))
+    axes.tick_params(which="both", labelsize=10, colors=_QUIET, length=0)
+    axes.tick_params(which="minor", labelleft=False)
+    axes.grid(axis="y", color=_GRID, lw=0.8)
+    axes.set_axisbelow(True)
+    for side, spine in axes.spines.items():
+        spine.set(visible=side == "bottom", color=_GRID)
+    for label in (axes.xaxis.label, axes.yaxis.label):
+        label.set(color=_QUIET, fontsize=10)
+
+
+def _embedded(svg):
+    """An SVG document as an element of a page: its colours, no names, few digits."""
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>\s*", "", svg, flags=re.DOTALL)
+    svg = re.sub(r'\s*<style type="text/css">.*?</style>', "", svg, flags=re.DOTALL)
+    svg = re.sub(r"<!--.*?-->\s*", "", svg, flags=re.DOTALL)
+    head, end, rest = svg.partition(">")
+    view = re.search(r'viewBox="[^"]*"', head)[0]
+    rest = re.sub(r'<g id="[^"]*"', "<g", rest)
+    rest = re.sub(r"<[^>]*>", lambda tag: re.sub(r"(\.\d)\d+", r"\1", tag[0]), rest)
+    rest = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font-size: \1", rest)
+    rest = re.sub(r"font-family: [^;\"]*;?", "", rest)
+    for colour, variable in _COLOURS.items():
+        rest = rest.replace(colour, variable)
+    return f"<svg {view}{end}{rest.strip()}\n"
+
+
+def _plain(text):
+    """Text that matplotlib neither leaves out nor takes for a formula."""
+    return text.lstrip("_").replace("$", r"\$")
+
+
+def _smooth(y):
+    """The mean of each value [N] and its neighbours, a thirtieth of all."""
+    window = np.ones(len(y) // 30 | 1)
+    count = np.convolve(np.ones(len(y)), window, "same")
+    return np.convolve(y, window, "same") / count
+
+
+def _thin(x, y):
+    """At most _PIXELS of the points, evenly chosen."""
+    chosen = np.linspace(0, len(x) - 1, min(_PIXELS, len(x))).round().astype(int)
+    return x[chosen], y[chosen]

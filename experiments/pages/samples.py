@@ -1,0 +1,124 @@
+"""The pictures of a run: samples, real examples, and nearest training images."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from experiments import pages
+
+_N_FRAMES = 40
+_FRAME_BYTES = 125_000  # of an earlier picture; base64 adds a third
+_LAST_BYTES = 2_000_000
+
+
+def samples(folder: Path) -> tuple[str, str]:
+    """Returns (the last pictures with their players, the frames as JavaScript).
+
+    There is one player for each series of pictures samples/step_STEP[_NAME].png, beside
+    real examples, samples/real[_NAME].png, if they have been drawn.
+    """
+    series = {}
+    for path in sorted(folder.glob("samples/step_*.png")):
+        named = re.fullmatch(r"step_(\d+)(?:_(.*))?", path.stem)
+        if named:  # a user may keep other pictures there
+            series.setdefault(named[2] or "", []).append((int(named[1]), path))
+    if not series:
+        return '<p class="missing">No samples have been drawn yet.</p>', "[]"
+    parts, frames = [], []
+    for name, pictures in series.items():
+        player, shown = _player(name, pictures, len(series))
+        stem = "_".join(["real", name] if name else ["real"])
+        parts.append(player + _real(folder / "samples" / f"{stem}.png", len(series)))
+        frames.append(shown)
+    pairs = "\n".join(f'<div class="pair">{part}</div>' for part in parts)
+    return pairs, json.dumps(frames)
+
+
+def _real(path, n_series):
+    if not path.exists():
+        return ""
+    url = pages.data_url(path, _LAST_BYTES // n_series)
+    return f"""
+<figure class="samples card">
+<h3>Real examples</h3>
+<img src="{url}" alt="Real examples of the data">
+<figcaption>What the samples should look like: examples of the training data, at the \
+same scale.</figcaption>
+</figure>"""
+
+
+def _player(name, pictures, n_series):
+    """Returns (the last picture with its player, its frames)."""
+    n_frames = min(_N_FRAMES, len(pictures))
+    chosen = [
+        pictures[i]
+        for i in np.linspace(0, len(pictures) - 1, n_frames).round().astype(int)
+    ]
+    # The page already holds the last picture: its script takes it from there.
+    size = _FRAME_BYTES // n_series
+    frames = [
+        {"step": step, "src": pages.data_url(path, size)} for step, path in chosen[:-1]
+    ]
+    step, path = chosen[-1]
+    frames.append({"step": step})
+    last = n_frames - 1
+    player = f"""
+<div class="player" hidden>
+<button type="button">Play</button>
+<input type="range" min="0" max="{last}" value="{last}" step="1" aria-label="Step">
+<output>step {step:,}</output>
+</div>"""
+    title = pages.escape(name.replace("_", " "))
+    heading = f"Samples: {title}" if name else "Samples"
+    moving = path.with_suffix(".webp")
+    animation = ""
+    if moving.exists() and moving.stat().st_size <= _LAST_BYTES:
+        url = pages.data_url(moving, _LAST_BYTES)
+        alt = f"Animation of step {step}"
+        animation = f'\n<img class="moving" src="{url}" alt="{alt}">'
+    figure = f"""<figure class="samples player-of card">
+<h3>{heading}</h3>
+<img src="{pages.data_url(path, _LAST_BYTES // n_series)}" \
+alt="{title or "Samples"} at step {step}">
+{player if last else f"<figcaption>step {step:,}</figcaption>"}{animation}
+</figure>"""
+    return figure, frames
+
+
+def memorisation(folder: Path, results: dict[str, Any]) -> str:
+    """Returns the section of samples beside their nearest training images, or "".
+
+    results: {score: result} of the last evaluation, of which the share is told.
+    """
+    found = sorted(folder.glob("memorisation_*.png"))
+    if not found:
+        return ""
+    path = found[-1]
+    step = int(re.sub(r"\D", "", path.stem) or 0)
+    share = next(
+        (x["value"] for name, x in results.items() if "memorisation_share" in name),
+        None,
+    )
+    said = ""
+    if share is not None:
+        said = (
+            f"{share:.1%} of the samples are as close to a training image as the "
+            "closest 1 % of real images: "
+        )
+        said += (
+            "about what new images give." if share < 0.05 else "more than by chance."
+        )
+    return f"""<section aria-labelledby="memorisation">
+<h2 id="memorisation">Does it repeat training images?</h2>
+<figure class="samples card">
+<img src="{pages.data_url(path, _LAST_BYTES)}" alt="Samples and training images">
+<figcaption>{pages.escape(said)} The samples of step {step:,} that are closest to a \
+training image, in the first and every other row; under each, that training image. \
+Pairs that look the same are copies.</figcaption>
+</figure>
+</section>"""

@@ -1,0 +1,83 @@
+"""How the scores of a run have changed."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+
+# Evaluations of one model differ by 1 to 3 % with the samples drawn.
+CHANGED = 0.05  # relative change that counts, if beyond two standard errors
+WORSE = 0.25  # relative loss since the best that counts as getting worse
+
+
+@dataclasses.dataclass(frozen=True)
+class Trend:
+    """How a score has changed: `kind` is "improving", "worse" or "done"."""
+
+    name: str
+    kind: str
+    first: float
+    then: float  # the best of the first two thirds
+    now: float
+    best: float
+    best_step: int
+    better: str
+
+
+def scores(evaluations):
+    """{score with a direction: [(step, value, standard error or 0, better)]}.
+
+    Only evaluations by the same features and numbers of samples as the latest are
+    compared; of several of one step the last counts. Scores of memorisation are left
+    out: they rise as samples get better.
+    """
+    if not evaluations:
+        return {}
+    kinds = [_protocol(x) for x in evaluations]
+    wanted = max(kinds, key=lambda kind: kinds.count(kind))
+    found: dict[str, dict[int, tuple]] = {}
+    for evaluation, kind in zip(evaluations, kinds, strict=True):
+        for name, result in evaluation.get("results", {}).items():
+            if kind != wanted or not isinstance(result, Mapping):
+                continue
+            value, better = result.get("value"), result.get("better")
+            if better and finite(value) and "memorisation" not in name:
+                step, error = evaluation["step"], result.get("standard_error") or 0.0
+                found.setdefault(name, {})[step] = (step, value, error, better)
+    return {name: [x[s] for s in sorted(x)] for name, x in found.items()}
+
+
+def _protocol(evaluation):
+    protocol = evaluation.get("protocol") or {}
+    return tuple(str(protocol.get(key)) for key in ("extractor", "n_fake", "resize"))
+
+
+def trend(name: str, points) -> Trend | None:
+    """Compares the last value with the best of the first two thirds of the steps."""
+    last, now, error, better = points[-1]
+    earlier = [x for x in points if x[0] <= 2 * last / 3]
+    if not earlier:
+        return None
+    sign = 1 if better == "higher" else -1
+    best_step, best, *_ = max(points, key=lambda x: sign * x[1])
+    _, then, then_error, _ = max(earlier, key=lambda x: sign * x[1])
+    noise = 2 * math.hypot(error, then_error)
+
+    def beyond(gain, share):
+        return gain > noise and gain > share * max(abs(then), abs(now))
+
+    kind = "done"
+    if beyond(sign * (now - then), CHANGED):
+        kind = "improving"
+    elif beyond(sign * (best - now), WORSE):
+        kind = "worse"
+    else:  # the first one that no later one beats by more than noise
+        good = [x for x in points if sign * (best - x[1]) <= CHANGED * abs(best)]
+        best_step = good[0][0]
+    return Trend(name, kind, points[0][1], then, now, best, best_step, better)
+
+
+def finite(value) -> bool:
+    """Whether a value of a log is a number, neither NaN nor infinite."""
+    return isinstance(value, int | float) and math.isfinite(value)
