@@ -11,9 +11,11 @@ other presets have not been run to the end.
 
 from configs import presets
 
-PRESETS = presets.IMAGES | {
-    f"{name}_concat": presets.IMAGES[name] for name in ("digits", "mnist")
-}
+PRESETS = (
+    presets.IMAGES
+    | presets.FEW
+    | {f"{name}_concat": presets.IMAGES[name] for name in ("digits", "mnist")}
+)
 
 
 def get_config(preset: str = "digits"):
@@ -37,7 +39,10 @@ def get_config(preset: str = "digits"):
         config.steps = 3_000 if digits else 50_000
     config.metrics = ("agreement",)
     config.n_evaluate = 1000
+    adam = presets.adam(2e-4, 0.0, 0.9, schedule="linear")
+    if preset == "folder_small":  # the pictures of each class in a folder of its own
+        adam = presets.few_images(config, spectral=True)
+        config.metrics = ("agreement", *config.metrics)
     for player in (config.generator, config.discriminator):
         player.condition = condition
-    adam = presets.adam(2e-4, 0.0, 0.9, schedule="linear")
     return presets.players(config, adam, adam)

@@ -14,7 +14,7 @@ from configs import presets
 
 
 def get_config(preset: str = "digits"):
-    config = presets.game("dcgan", preset, presets.IMAGES)
+    config = presets.game("dcgan", preset, presets.IMAGES | presets.FEW)
     config.batch_size = 128
     config.latent = 100
     if config.resolution == 64:
@@ -49,4 +49,6 @@ def get_config(preset: str = "digits"):
         config.batch_size = 64
         config.steps = 3_000
     adam = presets.adam(2e-4, 0.5, 0.999)
+    if preset == "folder_small":
+        adam = presets.few_images(config, penalties=("r1(weight=0.3, every=16)",))
     return presets.players(config, adam, adam)

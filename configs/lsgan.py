@@ -21,7 +21,7 @@ KEYS = {
 
 
 def get_config(preset: str = "digits"):
-    config = presets.game("lsgan", preset, presets.IMAGES)
+    config = presets.game("lsgan", preset, presets.IMAGES | presets.FEW)
     config.loss = "least_squares"
     config.update(keys.defaults(KEYS))
     presets.convolutional(config, 128 if preset == "digits" else 512)
@@ -29,4 +29,6 @@ def get_config(preset: str = "digits"):
     for player in (config.generator, config.discriminator):
         player.kernel_init = "normal"
     adam = presets.adam(2e-4, 0.5, 0.999)
+    if preset == "folder_small":
+        adam = presets.few_images(config, penalties=("r1(weight=0.3, every=16)",))
     return presets.players(config, adam, adam)

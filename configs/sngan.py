@@ -11,7 +11,7 @@ to the end.
 
 from configs import presets
 
-PRESETS = presets.IMAGES | {"cifar10_cnn": presets.IMAGES["cifar10"]}
+PRESETS = presets.IMAGES | presets.FEW | {"cifar10_cnn": presets.IMAGES["cifar10"]}
 
 
 def get_config(preset: str = "digits"):
@@ -64,4 +64,6 @@ def get_config(preset: str = "digits"):
             )
             config.n_critic = 1
             config.steps = 2_000
+    if preset == "folder_small":
+        adam = presets.few_images(config, spectral=True)
     return presets.players(config, adam, adam)

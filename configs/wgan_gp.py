@@ -17,7 +17,7 @@ The other presets have not been run to the end; cifar10_cnn takes 0.24 s per ste
 
 from configs import presets
 
-PRESETS = presets.POINTS | presets.IMAGES
+PRESETS = presets.POINTS | presets.IMAGES | presets.FEW
 PRESETS |= {"cifar10_cnn": presets.IMAGES["cifar10"]}
 
 
@@ -65,5 +65,7 @@ def get_config(preset: str = "digits"):
             config.n_critic = 1
             config.latent = 8  # fewer samples between classes than with 128
             adam = presets.adam(1e-3, 0.5, 0.9, schedule="linear")
+    if preset == "folder_small":
+        adam = presets.few_images(config)
     config.discriminator.penalties = (penalty,)
     return presets.players(config, adam, adam)

@@ -25,7 +25,7 @@ def main(comparison, real, fake=None):
         real,
         fake,
         score_flags.metrics() or ("fid",),
-        extractor=values.extractor or "inception",
+        extractor=values.extractor or "auto",
         resize=values.preset,
         weights=score_flags.weights(),
         classifier_data=values["classifier-data"].value,

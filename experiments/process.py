@@ -44,7 +44,12 @@ def configure(*, cores_apart: bool = False) -> None:
         return
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if hasattr(os, "sched_getaffinity"):
-        _flag(f"--xla_force_host_platform_device_count={len(os.sched_getaffinity(0))}")
+        host_devices(len(os.sched_getaffinity(0)))
+
+
+def host_devices(n: int) -> None:
+    """Has JAX see n devices on the CPU, unless XLA_FLAGS says how many."""
+    _flag(f"--xla_force_host_platform_device_count={n}")
 
 
 def _flag(flag: str) -> None:

@@ -2,6 +2,7 @@
 
     python -m experiments.run --config=NAME[:PRESET] [--workdir=DIR]
         [--config.KEY=VALUE ...] [--allow-config-change]
+        [--init-from=WORKDIR[:last|best|STEP]]
     python -m experiments.run --list                      # configs and their presets
     python -m experiments.run --config=NAME --help        # every key, with its value
 
@@ -29,12 +30,19 @@ def main(loop):
         command=cli.command(),
         started=STARTED,
         allow_config_change=values["allow-config-change"].value,
+        init_from=values["init-from"].value,
     )
 
 
 if __name__ == "__main__":
     cli.config_flag()
     cli.path_flag("workdir", None, "Where to; by default runs/NAME-PRESET.")
+    cli.path_flag(
+        "init-from",
+        None,
+        "WORKDIR[:CHECKPOINT] of another run, whose weights a new run starts from; "
+        "CHECKPOINT is last, best or a step.",
+    )
     flags.DEFINE_boolean(
         "allow-config-change", False, "Continue although the config has been changed."
     )

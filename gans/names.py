@@ -1,7 +1,8 @@
 """Things chosen by name: ours by a plain one, a user's by a path of Python's.
 
 A name with a dot or a colon is a path, "my_package.my_module.name" or with a colon
-before the last part. It holds for whatever is found by name (see docs/extending.md).
+before the last part. Where ours are files, such as networks, a user's may be a file in
+the current folder, "my_net". See docs/extending.md.
 """
 
 import difflib
@@ -54,8 +55,12 @@ def check_path(path: str, place: str) -> None:
     parts = path.replace(":", ".", 1).split(".")
     if not all(part.isidentifier() for part in parts):
         raise ValueError(f"{place}: {path!r} is not of the form MODULE.NAME")
-    if parts[0] not in sys.modules and find_spec(parts[0]) is None:
+    if not _is_module(parts[0]):
         raise ValueError(f"{place}: {path!r}: {_no_module(parts[0])}")
+
+
+def _is_module(name):
+    return name in sys.modules or find_spec(name) is not None
 
 
 def _no_module(name):
@@ -113,15 +118,35 @@ def pick(name: str, known: Mapping[str, Any], place: str) -> Any:
     return known[check(name, known, place, own=True)]
 
 
+def check_file(name: str, files: Iterable[str], place: str) -> str:
+    """Returns a name of files, a path, or the name of a module of the user's.
+
+    Raises ValueError for another. Nothing is imported.
+    """
+    files = list(files)
+    if name not in files and is_path(name):
+        check_path(name, place)
+    elif name not in files and not (name.isidentifier() and _is_module(name)):
+        check(name, files, place, own=True)
+    return name
+
+
 def module(name: str, package: str, place: str) -> ModuleType:
     """Returns the file `name` of a package, or the module at a path.
 
     Raises ValueError if there is none.
     """
-    if not is_path(name):
-        check(name, files(package), place, own=True)
+    return wanted(found(name, package, place), ModuleType, place, name, "a module")
+
+
+def found(name: str, package: str, place: str) -> Any:
+    """Returns the file `name` of a package, or what a path names.
+
+    Raises ValueError as `check_file` and `imported` do.
+    """
+    if name in files(package):
         return importlib.import_module(f"{package}.{name}")
-    return wanted(imported(name, place), ModuleType, place, name, "a module")
+    return imported(check_file(name, files(package), place), place)
 
 
 def part(name: str, package: str, attribute: str, place: str) -> Any:
@@ -129,12 +154,12 @@ def part(name: str, package: str, attribute: str, place: str) -> Any:
 
     Raises ValueError if there is none.
     """
-    found = imported(name, place) if is_path(name) else module(name, package, place)
-    if not isinstance(found, ModuleType):
-        return found
-    if not hasattr(found, attribute):
+    made = found(name, package, place)
+    if not isinstance(made, ModuleType):
+        return made
+    if not hasattr(made, attribute):
         raise ValueError(f"{place}: {name!r}: the module has no {attribute}")
-    return getattr(found, attribute)
+    return getattr(made, attribute)
 
 
 def call(function: Any, given: dict[str, Any], place: str, name: str) -> Any:

@@ -141,6 +141,11 @@ def test_a_path_names_what_is_in_a_module(own, path):
 def test_a_path_may_name_a_module(own):
     assert names.imported("own.parts", "here").NUMBER == 3
     assert names.part("own.parts", "gans.networks", "NUMBER", "here") == 3
+    assert names.part("math", "gans.networks", "pi", "here") > 3, "a file, beside ours"
+    with pytest.raises(ValueError, match="here: 'math': the module has no Generator"):
+        names.part("math", "gans.networks", "Generator", "here")
+    with pytest.raises(ValueError, match="here: 'mpl' is not one of .*mean 'mlp'"):
+        names.part("mpl", "gans.networks", "Generator", "here")
     assert names.part("own.parts:NUMBER", "gans.networks", "x", "here") == 3
 
 

@@ -13,7 +13,8 @@ from experiments.expressions import expand
 from gans import names
 
 # Keys that leave the training as it is, bit for bit. `steps` is not among them, as
-# schedules may depend on it, nor `steps_per_call`, as each number is another program.
+# schedules may depend on it (see experiments/training/longer.py), nor `steps_per_call`,
+# as each number is another program.
 FREE = {name for name, key in keys.RUN.items() if key.free}
 PLAYERS = ("generator", "discriminator")
 
@@ -114,9 +115,7 @@ def accepted(key: keys.Key) -> str:
 
 def check_variant(name: str) -> None:
     """Raises ValueError unless there is such a file, or such a module of the user's."""
-    names.check(name, names.files("gans.variants"), "config.variant", own=True)
-    if names.is_path(name):  # not imported yet, as it imports JAX
-        names.check_path(name, "config.variant")
+    names.check_file(name, names.files("gans.variants"), "config.variant")
 
 
 def check_renamed(config: ConfigDict, renamed: Mapping[str, str]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import sys
 import types
 from collections.abc import Callable
 from typing import Any
@@ -32,9 +31,7 @@ def variant(config: ConfigDict):
     place = "config.variant"
     build = names.part(config.variant, "gans.variants", "build", place)
     names.wanted(build, Callable, place, config.variant, "a function")
-    if not names.is_path(config.variant):
-        return sys.modules[f"gans.variants.{config.variant}"]
-    found = names.imported(config.variant, place)
+    found = names.found(config.variant, "gans.variants", place)
     return found if found is not build else types.SimpleNamespace(build=build)
 
 

@@ -7,9 +7,17 @@ import os
 from typing import Any
 
 from experiments import config as configs
-from experiments.evaluation import extractors, reports, score_flags, scores, statistics
+from experiments.evaluation import (
+    doubts,
+    extractors,
+    image_sets,
+    reports,
+    score_flags,
+    scores,
+    statistics,
+)
+from experiments.evaluation.failures import reason
 from experiments.evaluation.features import extract_once, n_logits
-from experiments.evaluation.image_sets import open_set
 
 ERRORS, show = reports.ERRORS, reports.show  # of the command
 
@@ -19,7 +27,7 @@ def measure(
     fake: str | None,
     wanted: tuple[str, ...],
     *,
-    extractor: str = "inception",
+    extractor: str = "auto",
     resize: str = "tf",
     weights: dict[str, str | None] | None = None,
     classifier_data: str | None = None,
@@ -28,7 +36,7 @@ def measure(
     seed: int = 0,
     save_stats: str | os.PathLike | None = None,
 ) -> dict[str, Any]:
-    """Returns {"results", "protocol", "warnings"}, as they are written to `--out`.
+    """Returns {"results", "failed", "protocol", "warnings"}, as written to `--out`.
 
     Arguments are those of `experiments.metrics`; without `fake` there are no results.
     Raises ValueError and FileNotFoundError for what cannot be measured.
@@ -49,39 +57,62 @@ def measure(
         score_flags.check_file("--save-stats", save_stats, ".npz")
         if sides[real] is not None:
             raise ValueError(f"--save-stats: {real} is a file of statistics already")
+    warnings, more = [], {}
     if None in sides.values():
-        find = functools.partial(
-            extractors.find, extractor, resize=resize, weights=weights
-        )
+        find = functools.partial(extractors.find, resize=resize, weights=weights)
         trained_on = {"name": classifier_data} if classifier_data else None
-        find(trained_on=trained_on)
-        images = {
-            spec: open_set(spec, n=n, seed=seed, resolution=resolution)
+        if extractor != "auto":
+            find(extractor, trained_on=trained_on)
+        sources = {
+            spec: image_sets.load(spec, seed=seed, resolution=resolution)
             for spec, side in sides.items()
             if side is None
         }
-        shape = next(next(iter(images.values())).batches()).shape[1:]
+        shapes = {
+            spec: source.spec[image_sets.image_field(source, spec)].shape
+            for spec, source in sources.items()
+        }
+        _check_sizes(shapes, sides)
+        shape = next(iter(shapes.values()))
+        if extractor == "auto":
+            extractor, why = _choose(wanted, shape, sides, classifier_data, weights)
+            extractors.say_chosen(extractor, why)
+            more["extractor_chosen"] = why
+            scores.check(wanted, extractor=extractor, place="--metrics")
         extractors.check(extractor, shape)
-        check_images = functools.partial(_check_images, wanted, images, real, fake)
-        check_images(None)
+        check = functools.partial(_check_images, wanted, sources, real, fake, n)
+        check(extractors.N_LOGITS.get(extractor))
         if trained_on:
             size = shape[0] if shape[0] == shape[1] else None
-            trained_on |= {"resolution": size, "channels": shape[2]}
-        network = find(trained_on=trained_on)()
+            trained_on |= {"resolution": size, "size": shape[:2]}
+        network = find(extractor, trained_on=trained_on)()
         if any(scores.known()[name].logits for name in wanted):
-            check_images(n_logits(network, shape))
+            check(n_logits(network, shape))
         known = statistics.protocol(network)
-        for spec in sides.keys() - images:
+        for spec in sides.keys() - sources.keys():
             statistics.compare(spec, sides[spec].protocol, known)
+        images = {
+            spec: image_sets.of_source(source, spec, n=n, seed=seed)
+            for spec, source in sources.items()
+        }
+        images, converted = _one_channel_count(images, shapes, known)
+        if converted:
+            more["converted"] = converted
+            warnings += [f"{spec}: {what}" for spec, what in converted.items()]
         sides |= {spec: extract_once(network, side) for spec, side in images.items()}
     else:
         known = _common(sides)
     name = known["extractor"]
     if save_stats:
         statistics.write(save_stats, sides[real], network)
-    results = {}
+    results, failed = {}, {}
     if fake is not None:
-        results = scores.compute(wanted, sides[real], sides[fake], name, seed=seed)
+        found = scores.by_score(wanted, sides[real], sides[fake], name, seed=seed)
+        for score, values in found.items():
+            if isinstance(values, Exception):
+                failed[score] = reason(values)
+            else:
+                results |= values
         known = scores.describe(
             known,
             sides[real],
@@ -90,24 +121,77 @@ def measure(
             fake=fake,
             resolution=resolution,
             seed=seed,
+            **more,
         )
-    doubts = [
-        d for spec, side in sides.items() for d in scores.doubts(spec, side, name)
-    ]
-    return {"results": results, "protocol": known, "warnings": doubts}
+    warnings += doubts.of(sides, name, wanted if fake is not None else ())
+    report = {"results": results, "failed": failed}
+    return report | {"protocol": known, "warnings": warnings}
 
 
-def _check_images(wanted, images, real, fake, n_logits):
-    if real in images and fake in images:
-        scores.check_images(
-            wanted,
-            n_real=images[real].n,
-            n_fake=images[fake].n,
-            n_classes=images[real].n_classes,
-            labelled=images[fake].labels is not None,
-            n_logits=n_logits,
-            place="--metrics",
+def _check_sizes(shapes, sides):
+    """Raises ValueError unless all images are of one size, of statistics too."""
+    sizes = {spec: tuple(shape[:2]) for spec, shape in shapes.items()}
+    for spec, side in sides.items():
+        stated = side.image_size if side is not None else None
+        if stated is not None:
+            sizes[spec] = stated
+    if len(set(sizes.values())) > 1:
+        said = " and ".join(f"{spec} {w}x{h}" for spec, (h, w) in sizes.items())
+        side = min(min(size) for size in sizes.values())
+        raise ValueError(
+            f"the images are of different sizes: {said}; --resize={side} brings them "
+            "to one"
         )
+
+
+def _choose(wanted, shape, sides, classifier_data, weights):
+    """The extractor that is not named, and why."""
+    if classifier_data:
+        return "classifier", "--classifier-data names labels that it can learn"
+    files = [side for side in sides.values() if side is not None]
+    if files:
+        stated = next((x.protocol for x in files if x.protocol is not None), {})
+        name = stated.get("function") or stated.get("extractor", "inception")
+        return name, "the statistics are of it, or do not say of which they are"
+    own = any(scores.beyond_inception(name) for name in wanted)
+    return extractors.choose(shape, weights=weights, photographs=not own)
+
+
+def _one_channel_count(images, shapes, protocol):
+    """(images in one number of channels, {name: what was converted}).
+
+    It is that of the classifier's images, or 3 if one side has colours.
+    """
+    wanted = (protocol.get("image_shape") or [0, 0, 0])[2]
+    wanted = wanted or max(shape[2] for shape in shapes.values())
+    what = {1: "colours were converted to grey", 3: "grey images were repeated to RGB"}
+    other = [spec for spec, shape in shapes.items() if shape[2] != wanted]
+    converted = {spec: image_sets.in_channels(images[spec], wanted) for spec in other}
+    return images | converted, dict.fromkeys(other, what[wanted])
+
+
+def _check_images(wanted, sources, real, fake, n, n_logits):
+    for spec, source in sources.items():
+        if n is not None and n > len(source):
+            raise ValueError(
+                f"{spec} holds {len(source)} images, fewer than the {n} wanted"
+            )
+    if real not in sources or fake not in sources:
+        return
+    labels = {
+        spec: source.label_of(image_sets.image_field(source, spec))
+        for spec, source in sources.items()
+    }
+    label = labels[real]
+    scores.check_images(
+        wanted,
+        n_real=n or len(sources[real]),
+        n_fake=n or len(sources[fake]),
+        n_classes=None if label is None else sources[real].spec[label].n_classes,
+        labelled=labels[fake] is not None,
+        n_logits=n_logits,
+        place="--metrics",
+    )
 
 
 def _common(files):
@@ -115,4 +199,5 @@ def _common(files):
     stated = {name: x.protocol for name, x in files.items() if x.protocol is not None}
     for name, protocol in stated.items():
         statistics.compare(name, protocol, next(iter(stated.values())))
+    _check_sizes({}, files)
     return {"extractor": "unknown"} | next(iter(stated.values()), {})

@@ -290,6 +290,7 @@ def classifier(
     data_dir: str | None = None,
     skip_corrupt: bool = False,
     data_seed: int = 0,
+    size: tuple[int, int] | None = None,
     seed: int = 0,
 ) -> Extractor:
     """Returns a classifier of the data set, trained now or kept from an earlier time.
@@ -297,7 +298,7 @@ def classifier(
     It learns the training split (of a set without splits: four fifths), and its
     accuracy on the rest is part of its protocol. `seed` is that of the training,
     `data_seed` and the rest are for `gans.data.load`. Raises ValueError without labels,
-    and for fewer than five images.
+    for fewer than five images, and for images that are not of `size` [H, W], if given.
     """
     load = functools.partial(
         data.load,
@@ -312,6 +313,11 @@ def classifier(
     spec = source.spec
     image, label = check_labelled(source, name)
     shape, n_classes = spec[image].shape, spec[label].n_classes
+    if size is not None and shape[:2] != tuple(size):
+        raise ValueError(
+            f"extractor 'classifier': the images of {name} are {shape[1]}x{shape[0]}, "
+            f"those to be scored {size[1]}x{size[0]}; --resize=PIXELS makes all square"
+        )
     rows = np.random.default_rng(seed).permutation(len(source))
     n = len(rows) if held_out is not None else len(rows) * 4 // 5
     train = source.take(rows[:n])

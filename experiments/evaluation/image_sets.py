@@ -11,9 +11,11 @@ from tqdm import tqdm
 
 from gans import data
 from gans.data.sets import OptionWanted
+from gans.data.source import Source
 from gans.data.spec import main_field
 
 BATCH = 256  # images read at a time
+LUMA = np.array([19595, 38470, 7471], np.uint32)  # of 2^16
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -38,6 +40,36 @@ class ImageSet:
     identity: str | None = None
 
 
+def load(
+    spec: str,
+    *,
+    seed: int = 0,
+    resolution: int | None = None,
+    data_dir: str | None = None,
+) -> Source:
+    """Returns the source that `spec` names; its images are not read yet.
+
+    Arguments and errors are those of `open_set`.
+    """
+    name, split = spec, "train"
+    prefix, at, after = spec.rpartition("@")
+    if data.of_path(spec) is None and at and "/" not in after:
+        name, split = prefix, after
+    if data.of_path(name) in (f"folder:{name}", f"array:{name}"):
+        name = data.of_path(name)
+    if ":" not in name and name not in data.known_names():
+        known = ", ".join(data.known_names())
+        raise FileNotFoundError(f"{spec}: no such folder or file, nor a set of {known}")
+    try:
+        return data.load(
+            name, resolution=resolution, split=split, data_dir=data_dir, seed=seed
+        )
+    except OptionWanted as error:
+        if error.option != "resolution":
+            raise
+        raise ValueError(f"{error}; --resize=64 brings all to that side") from None
+
+
 def open_set(
     spec: str,
     *,
@@ -58,24 +90,37 @@ def open_set(
     Raises ValueError and FileNotFoundError as `gans.data.load` does, and ValueError if
     there are fewer than n, or no images but points.
     """
-    name, split = spec, "train"
-    prefix, at, after = spec.rpartition("@")
-    if data.of_path(spec) is None and at and "/" not in after:
-        name, split = prefix, after
-    if data.of_path(name) in (f"folder:{name}", f"array:{name}"):
-        name = data.of_path(name)
-    if ":" not in name and name not in data.known_names():
-        known = ", ".join(data.known_names())
-        raise FileNotFoundError(f"{spec}: no such folder or file, nor a set of {known}")
-    try:
-        source = data.load(
-            name, resolution=resolution, split=split, data_dir=data_dir, seed=seed
-        )
-    except OptionWanted as error:
-        if error.option != "resolution":
-            raise
-        raise ValueError(f"{error}; --resize=64 brings all to that side") from None
+    source = load(spec, seed=seed, resolution=resolution, data_dir=data_dir)
     return of_source(source, spec, n=n, seed=seed)
+
+
+def image_field(source: Source, name: str, field: str | None = None) -> str:
+    """Returns the field of a source that holds its images; ValueError without one."""
+    field = field or main_field(source.spec)
+    if source.spec[field].kind != "image":
+        raise ValueError(f"{name} holds {source.spec[field].kind} data, not images")
+    return field
+
+
+def in_channels(images: ImageSet, n_channels: int) -> ImageSet:
+    """Returns the images with 1 or 3 channels.
+
+    Grey is repeated; colours become ITU-R 601 luma, rounded as Pillow does, so that
+    equal channels are kept as they are.
+    """
+
+    def converted():
+        for batch in images.batches():
+            if batch.shape[-1] == n_channels:
+                yield batch
+            elif n_channels == 3:
+                yield np.repeat(batch, 3, axis=-1)
+            else:
+                weighted = batch.astype(np.uint32) @ LUMA + (1 << 15)
+                yield (weighted >> 16).astype(np.uint8)[..., None]
+
+    identity = images.identity and f"{images.identity} in {n_channels} channels"
+    return dataclasses.replace(images, batches=converted, identity=identity)
 
 
 def of_source(
@@ -93,9 +138,7 @@ def of_source(
 
     Raises ValueError if the field holds no images, and if there are fewer than n.
     """
-    field = field or main_field(source.spec)
-    if source.spec[field].kind != "image":
-        raise ValueError(f"{name} holds {source.spec[field].kind} data, not images")
+    field = image_field(source, name, field)
     label, length = source.label_of(field), source.length_of(field)
     indices = np.arange(length)
     if n is not None and n > length:

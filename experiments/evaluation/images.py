@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.evaluation import extractors, features, scores
+from experiments.evaluation import doubts, extractors, features, scores
 from experiments.evaluation.failures import attempt
 from experiments.evaluation.image_sets import ImageSet
 from experiments.evaluation.result import Result
@@ -155,11 +155,7 @@ class Images:
             self.setting.named(key, self.output) if key in OF_OUTPUT else key: value
             for key, value in protocol.items()
         }
-        found["warnings"] = [
-            doubt
-            for name, side in sides.items()
-            for doubt in scores.doubts(name, side, extractor.name)
-        ]
+        found["warnings"] = doubts.of(sides, extractor.name, self.wanted)
         return found
 
     def _flat(self, side):

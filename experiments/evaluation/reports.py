@@ -38,7 +38,7 @@ def named(metric: Metric, place: str = "config.metrics") -> tuple[str, dict[str,
     Raises ValueError for an unknown name.
     """
     name, options = names.named(metric, place)
-    names.check(name, evaluators.names(), place, own=True)
+    names.check_file(name, evaluators.names(), place)
     return name, options
 
 

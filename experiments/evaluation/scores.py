@@ -20,9 +20,6 @@ from gans.metrics.features.extractor import Extractor
 from gans.metrics.scores import neighbours
 from gans.metrics.scores.moments import Moments
 
-FEW = 10_000  # images; the bias of fewer is larger than most differences
-SMALL = 75  # pixels: Inception's smallest input
-
 Values = dict[str, dict[str, Any]]
 
 
@@ -40,6 +37,7 @@ class Score:
       options: what `measure` accepts, with the defaults.
       distances: a figure of `gans.metrics.scores.neighbours`: all of these are computed
         in one pass, with the options as arguments.
+      frechet: whether it is a Frechet distance.
       statistics: whether mean and covariance are enough.
       logits: whether the extractor must classify; "own": the classes of the data.
       labels: the sides that need labels, of "real" and "generated".
@@ -53,6 +51,7 @@ class Score:
     least: tuple[int, int] = (1, 1)
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     distances: str | None = None
+    frechet: bool = False
     statistics: bool = False
     logits: bool | str = False
     labels: tuple[str, ...] = ()
@@ -305,40 +304,6 @@ def describe(
         **more,
         "versions": versions,
     }
-
-
-def doubts(name: str, images: Features | Statistics, extractor: str) -> list[str]:
-    """Returns what makes scores of these images weaker than they look."""
-    found = []
-    if isinstance(images, Features):
-        n, d = images.features.shape
-    else:
-        n, d = images.n, len(images.mean)
-        if images.protocol is None:
-            found.append(f"{name}: the file does not say how it was made")
-    if n is None:
-        return found + [f"{name}: the file does not say how many images it describes"]
-    if n <= d and not extractor.startswith("lpips_"):
-        found.append(
-            f"{name}: {n} images give a singular covariance of {d} features; Frechet "
-            "distances are far too large"
-        )
-    if n < FEW:
-        found.append(f"{name}: {n} images, fewer than {FEW}: the bias is large")
-    if isinstance(images, Statistics):
-        return found
-    if images.n_repeated:
-        found.append(f"{name}: {images.n_repeated} of {n} images repeat others")
-    if extractor.startswith(("inception", "squeezenet", "lpips_")):
-        height, width, channels = images.shape
-        if channels == 1:
-            found.append(f"{name}: grey images were repeated to RGB")
-        if min(height, width) < SMALL and not extractor.startswith("lpips_"):
-            found.append(
-                f"{name}: {width}x{height} pixels, enlarged: what {extractor} sees of "
-                "them is mostly interpolation"
-            )
-    return found
 
 
 def table(columns: dict[str, Values]) -> str:

@@ -24,13 +24,14 @@ COMPARED = ("extractor", "weights", "resize", "scale", "features", "function")
 class Statistics:
     """Of N features: `mean` [D], `cov` [D, D] (ddof 1); `protocol` if the file has it.
 
-    `n` is None if it is unknown.
+    `n`, and the `image_size` (height, width), are None if they are unknown.
     """
 
     mean: np.ndarray
     cov: np.ndarray
     n: int | None
     protocol: dict[str, Any] | None
+    image_size: tuple[int, int] | None = None
 
 
 def protocol(extractor: Extractor) -> dict[str, Any]:
@@ -39,7 +40,7 @@ def protocol(extractor: Extractor) -> dict[str, Any]:
 
 
 def write(path: str | os.PathLike, features: Features, extractor: Extractor) -> None:
-    """Writes an .npz: mu, sigma (float64), n, and protocol, as JSON."""
+    """Writes an .npz: mu, sigma (float64), n, image_size, and protocol, as JSON."""
     moments = Moments.of(features.features)
     described = json.dumps(protocol(extractor))
     with replacing(path) as temporary, open(temporary, "wb") as file:
@@ -48,6 +49,7 @@ def write(path: str | os.PathLike, features: Features, extractor: Extractor) -> 
             mu=moments.mean,
             sigma=moments.cov(),
             n=moments.n,
+            image_size=np.array(features.shape[:2]),
             protocol=described,
         )
 
@@ -74,6 +76,9 @@ def read(path: str | os.PathLike) -> Statistics:
                 content["sigma"],
                 int(content["n"]) if "n" in content else None,
                 json.loads(str(content["protocol"])) if "protocol" in content else None,
+                tuple(content["image_size"].tolist())
+                if "image_size" in content
+                else None,
             )
     except Exception as error:  # NumPy raises half a dozen kinds for a damaged file
         raise ValueError(

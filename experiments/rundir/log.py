@@ -16,6 +16,10 @@ from tqdm import tqdm
 
 from experiments.files import Lines, drop_lines
 
+# Without a terminal there is a line after so many steps of this process, and then when
+# none was printed for so many seconds: each time half as long again, up to the last.
+_FIRST_LINES = (1, 10, 100)
+_QUIET, _LONGEST = 30.0, 600.0
 _BAR = (
     "{percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt}  {speed}  {remaining} left{losses}"
 )
@@ -50,6 +54,8 @@ class Log:
         self._events = _Events(workdir, purge_step=last_kept + 1)
         self._steps, self.batch_size = steps, batch_size
         self._mark = None  # (time, step) from which the speed is measured
+        self._start, self._early = start, [*_FIRST_LINES]
+        self._quiet, self._losses = _QUIET, ""
         self._bar = None
         if sys.stderr.isatty():
             self._bar = _Bar(
@@ -77,26 +83,28 @@ class Log:
         """Shows the progress, and the losses (the metrics named `UPDATE/loss`).
 
         At a terminal this advances the bar. Elsewhere it prints a line if `metrics` are
-        given. The speed is measured from the previous line, or from the first call.
+        given, after 1, 10 and 100 steps, and when some time has passed without one;
+        `metrics` are shown again until there are new ones. The speed is measured from
+        the previous line.
         """
+        if metrics is not None:
+            self._losses = _losses(metrics)
         if self._bar is not None:
-            if metrics is not None:
-                self._bar.losses = _losses(metrics)
+            self._bar.losses = self._losses
             self._bar.batch_size = self.batch_size
             self._bar.update(step - self._bar.n)
             return
         now = time.monotonic()
-        before, n_before = self._mark or (
-            now,
-            step,
-        )  # the first call includes compiling
-        if metrics is not None:
+        before, n_before = self._mark or (now, step)  # the first call has compiled
+        early = self._early and step - self._start >= self._early[0]
+        late = now - before >= self._quiet
+        if metrics is not None or early or late:
             speed = (step - n_before) / (now - before) if now > before else 0.0
-            self.message(
-                _line(step, self._steps, speed, self.batch_size, _losses(metrics))
-            )
-        if metrics is not None or self._mark is None:
+            self.message(_line(step, self._steps, speed, self.batch_size, self._losses))
+            self._early = [n for n in self._early if n > step - self._start]
+            self._quiet = min(1.5 * self._quiet, _LONGEST) if late else self._quiet
             self._mark = (now, step)
+        self._mark = self._mark or (now, step)
 
     def message(self, text: str) -> None:
         """Prints a line to stderr, above the bar if there is one."""
@@ -221,10 +229,10 @@ def _number(value):
 
 
 def _line(step, steps, speed, batch_size, losses):
-    left = "?"
-    if speed > 0:
-        left = datetime.timedelta(seconds=round((steps - step) / speed))
     where = f"{step:>{len(str(steps))}}/{steps} {step / max(steps, 1):4.0%}"
+    if not speed:  # only one moment is known
+        return f"{where}{losses}"
+    left = datetime.timedelta(seconds=round((steps - step) / speed))
     return f"{where}  {_speed(speed, batch_size)}  {left} left{losses}"
 
 

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 import json
 import math
 import shlex
-import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import optuna
-import sqlalchemy
 from ml_collections import ConfigDict
 from optuna import importance
 from optuna.pruners import MedianPruner, NopPruner
@@ -23,6 +20,7 @@ from optuna.trial import TrialState
 
 from experiments import config as configs
 from experiments.files import replacing
+from experiments.sweeps import study_file
 from experiments.sweeps.progress import Progress
 from experiments.sweeps.space import Range, changes, corners, flags, floats
 from experiments.sweeps.trial import COMMAND, Message, Trial
@@ -88,27 +86,9 @@ def create(
     workdir.mkdir(parents=True, exist_ok=True)
     kept = {"objective": objective, "better": better}
     kept["protocol"] = _protocol(config, space, protocol)
-    _write(workdir / NAME, {"lower": "minimize", "higher": "maximize"}[better], kept)
-
-
-def _storage(path):
-    """Optuna's data base in a file, of any name: in a URL, some have to be quoted."""
-    connect = functools.partial(sqlite3.connect, path, check_same_thread=False)
-    options = {"creator": connect, "poolclass": sqlalchemy.pool.NullPool}
-    return optuna.storages.RDBStorage("sqlite://", engine_kwargs=options)
-
-
-def _write(path, direction, user_attrs, trials=()):
-    """Writes a study, which replaces the one that is there."""
-    with replacing(path) as temporary:
-        storage = _storage(temporary)
-        study = optuna.create_study(
-            storage=storage, study_name="sweep", direction=direction
-        )
-        for name, value in user_attrs.items():
-            study.set_user_attr(name, value)
-        study.add_trials(trials)
-        storage.engine.dispose()
+    study_file.write(
+        workdir / NAME, {"lower": "minimize", "higher": "maximize"}[better], kept
+    )
 
 
 def _protocol(config, space, given):
@@ -123,21 +103,6 @@ def _converted(protocol):
     space = {configs.renamed(key): x for key, x in protocol["space"].items()}
     config = configs.from_json(json.dumps(protocol["config"])).to_dict()
     return protocol | {"config": config, "space": space}
-
-
-def _rename(path, study, protocol):
-    """Writes a study of an older version again, with today's keys in its trials."""
-
-    def today(values):
-        return {configs.renamed(key): x for key, x in values.items()}
-
-    trials = study.get_trials()
-    for trial in trials:
-        distributions = today(trial.distributions)
-        trial.params, trial.distributions = today(trial.params), distributions
-    study._storage.remove_session()
-    user_attrs = study.user_attrs | {"protocol": protocol}
-    _write(path, study.direction, user_attrs, trials)
 
 
 class Search:
@@ -178,7 +143,7 @@ class Search:
         known = self.study.user_attrs
         self._compare(_converted(known["protocol"]), _converted(self._protocol))
         if known["protocol"]["space"].keys() != self._protocol["space"].keys():
-            _rename(workdir / NAME, self.study, self._protocol)
+            study_file.rename(workdir / NAME, self.study, self._protocol)
             self.study = self._load()
         self.objective, self.better = known["objective"], known["better"]
         self._active, self._waiting = {}, self._left()
@@ -186,7 +151,7 @@ class Search:
 
     def _load(self):
         return optuna.load_study(
-            storage=_storage(self.workdir / NAME),
+            storage=study_file.storage(self.workdir / NAME),
             study_name="sweep",
             pruner=MedianPruner(STARTUP, int(WARM_UP * self.config.steps))
             if self._protocol["prune"]

@@ -20,11 +20,13 @@ from experiments.rundir.checkpoint import FULL, CheckpointError, Checkpoints
 from experiments.rundir.folder import WorkdirError
 from experiments.rundir.lock import Lock
 from experiments.rundir.log import Log, examples_until
-from experiments.sampling import pictures
 from experiments.signals import Interrupted, Signals
-from experiments.training import ahead, health
+from experiments.training import ahead, announce, facts, health, longer
+from experiments.training import init_from as weights
 from experiments.training.floats import Place
 from experiments.training.metric_buffer import MetricBuffer, NotFinite
+from experiments.training.record import Record
+from experiments.training.samples import Samples
 from experiments.training.stage import Ready, Stages
 from gans import core, stages
 from gans.data import pipeline
@@ -48,6 +50,7 @@ def train(
     command: str = "",
     started: float | None = None,
     allow_config_change: bool = False,
+    init_from: str | None = None,
     on_evaluation: Callable[[int, dict[str, float]], None] | None = None,
     on_call: Callable[[int], None] | None = None,
     inputs: Iterable[Place] = (),
@@ -61,6 +64,8 @@ def train(
       command: the command line, for run.json.
       started: `time.time()` when the process began.
       allow_config_change: continues although the checkpoints are of another config.
+      init_from: WORKDIR[:CHECKPOINT] of another run, whose weights a new run starts
+        from (see `experiments.training.init_from`).
       on_evaluation: gets the step and the values of each evaluation, before the
         checkpoint of that step; what it raises ends the run.
       on_call: gets the number of steps after each call.
@@ -83,10 +88,15 @@ def train(
         source = configs.load_data(config)
         config = configs.resolve(config, source)
         if checkpoints.steps() and not allow_config_change:
-            configs.compare(workdir / "config.json", config)
+            longer.compare(workdir / "config.json", config, checkpoints.latest())
         all_stages = Stages(config, source, inputs)
         # Whatever cannot be run is found before anything is written.
-        all_stages.get(all_stages.after(checkpoints.latest() or 0))
+        stage = all_stages.get(all_stages.after(checkpoints.latest() or 0))
+        given = None
+        if init_from and checkpoints.steps():
+            weights.check_resumed(init_from, workdir)
+        elif init_from:
+            given = weights.Given(init_from, stage.programs.template)
         held.enter_context(lock)
         workdir.mkdir(parents=True, exist_ok=True)
         with replacing(workdir / "config.json") as path:
@@ -95,13 +105,13 @@ def train(
         held.close()
         raise configs.ConfigError(str(error)) from error
     run = _Run(config, workdir, checkpoints, all_stages)
-    run.record, run.started = manifest.begin(command), started or time.time()
+    run.record, run.given = Record(workdir, command, started), given
     run.on_evaluation, run.on_call = on_evaluation, on_call
     try:
         return run.to_the_end()
     except (Interrupted, NotFinite):
         with contextlib.suppress(OSError):
-            print(run.report(), file=sys.stderr)
+            print(announce.report(workdir), file=sys.stderr)
         raise
     except OSError as error:
         if error.errno not in FULL.values():
@@ -121,9 +131,7 @@ class _Run:
     def __init__(self, config, workdir, checkpoints, all_stages):
         self.config, self.workdir, self.checkpoints = config, workdir, checkpoints
         self.stages: Stages = all_stages
-        # Seconds, steps and examples, without the first call of each stage.
-        self.busy = self.counted = self.examples = 0
-        self.page, self.real_of = page.Live(workdir), None
+        self.samples = Samples(workdir)
 
     def to_the_end(self):
         """Trains; at a NaN goes back to the last checkpoint, if the config says so."""
@@ -133,13 +141,15 @@ class _Run:
             extra = restored[1] if restored else {"stream": 0, "seconds": 0.0}
             self.stream = extra["stream"] if stream is None else stream
             self.set_best(extra.get("best"))
+            given = self.given.record if self.given else None
+            self.init_from = given or extra.get("init_from")
             if restored:
                 at, log = int(restored[0].step), self.workdir / "metrics.jsonl"
                 # Older checkpoints do not say it.
                 n = extra.get("examples") or examples_until(log, at)
                 self.stages.count(at, n)
             if stream is None:
-                self.seconds_before = extra["seconds"]
+                self.record.seconds_before = extra["seconds"]
             try:
                 return self.from_here(restored[0] if restored else None)
             except NotFinite as error:
@@ -147,7 +157,7 @@ class _Run:
                 where = f"last good checkpoint: {'none' if last is None else folder}"
                 where += "" if last is None else f"/{last}"
                 if self.config.on_nan != "rollback" or self.stream >= ROLLBACKS:
-                    self.write_record(status=f"stopped: {error}")
+                    self.record.write(status=f"stopped: {error}")
                     raise NotFinite(f"{error}\n{where}") from None
                 stream = self.stream + 1
                 print(
@@ -167,12 +177,15 @@ class _Run:
             )
         finished = step >= n_steps
         if finished and manifest.read(self.workdir).get("status") == "finished":
-            print(f"already finished: {self.closing_line()}", file=sys.stderr)
+            print(
+                f"already finished: {announce.closing(config, self.workdir)}",
+                file=sys.stderr,
+            )
             return state
         stage = self.stages.get(self.stages.after(step))
         if not finished:
             self.stages.start(stage.index)
-        pictures.drop(self.workdir / "samples", step)
+        self.samples.drop(step)
         drop_lines(self.workdir / "evaluations.jsonl", step if state else -1)
         log = Log(
             self.workdir,
@@ -186,10 +199,17 @@ class _Run:
         self.monitor = health.replay(path, self.stages.updates)
         self.record["warnings"] = self.monitor.messages
         with contextlib.closing(log), contextlib.closing(self.checkpoints):
+            if not finished and "parameters" not in self.record:
+                found = facts.gather(config, stage.source, stage.programs.template)
+                self.record |= {**found, "init_from": self.init_from}
+                for line in announce.start(self.record, config, self.workdir):
+                    log.message(line)
             if state is not None:
                 log.message(f"continuing after step {step}")
+            if not finished:
+                log.message("compiling: up to minutes, and seconds when it is repeated")
             state = self.first_state(stage, state, step, log)
-            self.write_record()
+            self.record.write()
             page.write(self.workdir)  # while the first call is compiled
             self.first_samples = stage.programs.draw(state) if step == 0 else None
             if not finished:
@@ -198,14 +218,17 @@ class _Run:
                 with Signals() as signals:
                     stage, state = self.all_stages(stage, state, step, log, signals)
             self.finish(stage, state, max(step, n_steps), log)
-        print(f"finished: {self.closing_line()}", file=sys.stderr)
+        for line in announce.end(self.workdir, self.best, self.record.seconds()):
+            print(line, file=sys.stderr)
+        print(f"finished: {announce.closing(config, self.workdir)}", file=sys.stderr)
         return state
 
     def first_state(self, stage: Ready, state, step, log):
         """Returns a state on the devices: new, restored, or of the stage before."""
         if state is None:
-            return stage.programs.init(self.stream)
-        if step == stage.first:
+            state = stage.programs.init(self.stream)
+            return self.with_weights(stage, state, log) if self.given else state
+        if stage.index and step == stage.first:
             new = stage.programs.init(self.stream)
             state = stages.carry(state, new, stage.reset_optimisers)
             self.set_best(None)  # scores at another resolution do not compare
@@ -214,6 +237,18 @@ class _Run:
                 f"{step}: batches of {stage.batch_size}"
             )
         return stage.programs.put_state(state)
+
+    def with_weights(self, stage, state, log):
+        """Returns the first state with another run's weights, on disk as step 0.
+
+        So a run that is continued needs them no more.
+        """
+        state = stage.programs.put_state(self.given.into(stage.gan, state))
+        for line in self.given.lines():
+            log.message(line)
+        self.save(stage, state, 0)
+        self.checkpoints.close()
+        return state
 
     def all_stages(self, stage: Ready, state, step, log, signals):
         """Trains to the end of the last stage; returns it and its state."""
@@ -228,7 +263,7 @@ class _Run:
                 if self.checkpoints.latest() != step:
                     self.save(stage, state, step)
                     self.checkpoints.close()
-                self.write_record(status=f"stopped after step {step}")
+                self.record.write(status=f"stopped after step {step}")
                 raise Interrupted(signals.number, step)
             if is_last:
                 return stage, state
@@ -249,7 +284,7 @@ class _Run:
         batches = stage.batches(self.stream)
         batches = pipeline.iterate(batches, step, per_call=per_call)
         buffer = MetricBuffer(stage.gan, step)
-        compiled, compile_seconds = self.stages.start(stage.index).result()
+        compiled, compiling = self.stages.start(stage.index).result()
         first_step, mark = step + per_call, (0.0, step)
 
         def call(state, step):
@@ -267,9 +302,10 @@ class _Run:
             if step == first_step:
                 jax.block_until_ready(metrics)
                 if ended is None:
-                    self.say_first(compile_seconds)
+                    passed = self.record.first_step(compiling)
+                    log.message(announce.first_step(passed, compiling))
                 if step == per_call:
-                    self.show(stage, self.first_samples, 0, log)
+                    self.samples.show(stage, self.first_samples, 0, log)
                 mark = (time.perf_counter(), step)
             due = {event for event, n in every.items() if n and step % n == 0}
             if step == stage.last:
@@ -279,13 +315,13 @@ class _Run:
             if due:
                 buffer.fetch()
                 seconds, n_steps = time.perf_counter() - mark[0], step - mark[1]
-                self.count(n_steps, seconds, stage)
+                self.record.count(n_steps, seconds, stage.batch_size)
             if "log" in due:
                 self.checkpoints.check()
                 self.stages.check()
                 means = buffer.means()
                 speed = manifest.speed(n_steps, seconds, stage.batch_size)
-                log.write(step, {**means, **speed, "seconds": self.seconds()})
+                log.write(step, {**means, **speed, "seconds": self.record.seconds()})
                 log.progress(step, means)
                 self.warn(step, means, log)
                 self.record["examples"] = self.stages.examples(step)
@@ -294,7 +330,7 @@ class _Run:
                 values = jax.device_get(programs.singular_values(state))
                 log.write(step, {name: float(x) for name, x in values.items()})
             if "sample" in due:
-                self.show(stage, programs.draw(state), step, log)
+                self.samples.show(stage, programs.draw(state), step, log)
             if "evaluate" in due and self.evaluate(stage, state, step, log):
                 due.add("checkpoint")
             if "checkpoint" in due:
@@ -308,45 +344,27 @@ class _Run:
                 break
         return state, step
 
-    def say_first(self, compile_seconds):
-        """Records how long it took until the first step."""
-        first = {"seconds_to_first_step": time.time() - self.started}
-        self.record = {**first, "compile_seconds": compile_seconds, **self.record}
-        self.write_record()
-
-    def count(self, n_steps, seconds, stage):
-        """Adds steps to those that the run's speed is computed from."""
-        self.busy, self.counted = self.busy + seconds, self.counted + n_steps
-        self.examples += n_steps * stage.batch_size
-
     def finish(self, stage, state, step, log):
         """The last samples and the last evaluation, with the checkpoint on disk."""
         self.checkpoints.close()
-        self.show(stage, stage.programs.draw(state), step, log)
+        self.samples.show(stage, stage.programs.draw(state), step, log)
         self.evaluate(stage, state, step, log)
         self.record["examples"] = self.stages.examples(step)
-        self.write_record(status="finished")
+        self.record.write(status="finished")
 
     def save(self, stage, state, step):
         wrong = stage.programs.not_finite(state)
         if wrong:
             raise NotFinite(f"not finite after step {step}: {', '.join(wrong)}")
-        extra = {"stream": self.stream, "seconds": self.seconds(), "best": self.best}
-        extra |= {"stage": stage.index, "examples": self.stages.examples(step)}
+        extra = {
+            "stream": self.stream,
+            "seconds": self.record.seconds(),
+            "best": self.best,
+            "stage": stage.index,
+            "examples": self.stages.examples(step),
+            "init_from": self.init_from,
+        }
         self.checkpoints.save(step, state, extra)
-
-    def show(self, stage, samples, step, log):
-        """Draws {output: {field: [n, ...]}}: samples/step_STEP.png, and TensorBoard."""
-        stem = self.workdir / "samples" / f"step_{step:08d}"
-        stem.parent.mkdir(exist_ok=True)
-        spec, given = stage.source.spec, stage.drawing.given
-        drawn = pictures.draw(stem, spec, samples, given=given, source=stage.source)
-        for name, picture in drawn.items():
-            log.image(step, name, picture.pixels)
-        if self.real_of is not stage:
-            stem, self.real_of = stem.with_name("real"), stage
-            pictures.draw_real(stem, spec, samples, given=given, source=stage.source)
-        self.page.refresh()
 
     def warn(self, step, means, log):
         """Says, also in run.json, what these means show to be wrong, or over."""
@@ -354,7 +372,7 @@ class _Run:
         for message in messages:
             log.message(message)
         if messages:
-            self.write_record()
+            self.record.write()
 
     def evaluate(self, stage, state, step, log):
         """Logs the metrics; returns whether the first is the best so far."""
@@ -365,11 +383,8 @@ class _Run:
         if values:
             log.write(step, values)
         reports.write(self.workdir, step, found)
-        shown = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
-        if shown:
-            log.message(f"step {step}: {shown}")
-        for name, why in found.get("failed", {}).items():
-            log.message(f"step {step}: {name} failed: {why}")
+        for line in announce.scores(values, found.get("failed", {})):
+            log.message(f"step {step}: {line}")
         better = reports.better(found, step, self.best)
         if better:
             self.set_best(better)
@@ -383,25 +398,3 @@ class _Run:
         self.record.pop("best", None)
         if best:
             self.record["best"] = best
-
-    def seconds(self):
-        """How long the run has taken, with what came before the checkpoint."""
-        return self.seconds_before + time.time() - self.started
-
-    def write_record(self, **changes):
-        """Writes run.json."""
-        self.record |= {"seconds": self.seconds(), **changes}
-        if self.counted:
-            batch_size = self.examples / self.counted
-            self.record |= manifest.speed(self.counted, self.busy, batch_size)
-        manifest.write(self.workdir, self.record)
-
-    def report(self):
-        """Writes the page; returns the verdict, and where the page is."""
-        where, verdict = page.write(self.workdir), page.verdict(self.workdir)
-        said = "" if verdict.kind == "done" else f"{verdict.headline}. "
-        return f"{said}Report: {where}"
-
-    def closing_line(self):
-        what = f"{self.config.variant} on {self.config.data}, {self.config.steps} steps"
-        return f"{what}. {self.report()}; samples and checkpoints beside it"

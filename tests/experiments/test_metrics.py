@@ -110,3 +110,108 @@ def test_what_cannot_be_measured(place, real, wanted, options, message):
         of_place(place, real, "fake.npy", wanted, **options)
     # It was said before the features were made, which takes long.
     assert not (place / "cache" / "jax-gans" / "features").exists()
+
+
+# --- sides that differ ----------------------------------------------------------------
+
+
+def pngs(folder, images):
+    from PIL import Image
+
+    folder.mkdir()
+    for i, image in enumerate(images):
+        Image.fromarray(image.squeeze()).save(folder / f"{i:03}.png")
+    return str(folder)
+
+
+def test_sides_of_different_size_are_refused_before_anything_slow(place, monkeypatch):
+    images = np.zeros((60, 16, 12, 1), np.uint8)
+    np.save(place / "large.npy", images)
+
+    def find(*_args, **_options):
+        return lambda: pytest.fail("an extractor was loaded")
+
+    monkeypatch.setattr("experiments.evaluation.extractors.find", find)
+    message = r"real.npy 8x8 and .*large.npy 12x16; --resize=8 brings them to one"
+    with pytest.raises(ValueError, match=message):
+        of_place(place, "real.npy", "large.npy")
+
+
+def test_resized_to_one_size(place):
+    np.save(place / "large.npy", np.zeros((60, 16, 12, 1), np.uint8))
+    found = of_place(place, "real.npy", "large.npy", resolution=8)
+    assert found["protocol"]["resolution"] == 8 and found["results"]
+
+
+def test_statistics_of_another_size_are_refused(place):
+    of_place(place, "real.npy", None, save_stats=place / "stats.npz")
+    np.save(place / "large.npy", np.zeros((60, 16, 16, 1), np.uint8))
+    with pytest.raises(ValueError, match="stats.npz 8x8.*--resize=8"):
+        of_place(place, "stats.npz", "large.npy")
+    of_place(place, "large.npy", None, save_stats=place / "large.npz")
+    with pytest.raises(ValueError, match="different sizes"):
+        of_place(place, "stats.npz", "large.npz")
+
+
+def test_grey_pngs_are_the_grey_array_they_were_made_of(place):
+    images = np.load(place / "real.npy")
+    folder = pngs(place / "pngs", images)
+    found = measure(
+        str(place / "real.npy"), folder, ("fid", "pr"), extractor="mine:quarters"
+    )
+    assert abs(found["results"]["fd_quarters"]["value"]) < 1e-12
+    said = "grey images were repeated to RGB"
+    assert found["protocol"]["converted"] == {str(place / "real.npy"): said}
+    assert any(said in warning for warning in found["warnings"])
+
+
+def test_grey_pngs_are_seen_by_the_classifier_of_a_grey_set(place, monkeypatch):
+    from gans import data
+
+    monkeypatch.setattr("experiments.evaluation.extractors.CLASSIFIER_STEPS", 20)
+    digits = data.load("digits", resolution=16, split="test")
+    folder = pngs(place / "digits", digits.take(np.arange(len(digits)))["image"])
+    found = measure(
+        "digits@test",
+        folder,
+        ("fid",),
+        extractor="classifier",
+        classifier_data="digits",
+        resolution=16,
+    )
+    # The very pixels: 0 but for the resizing, of which there is none.
+    assert abs(found["results"]["fd_classifier"]["value"]) < 1e-9
+    assert found["protocol"]["converted"] == {folder: "colours were converted to grey"}
+
+
+def test_without_a_named_extractor_one_is_chosen(place, monkeypatch, capsys):
+    from experiments.evaluation import extractors
+
+    monkeypatch.delenv("GANS_INCEPTION", raising=False)
+    extractors.say_chosen.cache_clear()
+    sides = [str(place / f"{x}.npy") for x in ("real", "fake")]
+    found = measure(*sides, ("fid", "kid"))
+    assert list(found["results"]) == ["fd_random", "kid_random"]
+    assert "not at hand" in found["protocol"]["extractor_chosen"]
+    assert capsys.readouterr().err.count("extractor: random, as ") == 1
+    with pytest.raises(ValueError, match="is needs an extractor that classifies"):
+        measure(*sides, ("is",))
+    # Asked for by name it fails, with the reason.
+    monkeypatch.setenv("GANS_INCEPTION", "/none.pth")
+    with pytest.raises(FileNotFoundError, match="GANS_INCEPTION=/none.pth"):
+        measure(*sides, ("fid",), extractor="inception")
+
+
+def test_a_score_that_fails_does_not_drop_the_others(place, monkeypatch):
+    import dataclasses
+
+    from experiments.evaluation.scores import known
+
+    def fails(*_args, **_options):
+        raise MemoryError
+
+    score = dataclasses.replace(known()["kid"], measure=fails)
+    monkeypatch.setitem(known(), "kid", score)
+    found = of_place(place, "real.npy", "fake.npy", ("kid", "fid"))
+    assert found["failed"] == {"kid": "MemoryError"}
+    assert list(found["results"]) == ["fd_quarters"]

@@ -30,5 +30,7 @@ MEANING = {
         "images: quality and variety in one number; 0 is equal."
     ),
 }
-SCORE = Score("fid", measure, better={"fid": "lower"}, least=(2, 2), statistics=True)
+SCORE = Score(
+    "fid", measure, better={"fid": "lower"}, least=(2, 2), frechet=True, statistics=True
+)
 make = SCORE.make

@@ -19,5 +19,11 @@ MEANING = {
         "its bias of few samples; 0 is equal."
     ),
 }
-SCORE = Score("fid_infinity", measure, better={"fid_infinity": "lower"}, least=(2, 20))
+SCORE = Score(
+    "fid_infinity",
+    measure,
+    better={"fid_infinity": "lower"},
+    least=(2, 20),
+    frechet=True,
+)
 make = SCORE.make

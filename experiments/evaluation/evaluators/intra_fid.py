@@ -36,6 +36,7 @@ SCORE = Score(
     measure,
     better={"intra_fid": "lower"},
     labels=("real", "generated"),
+    frechet=True,
     equal_classes=True,
 )
 make = SCORE.make

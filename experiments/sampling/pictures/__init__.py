@@ -207,17 +207,6 @@ def grid(images: np.ndarray, columns: int | None = None) -> np.ndarray:
     return cells.reshape(rows * shape[1], columns * shape[2], channels)[:-_GAP, :-_GAP]
 
 
-def drop(folder: Path, last: int) -> None:
-    """Removes a run's pictures of steps after `last`, which will be drawn again.
-
-    A killed process may have left half a picture, whose name ends in .tmp.
-    """
-    for path in folder.glob("step_*"):
-        named = re.match(r"step_(\d+)", path.name)
-        if named and (int(named[1]) > last or path.suffix == ".tmp"):
-            path.unlink()
-
-
 def side_by_side(arrays: Iterable[np.ndarray]) -> np.ndarray:
     """Interleaves arrays [n, ..., H, W, C] of images: [n * K, ..., H, W, C].
 
@@ -271,3 +260,26 @@ def save_png(path: str | os.PathLike, image: np.ndarray) -> None:
     picture = Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image)
     with replacing(path) as temporary:
         picture.save(temporary, "PNG")
+
+
+def drop(folder: Path, last: int) -> None:
+    """Removes a run's pictures of steps after `last`, which will be drawn again.
+
+    A killed process may have left half a picture, whose name ends in .tmp.
+    """
+    for path in folder.glob("step_*"):
+        step = _step(path)
+        if step is not None and (step > last or path.suffix == ".tmp"):
+            path.unlink()
+
+
+def latest(folder: Path) -> Path | None:
+    """Returns the picture of the last step, the first of several; None without any."""
+    found = {path: _step(path) for path in sorted(folder.glob("step_*.png"))}
+    found = {path: step for path, step in found.items() if step is not None}
+    return max(found, key=found.get, default=None)
+
+
+def _step(path):
+    named = re.match(r"step_(\d+)", path.name)
+    return named and int(named[1])

@@ -78,7 +78,7 @@ def find(
     name, given = names.named(norm, "norm")
     known = {key: _norm(key) for key in names.files(__name__)}
     offered = [key for key, norm in known.items() if network not in norm.excluded]
-    names.check(name, offered, "norm, if not None", own=True)
+    names.check_file(name, offered, "norm, if not None")
     found = _norm(name)
     if network in found.excluded:
         raise ValueError(f"norm {name!r}: a {network} does not offer it")

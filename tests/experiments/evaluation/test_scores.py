@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from experiments.evaluation import scores
+from experiments.evaluation import doubts, scores
 from experiments.evaluation.features import Features
 from experiments.evaluation.statistics import Statistics
 from gans.metrics.scores import frechet
@@ -176,14 +176,14 @@ def test_lpips_gives_distances_alone():
             ValueError, match=f"lpips_vgg gives only distances.* {score} "
         ):
             scores.check([score], extractor="lpips_vgg")
-    (doubt,) = scores.doubts("mine", features(n=5), "lpips_vgg")
-    assert "fewer than 10000" in doubt
+    (doubt,) = doubts.of({"mine": features(n=5)}, "lpips_vgg", ("nearest",))
+    assert "fewer than 2000" in doubt
 
 
 @pytest.mark.parametrize(
     "changes, said",
     [
-        ({"n": 5}, "5 images give a singular covariance of 6 features"),
+        ({"n": 5}, "5 images: so few give a singular covariance of 6 features"),
         ({"n": 9_999, "d": 2}, "fewer than 10000"),
         ({"n_repeated": 7}, "7 of 400 images repeat others"),
         ({"shape": (96, 96, 1)}, "grey images were repeated to RGB"),
@@ -191,15 +191,31 @@ def test_lpips_gives_distances_alone():
     ],
 )
 def test_doubts(changes, said):
-    found = scores.doubts("mine", features(**changes), "inception")
+    found = doubts.of({"mine": features(**changes)}, "inception", ("fid",))
     assert sum(said in doubt for doubt in found) == 1
     assert all(doubt.startswith("mine") for doubt in found)
 
 
 def test_no_doubts_where_there_is_no_reason():
-    assert scores.doubts("mine", features(n=10_000, d=2), "inception") == []
-    grey = features(n=10_000, d=2, shape=(16, 16, 1))
-    assert scores.doubts("mine", grey, "classifier") == []
+    many = {"mine": features(n=10_000, d=2)}
+    assert doubts.of(many, "inception", ("fid",)) == []
+    grey = {"mine": features(n=10_000, d=2, shape=(16, 16, 1))}
+    assert doubts.of(grey, "classifier", ("fid", "kid")) == []
+
+
+def test_a_doubt_is_one_line_for_all_sides():
+    sides = {"a": features(n=300, d=400), "b": features(n=9_000, d=2)}
+    few, singular = doubts.of(sides, "random", ("fid",))
+    assert few.startswith("a: 300 images, fewer than 10000; b: 9000 images, fewer than")
+    assert "use kid, which has no such bias" in few
+    assert singular.startswith("a: 300 images: so few give a singular covariance")
+
+
+def test_frechet_distances_are_doubted_only_if_one_was_asked_for():
+    sides = {"a": features(n=300, d=400), "b": features(n=9_000, d=2)}
+    (few,) = doubts.of(sides, "random", ("kid", "pr"))
+    assert "Frechet" not in few and few.startswith("a: 300 images, fewer than 2000: ")
+    assert doubts.of({"b": sides["b"]}, "random", ("kid", "pr")) == []
 
 
 def test_table():

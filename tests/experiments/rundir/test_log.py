@@ -172,24 +172,84 @@ def test_tensorboard_hides_what_will_be_written_again(tmp_path, resume, purged):
     assert SessionLog.START and starts == [purged]
 
 
-def test_lines_when_not_at_a_terminal(tmp_path, capsys, monkeypatch):
-    times = iter([100.0, 105.0, 110.0, 115.0])
-    clock = types.SimpleNamespace(monotonic=lambda: next(times), time=lambda: 0.0)
+@pytest.fixture
+def at(monkeypatch):
+    """at(seconds) sets the clock."""
+    now = [0.0]
+    clock = types.SimpleNamespace(monotonic=lambda: now[0], time=lambda: 0.0)
     monkeypatch.setattr(log_module, "time", clock)
+    return lambda seconds: now.__setitem__(0, seconds)
+
+
+def shown(capsys):
+    return capsys.readouterr().err.splitlines()
+
+
+def test_lines_when_not_at_a_terminal(tmp_path, capsys, at):
     log = make(tmp_path, steps=2000)
+    at(100)
     log.progress(50)  # only now: compilation does not count
+    at(105)
     log.progress(60)
+    at(110)
     log.progress(100, {"d/loss": -1.23456, "d/gp": 7.0, "g/loss": 1e-9})
+    at(115)
     log.progress(200, {"d/loss": 1.0})
     log.message("hello")
     log.close()
     # 50 steps in 10 s: 5 a second, 320 images, 1900 steps are left: 380 s.
     # Then 100 steps in 5 s: 20 a second, 1280 images, 1800 steps are left: 90 s.
-    assert capsys.readouterr().err.splitlines() == [
+    assert shown(capsys) == [
+        "  50/2000   2%",
         " 100/2000   5%  5 steps/s  320 images/s  0:06:20 left  d -1.235  g 1e-09",
         " 200/2000  10%  20 steps/s  1280 images/s  0:01:30 left  d 1",
         "hello",
     ]
+
+
+def test_the_first_lines_come_after_1_10_and_100_steps(tmp_path, capsys, at):
+    log = make(tmp_path, start=500, steps=1000, resume=True)
+    for step in range(501, 700):  # 10 a second, so 12 s: no line because of the time
+        at(step / 10)
+        log.progress(step)
+    log.close()
+    assert shown(capsys) == [
+        " 501/1000  50%",
+        " 510/1000  51%  10 steps/s  640 images/s  0:00:49 left",
+        " 600/1000  60%  10 steps/s  640 images/s  0:00:40 left",
+    ]
+
+
+def test_slow_steps_get_lines_by_time_ever_more_rarely(tmp_path, capsys, at):
+    log = make(tmp_path, steps=1000)
+    log.progress(1)
+    assert shown(capsys) == ["   1/1000   0%"]
+    times = []
+    for second in range(1, 1800):
+        at(second)
+        log.progress(2 + second // 300)  # 300 seconds a step
+        if shown(capsys):
+            times.append(second)
+    # 30 s after the first line, then 45 s, 67.5 s, 101.25 s ... after the one before.
+    assert times[:6] == [30, 75, 143, 245, 397, 625]
+    assert len(times) == 8
+
+
+def test_lines_by_time_repeat_the_losses_and_wait_for_others(tmp_path, capsys, at):
+    log = make(tmp_path, start=500, steps=1000, resume=True)
+    for step in (501, 510, 600):
+        log.progress(step)
+    shown(capsys)
+    at(20)
+    log.progress(620, {"d/loss": 0.5})
+    at(45)  # 25 s after that line
+    log.progress(640)
+    assert len(shown(capsys)) == 1
+    at(51)
+    log.progress(682)
+    (line,) = shown(capsys)
+    assert line == " 682/1000  68%  2 steps/s  128 images/s  0:02:39 left  d 0.5"
+    log.close()
 
 
 @pytest.mark.parametrize("width", [80, 120])

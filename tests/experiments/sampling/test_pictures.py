@@ -109,13 +109,17 @@ def test_scatter_takes_its_limits_from_the_real_points(tmp_path):
 
 
 def test_pictures_that_will_be_drawn_again_are_dropped(tmp_path):
-    folder = tmp_path
+    folder = tmp_path / "samples"
+    folder.mkdir()
     kept = ["step_00000000.png", "step_00000010.png", "step_00000010_a_to_b.png"]
     kept += ["mine.png", "step_by_step.png", "step_last.txt.tmp"]
     later = ["step_00000020.png", "step_00000020_a_to_b.webp"]
     # Those of a process that was killed while it wrote them.
     halves = ["step_00000010.png.tmp", "step_00000020_a_to_b.webp.tmp"]
+    assert pictures.latest(folder) is None
     for name in (*kept, *later, *halves):
         (folder / name).touch()
+    assert pictures.latest(folder).name == "step_00000020.png"
     pictures.drop(folder, 10)
     assert sorted(x.name for x in folder.iterdir()) == sorted(kept)
+    assert pictures.latest(folder).name == "step_00000010.png"

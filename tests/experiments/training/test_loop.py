@@ -16,6 +16,7 @@ from experiments.config import ConfigError
 from experiments.rundir.checkpoint import Checkpoints
 from experiments.signals import Interrupted
 from experiments.training import loop as train_module
+from experiments.training import samples as samples_module
 from experiments.training.loop import train
 from experiments.training.metric_buffer import NotFinite
 from gans import core, data
@@ -81,9 +82,17 @@ def whole(tmp_path_factory):
 def test_leaves_its_story(whole, config, capfd):
     workdir = whole(config)
     shown = capfd.readouterr().err
-    last = shown.splitlines()[-1]
-    assert last.startswith("finished: gan on circle, 40 steps. Too early to say")
-    assert f"Report: {workdir / 'report.html'}" in last
+    shown = shown.splitlines()
+    assert shown[-1].startswith("finished: gan on circle, 40 steps. Too early to say")
+    assert f"Report: {workdir / 'report.html'}" in shown[-1]
+    assert shown[0] == "gan on circle" and f"  report    {workdir}/report.html" in shown
+    assert "  training  40 steps, 0.0012 epochs" in shown  # 160 of 2^17 points
+    compiling = next(i for i, x in enumerate(shown) if x.startswith("compiling"))
+    assert shown[compiling + 1].startswith("first step after ")
+    assert shown[compiling + 2].startswith(" 5/40  12%")
+    assert shown[-4].startswith(f"  samples  {workdir}/samples/step_00000040.png")
+    assert shown[-3].startswith(f"  best     {workdir}/checkpoints/")
+    assert shown[-2].startswith("  time     ")
     found = lines(workdir)
     assert [line["step"] for line in found] == [10, 20, 30, 40, 40]
     assert all(set(x) > {"d/loss", "g/loss", "d/score_real"} for x in found[:4])
@@ -96,6 +105,8 @@ def test_leaves_its_story(whole, config, capfd):
     assert manifest["status"] == "finished"
     for key in ("seconds_to_first_step", "compile_seconds", "steps_per_s"):
         assert manifest[key] > 0
+    assert manifest["examples_in_data"] == 2**17 and manifest["batch_size"] == 4
+    assert manifest["parameters"].keys() == {"d", "g"} and manifest["classes"] is None
     assert manifest["images_per_s"] == pytest.approx(4 * manifest["steps_per_s"])
     assert "circle" in (workdir / "report.html").read_text()
 
@@ -303,14 +314,14 @@ def test_a_mistake_is_told_before_anything_is_written(
 
 
 def test_ctrl_c_leaves_a_checkpoint(tmp_path, whole, config, monkeypatch, capfd):
-    drawn = train_module.pictures.draw
+    drawn = samples_module.pictures.draw
 
     def draw(stem, *args, **options):
         if stem.name == "step_00000020":
             os.kill(os.getpid(), signal.SIGINT)
         return drawn(stem, *args, **options)
 
-    monkeypatch.setattr(train_module.pictures, "draw", draw)
+    monkeypatch.setattr(samples_module.pictures, "draw", draw)
     config.checkpoint_every = 15
     # A job of a shell without job control is started with Ctrl-C ignored.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,0 +1,203 @@
+"""What a run says about itself, at its start, at its end and in between."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from experiments.pages import run as page
+from experiments.rundir import restore
+from experiments.sampling import pictures
+from experiments.training.facts import Facts, single
+
+# Fewer images are few for a GAN (arXiv 2006.10738 and 2006.06676). Images of fewer
+# pixels than SMALL x SMALL hold little that a discriminator could learn by heart.
+FEW_IMAGES, SMALL = 2_000, 32
+MANY_EPOCHS = 2_000
+# As many classes are shown with their counts, and as many names in a line.
+FEW_CLASSES = 12
+
+
+def start(found: Facts, config: Any, workdir: Path) -> list[str]:
+    """Returns the lines with which a run begins: what it is, aligned, and warnings.
+
+    found: the facts, and "hardware".
+    """
+    spec = restore.spec_of(config)
+    size, each = found["batch_size"], found["batch_size_per_device"]
+    split = "" if each == size else f" ({each} on each device)"
+    evaluated = (
+        f"every {config.evaluate_every:,} steps" if config.evaluate_every else ""
+    )
+    metrics = ", ".join(x if isinstance(x, str) else x["name"] for x in config.metrics)
+    parameters = found["parameters"]
+    lines = {
+        "data": _data(found, spec),
+        "classes": _classes(found),
+        "networks": ", ".join(f"{name} {n:,}" for name, n in parameters.items())
+        + " parameters",
+        "devices": f"{found['hardware']}, batches of {size}{split}, {config.dtype}",
+        "training": f"{config.steps:,} steps, {_epochs(found['epochs'])}",
+        "scores": metrics and f"{metrics} {evaluated or 'at the end'}",
+        "workdir": str(workdir),
+        "report": str(workdir / "report.html"),
+    }
+    width = max(map(len, lines))
+    return [
+        f"{config.variant} on {config.data}",
+        *(f"  {name:<{width}}  {text}" for name, text in lines.items() if text),
+        *advice(found, config),
+    ]
+
+
+def advice(found: Facts, config: Any) -> list[str]:
+    """Returns warnings about what a run's data are too few for; most runs have none."""
+    said, size, spec = [], found["batch_size"], restore.spec_of(config)
+    kind = next((f.kind for f in spec.values() if f.kind != "label"), "image")
+    things = _plural(kind)
+    n, epochs = _least(found["examples_in_data"]), _most(found["epochs"])
+    if n < FEW_IMAGES and _large_images(spec):
+        said.append(_few(n, config))
+    if size > n:
+        said.append(
+            f"batch_size={size} is more than the {n:,} {things}: every batch repeats "
+            f"some of them. --config.batch_size={max(n // 2, 1)} or less avoids it"
+        )
+    if epochs > MANY_EPOCHS:
+        enough = max(config.steps * MANY_EPOCHS / epochs, 1)
+        shown = float(f"{enough:.1g}")
+        said.append(
+            f"steps={config.steps:,} shows each of the {n:,} {things} "
+            f"{epochs:,.0f} times. --config.steps={shown:.0f} may be enough"
+        )
+    return [f"warning: {text}" for text in said]
+
+
+def _few(n, config):
+    """The warning that there are few images, with what is not done about it yet."""
+    used = {x if isinstance(x, str) else x["name"] for x in config.get("augment", ())}
+    measured = {x if isinstance(x, str) else x["name"] for x in config.metrics}
+    steps = []
+    if "augment" in config and not used & {"diff_augment", "ada"}:
+        steps += [
+            "the preset folder_small, as in --config=dcgan:folder_small "
+            "(narrow networks for a CPU)",
+            """--config.augment='("diff_augment",)' (or "ada")""",
+        ]
+    if "memorisation" not in measured:
+        steps.append("the score `memorisation`, which compares samples with them")
+    text = f"{n:,} images are few: the discriminator may learn them by heart, and"
+    text += " samples may repeat them"
+    return text + (f". Worth trying: {'; '.join(steps)}" if steps else "")
+
+
+def end(workdir: Path, best: Mapping[str, Any] | None, seconds: float) -> list[str]:
+    """Returns the lines that say, after a run, where its results are."""
+    samples = pictures.latest(workdir / "samples")
+    lines = {"samples": samples and str(samples)}
+    if best:
+        value = f"{best['metric']} {best['value']:.4g}"
+        lines["best"] = f"{workdir / 'checkpoints' / str(best['step'])} ({value})"
+    lines["time"] = duration(seconds)
+    width = max(map(len, lines))
+    return [f"  {name:<{width}}  {text}" for name, text in lines.items() if text]
+
+
+def report(workdir: Path) -> str:
+    """Writes the page of a run; returns its verdict, and where the page is."""
+    where, verdict = page.write(workdir), page.verdict(workdir)
+    said = "" if verdict.kind == "done" else f"{verdict.headline}. "
+    return f"{said}Report: {where}"
+
+
+def closing(config: Any, workdir: Path) -> str:
+    """Returns the last line of a run, after writing its page."""
+    what = f"{config.variant} on {config.data}, {config.steps} steps"
+    return f"{what}. {report(workdir)}; samples and checkpoints beside it"
+
+
+def scores(values: Mapping[str, float], failed: Mapping[str, str]) -> list[str]:
+    """Returns the lines after an evaluation: all scores, and each that failed."""
+    shown = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
+    return [x for x in (shown, *(f"{n} failed: {w}" for n, w in failed.items())) if x]
+
+
+def first_step(seconds: float, compiling: float) -> str:
+    """Returns the line after the first step, so many seconds after the start."""
+    return (
+        f"first step after {duration(seconds)}, {duration(compiling)} of it compiling"
+    )
+
+
+def duration(seconds: float) -> str:
+    """Returns "52 s", "7 min 12 s" or "3 h 20 min"."""
+    seconds = round(seconds)
+    if seconds < 60:
+        return f"{seconds} s"
+    minutes, seconds = divmod(seconds, 60)
+    if minutes < 60:
+        return f"{minutes} min {seconds} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def _plural(kind):
+    return pictures.of_kind(kind).PLURAL.lower()
+
+
+def _least(values):
+    return min(values.values()) if isinstance(values, dict) else values
+
+
+def _most(values):
+    return max(values.values()) if isinstance(values, dict) else values
+
+
+def _data(found, spec):
+    fields = {name: f for name, f in spec.items() if f.kind != "label"}
+    test = found["test_examples"]
+    test = "no test set" if test is None else f"{test:,} in the test set"
+    n = found["examples_in_data"]
+    if isinstance(n, dict):
+        what = " and ".join(f"{count:,} of {name}" for name, count in n.items())
+    else:
+        kind = next(iter(fields.values())).kind
+        what = f"{n:,} {_plural(kind) if len(fields) == 1 else 'examples'}"
+    shapes = {name: _shape(f.shape) for name, f in fields.items()}
+    if len(shapes) == 1:
+        return f"{what} of {single(shapes, '')}; {test}"
+    named = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+    return f"{what} ({named}); {test}"
+
+
+def _shape(shape):
+    return "x".join(map(str, shape)) + (" numbers" if len(shape) == 1 else "")
+
+
+def _classes(found):
+    names, counts = found["classes"], found["class_counts"]
+    if names is None:
+        return ""
+    if isinstance(names, dict):
+        return "; ".join(f"{name}: {len(x)}" for name, x in names.items())
+    shown = names
+    if isinstance(counts, list) and len(counts) == len(names):
+        shown = [f"{name} ({n:,})" for name, n in zip(names, counts, strict=True)]
+    if len(names) > FEW_CLASSES:
+        shown = [*names[: FEW_CLASSES - 2], "...", names[-1]]
+    return f"{len(names)}: {', '.join(shown)}"
+
+
+def _epochs(epochs):
+    if isinstance(epochs, dict):
+        return ", ".join(f"{_number(n)} epochs of {name}" for name, n in epochs.items())
+    return f"{_number(epochs)} epochs"
+
+
+def _number(x):
+    return f"{x:,.0f}" if x >= 10 else f"{x:.2g}"
+
+
+def _large_images(spec):
+    sides = [min(f.shape[:2]) for f in spec.values() if f.kind == "image"]
+    return bool(sides) and max(sides) >= SMALL

@@ -1,0 +1,54 @@
+"""run.json of a run, as it grows while the run is trained."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from experiments.rundir import manifest
+
+
+class Record(dict):
+    """The content of WORKDIR/run.json, and the times from which it is computed.
+
+    Args:
+      workdir: of the run.
+      command: the command line.
+      started: `time.time()` when the process began.
+
+    Attributes:
+      seconds_before: how long the run had taken up to its last checkpoint.
+    """
+
+    def __init__(self, workdir: Path, command: str, started: float | None):
+        super().__init__(manifest.begin(command))
+        self._workdir, self._started = workdir, started or time.time()
+        self.seconds_before = 0.0
+        # Seconds, steps and examples, without the first call of each stage.
+        self._busy = self._counted = self._examples = 0
+
+    def seconds(self) -> float:
+        """How long the run has taken, with what came before the checkpoint."""
+        return self.seconds_before + time.time() - self._started
+
+    def count(self, n_steps: int, seconds: float, batch_size: int) -> None:
+        """Adds steps to those that the run's speed is computed from."""
+        self._busy, self._counted = self._busy + seconds, self._counted + n_steps
+        self._examples += n_steps * batch_size
+
+    def first_step(self, compile_seconds: float) -> float:
+        """Notes how long the first step took in coming; returns the seconds."""
+        first = {"seconds_to_first_step": time.time() - self._started}
+        for name, value in (first | {"compile_seconds": compile_seconds}).items():
+            self.setdefault(name, value)
+        self.write()
+        return first["seconds_to_first_step"]
+
+    def write(self, **changes: Any) -> None:
+        """Writes run.json."""
+        self |= {"seconds": self.seconds(), **changes}
+        if self._counted:
+            batch_size = self._examples / self._counted
+            self |= manifest.speed(self._counted, self._busy, batch_size)
+        manifest.write(self._workdir, self)
