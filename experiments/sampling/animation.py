@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from experiments.files import replacing
+from experiments.sampling import pictures
 
 SUFFIXES = (".gif", ".webp")
 FPS = 12
@@ -34,24 +35,27 @@ def save(
 
     Returns the number of frames. Raises ValueError if there are none.
     """
-    pictures = [_picture(frame) for frame in frames]
-    if not pictures:
+    shown = [_picture(frame) for frame in frames]
+    if not shown:
         raise ValueError(f"{path}: there are no frames")
-    durations = [round(1000 / fps)] * len(pictures)
+    durations = [round(1000 / fps)] * len(shown)
     durations[-1] = hold or durations[-1]
     kind = Path(path).suffix[1:].upper()
-    options = {"GIF": {"disposal": 1}, "WEBP": {"lossless": True}}[kind]
+    options = {
+        "GIF": {"comment": pictures.SOFTWARE.encode()},
+        "WEBP": {"lossless": True, "exif": pictures.exif()},
+    }[kind]
     with replacing(path) as temporary:
-        pictures[0].save(
+        shown[0].save(
             temporary,
             kind,
             save_all=True,
-            append_images=pictures[1:],
+            append_images=shown[1:],
             duration=durations,
             loop=0,
             **options,
         )
-    return len(pictures)
+    return len(shown)
 
 
 def _picture(frame):
@@ -103,10 +107,10 @@ def training(
     return save(path, frames, fps=fps, hold=_HOLD)
 
 
-def _captioned(pictures, size) -> Iterator[np.ndarray]:
+def _captioned(drawn, size) -> Iterator[np.ndarray]:
     """Pictures of one size, with their steps below them."""
     font = ImageFont.load_default(12)
-    for step, path in pictures:
+    for step, path in drawn:
         with Image.open(path) as file:
             picture = file.convert("RGB")
         if picture.size != size:  # of an earlier stage, at a lower resolution

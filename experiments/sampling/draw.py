@@ -7,6 +7,7 @@ import pathlib
 import re
 import sys
 import tempfile
+import zipfile
 
 import numpy as np
 
@@ -105,6 +106,9 @@ def draw(
             f"--seed={seed}: output {output!r} draws nothing; it depends on the "
             "examples of the data alone"
         )
+    if out is not None and form != "folder":
+        fields = {*model.spec, *sampler.fields, "seed"}
+        _check_old(pathlib.Path(out), fields | {f"{name}_names" for name in model.spec})
     # Arrays need no picture, and to see what can be drawn takes a trace of the model.
     drawn = [] if form == ".npz" else _drawn(model, sampler, form, interpolate)
     label = _classes(model.spec, label)
@@ -188,6 +192,7 @@ def _training(workdir, out, form, given, *, output, fps):
         raise ValueError(f"--out={out}: --training needs a name in .gif or .webp")
     out = pathlib.Path(out or pathlib.Path(workdir) / "samples" / "training.gif")
     restore.config_of(workdir)  # whether there is a run
+    _check_old(out)
     os.makedirs(out.parent, exist_ok=True)
     animation.training(out, workdir, output=output, fps=fps)
     return str(out)
@@ -265,6 +270,25 @@ def _form(out):
             ".npz (arrays), .gif or .webp (an animation), or none (a folder of PNGs)"
         )
     return path.suffix
+
+
+def _check_old(out, fields=frozenset()):
+    """Raises FileExistsError for a file that is not one of samples."""
+    if not out.exists():
+        return
+    if out.suffix == ".npz":
+        ours = (
+            zipfile.is_zipfile(out)
+            and {name.removesuffix(".npy") for name in zipfile.ZipFile(out).namelist()}
+            <= fields
+        )
+    else:
+        ours = pictures.is_ours(out)
+    if not ours:
+        raise FileExistsError(
+            f"--out={out}: this file was not drawn by this command; remove it, or "
+            "choose another name"
+        )
 
 
 def _write_singly(folder, spec, name, batches, seeds, n):

@@ -17,7 +17,7 @@ from experiments.files import drop_lines, replacing
 from experiments.pages import run as page
 from experiments.rundir import claim, manifest
 from experiments.rundir.checkpoint import FULL, CheckpointError, Checkpoints
-from experiments.rundir.folder import WorkdirError
+from experiments.rundir.folder import WorkdirError, check_apart
 from experiments.rundir.lock import Lock
 from experiments.rundir.log import Log, examples_until
 from experiments.signals import Interrupted, Signals
@@ -52,7 +52,7 @@ def train(
     allow_config_change: bool = False,
     init_from: str | None = None,
     on_evaluation: Callable[[int, dict[str, float]], None] | None = None,
-    on_call: Callable[[int], None] | None = None,
+    on_call: Callable[[int], None] = lambda step: None,
     inputs: Iterable[Place] = (),
 ) -> core.State:
     """Trains to config.steps, from the newest checkpoint in `workdir` if there is one.
@@ -84,12 +84,13 @@ def train(
         claim(workdir, "run")
         workdir = workdir / f"process_{jax.process_index()}"
     held = contextlib.ExitStack()
+    check_apart(workdir, config.data)
     try:
         source = configs.load_data(config)
         config = configs.resolve(config, source)
         if checkpoints.steps() and not allow_config_change:
             longer.compare(workdir / "config.json", config, checkpoints.latest())
-        all_stages = Stages(config, source, inputs)
+        all_stages = Stages(config, source, workdir, inputs)
         # Whatever cannot be run is found before anything is written.
         stage = all_stages.get(all_stages.after(checkpoints.latest() or 0))
         given = None
@@ -297,8 +298,7 @@ class _Run:
         calls = ahead.steps(call, state, step, stage.last, per_call, ahead=AHEAD)
         for step, state, metrics in calls:
             buffer.add(metrics)
-            if self.on_call:
-                self.on_call(step)
+            self.on_call(step)
             if step == first_step:
                 jax.block_until_ready(metrics)
                 if ended is None:

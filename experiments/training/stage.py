@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -47,6 +48,7 @@ class Ready:
         index: int,
         source: Any,
         gan: core.GAN,
+        folder: Path | None = None,
         inputs: Iterable[Place] = (),
     ):
         every = configs.stages(config)
@@ -58,7 +60,9 @@ class Ready:
         self.reset_optimisers = stage.reset_optimisers
         self.config = configs.of_stage(config, index)
         self.source, self.gan = source, gan
-        self.evaluate = reports.make_evaluate(gan, self.config, source)
+        self.evaluate = reports.make_evaluate(
+            gan, self.config, source, baseline=True, equal_n=False, folder=folder
+        )
         samplers = Samplers(gan, self.config, source.spec, lambda: source)
         self.drawing = samplers.drawing(
             key=jax.random.fold_in(jax.random.key(config.seed), _LATENTS),
@@ -116,14 +120,22 @@ class Stages:
     Args:
       config: resolved.
       source: the data of `config`.
+      folder: of the pictures that evaluations make; None: there are none.
       inputs: places of floats in the config that its programs take as inputs, if they
         can (see `experiments.training.floats`).
 
     Raises ValueError for stages, or a config, that cannot be run.
     """
 
-    def __init__(self, config: ConfigDict, source: Any, inputs: Iterable[Place] = ()):
-        self._config, self._source, self._inputs = config, source, tuple(inputs)
+    def __init__(
+        self,
+        config: ConfigDict,
+        source: Any,
+        folder: Path | None = None,
+        inputs: Iterable[Place] = (),
+    ):
+        self._config, self._source, self._folder = config, source, folder
+        self._inputs = tuple(inputs)
         self._stages = configs.stages(config)
         self._check()
         # Errors of any stage are raised before the first one begins.
@@ -240,7 +252,7 @@ class Stages:
                     f"where {_form(spec)} is wanted"
                 )
             gan = self._gans[index]
-            return Ready(self._config, index, source, gan, self._inputs)
+            return Ready(self._config, index, source, gan, self._folder, self._inputs)
         except (ValueError, RuntimeError, OSError) as error:
             if len(self) == 1:
                 raise

@@ -27,7 +27,8 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, UnidentifiedImageError
+from PIL.PngImagePlugin import PngInfo
 
 from experiments.files import replacing
 from gans import names
@@ -35,6 +36,8 @@ from gans.data import kinds as data_kinds
 from gans.data.kinds.image import encode
 
 # Images up to half this many pixels are enlarged to (nearly) as many, to be seen.
+SOFTWARE = "jax-gans"  # as pictures name what has written them
+_EXIF = 0x0131  # the key of it in WebP
 _TILE = 64
 _GAP = 2  # pixels
 _GAP_VALUE = 128
@@ -259,7 +262,31 @@ def save_png(path: str | os.PathLike, image: np.ndarray) -> None:
         )
     picture = Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image)
     with replacing(path) as temporary:
-        picture.save(temporary, "PNG")
+        picture.save(temporary, "PNG", pnginfo=_mark())
+
+
+def is_ours(path: str | os.PathLike) -> bool:
+    """Whether a file is a picture, or an animation, that was drawn here."""
+    try:
+        with Image.open(path) as picture:
+            known = picture.info.get("Software"), picture.getexif().get(_EXIF)
+            return SOFTWARE in known or picture.info.get("comment") == SOFTWARE.encode()
+    except UnidentifiedImageError:
+        return False
+
+
+def exif() -> Image.Exif:
+    """Returns what says so in a WebP."""
+    found = Image.Exif()
+    found[_EXIF] = SOFTWARE
+    return found
+
+
+def _mark():
+    """What says in a picture that it was drawn here, so that it may be replaced."""
+    info = PngInfo()
+    info.add_text("Software", SOFTWARE)
+    return info
 
 
 def drop(folder: Path, last: int) -> None:

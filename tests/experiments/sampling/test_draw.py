@@ -169,6 +169,7 @@ def test_several_seeds(images, tmp_path):
     path = tmp_path / "x.npz"
     draw(workdir, n=3, out=path, seed="4,7-8", batch_size=2)
     arrays = np.load(path)
+    draw(workdir, n=3, out=path, seed="4,7-8")  # its own is replaced
     assert arrays["seed"].tolist() == [4] * 3 + [7] * 3 + [8] * 3
     wanted = [expected(gan, states[9], n=3, seed=seed) for seed in (4, 7, 8)]
     assert_same(arrays["image"], encode(np.concatenate(wanted)))
@@ -197,6 +198,11 @@ def test_an_interpolation_moves_through_four_latents_and_back(images, tmp_path, 
             file.seek(i)
             frames.append(np.array(file.convert("RGB"))[..., :1].astype(int))
             assert file.info["duration"] == 50
+    draw(workdir, n=2, out=path, interpolate=3, label="cow,cat")  # its own is replaced
+    other = tmp_path / f"other.{suffix}"
+    Image.fromarray(frames[0][..., 0].astype(np.uint8)).save(other)
+    with pytest.raises(FileExistsError, match="not drawn by this command"):
+        draw(workdir, n=2, out=other, interpolate=3)
     label = np.array([2, 0] * 4, np.int32)
     ends = expected(gan, states[9], n=8, label=label)
     for k in range(4):
@@ -298,3 +304,24 @@ def test_no_run_and_no_checkpoint(tiny, tmp_path):
     with pytest.raises(FileNotFoundError, match="no checkpoint there yet"):
         draw(tmp_path)
     assert os.listdir(tmp_path) == ["config.json"]
+
+
+def test_a_file_of_another_kind_is_not_replaced(images, points, tmp_path):
+    workdir = images[0]
+    for name in ("photo.png", "broken.png", "data.npz", "text.npz"):
+        path = tmp_path / name
+        if name == "photo.png":
+            Image.new("RGB", (8, 8)).save(path)
+        elif name == "data.npz":
+            np.savez(path, x_train=np.zeros(3), image=np.zeros(3))
+        else:
+            path.write_text("mine")
+        before = path.read_bytes()
+        with pytest.raises(FileExistsError, match=f"--out=.*{name}: this file was not"):
+            draw(workdir, n=4, out=path)
+        assert path.read_bytes() == before
+    for name in ("a.png", "a.npz"):
+        for n in (4, 8):  # those that it has drawn itself it draws again
+            draw(workdir, n=n, out=tmp_path / name)
+    draw(points[0], n=4, out=tmp_path / "points.png")
+    draw(points[0], n=8, out=tmp_path / "points.png")

@@ -64,7 +64,7 @@ PLACE = tuple(RATE.split("."))
 
 def lowered(config, inputs):
     source = configs.load_data(config)
-    stages = Stages(configs.resolve(config, source), source, inputs)
+    stages = Stages(configs.resolve(config, source), source, inputs=inputs)
     programs = stages.get(0).programs
     stages.close()
     return programs.lower().as_text()
