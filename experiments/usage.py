@@ -61,7 +61,7 @@ def _flag(name):
     choices = getattr(flag.parser, "enum_values", None)
     text = " ".join((flag.help or "").split())
     if choices:
-        text += f" One of {', '.join(choices)}."
+        text = f"{text.partition('>: ')[2] or text} One of {', '.join(choices)}."
     if flag.default not in (None, False, "", []):
         text += f" (default: {flag.default_as_str.strip(chr(39))})"
     width = min(shutil.get_terminal_size().columns, 88)

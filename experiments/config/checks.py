@@ -13,7 +13,8 @@ from experiments.expressions import expand
 from gans import names
 
 # Keys that leave the training as it is, bit for bit. `steps` is not among them, as
-# schedules may depend on it, nor `steps_per_call`, as each number is another program.
+# schedules may depend on it (see experiments/training/longer.py), nor `steps_per_call`,
+# as each number is another program.
 FREE = {name for name, key in keys.RUN.items() if key.free}
 PLAYERS = ("generator", "discriminator")
 

@@ -32,20 +32,29 @@ def from_json(text: str) -> ConfigDict:
     return ConfigDict(tuples(convert(tuples(json.loads(text)))))
 
 
-def compare(path: Path, config: ConfigDict) -> None:
-    """Raises ValueError if the config kept in the file `path` would train otherwise."""
+def compare(path: Path, config: ConfigDict) -> ConfigDict:
+    """Returns the config kept in the file `path`.
+
+    Raises ValueError if it has other values than `config` of keys that change the
+    training. Whether `steps`, and keys that are the variant's own, do so is for
+    `experiments.training.longer` to say.
+    """
     advice = (
         "--allow-config-change continues anyway; another --workdir starts a new run"
     )
     if not path.exists():
         raise ValueError(f"{path} is missing, but there are checkpoints; {advice}")
-    old, new = from_json(path.read_text()).to_dict(), config.to_dict()
+    kept = from_json(path.read_text())
+    old, new = kept.to_dict(), config.to_dict()
     as_text = "folder:" in new["data"]
     try:
         old["spec"] = specs.with_names(old.get("spec", {}), new["spec"], as_text)
     except ValueError as error:
         raise ValueError(f"{path}: {error}; another --workdir starts anew") from None
-    changed = differences(old, new, checks.FREE)
+    declared = {*checks.table(new), *checks.PLAYERS, "spec", "shape"}
+    own = {*old, *new} - declared
+    changed = differences(old, new, {*checks.FREE, *own, "steps"})
     if changed:
         lines = "\n  ".join(changed)
         raise ValueError(f"{path} is another config:\n  {lines}\n{advice}")
+    return kept

@@ -27,15 +27,20 @@ def digest(config: ConfigDict) -> str:
     compiled; tracing takes about a second.
     """
     parts = {key: config[key] for key in _DATA.split()}
-    traced = []
+    found = hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode())
     for stage in range(len(configs.stages(config))):
-        computed = functools.partial(_all, configs.build(config, stage))
-        traced.append(jax.make_jaxpr(computed)(blank(config, stage), jax.random.key(0)))
-    text = json.dumps(parts, sort_keys=True, default=str)
+        found.update(of_stage(config, stage).encode())
+    return found.hexdigest()
+
+
+def of_stage(config: ConfigDict, stage: int) -> str:
+    """Returns a digest of the traced step and outputs of one stage alone."""
+    computed = functools.partial(_all, configs.build(config, stage))
+    traced = jax.make_jaxpr(computed)(blank(config, stage), jax.random.key(0))
     # Names of functions have their addresses.
-    text += re.sub(r"0x[0-9a-f]+", "", "".join(str(x.jaxpr) for x in traced))
+    text = re.sub(r"0x[0-9a-f]+", "", str(traced.jaxpr))
     found = hashlib.sha256(text.encode())
-    for constant in jax.tree.leaves([x.consts for x in traced]):
+    for constant in jax.tree.leaves(traced.consts):
         found.update(jnp.asarray(constant).tobytes())
     return found.hexdigest()
 

@@ -17,11 +17,11 @@ from experiments.files import drop_lines, replacing
 from experiments.pages import run as page
 from experiments.rundir import claim, manifest
 from experiments.rundir.checkpoint import FULL, CheckpointError, Checkpoints
-from experiments.rundir.folder import WorkdirError
+from experiments.rundir.folder import WorkdirError, check_apart
 from experiments.rundir.lock import Lock
 from experiments.rundir.log import Log, examples_until
 from experiments.signals import Interrupted, Signals
-from experiments.training import ahead, announce, facts, health
+from experiments.training import ahead, announce, facts, health, longer
 from experiments.training import init_from as weights
 from experiments.training.metric_buffer import MetricBuffer, NotFinite
 from experiments.training.record import Record
@@ -79,11 +79,12 @@ def train(
         claim(workdir, "run")
         workdir = workdir / f"process_{jax.process_index()}"
     held = contextlib.ExitStack()
+    check_apart(workdir, config.data)
     try:
         source = configs.load_data(config)
         config = configs.resolve(config, source)
         if checkpoints.steps() and not allow_config_change:
-            configs.compare(workdir / "config.json", config)
+            longer.compare(workdir / "config.json", config, checkpoints.latest())
         all_stages = Stages(config, source)
         # Whatever cannot be run is found before anything is written.
         stage = all_stages.get(all_stages.after(checkpoints.latest() or 0))

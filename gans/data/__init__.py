@@ -53,7 +53,11 @@ def load(
         close = [prefix] if key else difflib.get_close_matches(prefix, known, n=2)
         path = None if key else of_path(name)
         near = [path] if path else [known[p] for p in close]
+        if not near and name.isidentifier():
+            near = [f"tfds:{name}"]
         hint = f"; did you mean {' or '.join(near)}?" if near else "."
+        if not near and not colon and os.sep in expanded(name):
+            hint = ", and there is no such folder or file."
         raise ValueError(
             f"unknown data set {name!r}{hint} Known: {', '.join(known_names())}"
         )

@@ -48,6 +48,8 @@ def test_options_arrive():
         ("digits:3", "did you mean digits?"),  # none is
         ("circle:", "did you mean circle?"),
         ("something else", "Known: array:PATH, circle, digits, folder:PATH, grid25, "),
+        ("mnist", "did you mean tfds:mnist?"),
+        ("../no_photos", "'../no_photos', and there is no such folder or file."),
         ("python:", "did you mean python:MODULE:FUNCTION?"),
     ],
 )

@@ -219,12 +219,12 @@ def test_a_change_that_trains_otherwise_is_shown(tmp_path, config):
     configs.compare(tmp_path / "config.json", new)
     old = config.generator.optimizer.learning_rate
     new.generator.optimizer.learning_rate = 0.5
-    new.extra = 1
+    new.latent = 77
     with pytest.raises(ValueError) as caught:
         configs.compare(tmp_path / "config.json", new)
     lines = str(caught.value).splitlines()
     assert f"  generator.optimizer.learning_rate: {old} -> 0.5" in lines
-    assert "  extra: (absent) -> 1" in lines
+    assert f"  latent: {config.latent} -> 77" in lines
     assert len(lines) == 4 and "--allow-config-change" in lines[-1]
 
 

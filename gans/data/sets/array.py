@@ -78,7 +78,8 @@ def load(
         n_classes = int(arrays["label"].max()) + 1
         spec["label"] = Field("label", (), "int32", n_classes, names)
         if names and label.dtype.kind not in "US":
-            notes.append(f"{n_classes} classes, called by the labels that occur")
+            some = ", ".join(names[:5]) + (", ..." if n_classes > 5 else "")
+            notes.append(f"the labels {some} are the classes 0 to {n_classes - 1}")
     notes = turned + notes
     if notes:
         note(f"{name}: {'; '.join(notes)}")

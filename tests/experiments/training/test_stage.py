@@ -322,6 +322,26 @@ def test_killed_it_goes_on_from_the_last_checkpoint(tmp_path, whole, config, las
     assert_same(workdir, whole(config))
 
 
+def test_the_last_stage_may_get_longer(tmp_path, config):
+    """As if it always had been; a stage that is over may not."""
+
+    def changed(*steps):
+        own = config.copy_and_resolve_references()
+        with own.unlocked():
+            own.stage_steps, own.steps = steps, sum(steps)
+        return own
+
+    first, second, third = STEPS
+    train(config, tmp_path / "longer")
+    train(changed(first, second, third + 15), tmp_path / "longer")
+    train(changed(first, second, third + 15), tmp_path / "at_once")
+    one, other = (state_of(tmp_path / x)[0] for x in ("longer", "at_once"))
+    for x, y in zip(*map(jax.tree.leaves, (one, other)), strict=True):
+        assert x.tobytes() == y.tobytes()
+    with pytest.raises(ConfigError, match=f"stage 1 would have {first + 15} steps, no"):
+        train(changed(first + 15, second, third), tmp_path / "longer")
+
+
 def test_a_finished_run_is_recognised(whole, config, capfd):
     workdir = whole(config)
     train(config, workdir)
@@ -422,7 +442,10 @@ def test_the_best_checkpoint_is_one_of_the_last_stage(tmp_path, config, monkeypa
     [
         ({"steps": 70}, "config.steps=70, but the 3 stages of .* have 60 steps"),
         ({"steps_per_call": 4}, "stage 2: step 50, .* config.steps_per_call=4"),
-        ({"variant": "no_such.variant"}, "config.variant='no_such.variant'"),
+        (
+            {"variant": "no_such.variant"},
+            "config.variant: 'no_such.variant': there is no module",
+        ),
         ({"stage_steps": (20, 40, 0)}, "steps=0 must be at least 1"),
     ],
 )
