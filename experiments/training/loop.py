@@ -85,7 +85,7 @@ def train(
         config = configs.resolve(config, source)
         if checkpoints.steps() and not allow_config_change:
             longer.compare(workdir / "config.json", config, checkpoints.latest())
-        all_stages = Stages(config, source)
+        all_stages = Stages(config, source, workdir)
         # Whatever cannot be run is found before anything is written.
         stage = all_stages.get(all_stages.after(checkpoints.latest() or 0))
         given = None

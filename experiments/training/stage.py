@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -38,7 +39,14 @@ class Ready:
       programs: what it compiles.
     """
 
-    def __init__(self, config: ConfigDict, index: int, source: Any, gan: core.GAN):
+    def __init__(
+        self,
+        config: ConfigDict,
+        index: int,
+        source: Any,
+        gan: core.GAN,
+        folder: Path | None = None,
+    ):
         every = configs.stages(config)
         stage, self.index = every[index], index
         self.first = stages.first_step(every, index)
@@ -48,7 +56,9 @@ class Ready:
         self.reset_optimisers = stage.reset_optimisers
         self.config = configs.of_stage(config, index)
         self.source, self.gan = source, gan
-        self.evaluate = reports.make_evaluate(gan, self.config, source)
+        self.evaluate = reports.make_evaluate(
+            gan, self.config, source, baseline=True, equal_n=False, folder=folder
+        )
         samplers = Samplers(gan, self.config, source.spec, lambda: source)
         self.drawing = samplers.drawing(
             key=jax.random.fold_in(jax.random.key(config.seed), _LATENTS),
@@ -92,12 +102,13 @@ class Stages:
     Args:
       config: resolved.
       source: the data of `config`.
+      folder: of the pictures that evaluations make; None: there are none.
 
     Raises ValueError for stages, or a config, that cannot be run.
     """
 
-    def __init__(self, config: ConfigDict, source: Any):
-        self._config, self._source = config, source
+    def __init__(self, config: ConfigDict, source: Any, folder: Path | None = None):
+        self._config, self._source, self._folder = config, source, folder
         self._stages = configs.stages(config)
         self._check()
         # Errors of any stage are raised before the first one begins.
@@ -213,7 +224,7 @@ class Stages:
                     f"config.data={self._config.data!r} holds {_form(source.spec)} "
                     f"where {_form(spec)} is wanted"
                 )
-            return Ready(self._config, index, source, self._gans[index])
+            return Ready(self._config, index, source, self._gans[index], self._folder)
         except (ValueError, RuntimeError, OSError) as error:
             if len(self) == 1:
                 raise

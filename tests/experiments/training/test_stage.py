@@ -416,7 +416,7 @@ def test_the_best_checkpoint_is_one_of_the_last_stage(tmp_path, config, monkeypa
     quality = {10: 0.9, 20: 0.8, 30: 0.2, 40: 0.5, 50: 0.4, 60: 0.1}
     best = {}
 
-    def make_evaluate(gan, config, source):
+    def make_evaluate(gan, config, source, **options):
         def evaluate(state):
             value = quality[int(state.step)]
             return {"results": {"q": {"value": value, "better": "higher"}}}
