@@ -142,8 +142,7 @@ class _Run:
             extra = restored[1] if restored else {"stream": 0, "seconds": 0.0}
             self.stream = extra["stream"] if stream is None else stream
             self.set_best(extra.get("best"))
-            given = self.given.record if self.given else None
-            self.init_from = given or extra.get("init_from")
+            self.init_from = extra.get("init_from") or self.given and self.given.record
             if restored:
                 at, log = int(restored[0].step), self.workdir / "metrics.jsonl"
                 # Older checkpoints do not say it.
