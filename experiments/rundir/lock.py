@@ -37,10 +37,10 @@ class Lock:
     `claim` refuses, and LockedError for one that is locked. Only entering it writes.
     """
 
-    def __init__(self, workdir: str | os.PathLike, kind: str):
+    def __init__(self, workdir: str | os.PathLike, kind: str, data: str = ""):
         self._folder, self._kind, self._file = Path(workdir), kind, None
         self._path, self._mark = self._folder / LOCK, self._folder / folders.MARK
-        folders.claim(workdir, kind)
+        folders.claim(workdir, kind, data)
         if self._path.exists():
             with open(self._path, "rb") as file:
                 self._lock(file.fileno(), fcntl.LOCK_SH)

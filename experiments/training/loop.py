@@ -17,7 +17,7 @@ from experiments.files import drop_lines, replacing
 from experiments.pages import run as page
 from experiments.rundir import claim, manifest
 from experiments.rundir.checkpoint import FULL, CheckpointError, Checkpoints
-from experiments.rundir.folder import WorkdirError, check_apart
+from experiments.rundir.folder import WorkdirError
 from experiments.rundir.lock import Lock
 from experiments.rundir.log import Log, examples_until
 from experiments.signals import Interrupted, Signals
@@ -66,20 +66,18 @@ def train(
       on_evaluation: gets the step and the values of each evaluation, before the
         checkpoint of that step; what it raises ends the run.
 
-    Returns the last state. Raises ConfigError for what cannot be run, NotFinite for a
-    loss or a state that is not finite, Interrupted, DiskFull, and CheckpointError if
-    there are checkpoints but no good one; WorkdirError for a folder that is not a
-    run's, or in use.
+    Returns the last state. Raises ConfigError for what cannot be run, WorkdirError for
+    where, NotFinite for a loss or a state that is not finite, Interrupted, DiskFull,
+    and CheckpointError if there are checkpoints but no good one.
     """
     workdir, lock = Path(workdir), contextlib.nullcontext()
     checkpoints = Checkpoints(workdir, config.keep_checkpoints)
     if jax.process_index() == 0:
-        lock = Lock(workdir, "run")
+        lock = Lock(workdir, "run", config.data)
     else:  # of several hosts: its own log, the same checkpoints, the first one's lock
-        claim(workdir, "run")
+        claim(workdir, "run", config.data)
         workdir = workdir / f"process_{jax.process_index()}"
     held = contextlib.ExitStack()
-    check_apart(workdir, config.data)
     try:
         source = configs.load_data(config)
         config = configs.resolve(config, source)
@@ -139,11 +137,13 @@ class _Run:
             self.set_best(extra.get("best"))
             given = self.given.record if self.given else None
             self.init_from = given or extra.get("init_from")
+            self.unscored = None  # the step of an evaluation that a signal has ended
             if restored:
                 at, log = int(restored[0].step), self.workdir / "metrics.jsonl"
                 # Older checkpoints do not say it.
                 n = extra.get("examples") or examples_until(log, at)
                 self.stages.count(at, n)
+                self.unscored = at if extra.get("unscored") else None
             if stream is None:
                 self.record.seconds_before = extra["seconds"]
             try:
@@ -212,6 +212,8 @@ class _Run:
                 # Until it is compiled, a signal ends the process at once.
                 self.stages.start(stage.index).result()
                 with Signals() as signals:
+                    if self.unscored == step != stage.first:
+                        self.evaluate(stage, state, step, log, signals)
                     stage, state = self.all_stages(stage, state, step, log, signals)
             self.finish(stage, state, max(step, n_steps), log)
         for line in announce.end(self.workdir, self.best, self.record.seconds()):
@@ -325,7 +327,7 @@ class _Run:
                 log.write(step, {name: float(x) for name, x in values.items()})
             if "sample" in due:
                 self.samples.show(stage, programs.draw(state), step, log)
-            if "evaluate" in due and self.evaluate(stage, state, step, log):
+            if "evaluate" in due and self.evaluate(stage, state, step, log, signals):
                 due.add("checkpoint")
             if "checkpoint" in due:
                 self.save(stage, state, step)
@@ -356,6 +358,7 @@ class _Run:
             "best": self.best,
             "stage": stage.index,
             "examples": self.stages.examples(step),
+            "unscored": self.unscored == step,
             "init_from": self.init_from,
         }
         self.checkpoints.save(step, state, extra)
@@ -368,9 +371,12 @@ class _Run:
         if messages:
             self.record.write()
 
-    def evaluate(self, stage, state, step, log):
+    def evaluate(self, stage, state, step, log, signals=None):
         """Logs the metrics; returns whether the first is the best so far."""
-        found = stage.evaluate(state)
+        found, self.unscored = None, step
+        with signals.ending_early() if signals else contextlib.nullcontext():
+            found = stage.evaluate(state)
+            self.unscored = None  # else it is done when the run is continued
         if not found:
             return False
         values = reports.values(found)
