@@ -47,6 +47,9 @@ EXTRAS = {"optuna": "sweep", "ray": "ray", "torch": "reference"}
 
 flags.disclaim_key_flags()  # `path_flag` defines those of the command that calls it
 
+# Commands that keep nothing of interrupted work.
+BEGIN_AGAIN = ("benchmark", "evaluate", "metrics", "report", "sample")
+
 Work = Callable[..., int | None]  # (imported module, *arguments) -> exit code
 
 
@@ -279,7 +282,11 @@ def stopped(what: BaseException | int) -> int:
     if not isinstance(what, Interrupted):
         is_key = number == signal.SIGINT
         what = "interrupted" if is_key else signal.Signals(number).name
-    print(f"{what}. To continue:\n{command()}", file=sys.stderr)
+    said = command()
+    again = said.split()[2].rpartition(".")[2] in BEGIN_AGAIN
+    print(
+        f"{what}. To {'begin again' if again else 'continue'}:\n{said}", file=sys.stderr
+    )
     return 128 + number
 
 

@@ -25,6 +25,7 @@ class Setting:
       resize: how Inception's input is resized.
       weights: files of weights, by name.
       baseline: whether scores of test images are computed, too.
+      equal_n: whether a baseline comes with scores of equally many images.
       folder: of pictures; None: there are none.
       place: what an error calls the metrics.
     """
@@ -38,13 +39,14 @@ class Setting:
         resize: str = "tf",
         weights: dict[str, str | None] | None = None,
         baseline: bool = False,
+        equal_n: bool = True,
         folder: Path | None = None,
         place: str = "config.metrics",
     ):
         self.gan, self.source, self.config = gan, source, config
         self.spec, self.n, self.place = source.spec, config.n_evaluate, place
         self.resize, self.weights = resize, weights
-        self.baseline, self.folder = baseline, folder
+        self.baseline, self.equal_n, self.folder = baseline, equal_n, folder
         self.images: dict[str, Images] = {}  # by output
         self._samplers = Samplers(gan, config, source.spec, lambda: source)
         self._counts: dict[str, np.ndarray] = {}  # of classes, by label
@@ -98,6 +100,12 @@ class Setting:
             options["labels"] = self.classes(output)
         return self.sampler(output).batches(state, self.n, **options)
 
+    def counts(self, label: str) -> np.ndarray:
+        """Returns how often each class of a label is in the data [K]."""
+        if label not in self._counts:
+            self._counts[label] = counts(self.source, label)
+        return self._counts[label]
+
     def classes(
         self, output: str, n: int | None = None, *, equal: bool = False
     ) -> dict[str, np.ndarray]:
@@ -108,9 +116,7 @@ class Setting:
         """
         found = {}
         for name in self.sampler(output).label_inputs:
-            if name not in self._counts:
-                self._counts[name] = counts(self.source, name)
-            weights = self._counts[name]
+            weights = self.counts(name)
             if equal and (weights >= 2).any():
                 weights = weights >= 2
             found[name] = in_shares(weights, n or self.n)

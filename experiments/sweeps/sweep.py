@@ -103,6 +103,7 @@ def check(
     """
     if not config.metrics:
         raise ValueError("config.metrics is empty; its first entry is the objective")
+    spaces.check(config, space)
     config = config.copy_and_resolve_references()
     if prune and not config.evaluate_every:
         calls = config.steps // config.steps_per_call

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import jax
@@ -23,6 +23,7 @@ from experiments.rundir.log import Log, examples_until
 from experiments.signals import Interrupted, Signals
 from experiments.training import ahead, announce, facts, health, longer
 from experiments.training import init_from as weights
+from experiments.training.floats import Place
 from experiments.training.metric_buffer import MetricBuffer, NotFinite
 from experiments.training.record import Record
 from experiments.training.samples import Samples
@@ -51,6 +52,8 @@ def train(
     allow_config_change: bool = False,
     init_from: str | None = None,
     on_evaluation: Callable[[int, dict[str, float]], None] | None = None,
+    on_call: Callable[[int], None] = lambda step: None,
+    inputs: Iterable[Place] = (),
 ) -> core.State:
     """Trains to config.steps, from the newest checkpoint in `workdir` if there is one.
 
@@ -65,6 +68,8 @@ def train(
         from (see `experiments.training.init_from`).
       on_evaluation: gets the step and the values of each evaluation, before the
         checkpoint of that step; what it raises ends the run.
+      on_call: gets the number of steps after each call.
+      inputs: see `experiments.training.stage.Stages`.
 
     Returns the last state. Raises ConfigError for what cannot be run, WorkdirError for
     where, NotFinite for a loss or a state that is not finite, Interrupted, DiskFull,
@@ -83,7 +88,7 @@ def train(
         config = configs.resolve(config, source)
         if checkpoints.steps() and not allow_config_change:
             longer.compare(workdir / "config.json", config, checkpoints.latest())
-        all_stages = Stages(config, source)
+        all_stages = Stages(config, source, workdir, inputs)
         # Whatever cannot be run is found before anything is written.
         stage = all_stages.get(all_stages.after(checkpoints.latest() or 0))
         given = None
@@ -99,8 +104,8 @@ def train(
         held.close()
         raise configs.ConfigError(str(error)) from error
     run = _Run(config, workdir, checkpoints, all_stages)
-    run.record = Record(workdir, command, started)
-    run.on_evaluation, run.given = on_evaluation, given
+    run.record, run.given = Record(workdir, command, started), given
+    run.on_evaluation, run.on_call = on_evaluation, on_call
     try:
         return run.to_the_end()
     except (Interrupted, NotFinite):
@@ -295,6 +300,7 @@ class _Run:
         calls = ahead.steps(call, state, step, stage.last, per_call, ahead=AHEAD)
         for step, state, metrics in calls:
             buffer.add(metrics)
+            self.on_call(step)
             if step == first_step:
                 jax.block_until_ready(metrics)
                 if ended is None:

@@ -27,7 +27,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageDraw, ImageFont, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
 from experiments.files import replacing
@@ -36,7 +36,8 @@ from gans.data import kinds as data_kinds
 from gans.data.kinds.image import encode
 
 # Images up to half this many pixels are enlarged to (nearly) as many, to be seen.
-_SOFTWARE = "jax-gans"  # as PNGs name what has written them
+SOFTWARE = "jax-gans"  # as pictures name what has written them
+_EXIF = 0x0131  # the key of it in WebP
 _TILE = 64
 _GAP = 2  # pixels
 _GAP_VALUE = 128
@@ -233,6 +234,22 @@ def columns_of(n: int, n_arrays: int) -> int | None:
     return n_arrays * math.ceil(math.sqrt(n / n_arrays))
 
 
+def caption(path: str | os.PathLike, names: Iterable[str], columns: int) -> None:
+    """Writes names above the columns of a grid, into its PNG; long ones are cut."""
+    with Image.open(path) as file:
+        picture = file.convert("RGB")
+    width = (picture.width + _GAP) / columns
+    font = ImageFont.load_default(12)
+    strip = Image.new("RGB", (picture.width, 18), "white")
+    draw = ImageDraw.Draw(strip)
+    for i, name in enumerate(names):
+        short = name
+        while short and draw.textlength(short, font=font) > width - 2 * _GAP:
+            short = short.removesuffix("…")[:-1] + "…" if len(short) > 2 else ""
+        draw.text((i * width + _GAP, 2), short, fill="black", font=font)
+    save_png(path, np.concatenate([np.asarray(strip), np.asarray(picture)]))
+
+
 def save_png(path: str | os.PathLike, image: np.ndarray) -> None:
     """Writes uint8 [H, W, C], C = 1 (grey), 3 or 4; whole, or not at all.
 
@@ -249,18 +266,26 @@ def save_png(path: str | os.PathLike, image: np.ndarray) -> None:
 
 
 def is_ours(path: str | os.PathLike) -> bool:
-    """Whether a file is a picture that `save_png` has written."""
+    """Whether a file is a picture, or an animation, that was drawn here."""
     try:
         with Image.open(path) as picture:
-            return picture.info.get("Software") == _SOFTWARE
+            known = picture.info.get("Software"), picture.getexif().get(_EXIF)
+            return SOFTWARE in known or picture.info.get("comment") == SOFTWARE.encode()
     except UnidentifiedImageError:
         return False
+
+
+def exif() -> Image.Exif:
+    """Returns what says so in a WebP."""
+    found = Image.Exif()
+    found[_EXIF] = SOFTWARE
+    return found
 
 
 def _mark():
     """What says in a picture that it was drawn here, so that it may be replaced."""
     info = PngInfo()
-    info.add_text("Software", _SOFTWARE)
+    info.add_text("Software", SOFTWARE)
     return info
 
 

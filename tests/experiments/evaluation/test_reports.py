@@ -122,10 +122,15 @@ def test_features_of_samples_against_training_and_test_images(
         report[key]["fd_mean-colour"]["value"] for key in ("results", "baseline")
     )
     assert untrained > 20 * real > 0
+    assert report["equal_n"]["column"] == "samples, n=360"
     protocol = report["protocol"]
     assert (protocol["n_real"], protocol["n_fake"]) == (1437, 600)
     assert protocol["n_test"] == 360
     assert any("600 images, fewer than 10000" in doubt for doubt in report["warnings"])
+    # During a training only what costs nothing the second time.
+    during = make_evaluate(gan, config, source, baseline=True, equal_n=False)(state)
+    assert during["baseline"]["fd_mean-colour"]["value"] == real
+    assert "equal_n" not in during
 
 
 def _this():
@@ -247,6 +252,12 @@ def test_path_lengths_of_a_model(digits):
         ("fid", {"extractor": "lpips_vgg"}, "lpips_vgg gives only distances"),
         ("pr", {"n_evaluate": 3}, "pr of 3 generated images, fewer than 4"),
         ("intra_fid", {"variant": "gan"}, "intra_fid needs labels of both sides"),
+        ({"name": "pr", "k": 0}, {}, "pr: k=0 must be a whole number of at least 1"),
+        ({"name": "pr", "k": "3"}, {}, "pr: k='3' must be a whole number"),
+        ({"name": "kid", "subset": 1}, {}, "kid: subset=1 must be .* at least 2"),
+        ({"name": "is", "n_splits": 700}, {}, "is of 600 generated images, fewer than"),
+        ({"name": "pr", "k": 600}, {}, "pr of 600 generated images, fewer than 601"),
+        ("intra_fid", {"n_evaluate": 19}, "intra_fid of 19 samples for 10 classes"),
         ("is", {"extractor": "random"}, "is needs an extractor that classifies"),
         ("classes", {"extractor": "random"}, "classes needs an extractor that cl"),
     ],
