@@ -135,6 +135,17 @@ class Lock:
             self._file = None
 
 
+def of_process(workdir: Path, index: int, data: str):
+    """Returns (folder, lock) of a run's process, the first of which has index 0.
+
+    Others, on other hosts, have logs of their own, the same checkpoints, and no lock.
+    """
+    if index == 0:
+        return workdir, Lock(workdir, "run", data)
+    folders.claim(workdir, "run", data)
+    return workdir / f"process_{index}", contextlib.nullcontext()
+
+
 def _lives(owner):
     """Whether a process may still run; those of other machines may."""
     if owner.get("host") != platform.node():

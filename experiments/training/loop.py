@@ -15,10 +15,10 @@ from experiments import config as configs
 from experiments.evaluation import reports
 from experiments.files import drop_lines, replacing
 from experiments.pages import run as page
-from experiments.rundir import claim, manifest
+from experiments.rundir import manifest
 from experiments.rundir.checkpoint import FULL, CheckpointError, Checkpoints
 from experiments.rundir.folder import WorkdirError
-from experiments.rundir.lock import Lock
+from experiments.rundir.lock import of_process
 from experiments.rundir.log import Log, examples_until
 from experiments.signals import Interrupted, Signals
 from experiments.training import ahead, announce, facts, health, longer
@@ -75,13 +75,8 @@ def train(
     where, NotFinite for a loss or a state that is not finite, Interrupted, DiskFull,
     and CheckpointError if there are checkpoints but no good one.
     """
-    workdir, lock = Path(workdir), contextlib.nullcontext()
     checkpoints = Checkpoints(workdir, config.keep_checkpoints)
-    if jax.process_index() == 0:
-        lock = Lock(workdir, "run", config.data)
-    else:  # of several hosts: its own log, the same checkpoints, the first one's lock
-        claim(workdir, "run", config.data)
-        workdir = workdir / f"process_{jax.process_index()}"
+    workdir, lock = of_process(Path(workdir), jax.process_index(), config.data)
     held = contextlib.ExitStack()
     try:
         source = configs.load_data(config)
