@@ -19,7 +19,7 @@ from experiments.rundir import manifest
 from experiments.rundir.checkpoint import FULL, CheckpointError, Checkpoints
 from experiments.rundir.folder import WorkdirError
 from experiments.rundir.lock import of_process
-from experiments.rundir.log import Log, examples_until
+from experiments.rundir.log import Log
 from experiments.signals import Interrupted, Signals
 from experiments.training import ahead, announce, facts, health, longer
 from experiments.training import init_from as weights
@@ -137,13 +137,10 @@ class _Run:
             self.set_best(extra.get("best"))
             given = self.given.record if self.given else None
             self.init_from = given or extra.get("init_from")
-            self.unscored = None  # the step of an evaluation that a signal has ended
-            if restored:
-                at, log = int(restored[0].step), self.workdir / "metrics.jsonl"
-                # Older checkpoints do not say it.
-                n = extra.get("examples") or examples_until(log, at)
-                self.stages.count(at, n)
-                self.unscored = at if extra.get("unscored") else None
+            at, log = int(restored[0].step) if restored else 0, "metrics.jsonl"
+            self.stages.count(at, extra.get("examples"), self.workdir / log)
+            # The step of an evaluation that a signal has ended.
+            self.unscored = at if extra.get("unscored") else None
             if stream is None:
                 self.record.seconds_before = extra["seconds"]
             try:

@@ -176,7 +176,7 @@ def test_a_workdir_among_the_training_images_is_refused(tmp_path, name):
 COMMANDS = {
     "run": ["run", "--config=configs/gan.py"],
     "ablation": ["ablate", "--config=configs/ablations/mode_collapse.py"],
-    "sweep": ["sweep", "--config=configs/gan.py", "--space=seed=int(1, 2)"],
+    "sweep": ["sweep", "--config=configs/gan.py", "--space=latent=int(2, 4)"],
 }
 READERS = (["report"], ["sample"], ["evaluate"])
 
