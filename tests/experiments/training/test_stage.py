@@ -470,10 +470,10 @@ def test_what_goes_wrong_in_the_background_ends_the_run_soon(
 ):
     load = configs.load_data
 
-    def fails(config, resolution=None):
+    def fails(config, resolution=None, **options):
         if resolution == 8:
             raise OSError("no such disk")
-        return load(config, resolution)
+        return load(config, resolution, **options)
 
     monkeypatch.setattr(configs, "load_data", fails)
     with pytest.raises(ConfigError, match="stage 2: no such disk"):
