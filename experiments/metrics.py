@@ -7,9 +7,9 @@
 Each side is a folder of images, an .npy or .npz file, a data set such as digits@test or
 tfds:cifar10@train, or an .npz of statistics (`mu` and `sigma`, as pytorch-fid writes).
 Without --extractor it is inception if its weights are at hand, else random, which needs
-nothing. The scores, with everything that they depend on, are printed, and written to FILE
-as JSON. A score that fails is printed with its reason, and the others go on; the exit code
-is 1 if all fail.
+nothing. The scores, with everything that they depend on, are printed, and written to
+FILE as JSON. A score that fails is printed with its reason, and the others go on; the
+exit code is 1 if all fail.
 """
 
 import sys
