@@ -30,6 +30,25 @@ def expanded(path: str) -> str:
     return found
 
 
+def check_json(flag: str, path: str | os.PathLike, key: str) -> None:
+    """Raises FileExistsError for a file that is not JSON of ours, which has `key`.
+
+    A flag names where results go: a slip in it must not cost a file of another kind.
+    """
+    if not os.path.exists(path):
+        return
+    try:
+        with open(path, "rb") as file:
+            found = json.load(file)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict) or key not in found:
+        raise FileExistsError(
+            f"{flag}={path}: this file holds something else than such results; remove "
+            "it, or choose another name"
+        )
+
+
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike) -> Iterator[str]:
     """Yields the path of a temporary file, which replaces `path` if the block succeeds.

@@ -12,6 +12,7 @@ import os
 import pathlib
 import platform
 import sys
+import tempfile
 
 # Turns YNN's convolutions off: its kernel gradients and strided convolutions are slower
 # than Eigen's. XLA aborts at a flag that it does not know, so the flag is set only for
@@ -116,13 +117,37 @@ def keep_pages() -> None:
 def cache_folder() -> pathlib.Path:
     """The folder for results that are expensive to compute and can be recomputed."""
     root = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
-    return root.expanduser() / "jax-gans"
+    try:
+        return root.expanduser() / "jax-gans"
+    except RuntimeError:  # no home: a container, with a user that it does not know
+        return pathlib.Path(tempfile.gettempdir()) / f"jax-gans-{os.getuid()}"
 
 
 def compilation_cache() -> None:
-    """Keeps compiled programs across runs (in $JAX_COMPILATION_CACHE_DIR, if set)."""
+    """Keeps compiled programs across runs (in $JAX_COMPILATION_CACHE_DIR, if set).
+
+    If that folder cannot be written to, a line says so and nothing is kept.
+    """
     import jax  # after `configure`
 
-    if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
-        jax.config.update("jax_compilation_cache_dir", str(cache_folder()))
+    given = os.environ.get("JAX_COMPILATION_CACHE_DIR")
+    folder = os.path.expanduser(given) if given else str(cache_folder())
+    why = None if "://" in folder else _refusal(folder)
+    if why:
+        print(
+            f"warning: the cache folder {folder} cannot be written ({why}): compiled "
+            "programs are not kept; $JAX_COMPILATION_CACHE_DIR names another place",
+            file=sys.stderr,
+        )
+    jax.config.update("jax_compilation_cache_dir", None if why else folder)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+
+
+def _refusal(folder):
+    """Why nothing can be written to a folder; None if it can."""
+    try:
+        os.makedirs(folder, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        return error.strerror
+    return None

@@ -63,7 +63,7 @@ def write(workdir: str | os.PathLike) -> str:
 
 def _write(path, text):
     with replacing(path) as temporary:
-        Path(temporary).write_text(text, encoding="utf-8", newline="")
+        Path(temporary).write_text(text, "utf-8", "replace", newline="")
     return str(path)
 
 

@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from experiments.benchmarks import machine, workload
-from experiments.files import replacing
+from experiments.files import check_json, replacing
 
 # What a user can correct, and a candidate of ours that fails.
 ERRORS = (ValueError, OSError, RuntimeError)
@@ -30,6 +30,8 @@ def run(kind: str, *, out: str | None = None, **options) -> None:
     Raises ValueError for a config that cannot be timed, RuntimeError if a candidate of
     ours fails.
     """
+    if out:
+        check_json("--out", out, "hardware")
     module = importlib.import_module(f"experiments.benchmarks.{kind}")
     entries = module.entries if kind == "metrics" else of_configs
     arguments = () if kind == "metrics" else (module,)

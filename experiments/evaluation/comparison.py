@@ -48,6 +48,11 @@ def measure(
     for name in wanted:
         if [other for other, _ in found].count(name) > 1:
             raise ValueError(f"--metrics: {name} is there twice")
+    scores.check(wanted, place="--metrics")
+    wanted = {
+        name: scores.known()[name].with_options(options, "--metrics")
+        for name, options in found
+    }
     sides = {spec: None for spec in (real, fake) if spec is not None}
     for spec in sides:
         if statistics.holds(spec):

@@ -120,6 +120,22 @@ class Images:
             n_logits=n_logits,
             place=self.setting.place,
         )
+        for name in self.wanted:
+            if scores.known()[name].equal_classes:
+                self._check_classes(name, self.setting.counts(label))
+
+    def _check_classes(self, name, counts):
+        """Raises ValueError unless there are two images of a class, and samples."""
+        n, n_classes = self.setting.n, int((counts >= 2).sum())
+        if not n_classes:
+            raise ValueError(
+                f"{self.setting.place}: {name} needs two real images of a class"
+            )
+        if n < 2 * n_classes:
+            raise ValueError(
+                f"{self.setting.place}: {name} of {n} samples for {n_classes} classes; "
+                f"at least two of each are needed, n_evaluate={2 * n_classes}"
+            )
 
     def summary(self, state: core.State) -> dict[str, Any]:
         """Returns what belongs in the report beside the results.

@@ -28,13 +28,19 @@ def reference(data: Data) -> tuple[np.ndarray, str]:
     """Returns the distance of each held-out image from its nearest training image, and
     a description of the held-out images.
 
-    They are the test images; without any, each training image, among the others.
+    They are the test images; without any, each training image, among the others, copies
+    counted once.
 
     Raises ValueError if all distances are 0, which gives no scale.
     """
     with _bar("held-out images"):
         if data.test is None:
-            distances = neighbours.radii(data.real.features, 1)
+            features = data.real.features
+            if data.real.n_repeated:
+                features = np.unique(features, axis=0)
+            if len(features) < 2:
+                raise ValueError("memorisation: all training images are the same")
+            distances = neighbours.radii(features, 1)
             of = "training images, among the others"
         else:
             test, real = data.test.features, data.real.features

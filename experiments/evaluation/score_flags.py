@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+import zipfile
 from pathlib import Path
 
 from absl import flags
 
 from experiments import cli
+from experiments.files import check_json
 
 WEIGHTS = ("inception", "squeezenet", "lpips-trunk", "lpips-heads")
 
@@ -50,10 +52,26 @@ def check_file(flag: str, path: str | os.PathLike, suffix: str = "") -> None:
     """Checks that a file can be written, before the work begins.
 
     Raises ValueError for a folder and for another suffix, FileNotFoundError where there
-    is no folder for it.
+    is no folder for it, FileExistsError for a file with other content than is written.
     """
     path = Path(path)
     if not path.name.endswith(suffix) or path.is_dir():
         raise ValueError(f"{flag}={path}: wanted a file named *{suffix}")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"{flag}={path}: there is no folder {path.parent}")
+    if suffix != ".npz":
+        check_json(flag, path, "results")
+    elif path.exists() and not {"mu.npy", "sigma.npy"} <= _members(path):
+        raise FileExistsError(
+            f"{flag}={path}: this file holds no statistics; remove it, or choose "
+            "another name"
+        )
+
+
+def _members(path):
+    """The names of an archive's files, {} of anything else."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return {*archive.namelist()}
+    except zipfile.BadZipFile:
+        return set()

@@ -33,8 +33,9 @@ class Score:
         `Features`; with `distances` (found, options) -> the same, of what the figure
         gives.
       better: {quantity: "lower" or "higher"}; a quantity that is absent has neither.
-      least: real and generated images that it needs at least.
-      options: what `measure` accepts, with the defaults.
+      least: (real, generated) images that it needs at least, or options -> these.
+      options: what `measure` accepts, whole numbers, with the defaults; at least 1,
+        those that are subsets at least 2.
       distances: a figure of `gans.metrics.scores.neighbours`: all of these are computed
         in one pass, with the options as arguments.
       frechet: whether it is a Frechet distance.
@@ -48,7 +49,7 @@ class Score:
     name: str
     measure: Callable[..., Values]
     better: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    least: tuple[int, int] = (1, 1)
+    least: tuple[int, int] | Callable[[Mapping[str, Any]], tuple[int, int]] = (1, 1)
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     distances: str | None = None
     frechet: bool = False
@@ -59,11 +60,24 @@ class Score:
 
     def make(self, gan, spec, source, *, setting, output: str = "sample", **options):
         """Returns the evaluator of a run; see `experiments.evaluation.evaluators`."""
-        names.options(self.options, options, f"{setting.place}: {self.name}")
+        options = self.with_options(options, setting.place)
         check([self.name], extractor=setting.extractor, place=setting.place)
         images = setting.of_images(self.name, output)
-        images.want(self.name, {**self.options, **options})
+        images.want(self.name, options)
         return lambda state: images.results(state, self.name)
+
+    def with_options(self, given: Mapping[str, Any], place: str) -> dict[str, Any]:
+        """Returns all options; raises ValueError for one that is not accepted."""
+        place = f"{place}: {self.name}"
+        names.options(self.options, given, place)
+        for name, value in given.items():
+            least = 2 if name == "subset" else 1
+            if type(value) is not int or value < least:
+                raise ValueError(
+                    f"{place}: {name}={value!r} must be a whole number of at least "
+                    f"{least}"
+                )
+        return {**self.options, **given}
 
 
 @functools.cache
@@ -127,7 +141,7 @@ def check_images(
     """Raises ValueError for a score that cannot be computed from these images.
 
     Args:
-      wanted: names of `known()`.
+      wanted: names of `known()`, or {name: options}.
       n_real, n_fake: the numbers of images.
       n_classes: of the real ones; None: they have no labels.
       labelled: whether the generated ones have labels.
@@ -135,6 +149,7 @@ def check_images(
     """
     for name in wanted:
         score = known()[name]
+        own = wanted[name] if isinstance(wanted, Mapping) else {}
         if score.logits and n_logits == 0:
             raise ValueError(f"{place}: {name} needs an extractor that classifies")
         other = n_logits is not None and n_logits != n_classes
@@ -145,8 +160,11 @@ def check_images(
             )
         if "generated" in score.labels and (n_classes is None or not labelled):
             raise ValueError(f"{place}: {name} needs labels of both sides")
+        needed = score.least
+        if callable(needed):
+            needed = needed({**score.options, **own})
         for kind, n, least in zip(
-            ("real", "generated"), (n_real, n_fake), score.least, strict=True
+            ("real", "generated"), (n_real, n_fake), needed, strict=True
         ):
             if n < least:
                 raise ValueError(
@@ -198,20 +216,15 @@ def by_score(
     """
     given = wanted if isinstance(wanted, Mapping) else dict.fromkeys(wanted, {})
     check(given, real, fake, extractor=extractor)
-    if isinstance(real, Features) and isinstance(fake, Features):
-        check_images(
-            given,
-            n_real=len(real),
-            n_fake=len(fake),
-            n_classes=None if real.labels is None else real.n_classes,
-            labelled=fake.labels is not None,
-            n_logits=0 if fake.logits is None else fake.logits.shape[1],
-        )
-    for name, own in given.items():
-        names.options(known()[name].options, own, name)
-    options = {name: {**known()[name].options, **given[name]} for name in given}
-    by_distance = [name for name in given if known()[name].distances]
+    options = {
+        name: known()[name].with_options(given[name], "metrics") for name in given
+    }
     found = {}
+    for name in given:
+        problem = attempt(functools.partial(_check_sides, name, options, real, fake))
+        if problem is not None:
+            found[name] = problem, 0.0
+    by_distance = [x for x in given if known()[x].distances and x not in found]
     # disable=None: at a terminal only
     with tqdm(total=len(given), unit=" scores", disable=None, leave=False) as bar:
         for name in given:
@@ -229,6 +242,19 @@ def by_score(
             found |= {x: (value, seconds) for x, value in values.items()}
             bar.update(len(together))
     return {name: _described(name, *found[name], extractor) for name in given}
+
+
+def _check_sides(name, options, real, fake):
+    """Raises ValueError if one score cannot be computed of these features."""
+    if isinstance(real, Features) and isinstance(fake, Features):
+        check_images(
+            {name: options[name]},
+            n_real=len(real),
+            n_fake=len(fake),
+            n_classes=None if real.labels is None else real.n_classes,
+            labelled=fake.labels is not None,
+            n_logits=0 if fake.logits is None else fake.logits.shape[1],
+        )
 
 
 def _described(name, values, seconds, extractor):

@@ -98,6 +98,12 @@ class Setting:
             options["labels"] = self.classes(output)
         return self.sampler(output).batches(state, self.n, **options)
 
+    def counts(self, label: str) -> np.ndarray:
+        """Returns how often each class of a label is in the data [K]."""
+        if label not in self._counts:
+            self._counts[label] = counts(self.source, label)
+        return self._counts[label]
+
     def classes(
         self, output: str, n: int | None = None, *, equal: bool = False
     ) -> dict[str, np.ndarray]:
@@ -108,9 +114,7 @@ class Setting:
         """
         found = {}
         for name in self.sampler(output).label_inputs:
-            if name not in self._counts:
-                self._counts[name] = counts(self.source, name)
-            weights = self._counts[name]
+            weights = self.counts(name)
             if equal and (weights >= 2).any():
                 weights = weights >= 2
             found[name] = in_shares(weights, n or self.n)

@@ -104,7 +104,7 @@ def write(workdir: str | os.PathLike) -> str:
     )
     path = folder / "report.html"
     with replacing(path) as temporary:
-        pathlib.Path(temporary).write_text(text, encoding="utf-8")
+        pathlib.Path(temporary).write_text(text, "utf-8", "replace")
     return str(path)
 
 

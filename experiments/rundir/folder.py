@@ -103,6 +103,22 @@ def expect(workdir: str | os.PathLike, *kinds: str) -> str:
     raise FileNotFoundError(f"workdir {folder}: {there}")
 
 
+def check_apart(workdir: str | os.PathLike, data: str) -> None:
+    """Raises WorkdirError for a workdir within the folder of the training images.
+
+    data: as config.data; "folder:PATH" is the one that reads a folder.
+    """
+    kind, _, path = data.partition(":")
+    if kind != "folder":
+        return
+    place = Path(path).expanduser().resolve()
+    if place in (here := Path(workdir).resolve(), *here.parents):
+        raise WorkdirError(
+            f"workdir {workdir} lies in config.data={data!r}: its pictures would "
+            "become training images; choose another --workdir"
+        )
+
+
 def _exists(path):
     return os.path.lexists(path)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import zipfile
 from collections.abc import Iterator
 
 import numpy as np
@@ -59,6 +60,8 @@ def draw(
     model = Model.load(workdir, checkpoint, recalibrate=recalibrate)
     output = output or model.main_output
     sampler = model.sampler(output)
+    if out is not None and form != "folder":
+        _check_old(pathlib.Path(out), {*model.spec, *sampler.fields})
     # Arrays need no picture, and to see what can be drawn takes a trace of the model.
     drawn = [] if form == ".npz" else _drawn(model, sampler, form, interpolate)
     inputs = model.inputs(
@@ -127,6 +130,25 @@ def _form(out):
             ".npz (arrays), or none (a folder of PNGs)"
         )
     return path.suffix
+
+
+def _check_old(out, fields):
+    """Raises FileExistsError for a file that is not one of samples."""
+    if not out.exists():
+        return
+    if out.suffix == ".npz":
+        ours = (
+            zipfile.is_zipfile(out)
+            and {name.removesuffix(".npy") for name in zipfile.ZipFile(out).namelist()}
+            <= fields
+        )
+    else:
+        ours = pictures.is_ours(out)
+    if not ours:
+        raise FileExistsError(
+            f"--out={out}: this file was not drawn by this command; remove it, or "
+            "choose another name"
+        )
 
 
 def _write_singly(folder, field, batches: Iterator[np.ndarray]):

@@ -32,10 +32,10 @@ def write(workdir: str | os.PathLike) -> str:
     with replacing(workdir / "sweep.png") as path:
         figures.draw(path, sweep)
     with replacing(workdir / "report.md") as path:
-        Path(path).write_text(_markdown(sweep), encoding="utf-8")
+        Path(path).write_text(_markdown(sweep), "utf-8", "replace")
     with replacing(workdir / "report.html") as path:
         picture = (workdir / "sweep.png").read_bytes()
-        Path(path).write_text(_page(sweep, picture), encoding="utf-8")
+        Path(path).write_text(_page(sweep, picture), "utf-8", "replace")
     return str(workdir / "report.html")
 
 

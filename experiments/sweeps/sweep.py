@@ -11,6 +11,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from experiments import config as configs
+from experiments.rundir.folder import check_apart
 from experiments.rundir.lock import Lock
 from experiments.signals import Interrupted, Signals
 from experiments.sweeps import report, search
@@ -62,6 +63,7 @@ def run(
         from experiments.sweeps import ray  # an optional package
 
         start = ray.run_trials
+    check_apart(workdir, config.data)
     config = check(config, space, prune)
     workdir = workdir.absolute()
     protocol = {"sampler": sampler, "seed": seed, "prune": prune}

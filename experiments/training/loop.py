@@ -17,7 +17,7 @@ from experiments.files import drop_lines, replacing
 from experiments.pages import run as page
 from experiments.rundir import claim, manifest
 from experiments.rundir.checkpoint import FULL, CheckpointError, Checkpoints
-from experiments.rundir.folder import WorkdirError
+from experiments.rundir.folder import WorkdirError, check_apart
 from experiments.rundir.lock import Lock
 from experiments.rundir.log import Log, examples_until
 from experiments.signals import Interrupted, Signals
@@ -79,6 +79,7 @@ def train(
         claim(workdir, "run")
         workdir = workdir / f"process_{jax.process_index()}"
     held = contextlib.ExitStack()
+    check_apart(workdir, config.data)
     try:
         source = configs.load_data(config)
         config = configs.resolve(config, source)

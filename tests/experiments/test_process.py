@@ -97,3 +97,38 @@ def test_where_cores_are_devices_a_decomposition_has_one_thread():
 def test_the_cache_is_where_the_user_wants_it(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert process.cache_folder() == tmp_path / "jax-gans"
+
+
+CACHE = (
+    "from experiments import process; process.compilation_cache();"
+    "import jax; print(jax.config.jax_compilation_cache_dir);"
+    "print(float(jax.jit(lambda x: x + 1)(1.0)))"
+)
+
+
+def test_a_cache_that_cannot_be_written_is_left_out(tmp_path):
+    (tmp_path / "file").write_text("")
+    done = subprocess.run(
+        [sys.executable, "-c", CACHE],
+        env=os.environ | {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / "file" / "x")},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == "None\n2.0\n", done.stderr
+    assert done.stderr.count("cannot be written (Not a directory)") == 1
+    assert done.stderr.count("\n") == 1
+
+
+def test_home_in_the_cache_s_place(tmp_path):
+    env = {"HOME": str(tmp_path), "JAX_COMPILATION_CACHE_DIR": "~/x"}
+    assert python(CACHE, **env).splitlines()[0] == str(tmp_path / "x")
+
+
+def test_a_user_without_a_home_has_a_cache(monkeypatch):
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+
+    def fail(self):
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(process.pathlib.Path, "expanduser", fail)
+    assert process.cache_folder().name == f"jax-gans-{os.getuid()}"

@@ -1,6 +1,7 @@
 """Signals, closed terminals and broken pipes, as real processes meet them."""
 
 import contextlib
+import importlib.util
 import os
 import pty
 import select
@@ -163,3 +164,59 @@ def test_a_terminal_that_is_closed(tmp_path):
     assert max(steps(workdir)) >= before
     with contextlib.suppress(FileNotFoundError):
         assert '"stopped after step' in (workdir / "run.json").read_text()
+
+
+@pytest.mark.slow
+def test_the_same_command_twice(tmp_path):
+    """The second ends in a line, the first goes on; a killed one leaves no lock."""
+    workdir = tmp_path / "w"
+    flags = [*SMALL, "--config.steps=1000000", f"--workdir={workdir}"]
+    first = start(*flags)
+    try:
+        until(lambda: steps(workdir), first)
+        second = start(*flags)
+        _, said = second.communicate()
+        assert second.returncode == 1 and said.count("\n") == 1
+        assert f"is in use by a run, process {first.pid} on " in said
+        reached = max(steps(workdir))
+        until(lambda: max(steps(workdir)) > reached, first)
+    finally:
+        first.kill()
+        first.communicate()
+    reached = max(steps(workdir))
+    third = start(*flags)
+    until(lambda: max(steps(workdir)) > reached, third)
+    third.send_signal(signal.SIGTERM)
+    _, said = third.communicate()
+    assert third.returncode == 143 and f"continuing after step {reached}" in said
+
+
+ODD = ["a?b%20:c#d {x} [1]\\e", os.fsdecode(b"lat\xff\xe4"), "a\nb"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ODD)
+def test_workdirs_of_odd_names(tmp_path, name):
+    """Everything works there, and lands there: runs, readers and sweeps."""
+    small = [*SMALL, "--config.checkpoint_every=10", "--config.n_evaluate=100"]
+    small[small.index("--config.metrics=()")] = "--config.metrics=modes"
+    where = f"--workdir={tmp_path / name}"
+
+    def works(command, *flags, where=where):
+        process = start(*flags, where, name=command, errors="surrogateescape")
+        out, said = process.communicate()
+        assert process.returncode == 0, said
+        return out, said
+
+    works("run", *small, "--config.steps=10")
+    longer = [*small, "--config.steps=20", "--allow-config-change"]
+    assert "continuing after step 10" in works("run", *longer)[1]
+    drawn = works("sample")[0]
+    assert drawn.rstrip("\n") == f"{tmp_path / name}/samples/drawn_00000020.png"
+    works("evaluate")
+    assert works("report")[0] == f"{tmp_path / name}/report.html\n"
+    if importlib.util.find_spec("optuna"):
+        flags = [*small, "--config.steps=10", "--trials=1", "--space=seed=int(1, 2)"]
+        works("sweep", *flags, where=f"{where}-sweep")
+        assert (tmp_path / f"{name}-sweep" / "sweep.db").exists()
+    assert {*os.listdir(tmp_path)} <= {name, f"{name}-sweep"}

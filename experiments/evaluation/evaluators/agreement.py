@@ -8,6 +8,7 @@ from experiments.evaluation.result import Result
 from gans.data import kinds
 from gans.metrics.scores import agreement
 
+LEAST = 10  # real images, of which a fifth is held out
 N_REAL = 10_000  # of the real images; a support vector machine needs no more
 
 MEANING = {
@@ -27,6 +28,13 @@ def make(gan, spec, source, *, setting, output: str = "sample"):
     if label is None or label not in setting.sampler(output).fields:
         raise ValueError(
             f"{setting.place}: agreement needs a conditional GAN and labelled data"
+        )
+
+    n, n_classes = source.length_of(field), np.count_nonzero(setting.counts(label))
+    if n < LEAST or n_classes < 2:
+        raise ValueError(
+            f"{setting.place}: agreement of {n} images of {n_classes} classes; at "
+            f"least {LEAST} of two are needed"
         )
 
     def evaluate(state):

@@ -16,7 +16,7 @@ SCORE = Score(
     "dc",
     with_errors,
     better={"density": "higher", "coverage": "higher"},
-    least=(6, 1),
+    least=lambda options: (options["k"] + 1, 1),
     options={"k": 5},
     distances="density_coverage",
 )

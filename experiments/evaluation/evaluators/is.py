@@ -24,7 +24,7 @@ SCORE = Score(
     "is",
     measure,
     better={"is": "higher"},
-    least=(1, 10),
+    least=lambda options: (1, options["n_splits"]),
     options={"n_splits": 10},
     logits=True,
 )

@@ -25,6 +25,8 @@ MEANING = {
 def make(gan, spec, source, *, setting, output: str = "sample"):
     """Returns the evaluator; ValueError for samples that are not images."""
     images = setting.of_images("memorisation", output)
+    if source.length_of(images.field) < 2:
+        raise ValueError(f"{setting.place}: memorisation needs two training images")
 
     def evaluate(state):
         results, *pairs = memorisation.measure(images.data, images.fake(state))

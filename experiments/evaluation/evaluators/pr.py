@@ -14,7 +14,7 @@ SCORE = Score(
     "pr",
     with_errors,
     better={"precision": "higher", "recall": "higher"},
-    least=(4, 4),
+    least=lambda options: (options["k"] + 1, options["k"] + 1),
     options={"k": 3},
     distances="precision_recall",
 )

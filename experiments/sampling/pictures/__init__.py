@@ -27,7 +27,8 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
+from PIL.PngImagePlugin import PngInfo
 
 from experiments.files import replacing
 from gans import names
@@ -35,6 +36,7 @@ from gans.data import kinds as data_kinds
 from gans.data.kinds.image import encode
 
 # Images up to half this many pixels are enlarged to (nearly) as many, to be seen.
+_SOFTWARE = "jax-gans"  # as PNGs name what has written them
 _TILE = 64
 _GAP = 2  # pixels
 _GAP_VALUE = 128
@@ -243,7 +245,23 @@ def save_png(path: str | os.PathLike, image: np.ndarray) -> None:
         )
     picture = Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image)
     with replacing(path) as temporary:
-        picture.save(temporary, "PNG")
+        picture.save(temporary, "PNG", pnginfo=_mark())
+
+
+def is_ours(path: str | os.PathLike) -> bool:
+    """Whether a file is a picture that `save_png` has written."""
+    try:
+        with Image.open(path) as picture:
+            return picture.info.get("Software") == _SOFTWARE
+    except UnidentifiedImageError:
+        return False
+
+
+def _mark():
+    """What says in a picture that it was drawn here, so that it may be replaced."""
+    info = PngInfo()
+    info.add_text("Software", _SOFTWARE)
+    return info
 
 
 def drop(folder: Path, last: int) -> None:

@@ -153,3 +153,17 @@ def test_what_takes_long_is_named_on_terminals(terminal, monkeypatch, capsys):
     measured(Data(gaussian(9, 0)), gaussian(9, 1))
     shown = capsys.readouterr()
     assert ("memorisation: samples" in shown.err) == terminal and not shown.out
+
+
+def test_doubled_training_images_give_a_scale():
+    features = np.repeat(np.array([0, 1, 3, 6], np.float32), 2)[:, None]
+    real = Features(features, None, (8, 8, 1), 4)
+    found, *_ = measured(Data(real), side(0.5))
+    assert found["distance"]["reference"] == "training images, among the others"
+    assert found["distance"]["of_reference"] == (1 + 1 + 2 + 3) / 4
+
+
+def test_training_images_that_are_all_the_same():
+    real = Features(np.zeros((4, 2), np.float32), None, (8, 8, 1), 3)
+    with pytest.raises(ValueError, match="all training images are the same"):
+        measured(Data(real), side(0.5, 1).features)

@@ -161,6 +161,18 @@ def test_a_folder_that_cannot_be_written_to(tmp_path, monkeypatch):
         lock.__enter__()
 
 
+@pytest.mark.parametrize("name", ["photos", "photos/run", "photos/a/b"])
+def test_a_workdir_among_the_training_images_is_refused(tmp_path, name):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "photos")
+    for data in (f"folder:{tmp_path}/photos", f"folder:{tmp_path}/link"):
+        with pytest.raises(folder.WorkdirError, match="would become training images"):
+            folder.check_apart(tmp_path / name, data)
+        folder.check_apart(tmp_path / "photos-run", data)
+        folder.check_apart(tmp_path, data)
+    folder.check_apart(tmp_path / name, "digits")
+
+
 COMMANDS = {
     "run": ["run", "--config=configs/gan.py"],
     "ablation": ["ablate", "--config=configs/ablations/mode_collapse.py"],

@@ -182,3 +182,24 @@ def test_no_run_and_no_checkpoint(tiny, tmp_path):
     with pytest.raises(FileNotFoundError, match="no checkpoint there yet"):
         draw(tmp_path)
     assert os.listdir(tmp_path) == ["config.json"]
+
+
+def test_a_file_of_another_kind_is_not_replaced(images, points, tmp_path):
+    workdir = images[0]
+    for name in ("photo.png", "broken.png", "data.npz", "text.npz"):
+        path = tmp_path / name
+        if name == "photo.png":
+            Image.new("RGB", (8, 8)).save(path)
+        elif name == "data.npz":
+            np.savez(path, x_train=np.zeros(3), image=np.zeros(3))
+        else:
+            path.write_text("mine")
+        before = path.read_bytes()
+        with pytest.raises(FileExistsError, match=f"--out=.*{name}: this file was not"):
+            draw(workdir, n=4, out=path)
+        assert path.read_bytes() == before
+    for name in ("a.png", "a.npz"):
+        for n in (4, 8):  # those that it has drawn itself it draws again
+            draw(workdir, n=n, out=tmp_path / name)
+    draw(points[0], n=4, out=tmp_path / "points.png")
+    draw(points[0], n=8, out=tmp_path / "points.png")
