@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 VENV ?= .venv
-CONFIG ?= configs/wgan_gp.py
+CONFIG ?= configs/cgan.py:digits32
 comma := ,
 # Reference implementations of metrics, installed without the torchvision they ask for.
 UNTIED = torch-fidelity pytorch-fid prdc

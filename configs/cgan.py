@@ -15,6 +15,7 @@ PRESETS = (
     presets.IMAGES
     | presets.FEW
     | {f"{name}_concat": presets.IMAGES[name] for name in ("digits", "mnist")}
+    | {"digits32": presets.IMAGES["digits"] | {"resolution": 32}}
 )
 
 
@@ -43,6 +44,26 @@ def get_config(preset: str = "digits"):
     if preset == "folder_small":  # the pictures of each class in a folder of its own
         adam = presets.few_images(config, spectral=True)
         config.metrics = ("agreement", *config.metrics)
+    if preset == "digits32":
+        adam = _by_wgan_gp(config)
     for player in (config.generator, config.discriminator):
         player.condition = condition
     return presets.players(config, adam, adam)
+
+
+def _by_wgan_gp(config):
+    """Sizes the config for 3 minutes on a laptop; returns the optimisers.
+
+    WGAN-GP's loss (arXiv 1704.00028) in place of the hinge and spectral norm, narrow
+    networks, a small latent, and scores along the way.
+    """
+    presets.convolutional(config, 64)
+    config.loss = "wasserstein"
+    config.discriminator.penalties = ("gradient_penalty(weight=10)",)
+    config.latent = 8
+    config.steps = 3500
+    config.sample_every = 500
+    config.evaluate_every = 700
+    config.n_evaluate = 2000
+    config.metrics = ("fid", "pr", "classes")
+    return presets.adam(1e-3, 0.5, 0.9, schedule="linear")

@@ -50,5 +50,5 @@ def get_config(preset: str = "digits"):
         config.steps = 3_000
     adam = presets.adam(2e-4, 0.5, 0.999)
     if preset == "folder_small":
-        adam = presets.few_images(config, penalties=("r1(weight=0.3, every=16)",))
+        adam = presets.few_images(config, penalties=("r1(weight=0.1, every=16)",))
     return presets.players(config, adam, adam)

@@ -40,12 +40,14 @@ from experiments import process, usage
 from experiments.config import description
 from experiments.files import expanded
 from experiments.signals import Interrupted, ending_at_once
-from gans import names
 
 # Optional packages, and the extra of setup.py that installs each.
 EXTRAS = {"optuna": "sweep", "ray": "ray", "torch": "reference"}
 
 flags.disclaim_key_flags()  # `path_flag` defines those of the command that calls it
+
+# Commands that keep nothing of interrupted work.
+BEGIN_AGAIN = ("benchmark", "evaluate", "metrics", "report", "sample")
 
 Work = Callable[..., int | None]  # (imported module, *arguments) -> exit code
 
@@ -240,9 +242,11 @@ def read(argv: list[str]) -> list[str]:
 
 def _no_arguments(rest):
     if len(rest) > 1:
-        near = names.nearest(rest[1], usage.own()).replace("'", "")
-        near = near.replace("mean ", "mean --") or "; flags begin with --"
-        raise ValueError(f"{rest[1]!r} is not a flag{near}")
+        name, _, value = rest[1].partition("=")
+        hint = "; flags begin with --"
+        if name in usage.own():
+            hint = f"; did you mean --{name}={value or 'VALUE'}?"
+        raise ValueError(f"{rest[1]!r} is not a flag{hint}")
     return rest
 
 
@@ -279,7 +283,11 @@ def stopped(what: BaseException | int) -> int:
     if not isinstance(what, Interrupted):
         is_key = number == signal.SIGINT
         what = "interrupted" if is_key else signal.Signals(number).name
-    print(f"{what}. To continue:\n{command()}", file=sys.stderr)
+    said = command()
+    again = said.split()[2].rpartition(".")[2] in BEGIN_AGAIN
+    print(
+        f"{what}. To {'begin again' if again else 'continue'}:\n{said}", file=sys.stderr
+    )
     return 128 + number
 
 

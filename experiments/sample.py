@@ -1,13 +1,20 @@
-"""Draws samples of a trained model: a grid, single pictures, or arrays.
+"""Draws samples of a trained model: a grid, single pictures, arrays, an animation.
 
     python -m experiments.sample --workdir=DIR --n=64 --out=FILE_OR_DIR
 
 `--out=x.png` is one picture: a grid of images, a plot of points or series, or strips of
 video frames. If the model is conditioned on examples, these are shown as well.
 `--out=x.npz` holds the output's arrays by field, in the data set's storage types:
-`image` uint8 [N, H, W, C], `point` float32 [N, 2], `label` int32 [N]. A name without an
-extension is a folder of single PNGs. `--output=NAME` chooses an output of a model that
-has several.
+`image` uint8 [N, H, W, C], `point` float32 [N, 2], `label` int32 [N], with the names of
+the classes in `label_names`. A name without an extension is a folder of single PNGs.
+`--output=NAME` chooses an output of a model that has several.
+
+`--class=cat` or `--class=3` is a class, `--class=cat,dog` are several in turn.
+`--seed=0,1,2` or `--seed=0-15` draws --n samples of each seed: a row of the grid each.
+
+`--interpolate=8` shows rows from one latent to another. `--interpolate=24 --out=x.gif`
+(or .webp) is an animation: 24 frames from each latent to the next, through four and
+back. `--training --out=x.gif` shows the samples that the run has drawn in training.
 """
 
 from absl import flags
@@ -26,6 +33,8 @@ def main(draw):
         seed=values.seed,
         checkpoint=values.checkpoint,
         interpolate=values.interpolate,
+        training=values.training,
+        fps=values.fps,
         batch_size=values.batch_size,
         recalibrate=values.recalibrate,
         output=values.output,
@@ -35,15 +44,20 @@ def main(draw):
 
 if __name__ == "__main__":
     cli.path_flag("workdir", None, "Folder of the run.", required=True)
-    flags.DEFINE_integer("n", None, "Samples (64), or rows of an interpolation (8).")
+    flags.DEFINE_integer("n", None, "Samples of a seed (64), or interpolations (8).")
     cli.path_flag(
-        "out", None, "x.png (a grid), x.npz (arrays) or a folder (single PNGs)."
+        "out",
+        None,
+        "x.png (a grid), x.npz (arrays), a folder (single PNGs), x.gif or x.webp.",
     )
-    flags.DEFINE_integer("class", None, "Class of the samples; by default all.")
-    flags.DEFINE_integer("seed", 0, "Seed of the latents.")
-    flags.DEFINE_string("checkpoint", "last", "last, best, or a step.")
-    flags.DEFINE_integer("interpolate", None, "Images in a row between two latents.")
-    flags.DEFINE_integer("batch_size", 64, "Samples made at once.")
+    flags.DEFINE_string("class", None, "Class, by name or number; or several: cat,dog.")
+    flags.DEFINE_string("seed", None, "Seed of the samples (0); or several: 0-15.")
+    flags.DEFINE_alias("seeds", "seed")
+    flags.DEFINE_string("checkpoint", None, "last, best, or a step; by default last.")
+    flags.DEFINE_integer("interpolate", None, "Samples from one latent to the next.")
+    flags.DEFINE_boolean("training", False, "An animation of the run's own samples.")
+    flags.DEFINE_float("fps", None, "Frames a second of an animation (12).")
+    flags.DEFINE_integer("batch_size", None, "Samples made at once (64).")
     flags.DEFINE_boolean("recalibrate", False, "Recompute the EMA's batch statistics.")
     flags.DEFINE_string("output", None, "The model's output: sample, reconstruct, ...")
     cli.main(main, "experiments.sampling.draw")

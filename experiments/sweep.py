@@ -57,7 +57,11 @@ def check(config):
     for name in ("trials", "workers"):
         if flags.FLAGS[name].value < 1:
             raise ValueError(f"--{name}={flags.FLAGS[name].value} must be at least 1")
-    spaces.parse(flags.FLAGS.space)
+    space = spaces.parse(flags.FLAGS.space)
+    for flag in sys.argv[1:]:
+        name = flag.partition("=")[0]
+        if name.removeprefix("--config.") in space:
+            raise ValueError(f"{name} has no effect, as --space varies it")
 
 
 if __name__ == "__main__":

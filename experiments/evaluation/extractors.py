@@ -126,8 +126,8 @@ def choose(
     )
     if learns:
         return "classifier", f"{why}, and the data have labels"
-    without = "no labels" if n_classes is None else "labels that take long to learn"
-    return "random", f"{why}, and the data have {without}"
+    without = "no labels" if n_classes is None else "no labels that are quick to learn"
+    return "random", f"{why}, and there are {without}"
 
 
 @functools.cache

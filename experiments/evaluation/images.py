@@ -141,7 +141,8 @@ class Images:
         """Returns what belongs in the report beside the results.
 
         "protocol" and "warnings"; with a baseline also "baseline", the scores of test
-        images, and "equal_n", those of the larger side cut to the size of the other.
+        images, and, if asked, "equal_n", those of the larger side cut to the size of
+        the other.
         What depends on the output is named as its results are: "a_to_b/n_real",
         "a_to_b/equal_n". {} if no features of this state were needed.
         """
@@ -158,12 +159,12 @@ class Images:
         test = self.data.test if self.setting.baseline and self.wanted else None
         if test is not None:
             sides[f"{name}@test"] = test
-            found["baseline"] = self._flat(test)
+            found["baseline"] = self._of_test
             protocol["n_test"] = len(test)
             n, larger, kind = len(test), fake, output
             if len(fake) < len(test):
                 n, larger, kind = len(fake), test, "real test images"
-            if n < len(larger):
+            if n < len(larger) and self.setting.equal_n:
                 results = self._flat(larger.some(n))
                 equal_n = self.setting.named("equal_n", self.output)
                 found[equal_n] = {"column": f"{kind}, n={n}", "results": results}
@@ -173,6 +174,10 @@ class Images:
         }
         found["warnings"] = doubts.of(sides, extractor.name, self.wanted)
         return found
+
+    @functools.cached_property
+    def _of_test(self):
+        return self._flat(self.data.test)
 
     def _flat(self, side):
         return {

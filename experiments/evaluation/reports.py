@@ -56,6 +56,7 @@ def make_evaluate(
     resize: str = "tf",
     weights: dict[str, str | None] | None = None,
     baseline: bool = False,
+    equal_n: bool = True,
     folder: Path | None = None,
 ) -> Callable[[core.State], Report]:
     """Returns evaluate(state) -> {"results", "failed", ...}, or {} of nothing.
@@ -71,9 +72,9 @@ def make_evaluate(
         protocol     what the results depend on
         warnings     what makes them weaker than they look
 
-    and with `baseline` also "baseline", the results of the data's test images, and
-    "equal_n": {"column": its name, "results"}, of another output than "sample"
-    "OUTPUT/equal_n". Pictures go to `folder`.
+    and with `baseline` also "baseline", the results of the data's test images, computed
+    once, and with `equal_n` besides "equal_n": {"column": its name, "results"}, of
+    another output than "sample" "OUTPUT/equal_n". Pictures go to `folder`.
 
     Raises ValueError for a metric that is unknown, or that cannot be computed from
     these images or by this extractor; FileNotFoundError for weights that are not there.
@@ -88,6 +89,7 @@ def make_evaluate(
         resize=resize,
         weights=weights,
         baseline=baseline,
+        equal_n=equal_n,
         folder=folder,
     )
     made = [_make(setting, metric) for metric in config.metrics]

@@ -25,6 +25,7 @@ class Setting:
       resize: how Inception's input is resized.
       weights: files of weights, by name.
       baseline: whether scores of test images are computed, too.
+      equal_n: whether a baseline comes with scores of equally many images.
       folder: of pictures; None: there are none.
       place: what an error calls the metrics.
     """
@@ -38,13 +39,14 @@ class Setting:
         resize: str = "tf",
         weights: dict[str, str | None] | None = None,
         baseline: bool = False,
+        equal_n: bool = True,
         folder: Path | None = None,
         place: str = "config.metrics",
     ):
         self.gan, self.source, self.config = gan, source, config
         self.spec, self.n, self.place = source.spec, config.n_evaluate, place
         self.resize, self.weights = resize, weights
-        self.baseline, self.folder = baseline, folder
+        self.baseline, self.equal_n, self.folder = baseline, equal_n, folder
         self.images: dict[str, Images] = {}  # by output
         self._samplers = Samplers(gan, config, source.spec, lambda: source)
         self._counts: dict[str, np.ndarray] = {}  # of classes, by label

@@ -187,6 +187,16 @@ def stuck(seen: Seen) -> Verdict | None:
     return None
 
 
+def untaught(seen: Seen) -> Verdict | None:
+    """A discriminator that has never learnt anything: samples go where it errs."""
+    found = weak(seen) if seen.boundary else None
+    for update in seen.discriminators():
+        fooled = (seen.recent(f"{update}/score_gap") or 0.0) < 0
+        if found and fooled and _best_accuracy(seen, update) < EVER:
+            return found
+    return None
+
+
 def weak(seen: Seen) -> Verdict | None:
     """A discriminator from which the generator cannot learn, as it knows nothing."""
     changed = seen.trend()
@@ -195,28 +205,23 @@ def weak(seen: Seen) -> Verdict | None:
         return None
     for update, right in seen.discriminators().items():
         gap = seen.recent(f"{update}/score_gap")
-        accuracy = sum(right) / 2
-        both = (f"{update}/accuracy_real", f"{update}/accuracy_fake")
-        lines = zip(*(seen.curves[name] for name in both), strict=False)
-        best = max((a + b) / 2 for (_, a), (_, b) in lines)
-        of = "" if update == "d" else f" ({update})"
+        accuracy, best = sum(right) / 2, _best_accuracy(seen, update)
+        said = "The discriminator is too weak"
+        said += "" if update == "d" else f" ({update})"
         if gap is not None and gap <= 0:
-            return Verdict(
-                "weak",
-                f"The discriminator is too weak{of}: it rates samples at least as high "
-                f"as the data, score gap {number(gap)}",
-                (),
-                _WEAK,
-            )
+            said += f": it rates samples as high as the data, score gap {number(gap)}"
+            return Verdict("weak", said, (), _WEAK)
         if seen.boundary and accuracy < GUESSING and best < EVER:
-            return Verdict(
-                "weak",
-                f"The discriminator is too weak{of}: accuracy {accuracy:.2g}, never "
-                "much better than guessing",
-                (),
-                _WEAK,
-            )
+            said += f": accuracy {accuracy:.2g}, never much better than guessing"
+            return Verdict("weak", said, (), _WEAK)
     return None
+
+
+def _best_accuracy(seen, update):
+    """The highest mean accuracy of a line of the log."""
+    both = (f"{update}/accuracy_real", f"{update}/accuracy_fake")
+    lines = zip(*(seen.curves[name] for name in both), strict=False)
+    return max((a + b) / 2 for (_, a), (_, b) in lines)
 
 
 def _samples_are_good(seen):
@@ -236,4 +241,5 @@ def _samples_are_good(seen):
     return bool(values) and all(ALIKE < x < 1 / ALIKE for x in values)
 
 
-ALL = (stopped, collapsed, memorising, strong, stuck, weak)  # the worst first
+# The worst first, and causes before what follows from them.
+ALL = (stopped, untaught, collapsed, memorising, strong, stuck, weak)

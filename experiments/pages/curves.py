@@ -45,6 +45,7 @@ class Panel:
       quantities: of the metrics UPDATE/QUANTITY that it shows.
       limits: of the vertical axis; None: those of the values.
       level: (value, name) of a dashed line.
+      least: a value that the vertical axis shows in any case.
     """
 
     title: str
@@ -53,6 +54,7 @@ class Panel:
     quantities: tuple[str, ...] = ()
     limits: tuple[float, float] | None = None
     level: tuple[float, str] | None = None
+    least: float | None = None
 
 
 LOSSES = Panel(
@@ -93,6 +95,7 @@ DIVERSITY = Panel(
     ("diversity",),
     None,
     (1.0, "the data"),
+    0.0,
 )
 MAIN = (LOSSES, ACCURACY, SCORES, DIVERSITY)
 DIAGNOSTICS = (
@@ -305,11 +308,12 @@ def _limits(panel, values):
     """
     if panel.limits:
         return *panel.limits, False
-    if panel.level is not None:
-        values = [*values, panel.level[0]]
     low, high = min(values), max(values)
     if len(values) > _MANY:
         low, high = np.percentile(values, [1, 99])
+    if panel.level is not None:
+        low, high = min(low, panel.level[0]), max(high, panel.level[0])
+    low = low if panel.least is None else min(low, panel.least)
     if low > 0 and high > _WIDE * low:
         return low / 1.3, high * 1.3, True
     margin = 0.08 * (high - low) or 0.1 * abs(high) or 1.0

@@ -127,11 +127,10 @@ class Seen:
         return next(iter(changing or found), None)
 
 
-def n_images(run):
-    """The number of training images, if the run has written it."""
-    data = run.get("data")
-    n = data.get("n") if isinstance(data, Mapping) else run.get("n_train")
-    return n if isinstance(n, int) else None
+def n_images(run: Mapping[str, Any]) -> int | None:
+    """Returns the number of training images, the smallest of several sets."""
+    n = run.get("examples_in_data")
+    return min(n.values(), default=None) if isinstance(n, Mapping) else n
 
 
 def unresolved(run: Mapping[str, Any]) -> dict[str, str]:

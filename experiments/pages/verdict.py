@@ -30,7 +30,7 @@ def verdict(
     found = [x for check in (*checks.ALL, _trend) if (x := check(seen))]
     if not found:
         return _calm(seen)
-    first, *others = found
+    first, *others = dict.fromkeys(found)  # each once
     also = [f"Also: {_lower(other.headline)}" for other in others]
     evidence = (*first.evidence, *also, *_signs(seen, (first, *others)))
     return dataclasses.replace(first, evidence=evidence)

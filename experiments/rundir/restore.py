@@ -64,12 +64,18 @@ def step_of(folder: str | os.PathLike, checkpoint: str | int | None) -> int | No
         best = manifest.read(Path(folder)).get("best")
         if best is None:
             raise ValueError(
-                f"checkpoint 'best': {folder} was not evaluated while it was trained"
+                f"checkpoint 'best': no evaluation chose one in {folder}; it has "
+                f"checkpoints of steps {_listed(Checkpoints(folder, None).steps())}: "
+                "take one of them, or 'last'"
             )
         return best["step"]
     if checkpoint != "last" and not checkpoint.isdigit():
         raise ValueError(f"checkpoint {checkpoint!r}: wanted last, best or a step")
     return None if checkpoint == "last" else int(checkpoint)
+
+
+def _listed(steps):
+    return ", ".join(map(str, sorted(steps))) or "none yet"
 
 
 def restore(config: Any, folder: str | os.PathLike, step: int | None):

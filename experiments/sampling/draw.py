@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import os
 import pathlib
+import re
+import sys
+import tempfile
 import zipfile
-from collections.abc import Iterator
 
 import numpy as np
 
 from experiments.files import replacing
-from experiments.sampling import interpolation, pictures
+from experiments.rundir import restore
+from experiments.sampling import animation, interpolation, pictures
 from experiments.sampling.model import Model
 from gans.data import kinds
+
+MOST_IN_A_PICTURE = 10_000
+MOST_COLUMNS = 16  # of a grid with a class in each
+N_LATENTS = 4  # that each sample of an animation goes through
 
 
 def draw(
@@ -20,11 +27,13 @@ def draw(
     *,
     n: int | None = None,
     out: str | os.PathLike | None = None,
-    label: int | None = None,
-    seed: int = 0,
+    label: str | int | None = None,
+    seed: str | int | None = None,
     checkpoint: str | int | None = None,
     interpolate: int | None = None,
-    batch_size: int = 64,
+    training: bool = False,
+    fps: float | None = None,
+    batch_size: int | None = None,
     recalibrate: bool = False,
     output: str | None = None,
 ) -> str:
@@ -32,14 +41,19 @@ def draw(
 
     Args:
       workdir: folder of the run.
-      n: how many (64 by default); with `interpolate` so many rows (8).
-      out: x.png, x.npz or a folder, see `experiments.sample`; by default
-        WORKDIR/samples/drawn_STEP.png.
-      label: their class; by default all classes in turn.
-      seed: of the latents. These depend on it, not on `batch_size`.
+      n: how many of each seed (64 by default, 8 of several seeds); with `interpolate`
+        so many rows (8), or samples side by side in an animation (16).
+      out: x.png, x.npz, x.gif, x.webp or a folder, see `experiments.sample`; by default
+        WORKDIR/samples/drawn_STEP.png, or training.gif.
+      label: their class by name or number, or several, "cat,dog", in turn; by default
+        all classes in turn.
+      seed: 0, "0,1,2" or "0-15". Sample i depends on it and i alone, up to rounding.
       checkpoint: "last", "best" or a step; by default the last one.
-      interpolate: samples in a row, on the great circle between two latents.
-      batch_size: how many are made at once.
+      interpolate: samples on the great circle from one latent to the next: in a row; in
+        an animation frames, with four latents and back to the first.
+      training: an animation of the samples that were drawn in training.
+      fps: frames a second of an animation (12).
+      batch_size: how many are made at once (64).
       recalibrate: see `experiments.load`.
       output: of the model; by default "sample", or the only one that can be drawn.
 
@@ -51,58 +65,184 @@ def draw(
         ("n", n, 1),
         ("batch_size", batch_size, 1),
         ("interpolate", interpolate, 2),
+        ("fps", fps, 1),
     ):
         if value is not None and value < least:
             raise ValueError(f"--{name}={value}: wanted at least {least}")
-    n = n or (8 if interpolate else 64)
-    form = ".png" if out is None else _form(out)
+    if fps is not None and fps > 50:
+        raise ValueError(f"--fps={fps}: wanted at most 50")
+    form = _form(out) if out is not None else ".gif" if training else ".png"
+    moves = form in animation.SUFFIXES
+    if moves and not (training or interpolate):
+        raise ValueError(f"--out={out}: an animation needs --interpolate or --training")
+    if fps is not None and not moves:
+        raise ValueError(
+            f"--fps={fps} is for animations: --out must end in .gif or .webp"
+        )
+    fps = fps or animation.FPS
+    if training:
+        drawing = {"n": n, "class": label, "seed": seed, "interpolate": interpolate}
+        drawing |= {"checkpoint": checkpoint, "batch_size": batch_size}
+        given = [x for x, v in drawing.items() if v is not None]
+        given += ["recalibrate"] * recalibrate
+        return _training(workdir, out, form, given, output=output, fps=fps)
 
+    seeds = _seeds(seed)
+    if interpolate and len(seeds) > 1:
+        raise ValueError(f"--seed={seed}: --interpolate takes one seed")
+    least = 16 if moves else 8
+    n = n or (least if interpolate or len(seeds) > 1 else 64)
+    total = n * (interpolate or 1)  # of each seed
+    if form == ".png" and total * len(seeds) > MOST_IN_A_PICTURE:
+        raise ValueError(
+            f"--n={n}: one picture holds at most {MOST_IN_A_PICTURE:,} samples; a "
+            "folder or .npz holds any number"
+        )
     model = Model.load(workdir, checkpoint, recalibrate=recalibrate)
     output = output or model.main_output
-    sampler = model.sampler(output)
+    sampler, step = model.sampler(output), int(model.state.step)
+    if seed is not None and not sampler.random:
+        raise ValueError(
+            f"--seed={seed}: output {output!r} draws nothing; it depends on the "
+            "examples of the data alone"
+        )
     if out is not None and form != "folder":
-        _check_old(pathlib.Path(out), {*model.spec, *sampler.fields})
+        fields = {*model.spec, *sampler.fields, "seed"}
+        _check_old(pathlib.Path(out), fields | {f"{name}_names" for name in model.spec})
     # Arrays need no picture, and to see what can be drawn takes a trace of the model.
     drawn = [] if form == ".npz" else _drawn(model, sampler, form, interpolate)
-    inputs = model.inputs(
-        2 * n if interpolate else n, seed=seed, label=label, output=output
-    )
-    if interpolate:
-        inputs = interpolation.rows(inputs, interpolate)
+    label = _classes(model.spec, label)
+
+    def inputs(seed):
+        given = {"seed": seed, "output": output}
+        if moves:
+            turns = _resized(label, n)  # each sample keeps its class
+            found = model.inputs(N_LATENTS * n, label=turns, **given)
+            return interpolation.loop(found, N_LATENTS, interpolate)
+        if interpolate:
+            found = model.inputs(2 * n, label=label, **given)
+            return interpolation.rows(found, interpolate)
+        return model.inputs(n, label=label, **given)
+
+    first = inputs(seeds[0])  # whatever cannot be drawn is found before any file
+
+    def batches():
+        for one in seeds:
+            given = first if one == seeds[0] else inputs(one)
+            options = {"seed": one, "output": output, "size": batch_size or 64}
+            if moves:  # one frame at a time; the noise of a sample stands still
+                options |= {"size": n, "draws": np.arange(len(given["z"])) % n}
+            yield from model.batches(given, **options)
+
     if out is None:
-        name = f"drawn_{int(model.state.step):08d}"
-        name += "" if output == "sample" else f"_{output}"
+        name = f"drawn_{step:08d}" + ("" if output == "sample" else f"_{output}")
         out = pathlib.Path(workdir) / "samples" / f"{name}.png"
     out = pathlib.Path(out)
     os.makedirs(out if form == "folder" else out.parent, exist_ok=True)
-    batches = model.batches(inputs, seed=seed, output=output, size=batch_size)
-    if form == "folder":
-        name = drawn[-1]
-        _write_singly(out, model.spec[name], (batch[name] for batch in batches))
-        return str(out)
-    parts = list(batches)
-    made = {name: np.concatenate([x[name] for x in parts]) for name in parts[0]}
-    if form == ".npz":
-        _write_arrays(out, model.spec, {**inputs, **made}, made)
-        return str(out)
-    needs_source = any(pictures.of(model.spec[name]).SOURCE for name in drawn)
+    if moves:
+        animation.save(out, _frames(model.spec, drawn[-1], batches()), fps=fps)
+    elif form == "folder":
+        _write_singly(out, model.spec, drawn[-1], batches(), seeds, total)
+    elif form == ".npz":
+        extra = {"seed": np.repeat(seeds, total)} if len(seeds) > 1 else {}
+        _write_arrays(out, model.spec, len(seeds) * total, batches(), extra)
+    else:
+        parts = list(batches())
+        made = {name: np.concatenate([x[name] for x in parts]) for name in parts[0]}
+        columns = interpolate or (n if len(seeds) > 1 else None)
+        shown = {} if interpolate else sampler.given(sampler.examples(n))
+        given = {name: np.concatenate([x] * len(seeds)) for name, x in shown.items()}
+        _write_picture(out, model, drawn, made, given, columns)
+    print(f"checkpoint of step {step:,}", file=sys.stderr)
+    return str(out)
+
+
+def _write_picture(out, model, drawn, made, given, columns):
+    """A grid; with the names of its classes, if each column has one."""
+    spec = model.spec
+    label = next((x for x in made if x in spec and spec[x].kind == "label"), None)
+    plain = len(drawn) == 1 and not given and spec[drawn[0]].kind == "image"
+    n_classes = len({*made[label].tolist()}) if label else 0
+    names = spec[label].names if plain and n_classes > 1 else None
+    if names and columns is None and n_classes <= MOST_COLUMNS:
+        columns = n_classes * max(1, round(len(made[label]) ** 0.5 / n_classes))
+    needs_source = any(pictures.of(spec[name]).SOURCE for name in drawn)
     pictures.draw(
         out.with_suffix(""),
-        model.spec,
+        spec,
         {"sample": made},
-        given={} if interpolate else {"sample": sampler.given(sampler.examples(n))},
+        given={"sample": given},
         source=model.data if needs_source else None,
-        columns=interpolate,
+        columns=columns,
         at_most=None,
     )
+    if names and columns:
+        classes = made[label][:columns]
+        if np.array_equal(made[label], np.resize(classes, len(made[label]))):
+            pictures.caption(out, [names[i] for i in classes], columns)
+
+
+def _training(workdir, out, form, given, *, output, fps):
+    if given:
+        raise ValueError(
+            f"--training shows the pictures that the run has drawn; --{given[0]} has "
+            "no effect on them"
+        )
+    if form not in animation.SUFFIXES:
+        raise ValueError(f"--out={out}: --training needs a name in .gif or .webp")
+    out = pathlib.Path(out or pathlib.Path(workdir) / "samples" / "training.gif")
+    restore.config_of(workdir)  # whether there is a run
+    _check_old(out)
+    os.makedirs(out.parent, exist_ok=True)
+    animation.training(out, workdir, output=output, fps=fps)
     return str(out)
+
+
+def _seeds(text):
+    """The seeds of 3, "3", "0,1,2" or "0-15"."""
+    found = []
+    for part in str(0 if text is None else text).split(","):
+        ends = re.fullmatch(r"\s*(-?\d+)\s*(?:-\s*(\d+)\s*)?", part)
+        if not ends or (ends[2] and int(ends[2]) < int(ends[1])):
+            raise ValueError(f"--seed={text}: wanted a number, 0,1,2 or 0-15")
+        found += range(int(ends[1]), int(ends[2] or ends[1]) + 1)
+    if len(set(found)) < len(found):
+        raise ValueError(f"--seed={text} names a seed twice")
+    if not all(-(2**31) <= one < 2**32 for one in found):
+        raise ValueError(
+            f"--seed={text}: wanted numbers from {-(2**31)} to {2**32 - 1}"
+        )
+    return found
+
+
+def _classes(spec, given):
+    """What `Model.inputs` takes of "cat,dog": names that have commas stay whole."""
+    names = {name for field in spec.values() for name in field.names or ()}
+    if not isinstance(given, str) or given in names:
+        return given
+    found = [part.strip() for part in given.split(",")]
+    return [int(x) if re.fullmatch(r"-\d+", x) else x for x in found]
+
+
+def _resized(classes, n):
+    """Of a list of classes, n in turn."""
+    if not isinstance(classes, list):
+        return classes
+    return [classes[i % len(classes)] for i in range(n)]
+
+
+def _frames(spec, name, batches):
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "frame.png"
+        for batch in batches:
+            yield pictures.of(spec[name]).draw(path, batch[name], name=name)
 
 
 def _drawn(model, sampler, form, interpolate):
     """The fields that can be drawn; ValueError if a field that is needed cannot."""
     spec = model.spec
     fields = [x for x in sampler.fields if x in spec]
-    drawn = [x for x in fields if spec[x].kind in pictures.kinds()]
+    drawn = [x for x in fields if pictures.drawable(spec[x].kind)]
     if not drawn:
         raise ValueError(
             f"output {sampler.output!r} has no picture, as it has no field of the "
@@ -118,21 +258,21 @@ def _drawn(model, sampler, form, interpolate):
 
 
 def _form(out):
-    """Returns ".png", ".npz" or "folder"."""
+    """Returns ".png", ".npz", ".gif", ".webp" or "folder"."""
     path = pathlib.Path(out)
     if path.is_dir() or str(out).endswith("/") or not path.suffix:
         if any(path.glob("*.png")):
             raise FileExistsError(f"--out={out}: this folder holds PNGs already")
         return "folder"
-    if path.suffix not in (".png", ".npz"):
+    if path.suffix not in (".png", ".npz", *animation.SUFFIXES):
         raise ValueError(
             f"--out={out}: unknown extension {path.suffix!r}; wanted .png (a grid), "
-            ".npz (arrays), or none (a folder of PNGs)"
+            ".npz (arrays), .gif or .webp (an animation), or none (a folder of PNGs)"
         )
     return path.suffix
 
 
-def _check_old(out, fields):
+def _check_old(out, fields=frozenset()):
     """Raises FileExistsError for a file that is not one of samples."""
     if not out.exists():
         return
@@ -151,21 +291,41 @@ def _check_old(out, fields):
         )
 
 
-def _write_singly(folder, field, batches: Iterator[np.ndarray]):
+def _write_singly(folder, spec, name, batches, seeds, n):
+    """Writes 00000.png, ...: with the seed if there are several, and a class's name."""
+    label = next((x for x, field in spec.items() if field.kind == "label"), None)
+    names = spec[label].names if label else None
     count = 0
     for batch in batches:
-        for example in batch:
-            pictures.of(field).single(folder / f"{count:05d}.png", example)
+        for i, example in enumerate(batch[name]):
+            row, index = divmod(count, n)
+            stem = f"{index:05d}"
+            if len(seeds) > 1:
+                stem = f"seed{seeds[row]:04d}_{stem}"
+            if names and label in batch:
+                stem += "_" + re.sub(r"[^\w.+-]+", "-", names[int(batch[label][i])])
+            pictures.of(spec[name]).single(folder / f"{stem}.png", example)
             count += 1
 
 
-def _write_arrays(path, spec, known, made):
-    """Writes the output, and the labels among its inputs, as the data store them."""
-    arrays = {}
-    for name, x in known.items():
-        if name in spec and (name in made or spec[name].kind == "label"):
-            arrays[name] = kinds.of(spec[name]).encode(x)
-        elif name in made:
-            arrays[name] = x
-    with replacing(path) as temporary, open(temporary, "wb") as file:
-        np.savez(file, **arrays)
+def _write_arrays(path, spec, n, batches, extra):
+    """Writes the output, with the labels it was made for, as the data store them.
+
+    Arrays grow on disk, so that memory holds one batch. Names of classes are in
+    `FIELD_names`.
+    """
+    arrays, done = {}, 0
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        for batch in batches:
+            for name, x in batch.items():
+                x = kinds.of(spec[name]).encode(x) if name in spec else x
+                if name not in arrays:
+                    file = pathlib.Path(folder) / f"{len(arrays)}.npy"
+                    shape = (n, *x.shape[1:])
+                    arrays[name] = np.lib.format.open_memmap(file, "w+", x.dtype, shape)
+                    if name in spec and spec[name].names and spec[name].kind == "label":
+                        extra = extra | {f"{name}_names": np.array(spec[name].names)}
+                arrays[name][done : done + len(x)] = x
+            done += len(x)
+        with replacing(path) as temporary, open(temporary, "wb") as file:
+            np.savez(file, **arrays, **extra)

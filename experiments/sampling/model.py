@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -19,8 +19,10 @@ from experiments.sampling.classes import counts, in_shares
 from experiments.sampling.sampler import Arrays, Sampler, Samplers
 from gans import core
 from gans.data import kinds
+from gans.data import spec as specs
 from gans.data.spec import Field, Spec
 
+Label = int | str  # a class, by its number or name
 N_EXAMPLES = 2560  # of the data, of which a conditional model is recalibrated
 
 
@@ -55,6 +57,10 @@ class Model:
         model = cls(config, restore.spec_of(config), gan, state)
         if not recalibrate:
             return model
+        if not any(jax.tree.leaves(kept["stats"]) for kept in state.ema.values()):
+            raise ValueError(
+                f"recalibrate: {config.variant} has no batch statistics to recompute"
+            )
         state = restore.recalibrate(gan, state, **model._pool())
         return dataclasses.replace(model, state=state)
 
@@ -88,24 +94,31 @@ class Model:
         self,
         n: int = 64,
         *,
-        seed: int = 0,
-        label: int | None = None,
+        seed: int | Sequence[int] = 0,
+        label: Label | Sequence[Label] | None = None,
         output: str = "sample",
         batch_size: int = 64,
     ) -> Arrays:
         """Returns n samples of the averaged networks, {field: numpy [n, ...]}.
 
-        Images are float32 in [-1, 1]. Latents depend on `seed` and n, not on
-        `batch_size`; what an output draws on its way (dropout, noise) depends on both.
+        Images are float32 in [-1, 1]. Sample i depends on `seed` and i, not on n or
+        `batch_size`, up to rounding.
 
         Args:
-          label: the class of all samples; None: as the model chooses, often in turn.
+          seed: of all that is drawn; several: n samples of each, one after the other.
+          label: the class of all samples, by its name or number; several: in turn.
+            None: as the model chooses, often all in turn.
           output: one of `outputs`.
+          batch_size: how many are made at once.
 
         Raises ValueError for an unknown output, and for a label that does not exist.
         """
-        inputs = self.inputs(n, seed=seed, label=label, output=output)
-        parts = list(self.batches(inputs, seed=seed, output=output, size=batch_size))
+        parts = []
+        for one in [seed] if isinstance(seed, int | np.integer) else seed:
+            inputs = self.inputs(n, seed=one, label=label, output=output)
+            parts += self.batches(inputs, seed=one, output=output, size=batch_size)
+        if not parts:
+            raise ValueError("seed: wanted at least one")
         return {name: np.concatenate([x[name] for x in parts]) for name in parts[0]}
 
     def inputs(
@@ -113,7 +126,7 @@ class Model:
         n: int,
         *,
         seed: int = 0,
-        label: int | None = None,
+        label: Label | Sequence[Label] | None = None,
         output: str = "sample",
     ) -> Arrays:
         """Returns n inputs of an output, {name: numpy [n, ...]}; see `sample`."""
@@ -123,20 +136,20 @@ class Model:
         found = sampler.inputs(jax.random.key(seed), n)
         inputs = {name: np.asarray(x) for name, x in found.items()}
         if label is not None:
-            name, field = self._label(inputs, label)
-            if not 0 <= label < field.n_classes:
-                raise ValueError(
-                    f"class {label}: {self.config.data} has 0 to {field.n_classes - 1}"
-                )
-            inputs[name] = np.full_like(inputs[name], label)
+            several = [label] if isinstance(label, int | np.integer | str) else label
+            name, field = self._label(inputs, several)
+            classes = [specs.class_of(field, one) for one in several]
+            turns = np.resize(classes, len(inputs[name]))
+            inputs[name] = turns.astype(inputs[name].dtype)
         return inputs
 
-    def _label(self, inputs: Mapping[str, Any], label: int) -> tuple[str, Field]:
+    def _label(self, inputs: Arrays, asked: Iterable[Label]) -> tuple[str, Field]:
         """The input that is a class, and its field."""
         for name, field in self.spec.items():
             if field.kind == "label" and name in inputs:
                 return name, field
-        raise ValueError(f"class {label}: {self.config.variant} has no classes")
+        named = ", ".join(map(str, asked))
+        raise ValueError(f"class {named}: {self.config.variant} has no classes")
 
     def batches(
         self,
@@ -145,22 +158,27 @@ class Model:
         seed: int = 0,
         output: str = "sample",
         size: int = 64,
+        draws: np.ndarray | None = None,
     ) -> Iterator[Arrays]:
         """Yields an output of given inputs, {field: numpy [b, ...]}.
 
         One program makes all batches, the smaller last one too.
+
+        draws: [n], numbers of the inputs: those of one number draw alike (dropout,
+          noise). By default each has its own.
         """
         sampler, n = self.sampler(output), core.length(inputs)
-        size = min(size, n)
+        draws, size = np.arange(n) if draws is None else draws, min(size, n)
         key = jax.random.fold_in(jax.random.key(seed), 1)
+        fold = jax.jit(jax.vmap(jax.random.fold_in, in_axes=(None, 0)))
         # disable=None: at a terminal only
         with tqdm(total=n, unit=" samples", disable=None) as bar:
             for start in range(0, n, size):
                 rows = np.minimum(np.arange(start, start + size), n - 1)
-                made = sampler(
+                made = sampler.each(
                     self.state,
                     {name: x[rows] for name, x in inputs.items()},
-                    jax.random.fold_in(key, start),
+                    fold(key, draws[rows]),
                 )
                 keep = min(size, n - start)
                 yield {name: np.asarray(x)[:keep] for name, x in made.items()}

@@ -57,6 +57,7 @@ class Sampler:
         self._source = source if gan.conditioned_on else None
         self._inputs = jax.jit(self.traced_inputs, static_argnums=1)
         self._outputs = jax.jit(self.traced_outputs, static_argnums=3)
+        self._each = jax.jit(self._traced_each)
 
     def examples(self, n: int, first: int = 0) -> Arrays:
         """Returns rows first ... first + n - 1 of the fields that the model is given.
@@ -93,6 +94,45 @@ class Sampler:
         """
         key = jax.random.key(0) if key is None else key
         return self._outputs(state, dict(inputs), key, only)
+
+    def each(
+        self, state: core.State, inputs: Mapping[str, Array], keys: Array
+    ) -> dict[str, Array]:
+        """Returns what a call does, where sample i draws from keys[i] alone.
+
+        So it does not depend on the samples beside it. keys: [n].
+        """
+        return self._each(state, dict(inputs), keys)
+
+    def _traced_each(self, state, inputs, keys):
+        if not self.draws:  # all at once is faster
+            return self.traced_outputs(state, inputs, keys[0])
+
+        def one(inputs, key):
+            alone = {name: x[None] for name, x in inputs.items()}
+            made = self.traced_outputs(state, alone, key)
+            return {name: x[0] for name, x in made.items()}
+
+        return jax.vmap(one)(inputs, keys)
+
+    @functools.cached_property
+    def draws(self) -> bool:
+        """Whether the output itself draws numbers, such as dropout or noise."""
+        traced = jax.make_jaxpr(lambda key, *args: self.traced_outputs(*args, key))
+        key = jax.eval_shape(lambda: jax.random.key(0))
+        return _used(traced(key, self._state(), self.input_shapes()).jaxpr)[0]
+
+    @functools.cached_property
+    def random(self) -> bool:
+        """Whether its samples depend on a seed: by its inputs, or by what it draws."""
+
+        def inputs(key, examples):
+            return self.traced_inputs(key, 2, examples)
+
+        key = jax.eval_shape(lambda: jax.random.key(0))
+        return (
+            self.draws or _used(jax.make_jaxpr(inputs)(key, self.examples(2)).jaxpr)[0]
+        )
 
     def batches(
         self,
@@ -172,15 +212,11 @@ class Sampler:
                 state, self.traced_inputs(key, n, examples), key
             )
         )(examples, state, key).jaxpr
-        needed = {id(x) for x in jaxpr.outvars}
-        for equation in reversed(jaxpr.eqns):
-            if any(id(x) in needed for x in equation.outvars):
-                needed |= {id(x) for x in equation.invars}
         # Dicts are flattened in the order of their keys; the examples come first.
         return {
             name: np.asarray(kinds.of(self.spec[name]).decode(examples[name]))
-            for name, x in zip(sorted(examples), jaxpr.invars, strict=False)
-            if id(x) in needed
+            for name, used in zip(sorted(examples), _used(jaxpr), strict=False)
+            if used
         }
 
     def _state(self):
@@ -209,6 +245,15 @@ class Sampler:
         }
         made = {**asked, **made}
         return made if only is None else {name: made[name] for name in only}
+
+
+def _used(jaxpr):
+    """Whether the outputs depend on each input of a jaxpr."""
+    needed = {id(x) for x in jaxpr.outvars}
+    for equation in reversed(jaxpr.eqns):
+        if any(id(x) in needed for x in equation.outvars):
+            needed |= {id(x) for x in equation.invars}
+    return [id(x) in needed for x in jaxpr.invars]
 
 
 class Drawing:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import functools
+import itertools
 import json
 import math
 import shlex
-import sqlite3
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import optuna
-import sqlalchemy
 from ml_collections import ConfigDict
 from optuna import importance
 from optuna.pruners import MedianPruner, NopPruner
@@ -23,7 +20,9 @@ from optuna.trial import TrialState
 
 from experiments import config as configs
 from experiments.files import replacing
-from experiments.sweeps.space import Range, changes, corners, flags
+from experiments.sweeps import study_file
+from experiments.sweeps.progress import Progress
+from experiments.sweeps.space import Range, changes, corners, flags, floats
 from experiments.sweeps.trial import COMMAND, Message, Trial
 
 NAME = "sweep.db"
@@ -56,8 +55,21 @@ def create(
 
     Raises ValueError for a config that cannot be built or evaluated.
     """
-    made = [configs.override(config, changes(config, x)) for x in corners(space)]
-    request = {"kind": "check", "configs": [configs.to_json(x) for x in made]}
+
+    def made(values):
+        return configs.to_json(configs.override(config, changes(config, values)))
+
+    points = corners(space)
+    request = {"kind": "check", "configs": [made(x) for x in points]}
+    # Pairs that differ in one key alone.
+    request["pairs"] = {
+        key: [
+            [made(x | {key: one}), made(x | {key: other})]
+            for x in points
+            for one, other in itertools.pairwise(found.values)
+        ]
+        for key, found in space.items()
+    }
     checking = Trial(request, process)
     try:
         known = checking.receive()
@@ -74,27 +86,9 @@ def create(
     workdir.mkdir(parents=True, exist_ok=True)
     kept = {"objective": objective, "better": better}
     kept["protocol"] = _protocol(config, space, protocol)
-    _write(workdir / NAME, {"lower": "minimize", "higher": "maximize"}[better], kept)
-
-
-def _storage(path):
-    """Optuna's data base in a file, of any name: in a URL, some have to be quoted."""
-    connect = functools.partial(sqlite3.connect, path, check_same_thread=False)
-    options = {"creator": connect, "poolclass": sqlalchemy.pool.NullPool}
-    return optuna.storages.RDBStorage("sqlite://", engine_kwargs=options)
-
-
-def _write(path, direction, user_attrs, trials=()):
-    """Writes a study, which replaces the one that is there."""
-    with replacing(path) as temporary:
-        storage = _storage(temporary)
-        study = optuna.create_study(
-            storage=storage, study_name="sweep", direction=direction
-        )
-        for name, value in user_attrs.items():
-            study.set_user_attr(name, value)
-        study.add_trials(trials)
-        storage.engine.dispose()
+    study_file.write(
+        workdir / NAME, {"lower": "minimize", "higher": "maximize"}[better], kept
+    )
 
 
 def _protocol(config, space, given):
@@ -109,21 +103,6 @@ def _converted(protocol):
     space = {configs.renamed(key): x for key, x in protocol["space"].items()}
     config = configs.from_json(json.dumps(protocol["config"])).to_dict()
     return protocol | {"config": config, "space": space}
-
-
-def _rename(path, study, protocol):
-    """Writes a study of an older version again, with today's keys in its trials."""
-
-    def today(values):
-        return {configs.renamed(key): x for key, x in values.items()}
-
-    trials = study.get_trials()
-    for trial in trials:
-        distributions = today(trial.distributions)
-        trial.params, trial.distributions = today(trial.params), distributions
-    study._storage.remove_session()
-    user_attrs = study.user_attrs | {"protocol": protocol}
-    _write(path, study.direction, user_attrs, trials)
 
 
 class Search:
@@ -164,14 +143,15 @@ class Search:
         known = self.study.user_attrs
         self._compare(_converted(known["protocol"]), _converted(self._protocol))
         if known["protocol"]["space"].keys() != self._protocol["space"].keys():
-            _rename(workdir / NAME, self.study, self._protocol)
+            study_file.rename(workdir / NAME, self.study, self._protocol)
             self.study = self._load()
         self.objective, self.better = known["objective"], known["better"]
         self._active, self._waiting = {}, self._left()
+        self._progress = Progress(n_trials, self.objective.removeprefix("eval/"))
 
     def _load(self):
         return optuna.load_study(
-            storage=_storage(self.workdir / NAME),
+            storage=study_file.storage(self.workdir / NAME),
             study_name="sweep",
             pruner=MedianPruner(STARTUP, int(WARM_UP * self.config.steps))
             if self._protocol["prune"]
@@ -214,10 +194,14 @@ class Search:
         return len(self._active)
 
     @property
+    def n_done(self) -> int:
+        """The number of trials that have finished or were pruned."""
+        return len(self._trials(TrialState.COMPLETE, TrialState.PRUNED))
+
+    @property
     def n_missing(self) -> int:
         """How many trials are still to be started."""
-        done = self._trials(TrialState.COMPLETE, TrialState.PRUNED)
-        return self.n_trials - len(done) - self.n_active
+        return self.n_trials - self.n_done - self.n_active
 
     def next(self) -> dict[str, Any] | None:
         """Returns the request of the next trial, or None if there is none."""
@@ -250,6 +234,7 @@ class Search:
             "folder": str(self.workdir / "trials" / f"{number:04d}"),
             "cwd": str(Path.cwd()),
             "command": self._command(params),
+            "inputs": floats(self.space),
         }
 
     def _values(self, params):
@@ -276,6 +261,9 @@ class Search:
         if trial is None:  # pruned
             return True
         match message["kind"]:
+            case "step":
+                step = message["step"], message["steps"]
+                self._progress.step(number, *step, self.n_done)
             case "value":
                 shown = (message[key] for key in ("step", "values", "last"))
                 return self._report(trial, *shown)
@@ -294,6 +282,8 @@ class Search:
         known = self._trials()[trial.number].intermediate_values
         if step not in known:  # else it has been resumed from an earlier checkpoint
             trial.report(value, step)
+        steps = self.config.steps
+        self._progress.step(trial.number, step, steps, self.n_done, value)
         if last or not trial.should_prune():
             return False
         self._tell(trial.number, f"pruned after step {step}", state=TrialState.PRUNED)
@@ -320,7 +310,7 @@ class Search:
         if self._trials(TrialState.COMPLETE):
             best = self.study.best_trial
             so_far = f" (best: {best.value:.6g} of trial {best.number})"
-        print(f"trial {number} {what}{so_far}", file=sys.stderr)
+        self._progress.ended(number, f"trial {number} {what}{so_far}")
         self.write()
 
     def write(self, importances: bool = False) -> dict[str, Any]:

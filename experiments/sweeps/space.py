@@ -20,10 +20,18 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from configs import keys
 from experiments import config as configs
 from gans import names
 
 KINDS = ("uniform", "log", "int", "choice")
+# Keys whose values are no better or worse, only luckier, or not comparable.
+_NOT_SEARCHED = {
+    "seed": "the best of several seeds is luck; repeat the best trial with other seeds",
+    "steps_per_call": "it says how steps are compiled, not what they compute",
+} | dict.fromkeys(
+    "metrics n_evaluate extractor".split(), "all trials must be measured alike"
+)
 _FORM = "KEY=uniform(low, high), log(low, high), int(low, high) or choice(value, ...)"
 
 
@@ -75,7 +83,7 @@ def parse(text: str) -> dict[str, Range]:
         try:
             (target,) = entry.targets
             key, call = ast.unparse(target), entry.value
-            _parts(key)
+            parts(key)
             values = tuple(ast.literal_eval(x) for x in call.args)
             kind = call.func.id
             if call.keywords or not values:
@@ -96,6 +104,10 @@ def parse(text: str) -> dict[str, Range]:
 def _checked(found, key):
     place, values = f"--space: {key}={found}", found.values
     if found.kind == "choice":
+        if len(values) == 1:
+            raise ValueError(
+                f"{place} has one value, so nothing varies: --config.{key}={values[0]}"
+            )
         if len({*map(repr, values)}) < len(values):
             raise ValueError(f"{place} lists a choice twice")
         return found
@@ -111,8 +123,11 @@ def _checked(found, key):
     return found if found.kind == "int" else Range(found.kind, (*map(float, values),))
 
 
-def _parts(key):
-    """The names and indices of "generator.penalties[0].weight"; raises ValueError."""
+def parts(key: str) -> list[str | int]:
+    """Returns the names and indices of "generator.penalties[0].weight".
+
+    Raises ValueError for a key of another form.
+    """
 
     def visit(node):
         match node:
@@ -127,6 +142,35 @@ def _parts(key):
     return visit(ast.parse(key, mode="eval").body)
 
 
+def floats(space: Mapping[str, Range]) -> list[list[str | int]]:
+    """Returns the places of the keys that may be floats, as `parts` gives them."""
+    return [parts(key) for key, found in space.items() if found.kind != "int"]
+
+
+def check(config: ConfigDict, space: Mapping[str, Range]) -> None:
+    """Raises ValueError for a key that cannot be searched for a better value.
+
+    Also for two choices that are the same value, written differently.
+    """
+    for key, found in space.items():
+        name = parts(key)[0]
+        known = keys.RUN.get(name)
+        why = _NOT_SEARCHED.get(name)
+        if known and known.free:
+            why = why or "it leaves the training as it is"
+        if why:
+            raise ValueError(f"--space: {key} cannot be searched: {why}")
+        if found.kind == "choice":
+            seen = {}
+            for value in found.values:
+                own = configs.override(config, changes(config, {key: value}))
+                other = seen.setdefault(configs.to_json(own), value)
+                if other is not value:
+                    raise ValueError(
+                        f"--space: {key}={found}: {other!r} and {value!r} are the same"
+                    )
+
+
 # --- in a config ----------------------------------------------------------------------
 
 
@@ -139,8 +183,8 @@ def changes(config: ConfigDict, values: Mapping[str, Any]) -> dict[str, Any]:
     """
     changed, config = {}, config.copy_and_resolve_references()
     # A whole value comes before its parts.
-    for key in sorted(values, key=lambda key: len(_parts(key))):
-        outer, inner = [], _parts(key)
+    for key in sorted(values, key=lambda key: len(parts(key))):
+        outer, inner = [], parts(key)
         old = config
         while inner and isinstance(old, ConfigDict):
             place = f"--space: {'.'.join(['config', *outer])}"

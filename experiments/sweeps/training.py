@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import fcntl
+import functools
 import json
 import os
 import sys
+import time
 import traceback
 from pathlib import Path
 from typing import Any
 
 import jax
 
+from configs import keys
 from experiments import config as configs
 from experiments.pages import run as page
 from experiments.rundir import manifest
 from experiments.signals import Interrupted
-from experiments.training import loop
+from experiments.training import effects, loop
 from experiments.training.stage import Stages
 from gans import core
 
+TELL_EVERY = 0.5  # seconds
 N_CHECK = 1000  # samples of the evaluation that shows whether there can be one
 
 
@@ -34,7 +38,9 @@ def work(request: dict[str, Any], line: Any) -> int:
     """
     try:
         if request["kind"] == "check":
-            line.say(kind="checked", **_check(request["configs"]))
+            found = _check(request["configs"])
+            _check_effects(request["pairs"])
+            line.say(kind="checked", **found)
         else:
             _train(request, line)
     except Interrupted as error:
@@ -49,6 +55,19 @@ def work(request: dict[str, Any], line: Any) -> int:
             text = (text.splitlines() or [""])[0]
         line.say(kind="failed", error=f"{name}{text}")
     return 0
+
+
+def _telling(line, steps):
+    """Returns step -> None, which tells the sweep how far the run is, at times."""
+    said = 0.0
+
+    def tell(step):
+        nonlocal said
+        if time.monotonic() - said > TELL_EVERY:
+            line.say(kind="step", step=step, steps=steps)
+            said = time.monotonic()
+
+    return tell
 
 
 def _check(texts):
@@ -74,6 +93,33 @@ def _check(texts):
     return {"objective": f"eval/{name}", "better": report["results"][name]["better"]}
 
 
+def _check_effects(pairs):
+    """Raises ValueError for a key without effect: each of its pairs computes the same.
+
+    pairs: {key: [[config, config], ...]}, pairs that differ in that key alone.
+    """
+
+    sources = {}
+
+    @functools.cache
+    def digest(text):
+        config = configs.from_json(text)
+        data = tuple(config[key] for key in (*keys.DATA, "seed"))
+        try:
+            if data not in sources:
+                sources[data] = configs.load_data(config)
+            return effects.digest(configs.resolve(config, sources[data]))
+        except ValueError:  # of this pair alone: trials of it will fail and say so
+            return text
+
+    for key, texts in pairs.items():
+        if all(digest(one) == digest(other) for one, other in texts):
+            raise ValueError(
+                f"--space: {key} has no effect: nothing reads it, or another key "
+                "replaces it"
+            )
+
+
 def _train(request, line):
     folder = Path(request["folder"])
     folder.mkdir(parents=True, exist_ok=True)
@@ -95,6 +141,8 @@ def _train(request, line):
             folder,
             command=request["command"],
             on_evaluation=on_evaluation,
+            on_call=_telling(line, config.steps),
+            inputs=[tuple(place) for place in request["inputs"]],
         )
     except Pruned as error:
         status = {"status": f"pruned after step {error}"}

@@ -1,9 +1,10 @@
 """A trial of a sweep, in a process of its own, and the sweep's end of its pipe.
 
 `python -m experiments.sweeps.trial` reads a request as a line of JSON from stdin, and
-writes messages to stdout, one line each. {"kind": "value", "step", "values", "last"}
-waits for an answer, which is true if the run is to be pruned. The last message is
-"finished" or "failed". Printed text goes to log.txt in the trial's folder.
+writes messages to stdout, one line each. {"kind": "step", "step", "steps"} says how far
+it is. {"kind": "value", "step", "values", "last"} waits for an answer, which is true if
+the run is to be pruned. The last message is "finished" or "failed". Printed text goes
+to log.txt in the trial's folder.
 
 When the sweep ends, the trial stops as after SIGTERM, with a checkpoint.
 """

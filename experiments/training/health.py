@@ -12,7 +12,9 @@ from typing import Any
 
 PATIENCE = 3  # consecutive log lines that must agree
 GRACE = 100  # steps before anything is checked
-YOUTH = 1000  # steps in which the samples may still be nearly identical
+YOUTH = 1000  # steps in which the samples may still be nearly identical, ...
+TOLD = 300  # ... or fewer, if ...
+APART = 0.95  # ... the discriminator tells them from real ones so often
 
 LEAST_DIVERSITY = 0.1  # relative to real data
 VANISHED = 1e-8  # a gradient norm
@@ -56,7 +58,8 @@ class HealthMonitor:
 
     Before step GRACE nothing is checked, and no gradient norm counts as typical.
     Samples that have not been diverse yet are not checked before step YOUTH, because
-    many generators begin with nearly identical samples.
+    many generators begin with nearly identical samples; from step TOLD on they are, if
+    the discriminator tells nearly all of them from real ones.
 
     What is checked follows from the metrics' names. For each update U:
       U/grad_norm: whether the gradient has vanished;
@@ -130,7 +133,8 @@ class HealthMonitor:
         x, least = values[name], LEAST_DIVERSITY
         if x >= least:
             self._diverse.add(update)
-        wrong = x < least and (update in self._diverse or step >= YOUTH)
+        told = min(_accuracies(update, values) or (0.0,)) > APART and step >= TOLD
+        wrong = x < least and (update in self._diverse or step >= YOUTH or told)
         shown = f"{name} is {x:.3g} of the real data's (threshold {least})"
         return {(COLLAPSE, update): (wrong, shown)}
 

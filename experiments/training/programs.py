@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import threading
 import time
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 
 import grain  # noqa: F401 -- before `start_compiling`, which says why
@@ -33,9 +34,23 @@ class Programs:
         `gans.data.pipeline.prepare`).
       per_call: steps in one call.
       draw: pure function of the state: what a run draws again and again.
+      build: {name: [] float32} -> the GAN with these numbers, traced. None: `gan`.
+      values: {name: number} for `build`. They are inputs of the programs that
+        initialise and train, which are the same for other numbers.
     """
 
-    def __init__(self, gan, *, seed: int, batch, prepare, per_call: int, draw=None):
+    def __init__(
+        self,
+        gan,
+        *,
+        seed: int,
+        batch,
+        prepare,
+        per_call: int,
+        draw=None,
+        build: Callable[[Mapping[str, Array]], core.GAN] | None = None,
+        values: Mapping[str, float] | None = None,
+    ):
         size = len(next(iter(batch.values()))) * jax.process_count()
         self._mesh = Mesh(np.array(jax.devices()), ("batch",))
         self._whole = NamedSharding(self._mesh, P())
@@ -48,13 +63,16 @@ class Programs:
             for name, x in batch.items()
         }
         self._gan, self._per_call, self._prepare = gan, per_call, prepare
+        self._build = build or (lambda values: gan)
+        numbers = {name: np.float32(x) for name, x in (values or {}).items()}
+        self._values = jax.device_put(numbers, self._whole)
 
         def keys(stream):
             key = jax.random.fold_in(jax.random.key(seed), stream)
             return tuple(jax.random.split(key))
 
-        def init(key):
-            return core.init(gan, key).replace(frozen={})
+        def init(key, values):
+            return core.init(self._build(values), key).replace(frozen={})
 
         def singular_values(state):
             return _singular_values(gan, state)
@@ -67,8 +85,8 @@ class Programs:
             once = functools.partial(replicated, compiler_options=quick)
         self._keys, init = replicated(keys), once(init)
         self._key = self._placed(jax.eval_shape(keys, 0)[0])
-        self._init = _Program(init, self._key)
-        self._bare = self._placed(init.eval_shape(self._key))
+        self._init = _Program(init, self._key, self._values)
+        self._bare = self._placed(init.eval_shape(self._key, self._values))
         self.draw = _Program(replicated(draw or (lambda state: {})), self.template)
         self.singular_values = _Program(once(singular_values), self.template)
         self._finite = _Program(once(finite.parts), self._bare)
@@ -96,7 +114,8 @@ class Programs:
 
     def init(self, stream: int) -> core.State:
         """The first state of a stream of random numbers."""
-        return self._init(self._keys(stream)[0]).replace(frozen=self.frozen)
+        bare = self._init(self._keys(stream)[0], self._values)
+        return bare.replace(frozen=self.frozen)
 
     def put_state(self, state: core.State) -> core.State:
         """A state of numpy arrays, as a checkpoint has it, on every device."""
@@ -121,25 +140,28 @@ class Programs:
         call(state, batch, key) -> (state, metrics [k] or []) donates the state.
         """
         began = time.perf_counter()
-        one_call = make_call(self._gan, self._per_call, self._prepare)
+        compiled = self.lower().compile()
 
-        def call(state, frozen, batch, key):
+        def attached(state, batch, key):
+            frozen = state.frozen
+            bare = state.replace(frozen={})
+            state, metrics = compiled(bare, frozen, batch, key, self._values)
+            return state.replace(frozen=frozen), metrics
+
+        return attached, time.perf_counter() - began
+
+    def lower(self) -> jax.stages.Lowered:
+        """Returns the program of `compile`, not compiled yet."""
+
+        def call(state, frozen, batch, key, values):
+            one_call = make_call(self._build(values), self._per_call, self._prepare)
             state, metrics = one_call(state.replace(frozen=frozen), batch, key)
             return state.replace(frozen={}), metrics
 
         jitted = jax.jit(call, donate_argnums=0, out_shardings=self._whole)
         with jax.set_mesh(self._mesh):  # for gans.sharding
-            lowered = jitted.lower(
-                self._bare, self.template.frozen, self._batch, self._key
-            )
-            compiled = lowered.compile()
-
-        def attached(state, batch, key):
-            frozen = state.frozen
-            state, metrics = compiled(state.replace(frozen={}), frozen, batch, key)
-            return state.replace(frozen=frozen), metrics
-
-        return attached, time.perf_counter() - began
+            shapes = self._bare, self.template.frozen, self._batch, self._key
+            return jitted.lower(*shapes, self._values)
 
     def start_compiling(self, pool: Executor | None = None) -> Future:
         """Starts `compile` in the background, in a thread of its own or of `pool`.

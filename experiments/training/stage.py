@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -12,8 +14,11 @@ from ml_collections import ConfigDict
 
 from experiments import config as configs
 from experiments.evaluation import reports
+from experiments.rundir.log import examples_until
 from experiments.sampling import pictures
 from experiments.sampling.sampler import Samplers
+from experiments.training import floats
+from experiments.training.floats import Place
 from experiments.training.programs import Programs
 from gans import core, stages
 from gans.data import pipeline
@@ -38,7 +43,15 @@ class Ready:
       programs: what it compiles.
     """
 
-    def __init__(self, config: ConfigDict, index: int, source: Any, gan: core.GAN):
+    def __init__(
+        self,
+        config: ConfigDict,
+        index: int,
+        source: Any,
+        gan: core.GAN,
+        folder: Path | None = None,
+        inputs: Iterable[Place] = (),
+    ):
         every = configs.stages(config)
         stage, self.index = every[index], index
         self.first = stages.first_step(every, index)
@@ -48,7 +61,9 @@ class Ready:
         self.reset_optimisers = stage.reset_optimisers
         self.config = configs.of_stage(config, index)
         self.source, self.gan = source, gan
-        self.evaluate = reports.make_evaluate(gan, self.config, source)
+        self.evaluate = reports.make_evaluate(
+            gan, self.config, source, baseline=True, equal_n=False, folder=folder
+        )
         samplers = Samplers(gan, self.config, source.spec, lambda: source)
         self.drawing = samplers.drawing(
             key=jax.random.fold_in(jax.random.key(config.seed), _LATENTS),
@@ -62,7 +77,21 @@ class Ready:
             prepare=batches.prepare,
             per_call=config.steps_per_call,
             draw=self.drawing,
+            **self._inputs(config, inputs),
         )
+
+    def _inputs(self, config, places):
+        """What `Programs` needs so that these numbers of the config are its inputs."""
+        known = floats.leaves(config)
+        places = [place for place in places if isinstance(known.get(place), float)]
+        places = floats.traceable(config, places, self.index)
+        if not places:
+            return {}
+        build = floats.build(config, places, self.index)
+        return {
+            "build": build,
+            "values": {floats.spell(place): known[place] for place in places},
+        }
 
     def batches(self, stream: int) -> pipeline.Batches:
         """Returns its batches by step; each stream of random numbers has another order.
@@ -92,12 +121,22 @@ class Stages:
     Args:
       config: resolved.
       source: the data of `config`.
+      folder: of the pictures that evaluations make; None: there are none.
+      inputs: places of floats in the config that its programs take as inputs, if they
+        can (see `experiments.training.floats`).
 
     Raises ValueError for stages, or a config, that cannot be run.
     """
 
-    def __init__(self, config: ConfigDict, source: Any):
-        self._config, self._source = config, source
+    def __init__(
+        self,
+        config: ConfigDict,
+        source: Any,
+        folder: Path | None = None,
+        inputs: Iterable[Place] = (),
+    ):
+        self._config, self._source, self._folder = config, source, folder
+        self._inputs = tuple(inputs)
         self._stages = configs.stages(config)
         self._check()
         # Errors of any stage are raised before the first one begins.
@@ -125,8 +164,12 @@ class Stages:
         """Returns how many real examples the run has taken after `step` steps."""
         return self._others + stages.examples(self._stages, step)
 
-    def count(self, step: int, examples: int | None) -> None:
-        """Says how many there were until then, if it is known: batches may change."""
+    def count(self, step: int, examples: int | None, log: Path) -> None:
+        """Says how many there were until then, by other batches perhaps.
+
+        What None is given for, as older checkpoints do not say it, the log has.
+        """
+        examples = examples or examples_until(log, step)
         own = stages.examples(self._stages, step)
         self._others = 0 if examples is None else examples - own
 
@@ -213,7 +256,8 @@ class Stages:
                     f"config.data={self._config.data!r} holds {_form(source.spec)} "
                     f"where {_form(spec)} is wanted"
                 )
-            return Ready(self._config, index, source, self._gans[index])
+            gan = self._gans[index]
+            return Ready(self._config, index, source, gan, self._folder, self._inputs)
         except (ValueError, RuntimeError, OSError) as error:
             if len(self) == 1:
                 raise

@@ -80,7 +80,7 @@ def test_errors_are_lines(here):
     raised = check("--config.discriminator.network=own_networks:Broken")
     assert raised.returncode == 1 and "Traceback" not in raised.stderr
     said = raised.stdout + raised.stderr
-    assert "own_networks.py, line 26" in said, said
+    assert "own_networks.py, line 24" in said, said
     unknown = check("--config.discriminator.network=own_networks.Brokn")
     assert unknown.returncode == 1
     assert unknown.stderr.startswith("error: ") and unknown.stderr.count("\n") == 1

@@ -291,3 +291,10 @@ def test_home_in_the_flags_of_commands(tmp_path, name, arguments, said):
     assert done.returncode == 1 and said.format(home=tmp_path) in done.stderr
     assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
     assert not (ROOT / "~").exists()
+
+
+def test_a_command_that_keeps_nothing_is_begun_again(monkeypatch, capsys):
+    said = "python -m experiments.metrics a b"
+    monkeypatch.setattr(cli, "command", lambda: said)
+    assert cli.stopped(KeyboardInterrupt()) == 130
+    assert capsys.readouterr().err == f"interrupted. To begin again:\n{said}\n"

@@ -74,6 +74,7 @@ def lines(workdir):
         ([SMALL[0], "--config.steps=many"], "--config.steps=many"),
         ([SMALL[0], "--config.variant=gam"], "did you mean 'gan'?"),
         ([SMALL[0], "--config.log_every=250"], "config.steps_per_call=100"),
+        ([SMALL[0], "--init-from=nowhere:best"], "--init-from=nowhere:best: "),
         ([SMALL[0], "--wordir=x"], "did you mean --workdir?"),
         ([], "--config=NAME[:PRESET], see --list"),
     ],

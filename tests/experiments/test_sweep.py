@@ -456,6 +456,8 @@ def start(*flags):
     [
         ([SMALL[0]], "--space is missing"),
         ([*SMALL, "--space=n_critik=int(1, 2)"], "did you mean 'n_critic'?"),
+        ([*SMALL, "--space=latent=int(1, 2)"], "--config.latent has no effect, as"),
+        ([*SMALL, "--space=seed=int(1, 2)"], "seed cannot be searched"),
         ([*SMALL, "--space=loss.smooth_rael=uniform(0, 1)"], "'smooth_rael'"),
         (
             [*SMALL, "--space=ema=log(0.9, 1)", "--config.metrics=()"],

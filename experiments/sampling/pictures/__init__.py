@@ -27,7 +27,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageDraw, ImageFont, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
 from experiments.files import replacing
@@ -36,9 +36,11 @@ from gans.data import kinds as data_kinds
 from gans.data.kinds.image import encode
 
 # Images up to half this many pixels are enlarged to (nearly) as many, to be seen.
-_SOFTWARE = "jax-gans"  # as PNGs name what has written them
+SOFTWARE = "jax-gans"  # as pictures name what has written them
+_EXIF = 0x0131  # the key of it in WebP
 _TILE = 64
 _GAP = 2  # pixels
+_MOST_IN_A_ROW = 16  # classes, each a column
 _GAP_VALUE = 128
 Arrays = Mapping[str, np.ndarray]
 
@@ -51,8 +53,15 @@ class Drawn(NamedTuple):
 
 
 def kinds() -> list[str]:
-    """Returns the kinds of data that can be drawn."""
+    """Returns the kinds of data that can be drawn, of ours."""
     return [module.name for module in pkgutil.iter_modules(__path__)]
+
+
+def drawable(kind: str) -> bool:
+    """Whether a kind of data can be drawn; one of a user's own, if it has `draw`."""
+    if kind in kinds() or kind in names.files("gans.data.kinds"):
+        return kind in kinds()
+    return hasattr(of_kind(kind), "draw")
 
 
 def of(field) -> ModuleType:
@@ -70,7 +79,7 @@ def of_kind(kind: str) -> ModuleType:
 
 def count(spec: Mapping[str, Any]) -> int:
     """Returns how many examples the pictures of a run need at most."""
-    return max((of(f).N for f in spec.values() if f.kind in kinds()), default=1)
+    return max((of(f).N for f in spec.values() if drawable(f.kind)), default=1)
 
 
 def draw(
@@ -96,7 +105,8 @@ def draw(
       outputs: {output: {field: [n, ...]}}, decoded.
       given: {output: {field: [n, ...]}}, the examples, decoded.
       source: of real examples.
-      columns: examples in a row, of kinds that have tiles.
+      columns: examples in a row, of kinds that have tiles; None: a class in each, if
+        they are of few classes in turn, else as many as make a square.
       at_most: examples in a picture; None: all; 0: the kind's own number.
 
     Returns {"samples" or "samples/OUTPUT": `Drawn`}, as the log names them.
@@ -106,7 +116,7 @@ def draw(
         fields = outputs[output]
         groups = {}
         for name, x in [*(given or {}).get(output, {}).items(), *fields.items()]:
-            if name in spec and spec[name].kind in kinds():
+            if name in spec and drawable(spec[name].kind):
                 groups.setdefault(spec[name].kind, []).append((name, x))
         made = {spec[name].kind for name in fields if name in spec}
         groups = {kind: group for kind, group in groups.items() if kind in made}
@@ -116,6 +126,11 @@ def draw(
             parts += [field.kind] if i else []
             module = of(field)
             n = module.N if at_most == 0 else at_most
+            row = columns
+            if row is None and len(group) == 1:
+                row = _n_in_turn(spec, fields)
+                if row and at_most == 0:  # no row is cut short
+                    n -= n % row
             *beside, examples = (np.asarray(x)[:n] for _, x in group)
             path = stem.with_name("_".join([stem.name, *parts]) + ".png")
             pixels = module.draw(
@@ -124,10 +139,20 @@ def draw(
                 name=group[-1][0],
                 beside=beside,
                 source=source,
-                columns=columns,
+                columns=row,
             )
             found["/".join(["samples", *parts])] = Drawn(path, pixels)
     return found
+
+
+def _n_in_turn(spec, fields):
+    """How many classes the samples are of, in turn, if few enough for a row."""
+    for name, x in fields.items():
+        n = spec[name].n_classes if name in spec else None
+        if n and n <= min(_MOST_IN_A_ROW, len(x)):
+            if np.array_equal(x, np.arange(len(x)) % n):
+                return n
+    return None
 
 
 def draw_real(
@@ -149,7 +174,7 @@ def draw_real(
     for output, fields in outputs.items():
         real, columns = {}, None
         for name, x in fields.items():
-            if name not in spec or spec[name].kind not in kinds():
+            if name not in spec or not drawable(spec[name].kind):
                 continue
             field, label = spec[name], source.label_of(name)
             n = min(len(x), of(field).N)
@@ -233,6 +258,22 @@ def columns_of(n: int, n_arrays: int) -> int | None:
     return n_arrays * math.ceil(math.sqrt(n / n_arrays))
 
 
+def caption(path: str | os.PathLike, names: Iterable[str], columns: int) -> None:
+    """Writes names above the columns of a grid, into its PNG; long ones are cut."""
+    with Image.open(path) as file:
+        picture = file.convert("RGB")
+    width = (picture.width + _GAP) / columns
+    font = ImageFont.load_default(12)
+    strip = Image.new("RGB", (picture.width, 18), "white")
+    draw = ImageDraw.Draw(strip)
+    for i, name in enumerate(names):
+        short = name
+        while short and draw.textlength(short, font=font) > width - 2 * _GAP:
+            short = short.removesuffix("…")[:-1] + "…" if len(short) > 2 else ""
+        draw.text((i * width + _GAP, 2), short, fill="black", font=font)
+    save_png(path, np.concatenate([np.asarray(strip), np.asarray(picture)]))
+
+
 def save_png(path: str | os.PathLike, image: np.ndarray) -> None:
     """Writes uint8 [H, W, C], C = 1 (grey), 3 or 4; whole, or not at all.
 
@@ -249,18 +290,26 @@ def save_png(path: str | os.PathLike, image: np.ndarray) -> None:
 
 
 def is_ours(path: str | os.PathLike) -> bool:
-    """Whether a file is a picture that `save_png` has written."""
+    """Whether a file is a picture, or an animation, that was drawn here."""
     try:
         with Image.open(path) as picture:
-            return picture.info.get("Software") == _SOFTWARE
+            known = picture.info.get("Software"), picture.getexif().get(_EXIF)
+            return SOFTWARE in known or picture.info.get("comment") == SOFTWARE.encode()
     except UnidentifiedImageError:
         return False
+
+
+def exif() -> Image.Exif:
+    """Returns what says so in a WebP."""
+    found = Image.Exif()
+    found[_EXIF] = SOFTWARE
+    return found
 
 
 def _mark():
     """What says in a picture that it was drawn here, so that it may be replaced."""
     info = PngInfo()
-    info.add_text("Software", _SOFTWARE)
+    info.add_text("Software", SOFTWARE)
     return info
 
 

@@ -38,6 +38,28 @@ def coverage(
     }
 
 
+def read(
+    logits: np.ndarray, labels: np.ndarray | None, confidence: float
+) -> dict[str, float]:
+    """How many samples a classifier reads with confidence.
+
+    Args: logits [N, K]; labels [N], the classes that were asked for, or None;
+      confidence, the least probability, in (0, 1], that counts.
+
+    Returns:
+      "confident": the share of samples of which one class has that probability.
+      "as_asked": the share of which it is the class of `labels`, if there are any.
+    """
+    logits = np.asarray(logits, np.float64)
+    log_total = np.logaddexp.reduce(logits, axis=1, keepdims=True)
+    probable = np.exp(logits - log_total) >= confidence
+    found = {"confident": float(probable.any(axis=1).mean())}
+    if labels is not None:
+        labels = _checked_labels(labels, "labels")
+        found["as_asked"] = float(probable[np.arange(len(labels)), labels].mean())
+    return found
+
+
 def _counts(labels, n_classes, name):
     labels = _checked_labels(labels, name)
     low, high = labels.min(), labels.max()

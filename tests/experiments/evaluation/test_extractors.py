@@ -482,3 +482,20 @@ def test_a_damaged_file_of_the_cache_is_made_again(tmp_path):
     assert cache.read(path) is None
     cache.keep(path, {"x": np.arange(100)})
     np.testing.assert_array_equal(cache.read(path)["x"], np.arange(100))
+
+
+def test_a_classifier_loads_its_data_as_the_run_does(monkeypatch):
+    from gans.data.sets import NoSplit
+
+    seen = []
+
+    def load(name, **options):
+        seen.append(options)
+        if options.get("split"):
+            raise NoSplit("no split")
+        raise ValueError("enough")
+
+    monkeypatch.setattr("gans.data.load", load)
+    with pytest.raises(ValueError, match="enough"):
+        extractors.classifier("mine", skip_corrupt=True, data_seed=3)
+    assert seen[0]["skip_corrupt"] is True and seen[0]["seed"] == 3

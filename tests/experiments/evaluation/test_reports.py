@@ -122,10 +122,15 @@ def test_features_of_samples_against_training_and_test_images(
         report[key]["fd_mean-colour"]["value"] for key in ("results", "baseline")
     )
     assert untrained > 20 * real > 0
+    assert report["equal_n"]["column"] == "samples, n=360"
     protocol = report["protocol"]
     assert (protocol["n_real"], protocol["n_fake"]) == (1437, 600)
     assert protocol["n_test"] == 360
     assert any("600 images, fewer than 10000" in doubt for doubt in report["warnings"])
+    # During a training only what costs nothing the second time.
+    during = make_evaluate(gan, config, source, baseline=True, equal_n=False)(state)
+    assert during["baseline"]["fd_mean-colour"]["value"] == real
+    assert "equal_n" not in during
 
 
 def _this():

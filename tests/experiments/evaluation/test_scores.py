@@ -39,6 +39,8 @@ def test_every_score_says_which_way_is_better():
         **dict.fromkeys(("precision_threshold", "recall_threshold"), "higher"),
         "classes": "higher",
         "classes_tenth": "higher",
+        "confident": "higher",
+        "as_asked": "higher",
         "nearest": None,
     }
     assert all(np.isfinite(x["value"]) and x["seconds"] >= 0 for x in found.values())

@@ -157,6 +157,9 @@ def test_discriminator_too_strong():
         "The discriminator is too strong: accuracy 0.99, score gap growing"
     )
     assert "d/score_gap went from" in text(found)
+    assert "by heart" not in text(found)
+    few = judged(records, run=FINISHED | {"examples_in_data": {"a": 40, "b": 5000}})
+    assert "the 40 training images by heart" in text(few)
     early = judged(lines(600, 20, d__score_gap=lambda t: 4 + 8 * t, **named(SURE)))
     assert early.kind == "strong"
     # As long as samples get better, it is not too strong.
@@ -183,6 +186,18 @@ def test_accuracy_without_a_boundary_means_nothing(loss):
 def test_losses_without_a_boundary_are_those_that_say_so():
     without = {n for n in adversarial.LOSSES if adversarial.make(n).boundary is None}
     assert without == {*evidence.NO_BOUNDARY}
+
+
+def test_an_untaught_discriminator_is_the_cause_of_a_collapse():
+    """As in a run on photos whose discriminator has a learning rate of nearly 0."""
+    fooled = {"d/accuracy_real": 0.61, "d/accuracy_fake": 0.0, "d/score_gap": -9.5}
+    found = judged(lines(d__diversity=0.068, **named(fooled)))
+    assert found.kind == "weak"
+    assert text(found).count("too weak") == 1
+    assert "collapsed: the samples' diversity is 0.068" in text(found)
+    # One that has known better has lost to a generator that collapsed.
+    right = {k: (lambda t, x=x: 0.9 if t < 0.2 else x) for k, x in fooled.items()}
+    assert judged(lines(d__diversity=0.068, **named(right))).kind == "collapsed"
 
 
 def test_discriminator_too_weak():
@@ -229,7 +244,7 @@ def test_diverged_without_nan():
 
 def test_memorising():
     name = "memorisation_share_classifier"
-    found = judged(lines(), scored([0.7], name), run=FINISHED | {"n_train": 40})
+    found = judged(lines(), scored([0.7], name))
     assert (found.kind, found.tone) == ("memorising", "warning")
     assert "70%" in found.headline and "copies" in found.headline
     assert judged(lines(), scored([0.012], name)).kind == "healthy"

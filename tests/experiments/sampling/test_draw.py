@@ -16,6 +16,8 @@ from experiments.sampling.draw import draw
 from gans import core
 from gans.data.kinds.image import encode
 
+NAMES = ("cat", "big dog", "cow")
+
 
 def train(workdir, config):
     """A run's config and its checkpoints of steps 7 and 9, of two different states."""
@@ -36,6 +38,8 @@ def train(workdir, config):
 def images(tiny, tmp_path_factory):
     workdir = tmp_path_factory.mktemp("images")
     config = tiny("cgan", "digits")
+    with config.unlocked(), config.ignore_type():
+        config.spec.label.names = NAMES
     for player in ("generator", "discriminator"):
         config[player] = {
             "network": "mlp",
@@ -70,7 +74,8 @@ def test_arrays(images, tmp_path):
     workdir, gan, states = images
     path = draw(workdir, n=5, out=tmp_path / "new" / "x.npz", seed=3)
     with np.load(path) as arrays:
-        assert sorted(arrays) == ["image", "label"]
+        assert sorted(arrays) == ["image", "label", "label_names"]
+        assert tuple(arrays["label_names"]) == NAMES
         wanted = encode(expected(gan, states[9], n=5, seed=3))
         assert wanted.std() > 1  # control: not all one grey
         assert_same(arrays["image"], wanted)
@@ -94,17 +99,26 @@ def test_a_grid_beside_the_run_by_default(images):
     workdir, gan, states = images
     path = draw(workdir, n=5)
     assert path == str(workdir / "samples" / "drawn_00000009.png")
-    wanted = pictures.grid(expected(gan, states[9], n=5))
-    assert_same(np.array(Image.open(path))[..., None], wanted)
-    assert len(np.array(Image.open(draw(workdir)))) == 8 * 66 - 2
+    # Each column has a class, whose name is above it.
+    wanted = pictures.grid(expected(gan, states[9], n=5), columns=3)
+    found = np.array(Image.open(path))
+    assert_same(found[18:, :, :1], wanted)
+    above = found[:18, :66], found[:18, 66:132], found[:18, 132:]
+    assert all(50 < (255 - strip).sum() for strip in above)
+    assert np.array(Image.open(draw(workdir))).shape[:2] == (
+        18 + 8 * 66 - 2,
+        9 * 66 - 2,
+    )
+    assert np.array(Image.open(draw(workdir, label="cow"))).shape == (8 * 66 - 2,) * 2
 
 
 def test_single_pngs(images, tmp_path):
     workdir, gan, states = images
     out = tmp_path / "singly"
     assert draw(workdir, n=5, out=out, batch_size=2) == str(out)
-    assert sorted(os.listdir(out)) == [f"0000{i}.png" for i in range(5)]
-    found = [np.array(Image.open(out / f"0000{i}.png"))[..., None] for i in range(5)]
+    files = sorted(os.listdir(out))
+    assert files[:3] == ["00000_cat.png", "00001_big-dog.png", "00002_cow.png"]
+    found = [np.array(Image.open(out / file))[..., None] for file in files]
     assert_same(np.stack(found), encode(expected(gan, states[9], n=5)))
     with pytest.raises(FileExistsError, match="singly"):
         draw(workdir, n=2, out=out)
@@ -134,6 +148,97 @@ def test_interpolation(images, tmp_path):
     assert np.array(Image.open(path)).shape == (8 * 66 - 2, 3 * 66 - 2)
 
 
+def test_classes_by_name(images, tmp_path):
+    workdir, gan, states = images
+    path = tmp_path / "x.npz"
+    for given, wanted in [
+        ("big dog", [1, 1, 1]),
+        ("1", [1, 1, 1]),
+        ("cow,cat", [2, 0, 2]),
+        ("cow, 0", [2, 0, 2]),
+    ]:
+        draw(workdir, n=3, out=path, label=given)
+        assert np.load(path)["label"].tolist() == wanted
+    label = np.array([2, 0, 2], np.int32)
+    wanted = encode(expected(gan, states[9], n=3, label=label))
+    assert_same(np.load(path)["image"], wanted)
+
+
+def test_several_seeds(images, tmp_path):
+    workdir, gan, states = images
+    path = tmp_path / "x.npz"
+    draw(workdir, n=3, out=path, seed="4,7-8", batch_size=2)
+    arrays = np.load(path)
+    draw(workdir, n=3, out=path, seed="4,7-8")  # its own is replaced
+    assert arrays["seed"].tolist() == [4] * 3 + [7] * 3 + [8] * 3
+    wanted = [expected(gan, states[9], n=3, seed=seed) for seed in (4, 7, 8)]
+    assert_same(arrays["image"], encode(np.concatenate(wanted)))
+    # A row each; of more samples of one seed these are the first.
+    draw(workdir, out=tmp_path / "x.png", seed="4,7")
+    picture = np.array(Image.open(tmp_path / "x.png"))
+    rows = [expected(gan, states[9], n=20, seed=seed)[:8] for seed in (4, 7)]
+    assert_same(picture[18:, :, :1], pictures.grid(np.concatenate(rows), columns=8))
+    out = tmp_path / "folder"
+    draw(workdir, n=1, out=out, seed="4,7")
+    assert sorted(os.listdir(out)) == [
+        "seed0004_00000_cat.png",
+        "seed0007_00000_cat.png",
+    ]
+
+
+@pytest.mark.parametrize("suffix", ["gif", "webp"])
+def test_an_interpolation_moves_through_four_latents_and_back(images, tmp_path, suffix):
+    workdir, gan, states = images
+    path = tmp_path / "new" / f"x.{suffix}"
+    draw(workdir, n=2, out=path, interpolate=3, label="cow,cat", fps=20)
+    with Image.open(path) as file:
+        assert file.info["loop"] == 0 and file.n_frames == 4 * 3
+        frames = []
+        for i in range(file.n_frames):
+            file.seek(i)
+            frames.append(np.array(file.convert("RGB"))[..., :1].astype(int))
+            assert file.info["duration"] == 50
+    draw(workdir, n=2, out=path, interpolate=3, label="cow,cat")  # its own is replaced
+    other = tmp_path / f"other.{suffix}"
+    Image.fromarray(frames[0][..., 0].astype(np.uint8)).save(other)
+    with pytest.raises(FileExistsError, match="not drawn by this command"):
+        draw(workdir, n=2, out=other, interpolate=3)
+    label = np.array([2, 0] * 4, np.int32)
+    ends = expected(gan, states[9], n=8, label=label)
+    for k in range(4):
+        wanted = pictures.grid(ends[2 * k : 2 * k + 2])
+        np.testing.assert_allclose(frames[3 * k], wanted, atol=2)
+    steps = [
+        np.abs(a - b).mean()
+        for a, b in zip(frames, frames[1:] + frames[:1], strict=True)
+    ]
+    assert min(steps) > 0 and max(steps) < 6 * min(steps)  # the last too: it is closed
+
+
+def test_the_pictures_of_a_training_as_an_animation(images, tmp_path):
+    workdir, *_ = images
+    run = tmp_path / "run"
+    (run / "samples").mkdir(parents=True)
+    (run / "config.json").write_text((workdir / "config.json").read_text())
+    for step, grey in [(0, 0), (100, 100), (2000, 200)]:
+        picture = np.full((40, 60, 1), grey, np.uint8)
+        pictures.save_png(run / "samples" / f"step_{step:08d}.png", picture)
+    for other in ("step_00000000_score.png", "real.png", "drawn_00000009.png"):
+        pictures.save_png(run / "samples" / other, picture)
+    path = draw(run, training=True, fps=4)
+    assert path == str(run / "samples" / "training.gif")
+    with Image.open(path) as file:
+        assert file.n_frames == 3 and file.size == (60, 58)
+        found = []
+        for i, grey in enumerate((0, 100, 200)):
+            file.seek(i)
+            frame = np.array(file.convert("RGB"))
+            assert abs(int(frame[5, 5, 0]) - grey) <= 4
+            found.append(frame[40:])
+            assert file.info["duration"] == (2000 if i == 2 else 250)
+    assert not np.array_equal(found[1], found[2])  # the steps
+
+
 def test_points(points, tmp_path):
     workdir, gan, states = points
     path = draw(workdir, n=6, out=tmp_path / "x.npz")
@@ -151,9 +256,25 @@ def test_points(points, tmp_path):
         ({"n": 0}, ValueError, "--n=0: wanted at least 1"),
         ({"batch_size": 0}, ValueError, "--batch_size=0: wanted at least 1"),
         ({"interpolate": 1}, ValueError, "--interpolate=1: wanted at least 2"),
-        ({"out": "x.jpg"}, ValueError, r"'\.jpg'; wanted \.png .* \.npz"),
-        ({"label": 3}, ValueError, "class 3: digits has 0 to 2"),
-        ({"label": -1}, ValueError, "class -1: digits has 0 to 2"),
+        ({"out": "x.jpg"}, ValueError, r"'\.jpg'; wanted \.png .* \.npz .* \.webp"),
+        ({"label": 3}, ValueError, "class 3: the classes are cat, big dog, cow"),
+        ({"label": -1}, ValueError, "class -1: the classes are"),
+        ({"label": "-1"}, ValueError, "class -1: the classes are"),
+        ({"label": "dig dog"}, ValueError, "did you mean 'big dog'"),
+        ({"seed": "1-"}, ValueError, "--seed=1-: wanted a number, 0,1,2 or 0-15"),
+        ({"seed": "3-1"}, ValueError, "--seed=3-1: wanted"),
+        ({"seed": "1,0-2"}, ValueError, "--seed=1,0-2 names a seed twice"),
+        ({"seed": "0,1", "interpolate": 3}, ValueError, "--interpolate takes one seed"),
+        ({"n": 10_001}, ValueError, "one picture holds at most 10,000"),
+        ({"out": "x.gif"}, ValueError, "needs --interpolate or --training"),
+        ({"fps": 9}, ValueError, "--fps=9 is for animations"),
+        ({"fps": 90, "out": "x.gif"}, ValueError, "--fps=90: wanted at most 50"),
+        ({"training": True, "out": "x.png"}, ValueError, "--training needs a name in"),
+        ({"training": True, "n": 3}, ValueError, "--training .* --n has no effect"),
+        ({"training": True, "label": 1}, ValueError, "--training .* --class has no"),
+        ({"training": True}, FileNotFoundError, "no pictures there"),
+        ({"recalibrate": True}, ValueError, "cgan has no batch statistics"),
+        ({"checkpoint": "best"}, ValueError, "steps 7, 9: take one of them, or 'last'"),
         ({"checkpoint": 8}, CheckpointError, r"no checkpoint of step 8.*\[7, 9\]"),
     ],
 )
@@ -166,6 +287,7 @@ def test_wrong_arguments(images, arguments, error, message):
     "arguments, message",
     [
         ({"label": 0}, "class 0: gan has no classes"),
+        ({"interpolate": 3, "out": "x.gif"}, "ring8 has point data, not images"),
         ({"interpolate": 3}, "ring8 has point data, not images"),
         ({"out": "folder/"}, "ring8 has point data, not images"),
     ],

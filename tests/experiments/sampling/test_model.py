@@ -64,12 +64,53 @@ def test_a_class_and_a_checkpoint(run):
     assert (int(best.state.step), int(last.state.step)) == (7, 9)
     assert last.sample(4, label=2)["label"].tolist() == [2] * 4
     for label in (3, -1):
-        with pytest.raises(ValueError, match=f"class {label}: digits has 0 to 2"):
+        with pytest.raises(ValueError, match=f"class {label}: the classes are 0 to 2"):
             last.sample(4, label=label)
+    assert last.sample(3, label=("2", 1))["label"].tolist() == [2, 1, 2]
+    both = last.sample(2, seed=(5, 3))["image"]
+    one = last.sample(9, seed=3)["image"]
+    np.testing.assert_allclose(both[2:], one[:2], atol=1e-5)
     with pytest.raises(ValueError, match="output: must be 'sample', got 'score'"):
         last.sample(4, output="score")
     with pytest.raises(ValueError, match="n=0: wanted at least 1"):
         last.sample(0)
+
+
+class Noisy(nn.Module):
+    """Adds noise of its own, as StyleGAN does, or dropout in a translation."""
+
+    @nn.compact
+    def __call__(self, x, train):
+        return x + jax.random.normal(self.make_rng("noise"), x.shape)
+
+
+@pytest.mark.parametrize("noisy", [True, False])
+def test_what_an_output_draws_depends_on_the_seed_and_the_index_alone(noisy):
+    source = InMemory("flat", {"image": np.full((4, 4, 4, 1), 128, np.uint8)})
+    example = jax.ShapeDtypeStruct((1, 4, 4, 1), jnp.float32)
+
+    def sample(nets, x, key):
+        return {"image": nets["g"](x["image"], key=key) if noisy else x["image"]}
+
+    gan = GAN(
+        nets={"g": Net(Noisy(), (example,), optax.sgd(1.0), rngs=("noise",))},
+        updates=(),
+        inputs=lambda key, batch: {"image": batch["image"]},
+        outputs={"sample": sample},
+        conditioned_on=("image",),
+    )
+    state = jax.jit(functools.partial(core.init, gan))(jax.random.key(0))
+    model = Model(ConfigDict({"variant": "noisy"}), source.spec, gan, state)
+    model.samplers.__dict__.update(conditions=source)
+    assert model.sampler().draws is noisy and model.sampler().random is noisy
+    whole = model.sample(7, seed=3)["image"]
+    np.testing.assert_allclose(model.sample(7, seed=3, batch_size=2)["image"], whole)
+    np.testing.assert_allclose(
+        model.sample(5, seed=3, batch_size=4)["image"], whole[:5]
+    )
+    if noisy:
+        assert len(np.unique(whole[:, 0, 0, 0])) == 7
+        assert not np.allclose(model.sample(7, seed=4)["image"], whole)
 
 
 def test_what_cannot_be_loaded(run, tmp_path):

@@ -39,6 +39,7 @@ def test_entries_are_separated_by_semicolons_or_lines(tmp_path):
         ("latent=uniform(0, 1e999)", "the lowest must be below"),
         ("latent=uniform('a', 'b')", "two numbers"),
         ("loss=choice()", "is not KEY="),
+        ("loss=choice('a')", "has one value, so nothing varies: --config.loss=a"),
         ("loss=choice('a', 'a')", "a choice twice"),
         ("loss=choice(a, b)", "is not KEY="),
         ("loss=uniform(low=1, high=2)", "is not KEY="),
@@ -173,3 +174,34 @@ def test_the_flags_make_the_same_config(module, values):
     assert found == wanted
     if None not in values.values():
         assert found != base
+
+
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        (
+            "seed=int(0, 9)",
+            "seed cannot be searched: the best of several seeds is luck",
+        ),
+        ("log_every=int(1, 9)", "log_every cannot be searched: it leaves the training"),
+        ("evaluate_every=int(1, 9)", "evaluate_every cannot be searched"),
+        ("keep_checkpoints=int(1, 9)", "keep_checkpoints cannot be searched"),
+        ("n_evaluate=int(1, 9)", "n_evaluate cannot be searched: .* measured alike"),
+        ("extractor=choice('lpips', 'fid')", "extractor cannot be searched: .* alike"),
+        ("steps_per_call=int(1, 9)", "steps_per_call cannot be searched: .*compiled"),
+        ("loss=choice('hinge', 'hinge()')", "'hinge' and 'hinge\\(\\)' are the same"),
+        ("ema=choice(0.5, 0.50)", "lists a choice twice"),
+    ],
+)
+def test_keys_that_cannot_be_searched(text, said):
+    config = gan.get_config("ring8")
+    with pytest.raises(ValueError, match=said):
+        space.check(config, space.parse(text))
+    space.check(config, space.parse("n_critic=int(1, 5); loss=choice('hinge', 'ns')"))
+
+
+def test_places_of_floats():
+    found = space.parse(
+        "n_critic=int(1, 5); ema=log(0.1, 0.9); a.b[0].c=choice(0.5, 1)"
+    )
+    assert space.floats(found) == [["ema"], ["a", "b", 0, "c"]]

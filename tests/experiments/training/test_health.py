@@ -87,6 +87,15 @@ def test_an_untrained_generator_is_not_checked():
     assert heard_at(risen) == []
 
 
+def test_nearly_identical_samples_that_are_always_recognised_are_not_waited_for():
+    same = HEALTHY | {"d/diversity": 0.06}
+    told = same | {"d/accuracy_real": 0.99, "d/accuracy_fake": 0.99}
+    assert heard_at([(i, told) for i in range(900)]) == [302]
+    # Negative control: those of which only one side is recognised.
+    half = told | {"d/accuracy_fake": 0.6}
+    assert heard_at([(i, half) for i in range(900)]) == []
+
+
 def test_the_first_steps_are_not_checked():
     dead = HEALTHY | {"g/grad_norm": 0.0}
     assert heard_at([(i, dead) for i in range(0, 200)]) == [102]
@@ -321,7 +330,7 @@ def collapsed(tiny):
         log_every=100,
         sample_every=1400,
         checkpoint_every=100,
-        keep_checkpoints=10,
+        keep_checkpoints=20,
         n_evaluate=100,
     )
     config.generator.optimizer.clip = 1e-3
@@ -332,24 +341,25 @@ def test_a_collapse_is_reported_and_kept(tmp_path, collapsed, capfd):
     """Whatever is trained again: nothing is reported twice, and nothing is lost."""
     train(collapsed, tmp_path)
     (warned,) = [x for x in capfd.readouterr().err.splitlines() if "warning" in x]
-    # Three lines of the log agree; those before step 1000 are not checked.
-    assert warned.startswith("warning at step 1200: mode collapse")
-    assert warnings(tmp_path) == [{"step": 1200, "message": warned}]
+    # Three lines of the log agree; before step 300 samples are not checked, and from
+    # there on as the discriminator recognises them.
+    assert warned.startswith("warning at step 500: mode collapse")
+    assert warnings(tmp_path) == [{"step": 500, "message": warned}]
     page = (tmp_path / "report.html").read_text()
     assert "Warnings during training" in page and html.escape(warned) in page
     before = numbers(tmp_path)
     assert all(isinstance(x, int | float | None) for r in before for x in r.values())
 
     # From after the warning, from between the lines that led to it, from before.
-    for step, again in ((1300, False), (1100, True), (800, True)):
+    for step, again in ((600, False), (400, True), (200, True)):
         for later in Checkpoints(tmp_path, keep=None).steps():
             if later > step:
                 shutil.rmtree(tmp_path / "checkpoints" / str(later))
         train(collapsed, tmp_path)
         err = capfd.readouterr().err
         assert f"continuing after step {step}" in err
-        assert ("warning at step 1200" in err) == again
-        assert warnings(tmp_path) == [{"step": 1200, "message": warned}]
+        assert ("warning at step 500" in err) == again
+        assert warnings(tmp_path) == [{"step": 500, "message": warned}]
         assert numbers(tmp_path) == before
 
 
@@ -370,8 +380,8 @@ def test_a_warning_is_on_disk_before_a_run_is_killed(tmp_path, collapsed, monkey
         raise Killed
 
     monkeypatch.setattr(train_module._Run, "save", kill)
-    collapsed.checkpoint_every = 1300
+    collapsed.checkpoint_every = 700
     with pytest.raises(Killed):
         train(collapsed, tmp_path)
-    assert [x["step"] for x in warnings(tmp_path)] == [1200]
+    assert [x["step"] for x in warnings(tmp_path)] == [500]
     assert json.loads((tmp_path / "run.json").read_text())["status"] == "running"

@@ -394,3 +394,23 @@ def test_a_file_that_may_not_grow(tmp_path, whole, config):
     assert said.endswith(f"{tmp_path / 'checkpoints'} with steps {kept}")
     train(config, tmp_path)
     assert_same(tmp_path, whole(config))
+
+
+def test_a_run_whose_score_fails_is_finished_with_its_report(
+    config, tmp_path, monkeypatch, capsys
+):
+    def measure(points, source):
+        raise RuntimeError("no such luck")
+
+    monkeypatch.setattr("gans.metrics.scores.modes.measure", measure)
+    config.metrics, config.evaluate_every = ("modes",), 20
+    train(config, tmp_path)
+    assert json.loads((tmp_path / "run.json").read_text())["status"] == "finished"
+    assert (tmp_path / "report.html").exists()
+    kept = (tmp_path / "evaluations.jsonl").read_text().splitlines()
+    found = [json.loads(line) for line in kept]
+    assert [x["step"] for x in found] == [20, 40]
+    assert all(x["failed"] == {"modes": "no such luck"} for x in found)
+    assert all(x["results"] == {} for x in found)
+    assert "step 40: modes failed: no such luck" in capsys.readouterr().err
+    assert "best" not in json.loads((tmp_path / "run.json").read_text())

@@ -416,7 +416,7 @@ def test_the_best_checkpoint_is_one_of_the_last_stage(tmp_path, config, monkeypa
     quality = {10: 0.9, 20: 0.8, 30: 0.2, 40: 0.5, 50: 0.4, 60: 0.1}
     best = {}
 
-    def make_evaluate(gan, config, source):
+    def make_evaluate(gan, config, source, **options):
         def evaluate(state):
             value = quality[int(state.step)]
             return {"results": {"q": {"value": value, "better": "higher"}}}
@@ -470,10 +470,10 @@ def test_what_goes_wrong_in_the_background_ends_the_run_soon(
 ):
     load = configs.load_data
 
-    def fails(config, resolution=None):
+    def fails(config, resolution=None, **options):
         if resolution == 8:
             raise OSError("no such disk")
-        return load(config, resolution)
+        return load(config, resolution, **options)
 
     monkeypatch.setattr(configs, "load_data", fails)
     with pytest.raises(ConfigError, match="stage 2: no such disk"):

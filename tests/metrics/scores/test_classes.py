@@ -84,3 +84,18 @@ def test_classes_that_are_too_small():
         classes.intra_frechet(x, labels, np.tile(x, (2, 1)), np.arange(12) % 4)
     with pytest.raises(ValueError, match="6 generated features, but 5 labels"):
         classes.intra_frechet(x, labels, x, few[:5])
+
+
+def test_what_is_read_with_confidence():
+    # Probabilities 0.9 and 0.1; 0.8 and 0.2; 0.05 and 0.95.
+    logits = np.log([[0.9, 0.1], [0.8, 0.2], [0.05, 0.95]]) + 3
+    assert classes.read(logits, None, 0.85) == {"confident": pytest.approx(2 / 3)}
+    found = classes.read(logits, np.array([0, 0, 0]), 0.85)
+    assert found == {
+        "confident": pytest.approx(2 / 3),
+        "as_asked": pytest.approx(1 / 3),
+    }
+    assert classes.read(logits, np.array([0, 0, 1]), 0.8)["as_asked"] == 1
+    assert classes.read(logits, np.array([1, 1, 0]), 0.5)["as_asked"] == 0
+    large = np.array([[1e4, 0.0], [0.0, 1e4]])
+    assert classes.read(large, np.array([0, 1]), 1.0) == {"confident": 1, "as_asked": 1}
