@@ -108,6 +108,21 @@ def write(workdir: str | os.PathLike) -> str:
     return str(path)
 
 
+def report(workdir: str | os.PathLike) -> str:
+    """Writes the page of a run; returns the verdict, unless "done", and where it is.
+
+    Whatever is wrong with the page is told instead: a training must not end by it.
+    """
+    try:
+        where, judged = write(workdir), verdict(workdir)
+    except Exception as error:
+        from experiments.evaluation.failures import reason  # slow to import
+
+        return f"report.html could not be written: {reason(error)}"
+    said = "" if judged.kind == "done" else f"{judged.headline}. "
+    return f"{said}Report: {where}"
+
+
 class Live:
     """The page of a run that is being trained.
 
@@ -122,7 +137,7 @@ class Live:
         """Writes the page if it is due."""
         began = time.monotonic()
         if began >= self._due:
-            write(self._workdir)
+            report(self._workdir)
             took = time.monotonic() - began
             self._due = time.monotonic() + max(_PAUSE, took / _SHARE)
 
@@ -210,7 +225,7 @@ def _examples(config):
     kinds = {field["kind"] for field in fields.values()} - {"label"}
     if not fields and config.get("shape"):  # of an older run
         kinds = {"point" if len(config["shape"]) == 1 else "image"}
-    if len(kinds) != 1 or not kinds <= {*pictures.kinds()}:
+    if len(kinds) != 1 or not all(map(pictures.drawable, kinds)):
         return "Examples"
     return pictures.of_kind(kinds.pop()).PLURAL
 

@@ -393,6 +393,21 @@ def test_pictures_of_memorisation_have_a_caption_and_a_verdict(tmp_path):
     assert "about what new images give" in " ".join(page.text)
 
 
+def test_a_page_that_cannot_be_written_ends_no_training(tmp_path, monkeypatch):
+    make(tmp_path, records=[{"step": i, **WRONG} for i in range(50, 801, 50)])
+    said = report.report(tmp_path)
+    assert said.startswith("Collapsed: the samples' diversity is 0.06 of the data's. ")
+    assert said.endswith(f"Report: {tmp_path / 'report.html'}")
+
+    def broken(*args, **kwargs):
+        raise KeyError("a bug")
+
+    monkeypatch.setattr(report.curves, "main", broken)
+    report.Live(tmp_path).refresh()
+    said = report.report(tmp_path)
+    assert said.startswith("report.html could not be written: ") and "a bug" in said
+
+
 def test_a_page_of_a_running_training_is_written_seldom(tmp_path, monkeypatch):
     now, written = [100.0], []
 
@@ -401,7 +416,7 @@ def test_a_page_of_a_running_training_is_written_seldom(tmp_path, monkeypatch):
         now[0] += 1.0  # it takes a second
 
     monkeypatch.setattr(report.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(report, "write", write)
+    monkeypatch.setattr(report, "report", write)
     live = report.Live(tmp_path)
     for _ in range(100):
         live.refresh()
