@@ -254,7 +254,7 @@ GAME = {
     ),
     "n_critic_changes": Key(
         default=(),
-        help="((step, n), ...): n_critic from that step on.",
+        help="Other values of n_critic, each from a step on: ((step, n), ...).",
         type=tuple[tuple[int, int], ...],
     ),
     "ema": Key(
@@ -293,7 +293,7 @@ GAME = {
     ),
     "top_k": Key(
         default="",
-        help="top_k(share=0.5): the generator learns from its best samples alone.",
+        help="With top_k(share=0.5) the generator learns from its best samples alone.",
         type=Part,
         optional=True,
     ),

@@ -40,7 +40,6 @@ from experiments import process, usage
 from experiments.config import description
 from experiments.files import expanded
 from experiments.signals import Interrupted, ending_at_once
-from gans import names
 
 # Optional packages, and the extra of setup.py that installs each.
 EXTRAS = {"optuna": "sweep", "ray": "ray", "torch": "reference"}
@@ -243,9 +242,11 @@ def read(argv: list[str]) -> list[str]:
 
 def _no_arguments(rest):
     if len(rest) > 1:
-        near = names.nearest(rest[1], usage.own()).replace("'", "")
-        near = near.replace("mean ", "mean --") or "; flags begin with --"
-        raise ValueError(f"{rest[1]!r} is not a flag{near}")
+        name, _, value = rest[1].partition("=")
+        hint = "; flags begin with --"
+        if name in usage.own():
+            hint = f"; did you mean --{name}={value or 'VALUE'}?"
+        raise ValueError(f"{rest[1]!r} is not a flag{hint}")
     return rest
 
 

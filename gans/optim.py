@@ -13,6 +13,9 @@ from gans.names import check
 NAMES = ("adam", "adamw", "rmsprop", "sgd", "lion", "adabelief")
 SCHEDULES = ("constant", "linear", "cosine")
 DECAYS = ("b1", "b2", "decay")  # of running averages, per update
+# Those of `make`, for all optimisers.
+OPTIONS = ("learning_rate", "schedule", "warmup", "clip", "clip_singular")
+DTYPES = ("float32", "bfloat16", "float16")  # of what an optimiser remembers
 
 
 def make(
@@ -57,7 +60,9 @@ def make(
     names.wanted(factory, Callable, "optimiser", name, "a function")
     check(schedule, SCHEDULES, "optimiser: schedule")
     known = inspect.signature(factory).parameters
-    names.options(known, options, f"optimiser {name}")
+    names.options({*known, *OPTIONS}, options, f"optimiser {name}")
+    _check(known, options)
+    names.typed({"warmup": int}, {"warmup": warmup}, "optimiser")
     if name == "rmsprop":
         options = {"eps_in_sqrt": False} | options
     for key, value in (("learning_rate", learning_rate), ("warmup", warmup)):
@@ -101,6 +106,22 @@ def make(
     if clip_singular is not None:
         links.append(clip_singular_values(clip_singular))
     return links[0] if len(links) == 1 else optax.chain(*links)
+
+
+def _check(known, options):
+    """Raises ValueError for an option of optax that is not like its default."""
+    for key, value in options.items():
+        default, place = known[key].default, f"optimiser: {key}"
+        if value is None and default is None:
+            continue
+        if isinstance(default, bool):
+            names.typed({key: bool}, {key: value}, "optimiser")
+        elif isinstance(default, float) or key == "momentum":
+            names.number(value, lambda x: x >= 0, place, "of at least 0")
+        elif key.endswith("_dtype"):
+            names.check(value, DTYPES, place)
+        elif key == "mask":
+            names.wanted(value, Callable, "optimiser: mask", value, "a function")
 
 
 def clip_weights(limit: float) -> optax.GradientTransformation:

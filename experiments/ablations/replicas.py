@@ -30,7 +30,7 @@ N_IMAGES = 36  # in the picture of a replica
 
 def n_drawn(spec: Spec) -> int:
     """Returns how many samples of a replica its pictures need: 36 of images alone."""
-    drawn = {field.kind for field in spec.values()} & {*pictures.kinds()}
+    drawn = {field.kind for field in spec.values() if pictures.drawable(field.kind)}
     return N_IMAGES if drawn == {"image"} else pictures.count(spec)
 
 

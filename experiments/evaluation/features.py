@@ -111,6 +111,12 @@ class Data:
         if test is None:
             return None
         images = of_source(test, f"{self.name}@test", field=self._field)
+        shapes = [x.spec[self._field].shape for x in (self._source, test)]
+        if shapes[0] != shapes[1]:
+            raise ValueError(
+                f"{images.name} holds images {list(shapes[1])}, and {self.name} "
+                f"{list(shapes[0])}: set config.resolution"
+            )
         return extract_once(self.extractor, images)
 
 

@@ -242,7 +242,7 @@ def _drawn(model, sampler, form, interpolate):
     """The fields that can be drawn; ValueError if a field that is needed cannot."""
     spec = model.spec
     fields = [x for x in sampler.fields if x in spec]
-    drawn = [x for x in fields if spec[x].kind in pictures.kinds()]
+    drawn = [x for x in fields if pictures.drawable(spec[x].kind)]
     if not drawn:
         raise ValueError(
             f"output {sampler.output!r} has no picture, as it has no field of the "

@@ -104,17 +104,10 @@ def end(workdir: Path, best: Mapping[str, Any] | None, seconds: float) -> list[s
     return [f"  {name:<{width}}  {text}" for name, text in lines.items() if text]
 
 
-def report(workdir: Path) -> str:
-    """Writes the page of a run; returns its verdict, and where the page is."""
-    where, verdict = page.write(workdir), page.verdict(workdir)
-    said = "" if verdict.kind == "done" else f"{verdict.headline}. "
-    return f"{said}Report: {where}"
-
-
 def closing(config: Any, workdir: Path) -> str:
     """Returns the last line of a run, after writing its page."""
     what = f"{config.variant} on {config.data}, {config.steps} steps"
-    return f"{what}. {report(workdir)}; samples and checkpoints beside it"
+    return f"{what}. {page.report(workdir)}; samples and checkpoints beside it"
 
 
 def scores(values: Mapping[str, float], failed: Mapping[str, str]) -> list[str]:

@@ -90,10 +90,24 @@ def with_minibatch(x: Array, minibatch: str | Mapping[str, Any] | None) -> Array
     """
     if minibatch is None:
         return x
+    name, layer, options = find(minibatch)
+    return layer(name=names.last(name), **options)(x)
+
+
+def find(
+    minibatch: str | Mapping[str, Any],
+) -> tuple[str, type[nn.Module], dict[str, Any]]:
+    """Returns the name, the layer and the options of `minibatch`: see `with_minibatch`.
+
+    Raises ValueError for an unknown name or option, and for sizes below 1.
+    """
     name, options = names.named(minibatch, "minibatch")
     layer = names.pick(name, MINIBATCH, "minibatch, if not None")
     names.wanted(layer, type, "minibatch", name, "a module of Flax")
     known = names.options_of(layer)
     own = {x: known[x] for x in known if x not in ("name", "parent")}
     names.typed(own, options, f"minibatch {name}")
-    return layer(name=names.last(name), **options)(x)
+    for option, value in options.items():
+        if isinstance(value, int) and not 1 <= value <= 1_000_000:
+            raise ValueError(f"minibatch {name}: {option}={value} is not in [1, 1e6]")
+    return name, layer, options

@@ -13,7 +13,7 @@ from gans import names
 from gans.layers import norms
 from gans.layers.equalised import Equalised
 from gans.layers.initial import initialiser
-from gans.layers.minibatch import with_minibatch
+from gans.layers.minibatch import find, with_minibatch
 from gans.layers.spectral import SpectralNorm
 
 Named = str | Mapping[str, Any]
@@ -36,7 +36,8 @@ class Layers:
       dropout: the share of features that is dropped in training; needs a `key`.
       dtype: of the computation; parameters stay float32.
 
-    Raises ValueError for spectral and equalised together.
+    Raises ValueError for spectral and equalised together, and for batch features that
+    there are not.
     """
 
     norm: Named | None = dataclasses.field(default=None, hash=False)
@@ -48,6 +49,8 @@ class Layers:
     dtype: Any = jnp.float32
 
     def __post_init__(self):
+        if self.minibatch is not None:
+            find(self.minibatch)
         if self.spectral and self.equalised:
             raise ValueError(
                 "spectral=True and equalised=True: spectral norm divides a kernel by "

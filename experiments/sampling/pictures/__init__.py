@@ -40,6 +40,7 @@ SOFTWARE = "jax-gans"  # as pictures name what has written them
 _EXIF = 0x0131  # the key of it in WebP
 _TILE = 64
 _GAP = 2  # pixels
+_MOST_IN_A_ROW = 16  # classes, each a column
 _GAP_VALUE = 128
 Arrays = Mapping[str, np.ndarray]
 
@@ -52,8 +53,15 @@ class Drawn(NamedTuple):
 
 
 def kinds() -> list[str]:
-    """Returns the kinds of data that can be drawn."""
+    """Returns the kinds of data that can be drawn, of ours."""
     return [module.name for module in pkgutil.iter_modules(__path__)]
+
+
+def drawable(kind: str) -> bool:
+    """Whether a kind of data can be drawn; one of a user's own, if it has `draw`."""
+    if kind in kinds() or kind in names.files("gans.data.kinds"):
+        return kind in kinds()
+    return hasattr(of_kind(kind), "draw")
 
 
 def of(field) -> ModuleType:
@@ -71,7 +79,7 @@ def of_kind(kind: str) -> ModuleType:
 
 def count(spec: Mapping[str, Any]) -> int:
     """Returns how many examples the pictures of a run need at most."""
-    return max((of(f).N for f in spec.values() if f.kind in kinds()), default=1)
+    return max((of(f).N for f in spec.values() if drawable(f.kind)), default=1)
 
 
 def draw(
@@ -97,7 +105,8 @@ def draw(
       outputs: {output: {field: [n, ...]}}, decoded.
       given: {output: {field: [n, ...]}}, the examples, decoded.
       source: of real examples.
-      columns: examples in a row, of kinds that have tiles.
+      columns: examples in a row, of kinds that have tiles; None: a class in each, if
+        they are of few classes in turn, else as many as make a square.
       at_most: examples in a picture; None: all; 0: the kind's own number.
 
     Returns {"samples" or "samples/OUTPUT": `Drawn`}, as the log names them.
@@ -107,7 +116,7 @@ def draw(
         fields = outputs[output]
         groups = {}
         for name, x in [*(given or {}).get(output, {}).items(), *fields.items()]:
-            if name in spec and spec[name].kind in kinds():
+            if name in spec and drawable(spec[name].kind):
                 groups.setdefault(spec[name].kind, []).append((name, x))
         made = {spec[name].kind for name in fields if name in spec}
         groups = {kind: group for kind, group in groups.items() if kind in made}
@@ -117,6 +126,11 @@ def draw(
             parts += [field.kind] if i else []
             module = of(field)
             n = module.N if at_most == 0 else at_most
+            row = columns
+            if row is None and len(group) == 1:
+                row = _n_in_turn(spec, fields)
+                if row and at_most == 0:  # no row is cut short
+                    n -= n % row
             *beside, examples = (np.asarray(x)[:n] for _, x in group)
             path = stem.with_name("_".join([stem.name, *parts]) + ".png")
             pixels = module.draw(
@@ -125,10 +139,20 @@ def draw(
                 name=group[-1][0],
                 beside=beside,
                 source=source,
-                columns=columns,
+                columns=row,
             )
             found["/".join(["samples", *parts])] = Drawn(path, pixels)
     return found
+
+
+def _n_in_turn(spec, fields):
+    """How many classes the samples are of, in turn, if few enough for a row."""
+    for name, x in fields.items():
+        n = spec[name].n_classes if name in spec else None
+        if n and n <= min(_MOST_IN_A_ROW, len(x)):
+            if np.array_equal(x, np.arange(len(x)) % n):
+                return n
+    return None
 
 
 def draw_real(
@@ -150,16 +174,19 @@ def draw_real(
     for output, fields in outputs.items():
         real, columns = {}, None
         for name, x in fields.items():
-            if name not in spec or spec[name].kind not in kinds():
+            if name not in spec or not drawable(spec[name].kind):
                 continue
             field, label = spec[name], source.label_of(name)
             n = min(len(x), of(field).N)
             like = [k for k in given.get(output, ()) if spec[k].kind == field.kind]
             if like or source.length_of(name) < n:
-                columns = columns_of(n, 1 + len(like)) or math.ceil(math.sqrt(n))
+                columns = columns_of(n, 1 + len(like)) or _n_in_turn(spec, fields)
+                columns = columns or math.ceil(math.sqrt(n))
             examples = source.take(_rows(source, name, n, fields.get(label)))[name]
             examples = np.asarray(data_kinds.of(field).decode(examples))
             real[name] = examples[:0] if getattr(of(field), "REAL", False) else examples
+            if label in fields:
+                real[label] = np.asarray(fields[label])[: len(examples)]
         draw(stem, spec, {output: real}, source=source, columns=columns)
 
 

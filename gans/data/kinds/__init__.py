@@ -1,5 +1,8 @@
 """What a field can hold: one kind of data a file, found by its name.
 
+One of your own is found by its path (see `gans.names`): `Field("mine.graph", ...)`. If
+its file has what `experiments.sampling.pictures` wants, it is drawn, too.
+
 A kind is a module with
 
     AXES = ("H", "W", "C")   the axes of one example, without the batch

@@ -44,6 +44,8 @@ def load(
     are passed on unchanged.
     """
     name = f"python:{path}"
+    # A dot before the function is as good as a colon.
+    path = path if ":" in path else ":".join(path.rsplit(".", 1))
     module_name, _, function_name = path.partition(":")
     if not all(part.isidentifier() for part in module_name.split(".")) or not (
         function_name.isidentifier()

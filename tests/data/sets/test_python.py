@@ -53,6 +53,8 @@ def test_the_function_makes_the_source(here):
     assert (source[0]["image"] == 7).all()
     test = data.load("python:own.shapes:squares", split="test")
     assert test.name == "squares of test" and test.shape == (8, 8, 1)
+    dotted = data.load("python:own.shapes.squares", resolution=4, seed=7)
+    assert (dotted[0]["image"] == 7).all()
     assert list(data.load("python:own.shapes:two").spec) == ["a", "b"]
     assert data.seeded("python:own.shapes:squares")
 
@@ -64,7 +66,8 @@ def test_the_function_makes_the_source(here):
         ("own.shapes:LIST", "'LIST' is not one of"),
         ("own.shape:squares", "no module 'own.shape'; it is looked for in"),
         ("owned.shapes:squares", "no module 'owned'"),
-        ("own.shapes", "not of the form python:package.module:function"),
+        ("squares", "not of the form python:package.module:function"),
+        ("own.shapes.square", "'square' is not one of .*did you mean 'squares'"),
         ("own/shapes.py:squares", "not of the form"),
         ("own.shapes:floats", r"'image': .* in \[-1, 1\], these are in \[0, 1\]"),
         ("own.shapes:arrays", "returned ndarray; wanted a source"),

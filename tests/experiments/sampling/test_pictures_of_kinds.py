@@ -1,5 +1,6 @@
 """Each kind of data has a picture."""
 
+import sys
 import types
 
 import numpy as np
@@ -183,6 +184,18 @@ def test_real_examples_are_of_the_classes_of_the_samples(tmp_path):
     assert (shown // 6 % 3 == asked).all()
 
 
+def test_real_examples_have_a_column_for_each_class_in_turn(tmp_path):
+    source, asked = labelled(), np.arange(9) % 3
+    made = {"sample": {"image": examples("image", 9), "label": asked}}
+    pictures.draw_real(tmp_path / "real", source.spec, made, given={}, source=source)
+    picture = np.asarray(Image.open(tmp_path / "real.png"))
+    classes = picture[10::66, 10::66, 0] // 6 % 3
+    assert (classes == [0, 1, 2]).all()
+    # As in the picture of the samples.
+    drawn = pictures.draw(tmp_path / "s", source.spec, made, given={}, source=source)
+    assert drawn["samples"].pixels.shape == picture.shape
+
+
 def test_few_real_examples_keep_the_scale(tmp_path):
     source, made = labelled(10), {"image": examples("image", 64)}
     pictures.draw_real(
@@ -207,3 +220,51 @@ def test_real_examples_of_each_output(tmp_path):
     picture = np.asarray(Image.open(tmp_path / "real_a_to_b.png"))
     assert picture.shape[1] == drawn["samples/a_to_b"].pixels.shape[1]
     assert picture[0, 0, 0] == 1
+
+
+def test_samples_of_classes_in_turn_have_a_column_for_each(tmp_path):
+    spec = {
+        "image": Field("image", (8, 8, 1), "uint8"),
+        "label": Field("label", (), "int32", n_classes=10),
+    }
+    classes = np.arange(64) % 10
+    x = np.broadcast_to((classes / 9)[:, None, None, None], (64, 8, 8, 1))
+    made = {"sample": {"image": x, "label": classes.astype(np.int32)}}
+    pixels = pictures.draw(tmp_path / "a", spec, made)["samples"].pixels
+    tile = 64 + 2
+    assert pixels.shape == (6 * tile - 2, 10 * tile - 2, 1), "60: no row is cut short"
+    assert (pixels[32, 32::tile] == pixels[32 + tile, 32::tile]).all()
+    whole = pictures.draw(tmp_path / "b", spec, made, at_most=None)["samples"].pixels
+    assert whole.shape[0] == 7 * tile - 2, "all that were asked for"
+    # Of one class, or of too many, a square as before.
+    for labels in (np.zeros(64), np.arange(64)):
+        made["sample"]["label"] = labels.astype(np.int32)
+        pixels = pictures.draw(tmp_path / "c", spec, made)["samples"].pixels
+        assert pixels.shape[:2] == (8 * tile - 2, 8 * tile - 2)
+
+
+KIND = """
+import numpy as np
+from gans.data.kinds.point import *
+from gans.data.kinds.point import AXES, DTYPES, RANGE, MIRRORED, CLASSES
+
+PLURAL, N, GRID, SOURCE = "Charges", 4, False, False
+
+def draw(path, examples, *, name, beside=(), source=None, columns=None):
+    path.write_text(f"{len(examples)} of {name}")
+    return np.zeros((1, 1, 1), np.uint8)
+"""
+
+
+def test_a_users_kind_is_decoded_and_drawn(tmp_path, monkeypatch):
+    (tmp_path / "charges.py").write_text(KIND)
+    (tmp_path / "plain.py").write_text(KIND.partition("PLURAL")[0])
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "modules", sys.modules.copy())
+    spec = {name: Field(f"{name}", (2,), "float32") for name in ("charges", "plain")}
+    assert pictures.drawable("charges") and not pictures.drawable("plain")
+    made = {"sample": {name: np.ones((9, 2), np.float32) for name in spec}}
+    found = pictures.draw(tmp_path / "a", spec, made)
+    assert list(found) == ["samples"]
+    assert (tmp_path / "a.png").read_text() == "4 of charges"
+    assert pictures.count(spec) == 4
