@@ -1,4 +1,5 @@
 import base64
+import datetime
 import html
 import io
 import json
@@ -133,6 +134,15 @@ def test_key_figures_config_and_commands(tmp_path):
     assert "0.0001" in page.text and "0.10.2" in page.text
     assert RUN["command"] in page.text
     assert f"python -m experiments.sample --workdir={tmp_path} --n=64" in page.text
+
+
+def test_a_running_run_is_shown_as_of_its_last_line(tmp_path):
+    make(tmp_path, run={**RUN, "status": "running"}, records=[{"step": 100, "a": 1.0}])
+    then = datetime.datetime(2031, 2, 3, 4, 5, 6).timestamp()
+    os.utime(tmp_path / "metrics.jsonl", (then, then))
+    page = make(tmp_path, run={**RUN, "status": "running"})
+    shown = "step 100 of 2,000 · running · 2031-02-03 04:05: reload for what is new"
+    assert shown in page.text
 
 
 def test_needs_no_network(tmp_path):
