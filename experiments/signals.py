@@ -54,7 +54,7 @@ class Signals:
     _active = 0  # how many there are in the process
 
     def __enter__(self):
-        self.number, self._since = None, 0.0
+        self.number, self._since, self._ends = None, 0.0, False
         self._before = _handle(self._note)
         Signals._active += 1
         return self
@@ -68,6 +68,20 @@ class Signals:
         """Waits until a future is done, or a signal has come."""
         while future and not future.done() and self.number is None:
             concurrent.futures.wait([future], timeout=0.1)
+
+    @contextlib.contextmanager
+    def ending_early(self) -> Iterator[None]:
+        """Ends the block early, without an error, if a signal comes meanwhile.
+
+        It is for what takes long and can be done again, as scoring is.
+        """
+        self._ends = True
+        try:
+            yield
+        except Stopped:
+            pass
+        finally:
+            self._ends = False
 
     @contextlib.contextmanager
     def paused(self) -> Iterator[None]:
@@ -85,6 +99,8 @@ class Signals:
         if self.number is None:
             self.number, self._since = number, now
             say("stopping; a checkpoint is written first")
+            if self._ends:
+                raise Stopped(number)
             return
         again = number != self.number or now - self._since > AGAIN
         if again and number == signal.SIGINT:

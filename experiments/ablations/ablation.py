@@ -17,7 +17,6 @@ from experiments.ablations import results as results_file
 from experiments.ablations.replicas import Replicas
 from experiments.files import replacing
 from experiments.rundir import claim, manifest
-from experiments.rundir.folder import check_apart
 from experiments.rundir.lock import Lock
 from experiments.signals import Interrupted, Signals
 from gans import data
@@ -36,8 +35,7 @@ def run(
 
     Raises ValueError for a config that cannot be run, Interrupted after a signal.
     """
-    lock = Lock(workdir, "ablation")
-    check_apart(workdir, config.base.data)
+    lock = Lock(workdir, "ablation", config.base.data)
     ablation = Ablation(config, workdir, name, preset, command)
     programs = ablation.missing()
     total = sum(arm.config.steps for arm in ablation.arms) * config.seeds

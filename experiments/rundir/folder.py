@@ -56,13 +56,15 @@ def kind_of(workdir: str | os.PathLike) -> str | None:
     return None
 
 
-def claim(workdir: str | os.PathLike, kind: str) -> None:
+def claim(workdir: str | os.PathLike, kind: str, data: str = "") -> None:
     """Raises WorkdirError unless the folder is of this kind, or can become so.
 
     Nothing is written. A folder that does not exist can be made; one that is not ours
-    must hold nothing by a name that we would write.
+    must hold nothing by a name that we would write. None lies within the folder of the
+    training images, if `data`, as config.data, is "folder:PATH".
     """
     folder = Path(workdir)
+    _check_apart(folder, data)
     if _exists(folder) and not folder.is_dir():
         raise WorkdirError(f"workdir {folder}: this is not a folder")
     try:
@@ -103,16 +105,12 @@ def expect(workdir: str | os.PathLike, *kinds: str) -> str:
     raise FileNotFoundError(f"workdir {folder}: {there}")
 
 
-def check_apart(workdir: str | os.PathLike, data: str) -> None:
-    """Raises WorkdirError for a workdir within the folder of the training images.
-
-    data: as config.data; "folder:PATH" is the one that reads a folder.
-    """
+def _check_apart(workdir, data):
     kind, _, path = data.partition(":")
     if kind != "folder":
         return
     place = Path(path).expanduser().resolve()
-    if place in (here := Path(workdir).resolve(), *here.parents):
+    if place in (here := workdir.resolve(), *here.parents):
         raise WorkdirError(
             f"workdir {workdir} lies in config.data={data!r}: its pictures would "
             "become training images; choose another --workdir"

@@ -37,10 +37,10 @@ class Lock:
     `claim` refuses, and LockedError for one that is locked. Only entering it writes.
     """
 
-    def __init__(self, workdir: str | os.PathLike, kind: str):
+    def __init__(self, workdir: str | os.PathLike, kind: str, data: str = ""):
         self._folder, self._kind, self._file = Path(workdir), kind, None
         self._path, self._mark = self._folder / LOCK, self._folder / folders.MARK
-        folders.claim(workdir, kind)
+        folders.claim(workdir, kind, data)
         if self._path.exists():
             with open(self._path, "rb") as file:
                 self._lock(file.fileno(), fcntl.LOCK_SH)
@@ -133,6 +133,17 @@ class Lock:
         if self._file is not None:
             os.close(self._file)
             self._file = None
+
+
+def of_process(workdir: Path, index: int, data: str):
+    """Returns (folder, lock) of a run's process, the first of which has index 0.
+
+    Others, on other hosts, have logs of their own, the same checkpoints, and no lock.
+    """
+    if index == 0:
+        return workdir, Lock(workdir, "run", data)
+    folders.claim(workdir, "run", data)
+    return workdir / f"process_{index}", contextlib.nullcontext()
 
 
 def _lives(owner):

@@ -11,7 +11,6 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from experiments import config as configs
-from experiments.rundir.folder import check_apart
 from experiments.rundir.lock import Lock
 from experiments.signals import Interrupted, Signals
 from experiments.sweeps import report, search
@@ -58,12 +57,11 @@ def run(
     Raises ValueError for a search that cannot be run, and if `n_trials` trials fail;
     Interrupted after a signal.
     """
-    start, lock = run_trials, Lock(workdir, "sweep")
+    start, lock = run_trials, Lock(workdir, "sweep", config.data)
     if engine == "ray":
         from experiments.sweeps import ray  # an optional package
 
         start = ray.run_trials
-    check_apart(workdir, config.data)
     config = check(config, space, prune)
     workdir = workdir.absolute()
     protocol = {"sampler": sampler, "seed": seed, "prune": prune}

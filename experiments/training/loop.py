@@ -15,11 +15,11 @@ from experiments import config as configs
 from experiments.evaluation import reports
 from experiments.files import drop_lines, replacing
 from experiments.pages import run as page
-from experiments.rundir import claim, manifest
+from experiments.rundir import manifest
 from experiments.rundir.checkpoint import FULL, CheckpointError, Checkpoints
-from experiments.rundir.folder import WorkdirError, check_apart
-from experiments.rundir.lock import Lock
-from experiments.rundir.log import Log, examples_until
+from experiments.rundir.folder import WorkdirError
+from experiments.rundir.lock import of_process
+from experiments.rundir.log import Log
 from experiments.signals import Interrupted, Signals
 from experiments.training import ahead, announce, facts, health, longer
 from experiments.training import init_from as weights
@@ -71,20 +71,13 @@ def train(
       on_call: gets the number of steps after each call.
       inputs: see `experiments.training.stage.Stages`.
 
-    Returns the last state. Raises ConfigError for what cannot be run, NotFinite for a
-    loss or a state that is not finite, Interrupted, DiskFull, and CheckpointError if
-    there are checkpoints but no good one; WorkdirError for a folder that is not a
-    run's, or in use.
+    Returns the last state. Raises ConfigError for what cannot be run, WorkdirError for
+    where, NotFinite for a loss or a state that is not finite, Interrupted, DiskFull,
+    and CheckpointError if there are checkpoints but no good one.
     """
-    workdir, lock = Path(workdir), contextlib.nullcontext()
     checkpoints = Checkpoints(workdir, config.keep_checkpoints)
-    if jax.process_index() == 0:
-        lock = Lock(workdir, "run")
-    else:  # of several hosts: its own log, the same checkpoints, the first one's lock
-        claim(workdir, "run")
-        workdir = workdir / f"process_{jax.process_index()}"
+    workdir, lock = of_process(Path(workdir), jax.process_index(), config.data)
     held = contextlib.ExitStack()
-    check_apart(workdir, config.data)
     try:
         source = configs.load_data(config)
         config = configs.resolve(config, source)
@@ -111,8 +104,7 @@ def train(
     try:
         return run.to_the_end()
     except (Interrupted, NotFinite):
-        with contextlib.suppress(OSError):
-            print(announce.report(workdir), file=sys.stderr)
+        print(page.report(workdir), file=sys.stderr)
         raise
     except OSError as error:
         if error.errno not in FULL.values():
@@ -144,11 +136,10 @@ class _Run:
             self.set_best(extra.get("best"))
             given = self.given.record if self.given else None
             self.init_from = given or extra.get("init_from")
-            if restored:
-                at, log = int(restored[0].step), self.workdir / "metrics.jsonl"
-                # Older checkpoints do not say it.
-                n = extra.get("examples") or examples_until(log, at)
-                self.stages.count(at, n)
+            at, log = int(restored[0].step) if restored else 0, "metrics.jsonl"
+            self.stages.count(at, extra.get("examples"), self.workdir / log)
+            # The step of an evaluation that a signal has ended.
+            self.unscored = at if extra.get("unscored") else None
             if stream is None:
                 self.record.seconds_before = extra["seconds"]
             try:
@@ -211,12 +202,14 @@ class _Run:
                 log.message("compiling: up to minutes, and seconds when it is repeated")
             state = self.first_state(stage, state, step, log)
             self.record.write()
-            page.write(self.workdir)  # while the first call is compiled
+            page.report(self.workdir)  # while the first call is compiled
             self.first_samples = stage.programs.draw(state) if step == 0 else None
             if not finished:
                 # Until it is compiled, a signal ends the process at once.
                 self.stages.start(stage.index).result()
                 with Signals() as signals:
+                    if self.unscored == step != stage.first:
+                        self.evaluate(stage, state, step, log, signals)
                     stage, state = self.all_stages(stage, state, step, log, signals)
             self.finish(stage, state, max(step, n_steps), log)
         for line in announce.end(self.workdir, self.best, self.record.seconds()):
@@ -249,6 +242,7 @@ class _Run:
             log.message(line)
         self.save(stage, state, 0)
         self.checkpoints.close()
+        self.given = None  # it is large
         return state
 
     def all_stages(self, stage: Ready, state, step, log, signals):
@@ -331,7 +325,7 @@ class _Run:
                 log.write(step, {name: float(x) for name, x in values.items()})
             if "sample" in due:
                 self.samples.show(stage, programs.draw(state), step, log)
-            if "evaluate" in due and self.evaluate(stage, state, step, log):
+            if "evaluate" in due and self.evaluate(stage, state, step, log, signals):
                 due.add("checkpoint")
             if "checkpoint" in due:
                 self.save(stage, state, step)
@@ -362,6 +356,7 @@ class _Run:
             "best": self.best,
             "stage": stage.index,
             "examples": self.stages.examples(step),
+            "unscored": self.unscored == step,
             "init_from": self.init_from,
         }
         self.checkpoints.save(step, state, extra)
@@ -374,9 +369,12 @@ class _Run:
         if messages:
             self.record.write()
 
-    def evaluate(self, stage, state, step, log):
+    def evaluate(self, stage, state, step, log, signals=None):
         """Logs the metrics; returns whether the first is the best so far."""
-        found = stage.evaluate(state)
+        found, self.unscored = None, step
+        with signals.ending_early() if signals else contextlib.nullcontext():
+            found = stage.evaluate(state)
+            self.unscored = None  # else it is done when the run is continued
         if not found:
             return False
         values = reports.values(found)

@@ -14,6 +14,7 @@ from ml_collections import ConfigDict
 
 from experiments import config as configs
 from experiments.evaluation import reports
+from experiments.rundir.log import examples_until
 from experiments.sampling import pictures
 from experiments.sampling.sampler import Samplers
 from experiments.training import floats
@@ -163,8 +164,12 @@ class Stages:
         """Returns how many real examples the run has taken after `step` steps."""
         return self._others + stages.examples(self._stages, step)
 
-    def count(self, step: int, examples: int | None) -> None:
-        """Says how many there were until then, if it is known: batches may change."""
+    def count(self, step: int, examples: int | None, log: Path) -> None:
+        """Says how many there were until then, by other batches perhaps.
+
+        What None is given for, as older checkpoints do not say it, the log has.
+        """
+        examples = examples or examples_until(log, step)
         own = stages.examples(self._stages, step)
         self._others = 0 if examples is None else examples - own
 

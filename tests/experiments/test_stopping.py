@@ -216,7 +216,8 @@ def test_workdirs_of_odd_names(tmp_path, name):
     works("evaluate")
     assert works("report")[0] == f"{tmp_path / name}/report.html\n"
     if importlib.util.find_spec("optuna"):
-        flags = [*small, "--config.steps=10", "--trials=1", "--space=seed=int(1, 2)"]
+        space = "--space=generator.optimizer.learning_rate=log(1e-4, 1e-3)"
+        flags = [*small, "--config.steps=10", "--trials=1", space]
         works("sweep", *flags, where=f"{where}-sweep")
         assert (tmp_path / f"{name}-sweep" / "sweep.db").exists()
     assert {*os.listdir(tmp_path)} <= {name, f"{name}-sweep"}

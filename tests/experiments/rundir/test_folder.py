@@ -167,16 +167,16 @@ def test_a_workdir_among_the_training_images_is_refused(tmp_path, name):
     (tmp_path / "link").symlink_to(tmp_path / "photos")
     for data in (f"folder:{tmp_path}/photos", f"folder:{tmp_path}/link"):
         with pytest.raises(folder.WorkdirError, match="would become training images"):
-            folder.check_apart(tmp_path / name, data)
-        folder.check_apart(tmp_path / "photos-run", data)
-        folder.check_apart(tmp_path, data)
-    folder.check_apart(tmp_path / name, "digits")
+            rundir.claim(tmp_path / name, "run", data)
+        rundir.claim(tmp_path / "photos-run", "run", data)
+        rundir.claim(tmp_path, "run", data)
+    rundir.claim(tmp_path / name, "run", "digits")
 
 
 COMMANDS = {
     "run": ["run", "--config=configs/gan.py"],
     "ablation": ["ablate", "--config=configs/ablations/mode_collapse.py"],
-    "sweep": ["sweep", "--config=configs/gan.py", "--space=seed=int(1, 2)"],
+    "sweep": ["sweep", "--config=configs/gan.py", "--space=latent=int(2, 4)"],
 }
 READERS = (["report"], ["sample"], ["evaluate"])
 
