@@ -127,6 +127,15 @@ def class_of(field: Field, given: int | str) -> int:
     raise ValueError(f"class {given!r}: the classes are {accepted}")
 
 
+def same_classes(one: Field, other: Field) -> bool:
+    """Whether numbers mean the same classes in two fields, as far as names tell."""
+    if one.n_classes != other.n_classes:
+        return False
+    if one.names is None or other.names is None:
+        return True
+    return one.names == other.names
+
+
 def decoded(spec: Spec) -> dict[str, Any]:
     """Returns {name: jax.ShapeDtypeStruct} of one decoded example, without a batch."""
     import jax  # takes a second; describing what is stored does not need it
