@@ -218,7 +218,7 @@ def test_commands_are_thin(name):
     assert COMMANDS[name].count("\n") <= 110
 
 
-PATHS = {"workdir", "out", "save-stats", "space", "{name}-weights"}
+PATHS = {"workdir", "init-from", "out", "save-stats", "space", "{name}-weights"}
 
 
 def test_every_flag_for_a_path_expands_it():
