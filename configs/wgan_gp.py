@@ -62,6 +62,8 @@ def get_config(preset: str = "digits"):
         if preset == "digits":  # sized for minutes on a laptop
             config.steps = 4_000
             config.metrics = ("fid", "pr", "classes")
+            config.sample_every = config.evaluate_every = 500  # a curve of the quality
+            config.n_evaluate = 2_000
             config.n_critic = 1
             config.latent = 8  # fewer samples between classes than with 128
             adam = presets.adam(1e-3, 0.5, 0.9, schedule="linear")

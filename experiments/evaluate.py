@@ -7,7 +7,8 @@ Samples of the averaged networks are compared with the training images and, to g
 scores a scale, so are the data's own test images, if any. As most scores depend on the
 number of images, the larger set is also cut to the size of the smaller one and scored
 again. The results, with everything that they depend on, are printed and added to
-DIR/evaluations.jsonl; the bare values are added to metrics.jsonl.
+DIR/evaluations.jsonl; the bare values are added to metrics.jsonl. A score that fails is
+printed with its reason, and the others go on; the exit code is 1 if all fail.
 
 Metrics are the files of `experiments/evaluation/evaluators`: scores by an extractor's
 features (fid, kid, is, pr, dc, nnfs, ...); memorisation, with a picture of the samples

@@ -1,13 +1,15 @@
 """Measures the scores of one set of images against another.
 
-    python -m experiments.metrics REAL FAKE --metrics=fid,kid,pr [--extractor=inception]
+    python -m experiments.metrics REAL FAKE --metrics=fid,kid,pr [--extractor=NAME]
         [--preset=tf|pytorch|clean] [--n=N] [--resize=PIXELS] [--out=FILE]
     python -m experiments.metrics REAL --save-stats=FILE
 
 Each side is a folder of images, an .npy or .npz file, a data set such as digits@test or
 tfds:cifar10@train, or an .npz of statistics (`mu` and `sigma`, as pytorch-fid writes).
-The scores, with everything that they depend on, are printed, and written to FILE as
-JSON.
+Without --extractor it is inception if its weights are at hand, else random, which needs
+nothing. The scores, with everything that they depend on, are printed, and written to
+FILE as JSON. A score that fails is printed with its reason, and the others go on; the
+exit code is 1 if all fail.
 """
 
 import sys

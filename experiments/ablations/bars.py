@@ -10,6 +10,7 @@ import numpy as np
 
 from experiments.ablations.figures import COLOURS
 from experiments.files import replacing
+from experiments.pages import cut
 
 _MOST_PANELS = 4
 
@@ -49,7 +50,9 @@ def draw(
     metrics = [*values][:_MOST_PANELS]
     if not metrics:
         return False
-    size = (1.7 + 3.1 * len(metrics), 0.8 + 0.2 * len(arms))
+    names = [cut(name, 48) for name in arms]
+    left = 0.5 + 0.06 * max(map(len, names))
+    size = (left + 3.1 * len(metrics), 1.0 + 0.2 * len(arms))
     figure = Figure(figsize=size, dpi=80, layout="constrained")
     FigureCanvasAgg(figure)
     panels = figure.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
@@ -64,14 +67,15 @@ def draw(
         if found.get(results["baseline"]):
             axes.axvline(np.mean(found[results["baseline"]]), c="0.5", ls=":", lw=1)
         better = results["metrics"][metric]
-        note = f" ({better} is better)" if better else ""
-        axes.set_title(f"{metric.removeprefix('eval/')}{note}", fontsize=9)
+        note = f"{better} is better" if better else "neither way better"
+        title = cut(metric.removeprefix("eval/"), 38)
+        axes.set_title(f"{title}\n({note})", fontsize=9)
         axes.tick_params(labelsize=7)
     for row, arm in zip(rows, arms.values(), strict=True):
         lost = sum(seed["status"] == "diverged" for seed in arm["seeds"])
         if lost:
             panels[0].text(0, row, f" {lost} diverged", va="center", fontsize=6)
-    panels[0].set_yticks(rows, list(arms))
+    panels[0].set_yticks(rows, names)
     panels[0].set_ylim(len(arms) - 0.4, -0.6)
     with replacing(path) as temporary:
         figure.savefig(temporary, format="png", metadata={"Software": None})

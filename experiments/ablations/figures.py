@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from experiments.files import replacing
-from experiments.pages import short
+from experiments.pages import cut, short
 
 COLOURS = {  # also distinct for readers who cannot tell red from green
     "better": "#1f62d0",
@@ -23,6 +24,7 @@ COLOURS = {  # also distinct for readers who cannot tell red from green
 _WIDTH = 12.0  # inches
 _COLUMNS = 6
 _LEFT, _GAP, _TITLE, _HEADING, _FOOT = 0.55, 0.12, 0.24, 0.42, 0.34  # inches
+_CHARACTER = {8: 0.068, 9: 0.08}  # inches of one, by the size of the font
 _WIDE = 50  # greatest over least, from which an axis is logarithmic
 _STRIP = 800  # pixels of samples side by side
 _SIDE = 300  # pixels of a picture that is not a grid
@@ -52,11 +54,15 @@ def curves(
         return False
     baseline = results["baseline"]
     panels = [a for a in results["arms"] if a != baseline] or [baseline]
-    columns = min(_COLUMNS, len(panels))
-    width = min((_WIDTH - _LEFT) / columns - _GAP, 4.0)
-    height = max(0.62 * width, 1.15)
+    columns, width = _columns(panels)
     rows = -(-len(panels) // columns)
-    lines = _legend(results, verdicts)
+    height = max(min(0.62 * width, 2.5, 12 / rows), 1.15)
+    room = _LEFT + columns * (width + _GAP) - 0.2
+    lines = [
+        (part, colour)
+        for text, colour in _legend(results, verdicts)
+        for part in textwrap.wrap(text, int(room / _CHARACTER[9]))
+    ]
     top = 0.24 * len(lines) + 0.1
     block = _HEADING + rows * (height + _TITLE) + _FOOT
     total = top + len(drawn) * block
@@ -85,7 +91,7 @@ def curves(
             axes.set(xlim=(0, _reach(results)), ylim=limits)
             if log:
                 axes.set_yscale("log")
-            _panel(axes, results, series, arm, verdicts[metric].get(arm))
+            _panel(axes, results, series, arm, verdicts[metric].get(arm), width)
             axes.tick_params(labelsize=7, length=2)
             axes.tick_params(
                 labelleft=column == 0, labelbottom=i + columns >= len(panels)
@@ -130,7 +136,8 @@ def samples(
         row, column = divmod(i, columns)
         x = gap + column * (width + gap)
         y = size[1] - row * (height + label) - label  # of the picture's upper edge
-        figure.text(x / size[0], (y + 5) / size[1], name, fontsize=9, va="bottom")
+        shown = cut(name, max(int(width / dpi / _CHARACTER[9]), 8))
+        figure.text(x / size[0], (y + 5) / size[1], shown, fontsize=9, va="bottom")
         if picture is None:
             continue
         h, w = picture.shape[:2]
@@ -222,13 +229,23 @@ def _limits(series):
     return (low - margin, high + margin), False
 
 
-def _panel(axes, results, series, arm, verdict):
+def _columns(panels):
+    """(how many panels are in a row, their width): as many as leave room for titles."""
+    longest = max(map(len, panels)) + 2
+    columns = min(_COLUMNS, len(panels))
+    while True:
+        width = min((_WIDTH - _LEFT) / columns - _GAP, 6.0 if columns == 1 else 4.0)
+        if longest * _CHARACTER[8] <= width or columns <= 2:
+            return columns, width
+        columns -= 1
+
+
+def _panel(axes, results, series, arm, verdict, width):
     baseline, colour = results["baseline"], COLOURS[verdict]
-    title = f"{arm} {_mark(verdict)}".rstrip()
     lost = [s["status"] for s in results["arms"][arm]["seeds"]].count("diverged")
-    title += f" ({lost} diverged)" if lost else ""
-    size = 8 if len(title) < 28 else 6.5
-    axes.set_title(title, fontsize=size, color=colour, pad=3, loc="left")
+    after = f" {_mark(verdict)}".rstrip() + (f" ({lost} diverged)" if lost else "")
+    title = cut(arm, max(int(width / _CHARACTER[8]) - len(after), 8)) + after
+    axes.set_title(title, fontsize=8, color=colour, pad=3, loc="left")
     if baseline in series and baseline != arm:
         images, low, mean, high, _ = series[baseline]
         axes.fill_between(images, low, high, color="0.55", alpha=0.3, lw=0)

@@ -45,9 +45,11 @@ def load_data(
     """Returns the source that `gans.data.load` makes of a config.
 
     `resolution` and `channels` replace those of the config where they are given.
+
+    Raises ValueError if a resolved config has other classes than the data.
     """
     try:
-        return data.load(
+        source = data.load(
             config.data,
             resolution=resolution or config.resolution,
             channels=channels or config.channels,
@@ -58,6 +60,13 @@ def load_data(
         )
     except OptionWanted as error:
         raise ValueError(f"{error}; {_ADVICE[error.option]}") from None
+    if config.get("spec"):
+        kept, found = config.spec.to_dict(), specs.to_json(source.spec)
+        try:
+            specs.check_classes(kept, found, "folder:" in config.data)
+        except ValueError as error:
+            raise ValueError(f"config.data={config.data!r}: {error}") from None
+    return source
 
 
 def resolve(config: ConfigDict, source) -> ConfigDict:

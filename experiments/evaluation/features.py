@@ -110,6 +110,12 @@ class Data:
         test = self._load_test()
         if test is None:
             return None
+        shapes = [list(x.spec[self._field].shape) for x in (self._source, test)]
+        if shapes[0] != shapes[1]:
+            raise ValueError(
+                f"{self.name} holds images {shapes[0]}, its test images are "
+                f"{shapes[1]}: config.resolution brings them to one size"
+            )
         images = of_source(test, f"{self.name}@test", field=self._field)
         return extract_once(self.extractor, images)
 

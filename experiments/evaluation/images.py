@@ -134,7 +134,7 @@ class Images:
         if n < 2 * n_classes:
             raise ValueError(
                 f"{self.setting.place}: {name} of {n} samples for {n_classes} classes; "
-                f"at least two of each are needed, n_evaluate={2 * n_classes}"
+                f"two of each are needed, {2 * n_classes} in all"
             )
 
     def summary(self, state: core.State) -> dict[str, Any]:

@@ -23,7 +23,7 @@ def define() -> None:
     flags.DEFINE_string(
         "extractor",
         None,
-        "inception, squeezenet, classifier, lpips_vgg, _alex, _squeeze, "
+        "auto, inception, classifier, random, squeezenet, lpips_vgg, _alex, _squeeze, "
         "or MODULE.NAME of a function of your own.",
     )
     flags.DEFINE_enum(

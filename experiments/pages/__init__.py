@@ -78,6 +78,13 @@ def duration(seconds):
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {seconds} s"
 
 
+def cut(text: str, n: int) -> str:
+    """Returns a text of at most n characters, n > 2: its ends, if it is longer."""
+    if len(text) <= n:
+        return text
+    return f"{text[: (n - 1) // 2]}…{text[len(text) - n // 2 :]}"
+
+
 def short(x):
     """A number in few characters: 0.0123, 12.34, 4.56k, 7.8M; None stays None."""
     if x is None:

@@ -17,7 +17,7 @@ Points = Sequence[tuple[int, float]]
 _WIDE = 50  # greatest over least, from which an axis is logarithmic
 _MANY = 60  # points; a curve of more is drawn smoothed as well
 # Points: of the drawing, of its plot, beside and under that, and of a row of names.
-_WIDTH, _PLOT, _LEFT, _FOOT, _ROW = 360, 160, 50, 36, 16
+_WIDTH, _PLOT, _LEFT, _FOOT, _ROW = 360, 160, 58, 36, 16
 _PIXELS = 500  # points at most; a panel has no more pixels
 # Colours that stand for those of the page, which differ by day and night.
 _COLOURS = {

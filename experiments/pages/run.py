@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
 import pathlib
@@ -85,7 +86,7 @@ def write(workdir: str | os.PathLike) -> str:
         title=pages.escape(
             f"{config.get('variant', 'GAN')} on {config.get('data', '?')}"
         ),
-        subtitle=pages.escape(_subtitle(step, config, run)),
+        subtitle=pages.escape(_subtitle(step, config, run, folder)),
         verdict=_verdict(judged),
         warnings=_warnings(run.get("warnings")),
         figures=_figures(step, config, run, records),
@@ -108,6 +109,21 @@ def write(workdir: str | os.PathLike) -> str:
     return str(path)
 
 
+def report(workdir: str | os.PathLike) -> str:
+    """Writes the page of a run; returns the verdict, unless "done", and where it is.
+
+    Whatever is wrong with the page is told instead: a training must not end by it.
+    """
+    try:
+        where, judged = write(workdir), verdict(workdir)
+    except Exception as error:
+        from experiments.evaluation.failures import reason  # slow to import
+
+        return f"report.html could not be written: {reason(error)}"
+    said = "" if judged.kind == "done" else f"{judged.headline}. "
+    return f"{said}Report: {where}"
+
+
 class Live:
     """The page of a run that is being trained.
 
@@ -122,7 +138,7 @@ class Live:
         """Writes the page if it is due."""
         began = time.monotonic()
         if began >= self._due:
-            write(self._workdir)
+            report(self._workdir)
             took = time.monotonic() - began
             self._due = time.monotonic() + max(_PAUSE, took / _SHARE)
 
@@ -156,14 +172,16 @@ def _meanings(names):
 # --- figures and tables ---------------------------------------------------------------
 
 
-def _subtitle(step, config, run):
-    steps = config.get("steps")
+def _subtitle(step, config, run, folder):
+    """How far the run is, its status, and of when that is."""
+    steps, status = config.get("steps"), run.get("status", "")
     parts = [f"step {step:,} of {steps:,}" if steps else f"step {step:,}"]
-    if "status" in run:
-        parts.append(run["status"].partition("; the metrics")[0])
-    if "stop" in run:
-        parts.append(run["stop"][:16].replace("T", " "))
-    return " · ".join(parts)
+    parts += [status.partition("; the metrics")[0]] if status else []
+    log, when = folder / "metrics.jsonl", run.get("stop", "")
+    if status == "running" and log.exists():  # run.json is written seldom
+        when = datetime.datetime.fromtimestamp(log.stat().st_mtime).isoformat()
+    parts += [when[:16].replace("T", " ")] if when else []
+    return " · ".join(parts) + (": reload for what is new" * (status == "running"))
 
 
 def _verdict(judged):
@@ -210,9 +228,11 @@ def _examples(config):
     kinds = {field["kind"] for field in fields.values()} - {"label"}
     if not fields and config.get("shape"):  # of an older run
         kinds = {"point" if len(config["shape"]) == 1 else "image"}
-    if len(kinds) != 1 or not all(map(pictures.drawable, kinds)):
+    try:
+        (kind,) = kinds
+        return pictures.of_kind(kind).PLURAL
+    except (ValueError, AttributeError):  # several, or one without a picture
         return "Examples"
-    return pictures.of_kind(kinds.pop()).PLURAL
 
 
 def _warnings(messages):

@@ -113,11 +113,14 @@ def study(
         return extract_once(network, of_source(rows, name))
 
     real = features("reference", Rows(train, reference))
+    wanted = [
+        x for x in WANTED if real.logits is not None or not scores.known()[x].logits
+    ]
     found, counts = {}, {}
     for name, rows in sides.items():
         fake = features(name, rows)
         counts[name] = len(fake)
-        found[name] = scores.compute(WANTED, real, fake, network.name)
+        found[name] = scores.compute(wanted, real, fake, network.name)
     protocol = scores.describe(network, real, fake, real=f"{data_name}, training")
     del protocol["n_fake"]
     return {"conditions": found, "protocol": protocol | {"n_each": counts}}

@@ -26,7 +26,7 @@ def start(found: Facts, config: Any, workdir: Path) -> list[str]:
     """
     spec = restore.spec_of(config)
     size, each = found["batch_size"], found["batch_size_per_device"]
-    split = "" if each == size else f" ({each} on each device)"
+    split = "" if each == size else f" ({each} on each of {size // each} devices)"
     evaluated = (
         f"every {config.evaluate_every:,} steps" if config.evaluate_every else ""
     )
@@ -104,17 +104,10 @@ def end(workdir: Path, best: Mapping[str, Any] | None, seconds: float) -> list[s
     return [f"  {name:<{width}}  {text}" for name, text in lines.items() if text]
 
 
-def report(workdir: Path) -> str:
-    """Writes the page of a run; returns its verdict, and where the page is."""
-    where, verdict = page.write(workdir), page.verdict(workdir)
-    said = "" if verdict.kind == "done" else f"{verdict.headline}. "
-    return f"{said}Report: {where}"
-
-
 def closing(config: Any, workdir: Path) -> str:
     """Returns the last line of a run, after writing its page."""
     what = f"{config.variant} on {config.data}, {config.steps} steps"
-    return f"{what}. {report(workdir)}; samples and checkpoints beside it"
+    return f"{what}. {page.report(workdir)}; samples and checkpoints beside it"
 
 
 def scores(values: Mapping[str, float], failed: Mapping[str, str]) -> list[str]:
@@ -165,7 +158,9 @@ def _data(found, spec):
         what = f"{n:,} {_plural(kind) if len(fields) == 1 else 'examples'}"
     shapes = {name: _shape(f.shape) for name, f in fields.items()}
     if len(shapes) == 1:
-        return f"{what} of {single(shapes, '')}; {test}"
+        images = found["classes"] is None and "image" in {f.kind for f in spec.values()}
+        labels = ", without labels" if images else ""
+        return f"{what} of {single(shapes, '')}{labels}; {test}"
     named = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
     return f"{what} ({named}); {test}"
 

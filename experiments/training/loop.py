@@ -104,8 +104,7 @@ def train(
     try:
         return run.to_the_end()
     except (Interrupted, NotFinite):
-        with contextlib.suppress(OSError):
-            print(announce.report(workdir), file=sys.stderr)
+        print(page.report(workdir), file=sys.stderr)
         raise
     except OSError as error:
         if error.errno not in FULL.values():
@@ -203,7 +202,7 @@ class _Run:
                 log.message("compiling: up to minutes, and seconds when it is repeated")
             state = self.first_state(stage, state, step, log)
             self.record.write()
-            page.write(self.workdir)  # while the first call is compiled
+            page.report(self.workdir)  # while the first call is compiled
             self.first_samples = stage.programs.draw(state) if step == 0 else None
             if not finished:
                 # Until it is compiled, a signal ends the process at once.
@@ -243,6 +242,7 @@ class _Run:
             log.message(line)
         self.save(stage, state, 0)
         self.checkpoints.close()
+        self.given = None  # it is large
         return state
 
     def all_stages(self, stage: Ready, state, step, log, signals):

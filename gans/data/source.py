@@ -299,7 +299,8 @@ def hold(source: Streamed, limit: int = MEMORY_LIMIT) -> InMemory | Streamed:
 def check_values(field: Field, x: np.ndarray, declared: bool = True) -> None:
     """Raises ValueError for examples [N, ...] whose values their field does not have.
 
-    declared: whether the number of classes was given, so that some may be empty.
+    declared: whether the field was given, so that classes may be empty and all bytes 0
+      or 1.
     """
     if not x.size:
         return
@@ -316,10 +317,16 @@ def check_values(field: Field, x: np.ndarray, declared: bool = True) -> None:
                 "0 on without gaps, as `gans.data.values.classes` does, or declare "
                 "them by a Field"
             )
-    allowed = kinds.of(field).RANGE
-    if allowed is None or not np.issubdtype(x.dtype, np.floating):
+    allowed, floats = kinds.of(field).RANGE, np.issubdtype(x.dtype, np.floating)
+    if allowed is None:
+        if floats:
+            values.extremes(x)  # raises it for NaN
+        return
+    if declared and not floats:
         return
     wanted = f"floats of kind {field.kind} must lie in [{allowed[0]:g}, {allowed[1]:g}]"
+    if not floats:
+        allowed, wanted = (0, 255), f"bytes of kind {field.kind} must lie in [0, 255]"
     try:
         low, high = values.range_of(x)
     except values.NoRange as error:

@@ -10,6 +10,7 @@ is given: the fields as `gans.data.pipeline.prepare` decodes them on the device.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import numbers
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -203,3 +204,21 @@ def with_names(
                 )
         field["names"] = tuple(names)
     return named
+
+
+def check_classes(
+    old: Mapping[str, Any], new: Mapping[str, Any], as_text: bool
+) -> None:
+    """Raises ValueError if classes that have names are others, or in another order.
+
+    The arguments are those of `with_names`.
+    """
+    for name, field in with_names(old, new, as_text).items():
+        before, now = field.get("names"), new.get(name, {}).get("names")
+        if before and now and tuple(before) != tuple(now):
+            pairs = itertools.zip_longest(before, now)
+            i, pair = next(x for x in enumerate(pairs) if x[1][0] != x[1][1])
+            raise ValueError(
+                f"the model was trained on {len(before)} classes, the data has "
+                f"{len(now)}; class {i} was {pair[0]!r}, and is {pair[1]!r} now"
+            )

@@ -31,7 +31,7 @@ def range_of(x: np.ndarray) -> Range:
         return (0, 255)  # without reading the rest, which may be larger than the memory
     if x.dtype == bool:
         return (0, 1)
-    low, high = _extremes(x)
+    low, high = extremes(x)
     if x.dtype == np.uint8 and high != 1:
         return (0, 255)
     for least, most in RANGES:
@@ -53,7 +53,7 @@ def to_bytes(x: np.ndarray, given: Range | None = None) -> np.ndarray:
     least, most = given or range_of(x)
     if x.dtype == np.uint8 and (least, most) == (0, 255):
         return x
-    low, high = _extremes(x)
+    low, high = extremes(x)
     if not _inside(low, high, (least, most)):
         raise NoRange(
             f"values from {low:g} to {high:g} are outside the range {least:g}..{most:g}"
@@ -111,8 +111,11 @@ def _count(shape) -> str:
     return f"{shape[0]} labels" if len(shape) == 1 else f"labels of shape {shape}"
 
 
-def _extremes(x: np.ndarray) -> Range:
-    """Returns the least and the largest value of `x` [N, ...], which are finite."""
+def extremes(x: np.ndarray) -> Range:
+    """Returns the least and the largest value of `x` [N, ...].
+
+    Raises ValueError for NaN and infinity.
+    """
     low, high = x.min(), x.max()
     if not (np.isfinite(low) and np.isfinite(high)):
         first = next(i for i, part in enumerate(x) if not np.isfinite(part).all())

@@ -141,6 +141,8 @@ def test_classes_are_counted_unless_they_are_given():
             {},
             "'image': example 0 holds NaN or infinity",
         ),
+        ({"image": IMAGES // 29}, {}, r"in \[0, 255\], these are in \[0, 1\]"),
+        ({"point": np.full((3, 2), np.inf, np.float32)}, {}, "example 0 holds NaN or"),
         ({"label": LABELS + 1}, {}, "'label': no example has the class 0 of 3"),
         ({"label": LABELS - 1}, {}, r"'label': labels in \[-1, 0\]"),
         (

@@ -9,6 +9,7 @@ import pytest
 from gans.data.spec import (
     Field,
     blank,
+    check_classes,
     class_of,
     decoded,
     from_json,
@@ -68,6 +69,29 @@ def test_names_of_classes_are_kept_where_they_are_given():
     assert from_json(content) == {"label": field}
     assert from_json(ml_collections.ConfigDict(content)) == {"label": field}
     assert "names" not in to_json(SPEC)["label"]
+
+
+def test_classes_of_a_model_and_of_its_data_are_compared():
+    def spec(*names):
+        label = Field("label", (), "int32", len(names), names)
+        return to_json({"label": label, "image": SPEC["image"]})
+
+    unnamed = to_json({"label": Field("label", (), "int32", 2)})
+    check_classes(spec("cat", "dog"), spec("cat", "dog"), True)
+    check_classes(unnamed, spec("cat", "dog"), True)
+    check_classes(unnamed, spec("dog", "cat"), False)
+    check_classes(spec("cat", "dog"), unnamed, True)
+    with pytest.raises(ValueError, match="class 0 is 'a10', today's 'a9'"):
+        check_classes(unnamed, spec("a9", "a10"), True)
+    for now, message in (
+        (
+            spec("bee", "cat", "dog"),
+            "2 classes, the data has 3; class 0 was 'cat', and",
+        ),
+        (spec("cat"), "class 1 was 'dog', and is None now"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            check_classes(spec("cat", "dog"), now, True)
 
 
 def test_a_class_is_given_by_name_or_number():

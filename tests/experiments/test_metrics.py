@@ -215,3 +215,15 @@ def test_a_score_that_fails_does_not_drop_the_others(place, monkeypatch):
     found = of_place(place, "real.npy", "fake.npy", ("kid", "fid"))
     assert found["failed"] == {"kid": "MemoryError"}
     assert list(found["results"]) == ["fd_quarters"]
+
+
+def test_statistics_of_another_extractor_are_refused_at_once(place, monkeypatch):
+    sides = [str(place / f"{x}.npy") for x in ("real", "fake")]
+    stats = str(place / "stats.npz")
+    measure(sides[0], None, ("fid",), extractor="random", save_stats=stats)
+    monkeypatch.setenv("GANS_SQUEEZENET", sides[0])  # no weights: it would not load
+    message = "stats.npz is of another protocol: extractor: random there, squeezenet"
+    with pytest.raises(ValueError, match=message):
+        measure(stats, sides[1], ("fid",), extractor="squeezenet")
+    # Without a name it is the one of the statistics.
+    assert list(measure(stats, sides[1], ("fid",))["results"]) == ["fd_random"]

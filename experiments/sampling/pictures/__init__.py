@@ -180,10 +180,13 @@ def draw_real(
             n = min(len(x), of(field).N)
             like = [k for k in given.get(output, ()) if spec[k].kind == field.kind]
             if like or source.length_of(name) < n:
-                columns = columns_of(n, 1 + len(like)) or math.ceil(math.sqrt(n))
+                columns = columns_of(n, 1 + len(like)) or _n_in_turn(spec, fields)
+                columns = columns or math.ceil(math.sqrt(n))
             examples = source.take(_rows(source, name, n, fields.get(label)))[name]
             examples = np.asarray(data_kinds.of(field).decode(examples))
             real[name] = examples[:0] if getattr(of(field), "REAL", False) else examples
+            if label in fields:
+                real[label] = np.asarray(fields[label])[: len(examples)]
         draw(stem, spec, {output: real}, source=source, columns=columns)
 
 

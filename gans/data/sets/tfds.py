@@ -56,6 +56,8 @@ def load(
             raise ValueError(
                 f"tfds:{name} has no feature `image`, only {', '.join(features)}"
             )
+        if not np.issubdtype(features["image"].np_dtype, np.integer):
+            raise ValueError(f"tfds:{name} holds images of floats; wanted integers")
         if not builder.is_prepared():
             _prepare(tfds, name, builder)
         data = _open(tfds, name, builder, split)

@@ -1,4 +1,6 @@
 import numpy as np
+import pytest
+from matplotlib.text import Text
 from PIL import Image
 
 from experiments.ablations import figures
@@ -40,6 +42,40 @@ def test_curves(tmp_path):
     nothing = results({"base": {"seeds": [seed(0)]}})
     assert not figures.curves(tmp_path / "d.png", nothing, {"eval/fd": {}})
     assert not (tmp_path / "d.png").exists()
+
+
+LONG = "discriminator_penalty_gradient_weight_{}_with_a_long_name"
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["base", "r1"],
+        ["base", "W" * 40],
+        ["base", *(LONG.format(i) for i in range(7))],
+        [LONG.format("M" * 20), *(f"arm{i}" for i in range(13))],
+    ],
+)
+def test_no_words_overlap_or_are_cut_off(names, tmp_path, monkeypatch):
+    shown = []
+    monkeypatch.setattr(figures, "_save", lambda figure, path: shown.append(figure))
+    made = results({name: around(9, 3) for name in names})
+    made["baseline"] = names[0]
+    verdicts = {name: "worse" for name in names[1:]}
+    assert figures.curves(tmp_path / "c.png", made, {"eval/fd": verdicts})
+    figure = shown[0]
+    words = [x for x in figure.findobj(Text) if x.get_text() and x.get_visible()]
+    texts = [x.get_text() for x in words]
+    assert all(any(name[:3] in x for x in texts) for name in names)
+    renderer = figure.canvas.get_renderer()
+    figure.draw(renderer)
+    boxes = [x.get_window_extent(renderer) for x in words]
+    for i, box in enumerate(boxes):
+        assert box.x0 >= 0 and box.x1 <= figure.bbox.x1 + 1, texts[i]
+        for j, other in enumerate(boxes[:i]):
+            across = min(box.x1, other.x1) - max(box.x0, other.x0)
+            down = min(box.y1, other.y1) - max(box.y0, other.y0)
+            assert min(across, down) <= 2, (texts[i], texts[j])
 
 
 def test_axes_are_not_set_by_one_wild_arm():

@@ -3,6 +3,7 @@ import types
 
 import pytest
 from ml_collections import ConfigDict
+from PIL import Image
 
 from configs import keys, presets
 from experiments import config as configs
@@ -97,6 +98,30 @@ def test_a_run_without_class_names_goes_on_if_their_order_is_the_same(config, tm
     path.write_text(configs.to_json(letters))
     with pytest.raises(ValueError, match="spec.label.names"):
         configs.compare(path, numbers)
+
+
+def test_data_of_other_classes_than_the_model_s_is_refused(config, tmp_path):
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        Image.new("L", (8, 8)).save(tmp_path / name / "a.png")
+    config.data = f"folder:{tmp_path}"
+    resolved = configs.resolve(config, configs.load_data(config))
+    assert configs.load_data(resolved).n_classes == 2
+    (tmp_path / "bee").mkdir()
+    Image.new("L", (8, 8)).save(tmp_path / "bee" / "a.png")
+    with pytest.raises(ValueError, match="class 0 was 'cat', and is 'bee' now"):
+        configs.load_data(resolved)
+
+
+def test_a_picture_of_another_size_names_the_flag(config, tmp_path):
+    for side in (8, 9):
+        Image.new("L", (side, 8)).save(tmp_path / f"{side}.png")
+    config.data, config.resolution = f"folder:{tmp_path}", None
+    with pytest.raises(ValueError, match="8.png is 8x8.*--config.resolution=64"):
+        configs.load_data(config)
+    (tmp_path / "9.png").write_text("no picture")
+    with pytest.raises(ValueError, match="9.png.*; --config.skip_corrupt leaves out"):
+        configs.load_data(config)
 
 
 def test_a_config_of_another_game_needs_the_keys_of_a_run_alone():

@@ -1,4 +1,5 @@
 import base64
+import datetime
 import html
 import io
 import json
@@ -133,6 +134,15 @@ def test_key_figures_config_and_commands(tmp_path):
     assert "0.0001" in page.text and "0.10.2" in page.text
     assert RUN["command"] in page.text
     assert f"python -m experiments.sample --workdir={tmp_path} --n=64" in page.text
+
+
+def test_a_running_run_is_shown_as_of_its_last_line(tmp_path):
+    make(tmp_path, run={**RUN, "status": "running"}, records=[{"step": 100, "a": 1.0}])
+    then = datetime.datetime(2031, 2, 3, 4, 5, 6).timestamp()
+    os.utime(tmp_path / "metrics.jsonl", (then, then))
+    page = make(tmp_path, run={**RUN, "status": "running"})
+    shown = "step 100 of 2,000 · running · 2031-02-03 04:05: reload for what is new"
+    assert shown in page.text
 
 
 def test_needs_no_network(tmp_path):
@@ -393,6 +403,21 @@ def test_pictures_of_memorisation_have_a_caption_and_a_verdict(tmp_path):
     assert "about what new images give" in " ".join(page.text)
 
 
+def test_a_page_that_cannot_be_written_ends_no_training(tmp_path, monkeypatch):
+    make(tmp_path, records=[{"step": i, **WRONG} for i in range(50, 801, 50)])
+    said = report.report(tmp_path)
+    assert said.startswith("Collapsed: the samples' diversity is 0.06 of the data's. ")
+    assert said.endswith(f"Report: {tmp_path / 'report.html'}")
+
+    def broken(*args, **kwargs):
+        raise KeyError("a bug")
+
+    monkeypatch.setattr(report.curves, "main", broken)
+    report.Live(tmp_path).refresh()
+    said = report.report(tmp_path)
+    assert said.startswith("report.html could not be written: ") and "a bug" in said
+
+
 def test_a_page_of_a_running_training_is_written_seldom(tmp_path, monkeypatch):
     now, written = [100.0], []
 
@@ -401,7 +426,7 @@ def test_a_page_of_a_running_training_is_written_seldom(tmp_path, monkeypatch):
         now[0] += 1.0  # it takes a second
 
     monkeypatch.setattr(report.time, "monotonic", lambda: now[0])
-    monkeypatch.setattr(report, "write", write)
+    monkeypatch.setattr(report, "report", write)
     live = report.Live(tmp_path)
     for _ in range(100):
         live.refresh()

@@ -5,6 +5,7 @@ import pytest
 
 from experiments.sampling.classes import counts, in_shares, labels_of
 from gans.data.source import InMemory, Rows, Streamed
+from gans.data.spec import Field
 
 
 @pytest.mark.parametrize(
@@ -37,7 +38,8 @@ def test_classes_are_mixed_evenly():
 def test_counts_of_any_source():
     labels = np.array([0] * 88 + [2] * 12, np.int32)
     images = np.zeros((100, 8, 8, 1), np.uint8)
-    held = InMemory("x", {"image": images, "label": labels})
+    spec = {"label": Field("label", (), "int32", 3)}
+    held = InMemory("x", {"image": images, "label": labels}, spec)
     streamed = Streamed("x", held.take, 100, held.spec)
     for source in (held, streamed):
         assert counts(source, "label").tolist() == [88, 0, 12]

@@ -184,6 +184,18 @@ def test_real_examples_are_of_the_classes_of_the_samples(tmp_path):
     assert (shown // 6 % 3 == asked).all()
 
 
+def test_real_examples_have_a_column_for_each_class_in_turn(tmp_path):
+    source, asked = labelled(), np.arange(9) % 3
+    made = {"sample": {"image": examples("image", 9), "label": asked}}
+    pictures.draw_real(tmp_path / "real", source.spec, made, given={}, source=source)
+    picture = np.asarray(Image.open(tmp_path / "real.png"))
+    classes = picture[10::66, 10::66, 0] // 6 % 3
+    assert (classes == [0, 1, 2]).all()
+    # As in the picture of the samples.
+    drawn = pictures.draw(tmp_path / "s", source.spec, made, given={}, source=source)
+    assert drawn["samples"].pixels.shape == picture.shape
+
+
 def test_few_real_examples_keep_the_scale(tmp_path):
     source, made = labelled(10), {"image": examples("image", 64)}
     pictures.draw_real(
