@@ -307,7 +307,8 @@ def named(quantity: str, extractor: str) -> str:
     """Returns "fid" for Inception's own, else "fd_squeezenet" and the like."""
     if extractor == "inception":
         return quantity
-    return f"{quantity.replace('fid', 'fd')}_{extractor}"
+    words = ("fd" if word == "fid" else word for word in quantity.split("_"))
+    return f"{'_'.join(words)}_{extractor}"
 
 
 def describe(

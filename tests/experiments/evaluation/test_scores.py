@@ -228,3 +228,10 @@ def test_table():
         "fid  1.235 ± 0.12  10",
         "kid             2   -",
     ]
+
+
+def test_only_inceptions_frechet_distance_is_fid():
+    assert scores.named("intra_fid", "inception") == "intra_fid"
+    assert scores.named("fid_infinity", "edges") == "fd_infinity_edges"
+    assert scores.named("intra_fid", "classifier") == "intra_fd_classifier"
+    assert scores.named("confident", "classifier") == "confident_classifier"
