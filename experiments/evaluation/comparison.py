@@ -18,6 +18,7 @@ from experiments.evaluation import (
 )
 from experiments.evaluation.failures import reason
 from experiments.evaluation.features import extract_once, n_logits
+from gans.data.spec import described, same_classes
 
 ERRORS, show = reports.ERRORS, reports.show  # of the command
 
@@ -199,6 +200,14 @@ def _check_images(wanted, sources, real, fake, n, n_logits):
         n_logits=n_logits,
         place="--metrics",
     )
+    for name in wanted:
+        if "generated" in scores.known()[name].labels:
+            one, other = (sources[x].spec[labels[x]] for x in (real, fake))
+            if not same_classes(one, other):
+                raise ValueError(
+                    f"--metrics: {name} compares the same classes of both sides; "
+                    f"{real} has {described(one)}, {fake} {described(other)}"
+                )
 
 
 def _common(files):

@@ -227,3 +227,17 @@ def test_statistics_of_another_extractor_are_refused_at_once(place, monkeypatch)
         measure(stats, sides[1], ("fid",), extractor="squeezenet")
     # Without a name it is the one of the statistics.
     assert list(measure(stats, sides[1], ("fid",))["results"]) == ["fd_random"]
+
+
+def test_classes_of_other_names_are_not_compared_by_number(place):
+    images = np.load(place / "real.npy")
+    sides = {"real": "abc", "same": "abc", "fewer": "acc"}
+    for name, classes in sides.items():
+        labels = [classes[i % 3] for i in range(60)]
+        np.savez(place / f"{name}.npz", images=images, labels=labels)
+    found = of_place(place, "real.npz", "same.npz", ("intra_fid",))
+    assert found["results"]["intra_fd_quarters"]["n_classes"] == 3
+    message = "intra_fid compares the same classes .* has a, b, c, .*fewer.npz a, c"
+    with pytest.raises(ValueError, match=message):
+        of_place(place, "real.npz", "fewer.npz", ("intra_fid",))
+    assert of_place(place, "real.npz", "fewer.npz", ("fid",))["results"]
