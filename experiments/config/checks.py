@@ -33,7 +33,7 @@ def check(config: ConfigDict) -> None:
     for name in keys.RUN:
         if name not in config:
             raise ValueError(f"the config has no key {name!r}, which every config has")
-    values = config.to_dict()
+    values = expand(config.to_dict(), "config")
     for name, key in table(values).items():
         check_value(values[name], key, f"config.{name}")
     check_variant(config.variant)
@@ -41,7 +41,6 @@ def check(config: ConfigDict) -> None:
         for name, key in keys.PLAYER.items():
             if name in values[role]:
                 check_value(values[role][name], key, f"config.{role}.{name}")
-    expand(values, "config")
     per_call = config.steps_per_call
     for name, key in keys.RUN.items():
         if key.calls and config[name] % per_call:

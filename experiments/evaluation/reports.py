@@ -140,9 +140,10 @@ def _make(setting, metric):
     make = evaluators.maker(name, setting.place)
     parameters = inspect.signature(make).parameters.values()
     if not any(p.kind is p.VAR_KEYWORD for p in parameters):
-        accepted = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
-        accepted = [name for name in accepted if name != "setting"]
-        names.options(accepted, options, f"{setting.place}: {name}")
+        types = names.options_of(make)
+        own = {p.name for p in parameters if p.kind is p.KEYWORD_ONLY} - {"setting"}
+        accepted = {option: types[option] for option in own}
+        names.typed(accepted, options, f"{setting.place}: {name}")
     evaluator = make(
         setting.gan, setting.spec, setting.source, setting=setting, **options
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from experiments.pages import cut
 
@@ -64,6 +65,7 @@ def draw(path: str | os.PathLike, sweep: dict[str, Any]) -> None:
             panel.set_xlim(-0.5, len(names) - 0.5)
         elif space[key].startswith("log"):
             panel.set_xscale("log")
+            _label_log(panel.xaxis, values)
         elif space[key].startswith("int"):
             panel.xaxis.get_major_locator().set_params(integer=True)
         _points(panel, sweep, values)
@@ -76,9 +78,19 @@ def draw(path: str | os.PathLike, sweep: dict[str, Any]) -> None:
             if limits:
                 panel.set_yscale(limits[2])
                 panel.set_ylim(*limits[:2])
+                if limits[2] == "log":
+                    _label_log(panel.yaxis, limits[:2])
         else:
             panel.set_axis_off()
     figure.savefig(path, dpi=110, format="png")
+
+
+def _label_log(axis, values):
+    """Labels powers of ten; over less than two of them 1, 2 and 5 times each."""
+    decades = math.log10(max(values) / min(values)) if len(values) else 0
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < 2 else (1,)))
+    axis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _winner(sweep):

@@ -180,8 +180,8 @@ def python(*arguments):
     return seconds, done.stdout, imported
 
 
-def test_there_are_nine_commands():
-    names = "run sample evaluate metrics report benchmark ablate sweep collapse"
+def test_there_are_ten_commands():
+    names = "run sample evaluate metrics report benchmark ablate sweep collapse check"
     assert set(COMMANDS) == set(names.split())
 
 
@@ -218,7 +218,7 @@ def test_commands_are_thin(name):
     assert COMMANDS[name].count("\n") <= 110
 
 
-PATHS = {"workdir", "out", "save-stats", "space", "{name}-weights"}
+PATHS = {"workdir", "out", "save-stats", "space", "init-from", "{name}-weights"}
 
 
 def test_every_flag_for_a_path_expands_it():

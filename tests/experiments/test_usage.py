@@ -12,7 +12,9 @@ from configs import keys
 from experiments.config import document, files
 
 ROOT = pathlib.Path(__file__).parents[2]
-COMMANDS = "run sample evaluate metrics report benchmark ablate sweep collapse".split()
+COMMANDS = (
+    "run sample evaluate metrics report benchmark ablate sweep collapse check".split()
+)
 
 
 def command(folder, name, *flags):

@@ -142,6 +142,13 @@ def test_no_value_of_any_key_is_a_traceback_when_it_is_built(spec):
         ("gan", "discriminator.penalties=r1(wieght=1)", "did you mean 'weight'"),
         ("gan", "discriminator.penalties=r1(weight=", "neither NAME nor NAME"),
         ("gan", "augment=instance_noise(sigma='x')", "sigma='x' must be a number"),
+        (
+            "gan",
+            "generator.network=mlp(widths=(8,))",
+            "generator.network=.* must be text",
+        ),
+        ("gan", "extractor=fid(n=1)", "config.extractor=.* must be text"),
+        ("gan", "generator.condition=x(y=1)", "condition=.* must be text or None"),
         ("lsgan", "targets=(0, 1)", r"\(a number, a number, a number\)"),
         ("wgan", "warmup=-5", "from 0"),
         ("gan:circel", "steps=1", "did you mean 'circle'"),

@@ -53,3 +53,18 @@ def test_choices_do_not_overlap(choices, tmp_path, monkeypatch):
     titles = [x.title.get_window_extent() for x in figure.axes if x.get_title()]
     for one, other in zip(titles, titles[1:], strict=False):
         assert one.x1 < other.x0 or one.y0 > other.y1
+
+
+@pytest.mark.parametrize("values", [[0.14, 6.7], [1e-5, 1e-2], [3.0, 3.0]])
+def test_labels_of_a_narrow_logarithmic_axis_do_not_overlap(values):
+    figure = Figure(figsize=(4, 3))
+    panel = figure.subplots()
+    panel.scatter(values, [1, 2])
+    panel.set_xscale("log")
+    figures._label_log(panel.xaxis, values)
+    figure.canvas.draw()
+    shown = [x for x in panel.get_xticklabels(which="both") if x.get_text()]
+    low, high = panel.get_xlim()
+    boxes = [x.get_window_extent() for x in shown if low <= x.get_position()[0] <= high]
+    boxes.sort(key=lambda box: box.x0)
+    assert all(a.x1 < b.x0 for a, b in zip(boxes, boxes[1:], strict=False))
