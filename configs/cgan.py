@@ -3,6 +3,13 @@
     python -m experiments.run --config=cgan               # projection
     python -m experiments.run --config=cgan:digits_concat # concatenation
     python -m experiments.run --config=cgan:cifar10       # the 2018 ResNet
+    python -m experiments.run --config=cgan:digits32      # WGAN-GP's loss, 32 pixels
+
+digits32, what `make train` runs: 4 min 32 s of CPU time on two cores. A classifier of
+the data's own then reads 97.6 % of 1,000 samples, with a probability of 0.9 or more, as
+the digit asked for (real test digits: 99.4 %):
+
+    python -m experiments.evaluate --workdir=DIR --metrics=classes --n=1000
 
 digits: 5 minutes on 2 slow CPU cores (11 steps/s). A classifier with 98.6 % accuracy on
 held-out real digits then recognises the requested class in 99.7 % of 1,000 samples. The

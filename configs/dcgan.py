@@ -4,10 +4,20 @@
     python -m experiments.run --config=dcgan:cifar10    # 32x32
     python -m experiments.run --config=dcgan:folder \
         --config.data=folder:PATH                                  # 64x64, the paper's
+    python -m experiments.run --config=dcgan:folder_small \
+        --config.data=folder:PATH                                  # few images, a CPU
 
 digits: 4 min 40 s on one busy CPU core (11 steps/s). The samples show all ten classes.
-They are softer than WGAN-GP's, and about two in three are legible at a glance. The
-other presets have not been run to the end.
+They are softer than WGAN-GP's, and about two in three are legible at a glance.
+
+folder_small: 14 minutes on 2 very busy CPU cores, with --config.resolution=32 (43 ms of
+processor time a step, so some 2 minutes of 2 free cores). From 250 photos of landscapes
+it makes varied, blurred ones: skies over trees and water. kid_random fell at each
+evaluation (0.0204, 0.0162, 0.0053, 0.0019), and 2 % of the samples are as near to a
+photo as the nearest 1 % of the photos are to each other. The preset's own 64x64, with
+four times the pixels, has not been run to the end.
+
+The other presets have not been run to the end.
 """
 
 from configs import presets

@@ -164,6 +164,7 @@ def few_images(config: ConfigDict, **discriminator) -> dict:
     Narrow convolutional networks and small batches make steps cheap, and differentiable
     augmentation (arXiv 2006.10738) keeps the discriminator from learning the images by
     heart. Returns the optimiser of both players, whose steps are large at first.
+    configs/dcgan.py says what it gives; --config.resolution=32 is the quickest start.
     """
     convolutional(config, 128, **discriminator)
     config.generator.widths = tuple(max(w, 16) for w in config.generator.widths)

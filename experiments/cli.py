@@ -23,6 +23,7 @@ imports that module. No other import has to be deferred because of the settings,
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import re
@@ -107,7 +108,9 @@ def run(
             process.compilation_cache()
         imported = importlib.import_module(module)
         errors = getattr(imported, "ERRORS", (ValueError, OSError))
-        return work(imported, *arguments)
+        code = work(imported, *arguments)
+        sys.stdout.flush()  # a full disk is an error of the command, not of its end
+        return code
     except (KeyboardInterrupt, Interrupted) as error:
         return stopped(error)
     except ModuleNotFoundError as error:
@@ -301,5 +304,6 @@ def stopped(what: BaseException | int) -> int:
 def _leave(code):
     """Ends the process without waiting for threads, which may compile for minutes."""
     for stream in (sys.stdout, sys.stderr):
-        stream.flush()
+        with contextlib.suppress(OSError):
+            stream.flush()
     os._exit(code)

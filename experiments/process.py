@@ -6,6 +6,7 @@ rounds of 12 steps).
 """
 
 import ctypes
+import errno
 import importlib.metadata
 import io
 import os
@@ -63,7 +64,7 @@ def _flag(flag: str) -> None:
 def lasting_streams() -> None:
     """Makes stdout and stderr outlast a closed terminal or pipe, as of `| head`.
 
-    From the first error on, what is written there is lost, and nothing else. Streams
+    From then on what is written there is lost, and nothing else. Streams
     that the process was started without are opened, or a file would get their number.
     Characters that the stream's encoding lacks are written as escapes.
     """
@@ -89,12 +90,18 @@ def lasting_streams() -> None:
 
 
 class _Lasting(io.FileIO):
-    """An output that is replaced by /dev/null when it cannot be written to."""
+    """An output that is replaced by /dev/null when nobody reads it any more.
+
+    A full disk is an error to stdout, which has results, and none to stderr.
+    """
 
     def write(self, data):
         try:
             return super().write(data)
-        except OSError:
+        except OSError as error:
+            gone = error.errno in (errno.EPIPE, errno.EIO, errno.EBADF)
+            if self.fileno() == 1 and not gone:
+                raise
             null = os.open(os.devnull, os.O_WRONLY)
             os.dup2(null, self.fileno())
             os.close(null)

@@ -98,6 +98,8 @@ def imported(path: str, place: str) -> Any:
     for i, part in enumerate(parts[n:], n):
         if not hasattr(found, part):
             public = [x for x in dir(found) if x[0] != "_"]
+            inner = pkgutil.iter_modules(getattr(found, "__path__", []))
+            public += [module.name for module in inner]
             inside = ".".join(parts[:i])
             raise ValueError(
                 f"{place}: {path!r}: {inside} has no {part!r}{nearest(part, public)}"

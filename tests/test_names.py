@@ -154,6 +154,7 @@ def test_a_path_may_name_a_module(own):
     [
         ("own.parts.NUMBR", "own.parts has no 'NUMBR'; did you mean 'NUMBER'?"),
         ("own.parts:NUMBR", "own.parts has no 'NUMBR'; did you mean 'NUMBER'?"),
+        ("own.partz.NUMBER", "own has no 'partz'; did you mean 'parts'?"),
         ("own.part:NUMBER", "there is no module 'own.part'; it is looked for in the"),
         ("owned.parts.NUMBER", "there is no module 'owned'; it is looked for in the"),
         ("own/parts.py:NUMBER", "not of the form MODULE.NAME"),

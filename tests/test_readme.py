@@ -65,7 +65,7 @@ def fault_of(command):
                 return str(error)
         elif name[2:] not in {"help"} | known_flags(module):
             return f"{module} has no flag {name}"
-        elif name == "--config" and not re.search("NAME|PATH", value):
+        elif name == "--config" and not re.search("NAME|PATH|^mine/", value):
             try:
                 config, _ = configs.load_file(str(ROOT / value))
             except ValueError as error:

@@ -1,9 +1,12 @@
 """The wheel holds every module, and every file that the modules read."""
 
 import pathlib
+import re
 import runpy
 
 import setuptools
+
+from experiments import config as configs
 
 ROOT = pathlib.Path(__file__).parents[1]
 PACKAGES = ("gans", "experiments", "configs")
@@ -51,3 +54,12 @@ def test_a_folder_without_init_would_be_missed(tmp_path, monkeypatch):
         (tmp_path / folder / "module.py").touch()
     (tmp_path / "gans/__init__.py").touch()
     assert setuptools.find_packages(str(tmp_path)) == ["gans"]
+
+
+def test_make_train_is_scored_along_the_way():
+    named = re.search(r"^CONFIG \?= (\S+)$", (ROOT / "Makefile").read_text(), re.M)
+    config, _ = configs.load_file(str(ROOT / named[1]))
+    configs.check(config)
+    assert config.data == "digits" and "classes" in config.metrics
+    assert 4 <= config.steps // config.evaluate_every <= 10
+    assert config.steps % config.evaluate_every == 0, "the last one is at the end"

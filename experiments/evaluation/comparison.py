@@ -18,6 +18,7 @@ from experiments.evaluation import (
 )
 from experiments.evaluation.failures import reason
 from experiments.evaluation.features import extract_once, n_logits
+from gans.data.spec import described, same_classes
 
 ERRORS, show = reports.ERRORS, reports.show  # of the command
 
@@ -42,17 +43,7 @@ def measure(
     Raises ValueError and FileNotFoundError for what cannot be measured.
     """
     # Everything is checked before anything slow begins.
-    expanded = configs.expand(tuple(wanted), "--metrics")
-    found = [reports.named(metric, "--metrics") for metric in expanded]
-    wanted = dict(found)
-    for name in wanted:
-        if [other for other, _ in found].count(name) > 1:
-            raise ValueError(f"--metrics: {name} is there twice")
-    scores.check(wanted, place="--metrics")
-    wanted = {
-        name: scores.known()[name].with_options(options, "--metrics")
-        for name, options in found
-    }
+    wanted = _checked(wanted)
     sides = {spec: None for spec in (real, fake) if spec is not None}
     for spec in sides:
         if statistics.holds(spec):
@@ -85,6 +76,8 @@ def measure(
             more["extractor_chosen"] = why
             scores.check(wanted, extractor=extractor, place="--metrics")
         extractors.check(extractor, shape)
+        for spec in sides.keys() - sources.keys():
+            _check_stated(spec, sides[spec].protocol, extractor)
         check = functools.partial(_check_images, wanted, sources, real, fake, n)
         check(extractors.N_LOGITS.get(extractor))
         if trained_on:
@@ -110,27 +103,30 @@ def measure(
     name = known["extractor"]
     if save_stats:
         statistics.write(save_stats, sides[real], network)
-    results, failed = {}, {}
+    report = {"results": {}, "failed": {}}
     if fake is not None:
-        found = scores.by_score(wanted, sides[real], sides[fake], name, seed=seed)
-        for score, values in found.items():
+        both = sides[real], sides[fake]
+        for score, values in scores.by_score(wanted, *both, name, seed=seed).items():
             if isinstance(values, Exception):
-                failed[score] = reason(values)
+                report["failed"][score] = reason(values)
             else:
-                results |= values
-        known = scores.describe(
-            known,
-            sides[real],
-            sides[fake],
-            real=real,
-            fake=fake,
-            resolution=resolution,
-            seed=seed,
-            **more,
-        )
+                report["results"] |= values
+        more |= {"real": real, "fake": fake, "resolution": resolution, "seed": seed}
+        known = scores.describe(known, *both, **more)
     warnings += doubts.of(sides, name, wanted if fake is not None else ())
-    report = {"results": results, "failed": failed}
     return report | {"protocol": known, "warnings": warnings}
+
+
+def _checked(wanted):
+    """{score: all its options} of what --metrics says."""
+    expanded = configs.expand(tuple(wanted), "--metrics")
+    found = [reports.named(metric, "--metrics") for metric in expanded]
+    for name, _ in found:
+        if [other for other, _ in found].count(name) > 1:
+            raise ValueError(f"--metrics: {name} is there twice")
+    scores.check(dict(found), place="--metrics")
+    known = scores.known()
+    return {name: known[name].with_options(x, "--metrics") for name, x in found}
 
 
 def _check_sizes(shapes, sides):
@@ -147,6 +143,13 @@ def _check_sizes(shapes, sides):
             f"the images are of different sizes: {said}; --resize={side} brings them "
             "to one"
         )
+
+
+def _check_stated(spec, protocol, extractor):
+    """Refuses statistics of another extractor before its weights are loaded."""
+    stated = (protocol or {}).get("extractor")
+    if stated in extractors.NAMES and extractor in extractors.NAMES:
+        statistics.compare(spec, {"extractor": stated}, {"extractor": extractor})
 
 
 def _choose(wanted, shape, sides, classifier_data, weights):
@@ -197,6 +200,14 @@ def _check_images(wanted, sources, real, fake, n, n_logits):
         n_logits=n_logits,
         place="--metrics",
     )
+    for name in wanted:
+        if "generated" in scores.known()[name].labels:
+            one, other = (sources[x].spec[labels[x]] for x in (real, fake))
+            if not same_classes(one, other):
+                raise ValueError(
+                    f"--metrics: {name} compares the same classes of both sides; "
+                    f"{real} has {described(one)}, {fake} {described(other)}"
+                )
 
 
 def _common(files):

@@ -110,13 +110,13 @@ class Data:
         test = self._load_test()
         if test is None:
             return None
-        images = of_source(test, f"{self.name}@test", field=self._field)
-        shapes = [x.spec[self._field].shape for x in (self._source, test)]
+        shapes = [list(x.spec[self._field].shape) for x in (self._source, test)]
         if shapes[0] != shapes[1]:
             raise ValueError(
-                f"{images.name} holds images {list(shapes[1])}, and {self.name} "
-                f"{list(shapes[0])}: set config.resolution"
+                f"{self.name} holds images {shapes[0]}, its test images are "
+                f"{shapes[1]}: config.resolution brings them to one size"
             )
+        images = of_source(test, f"{self.name}@test", field=self._field)
         return extract_once(self.extractor, images)
 
 

@@ -34,8 +34,8 @@ class Score:
         gives.
       better: {quantity: "lower" or "higher"}; a quantity that is absent has neither.
       least: (real, generated) images that it needs at least, or options -> these.
-      options: what `measure` accepts, whole numbers, with the defaults; at least 1,
-        those that are subsets at least 2.
+      options: what `measure` accepts, with the defaults: shares, in (0, 1], or whole
+        numbers, at least 1, those that are subsets at least 2.
       distances: a figure of `gans.metrics.scores.neighbours`: all of these are computed
         in one pass, with the options as arguments.
       frechet: whether it is a Frechet distance.
@@ -71,6 +71,10 @@ class Score:
         place = f"{place}: {self.name}"
         names.options(self.options, given, place)
         for name, value in given.items():
+            if isinstance(self.options[name], float):
+                inside = f"{place}: {name}"
+                names.number(value, lambda x: (0 < x) & (x <= 1), inside, "in (0, 1]")
+                continue
             least = 2 if name == "subset" else 1
             if type(value) is not int or value < least:
                 raise ValueError(
@@ -307,7 +311,8 @@ def named(quantity: str, extractor: str) -> str:
     """Returns "fid" for Inception's own, else "fd_squeezenet" and the like."""
     if extractor == "inception":
         return quantity
-    return f"{quantity.replace('fid', 'fd')}_{extractor}"
+    words = ("fd" if word == "fid" else word for word in quantity.split("_"))
+    return f"{'_'.join(words)}_{extractor}"
 
 
 def describe(

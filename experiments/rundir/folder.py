@@ -79,8 +79,8 @@ def claim(workdir: str | os.PathLike, kind: str, data: str = "") -> None:
         )
     if foreign:
         raise WorkdirError(
-            f"workdir {folder} is not one of {KINDS[kind]}, and would be overwritten: "
-            f"it holds {', '.join(foreign)}; choose another --workdir"
+            f"workdir {folder} holds what is not of {KINDS[kind]} and would be "
+            f"overwritten: {', '.join(foreign)}; choose another --workdir"
         )
     _check_writable(folder)
 

@@ -18,8 +18,7 @@ def labels_of(source: Any, field: str) -> np.ndarray:
     if len(rows) > N_READ:
         rows = np.random.default_rng(0).permutation(rows)[:N_READ]
     parts = [rows[start : start + 256] for start in range(0, len(rows), 256)]
-    groups = len(source.groups)
-    return np.concatenate([source.take(*[part] * groups)[field] for part in parts])
+    return np.concatenate([source.take(part)[field] for part in parts])
 
 
 def counts(source: Any, field: str) -> np.ndarray:

@@ -11,6 +11,7 @@ When the sweep ends, the trial stops as after SIGTERM, with a checkpoint.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
@@ -119,12 +120,14 @@ class Line:
         return answer
 
     def say(self, **message: Any) -> None:
-        """Sends a message."""
-        print(json.dumps(message), file=self._out, flush=True)
+        """Sends a message; does nothing if the sweep has ended."""
+        with contextlib.suppress(BrokenPipeError):
+            print(json.dumps(message), file=self._out, flush=True)
 
 
 def _main():
     line = Line()
+    process.lasting_streams()
     request = line.answer()
     process.configure()
     process.compilation_cache()

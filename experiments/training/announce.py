@@ -26,7 +26,7 @@ def start(found: Facts, config: Any, workdir: Path) -> list[str]:
     """
     spec = restore.spec_of(config)
     size, each = found["batch_size"], found["batch_size_per_device"]
-    split = "" if each == size else f" ({each} on each device)"
+    split = "" if each == size else f" ({each} on each of {size // each} devices)"
     evaluated = (
         f"every {config.evaluate_every:,} steps" if config.evaluate_every else ""
     )
@@ -158,7 +158,9 @@ def _data(found, spec):
         what = f"{n:,} {_plural(kind) if len(fields) == 1 else 'examples'}"
     shapes = {name: _shape(f.shape) for name, f in fields.items()}
     if len(shapes) == 1:
-        return f"{what} of {single(shapes, '')}; {test}"
+        images = found["classes"] is None and "image" in {f.kind for f in spec.values()}
+        labels = ", without labels" if images else ""
+        return f"{what} of {single(shapes, '')}{labels}; {test}"
     named = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
     return f"{what} ({named}); {test}"
 

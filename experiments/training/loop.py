@@ -242,6 +242,7 @@ class _Run:
             log.message(line)
         self.save(stage, state, 0)
         self.checkpoints.close()
+        self.given = None  # it is large
         return state
 
     def all_stages(self, stage: Ready, state, step, log, signals):

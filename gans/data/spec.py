@@ -120,11 +120,24 @@ def class_of(field: Field, given: int | str) -> int:
             given = int(given)
     if isinstance(given, numbers.Integral) and 0 <= given < field.n_classes:
         return int(given)
-    accepted = f"0 to {field.n_classes - 1}"
-    if known:
-        few = known if len(known) <= 20 else (*known[:19], "...")
-        accepted = f"{', '.join(few)}{nearest(given, known)}"
-    raise ValueError(f"class {given!r}: the classes are {accepted}")
+    near = nearest(given, known)
+    raise ValueError(f"class {given!r}: the classes are {described(field)}{near}")
+
+
+def described(field: Field) -> str:
+    """Returns the classes of a field in words: "cat, dog" or "0 to 9"."""
+    if not field.names:
+        return f"0 to {field.n_classes - 1}"
+    return ", ".join(field.names[:19] + ("...",) * (len(field.names) > 19))
+
+
+def same_classes(one: Field, other: Field) -> bool:
+    """Whether numbers mean the same classes in two fields, as far as names tell."""
+    if one.n_classes != other.n_classes:
+        return False
+    if one.names is None or other.names is None:
+        return True
+    return one.names == other.names
 
 
 def decoded(spec: Spec) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from gans.data.spec import (
     from_json,
     label_field,
     main_field,
+    same_classes,
     to_json,
 )
 
@@ -69,6 +70,17 @@ def test_names_of_classes_are_kept_where_they_are_given():
     assert from_json(content) == {"label": field}
     assert from_json(ml_collections.ConfigDict(content)) == {"label": field}
     assert "names" not in to_json(SPEC)["label"]
+
+
+def test_numbers_mean_the_same_classes_as_far_as_names_tell():
+    def field(*names, n=None):
+        return Field("label", (), "int32", n or len(names), names or None)
+
+    assert same_classes(field("cat", "dog"), field("cat", "dog"))
+    assert same_classes(field("cat", "dog"), field(n=2))
+    assert not same_classes(field("cat", "dog"), field("dog", "cat"))
+    assert not same_classes(field("cat", "dog"), field("cat", "emu"))
+    assert not same_classes(field("cat", "dog"), field(n=3))
 
 
 def test_classes_of_a_model_and_of_its_data_are_compared():

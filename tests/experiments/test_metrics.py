@@ -215,3 +215,29 @@ def test_a_score_that_fails_does_not_drop_the_others(place, monkeypatch):
     found = of_place(place, "real.npy", "fake.npy", ("kid", "fid"))
     assert found["failed"] == {"kid": "MemoryError"}
     assert list(found["results"]) == ["fd_quarters"]
+
+
+def test_statistics_of_another_extractor_are_refused_at_once(place, monkeypatch):
+    sides = [str(place / f"{x}.npy") for x in ("real", "fake")]
+    stats = str(place / "stats.npz")
+    measure(sides[0], None, ("fid",), extractor="random", save_stats=stats)
+    monkeypatch.setenv("GANS_SQUEEZENET", sides[0])  # no weights: it would not load
+    message = "stats.npz is of another protocol: extractor: random there, squeezenet"
+    with pytest.raises(ValueError, match=message):
+        measure(stats, sides[1], ("fid",), extractor="squeezenet")
+    # Without a name it is the one of the statistics.
+    assert list(measure(stats, sides[1], ("fid",))["results"]) == ["fd_random"]
+
+
+def test_classes_of_other_names_are_not_compared_by_number(place):
+    images = np.load(place / "real.npy")
+    sides = {"real": "abc", "same": "abc", "fewer": "acc"}
+    for name, classes in sides.items():
+        labels = [classes[i % 3] for i in range(60)]
+        np.savez(place / f"{name}.npz", images=images, labels=labels)
+    found = of_place(place, "real.npz", "same.npz", ("intra_fid",))
+    assert found["results"]["intra_fd_quarters"]["n_classes"] == 3
+    message = "intra_fid compares the same classes .* has a, b, c, .*fewer.npz a, c"
+    with pytest.raises(ValueError, match=message):
+        of_place(place, "real.npz", "fewer.npz", ("intra_fid",))
+    assert of_place(place, "real.npz", "fewer.npz", ("fid",))["results"]

@@ -124,6 +124,39 @@ def test_home_in_the_cache_s_place(tmp_path):
     assert python(CACHE, **env).splitlines()[0] == str(tmp_path / "x")
 
 
+STREAMS = """
+import os, sys
+from experiments import process
+process.lasting_streams()
+reading, writing = os.pipe()
+os.close(reading)
+os.dup2(writing, int(sys.argv[1]))
+for i in range(3):
+    print("lost", file=sys.stdout if sys.argv[1] == "1" else sys.stderr, flush=True)
+os.write(3 - int(sys.argv[1]), b"still here")
+"""
+
+
+@pytest.mark.parametrize("number", ["1", "2"])
+def test_a_stream_that_nobody_reads_is_no_error(number):
+    done = subprocess.run(
+        [sys.executable, "-c", STREAMS, number], capture_output=True, text=True
+    )
+    assert done.returncode == 0 and done.stdout + done.stderr == "still here"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
+def test_results_that_a_full_disk_does_not_take_are_an_error(tmp_path):
+    (tmp_path / "config.json").write_text(
+        '{"variant": "gan", "data": "circle", "steps": 1, "batch_size": 1}'
+    )
+    command = [sys.executable, "-m", "experiments.report", f"--workdir={tmp_path}"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 1
+    assert done.stderr == "error: [Errno 28] No space left on device\n"
+
+
 def test_a_user_without_a_home_has_a_cache(monkeypatch):
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from experiments.evaluation.features import Features
 from experiments.evaluation.scores import Score, Values
-from gans import names
 from gans.metrics.scores import classes
 
 
 def measure(real: Features, fake: Features, seed: int, confidence: float) -> Values:
     """Returns how many classes there are, the divergence of their shares, and how many
     samples are read with confidence; of those with labels, as the one asked for."""
-    names.number(confidence, lambda x: (0 < x) & (x <= 1), "confidence", "in (0, 1]")
     n = real.n_classes
     found = classes.coverage(real.labels, fake.logits.argmax(axis=1), n)
     values = {name: {"value": value, "n_classes": n} for name, value in found.items()}

@@ -128,7 +128,7 @@ def draw(
             n = module.N if at_most == 0 else at_most
             row = columns
             if row is None and len(group) == 1:
-                row = _n_in_turn(spec, fields)
+                row = _row_of_classes(spec, fields)
                 if row and at_most == 0:  # no row is cut short
                     n -= n % row
             *beside, examples = (np.asarray(x)[:n] for _, x in group)
@@ -145,13 +145,16 @@ def draw(
     return found
 
 
-def _n_in_turn(spec, fields):
-    """How many classes the samples are of, in turn, if few enough for a row."""
+def _row_of_classes(spec, fields):
+    """The length of rows, about a square's, with a class in each column.
+
+    None unless the samples are of classes in turn, few enough for a row.
+    """
     for name, x in fields.items():
         n = spec[name].n_classes if name in spec else None
         if n and n <= min(_MOST_IN_A_ROW, len(x)):
             if np.array_equal(x, np.arange(len(x)) % n):
-                return n
+                return n * max(1, round(math.sqrt(len(x)) / n))
     return None
 
 
@@ -180,7 +183,7 @@ def draw_real(
             n = min(len(x), of(field).N)
             like = [k for k in given.get(output, ()) if spec[k].kind == field.kind]
             if like or source.length_of(name) < n:
-                columns = columns_of(n, 1 + len(like)) or _n_in_turn(spec, fields)
+                columns = columns_of(n, 1 + len(like)) or _row_of_classes(spec, fields)
                 columns = columns or math.ceil(math.sqrt(n))
             examples = source.take(_rows(source, name, n, fields.get(label)))[name]
             examples = np.asarray(data_kinds.of(field).decode(examples))

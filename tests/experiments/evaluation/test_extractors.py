@@ -499,3 +499,18 @@ def test_a_classifier_loads_its_data_as_the_run_does(monkeypatch):
     with pytest.raises(ValueError, match="enough"):
         extractors.classifier("mine", skip_corrupt=True, data_seed=3)
     assert seen[0]["skip_corrupt"] is True and seen[0]["seed"] == 3
+
+
+def test_a_full_disk_is_done_without_a_cache(monkeypatch, tmp_path, capsys):
+    import errno
+
+    from experiments.evaluation import cache
+
+    def savez(*_args, **_arrays):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(np, "savez", savez)
+    cache.cannot_write.cache_clear()
+    cache.keep(tmp_path / "features" / "x.npz", {"x": np.zeros(1)})
+    assert "(No space left on device)" in capsys.readouterr().err
+    assert list((tmp_path / "features").iterdir()) == []

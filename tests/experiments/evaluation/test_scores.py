@@ -228,3 +228,19 @@ def test_table():
         "fid  1.235 ± 0.12  10",
         "kid             2   -",
     ]
+
+
+def test_only_inceptions_frechet_distance_is_fid():
+    assert scores.named("intra_fid", "inception") == "intra_fid"
+    assert scores.named("fid_infinity", "edges") == "fd_infinity_edges"
+    assert scores.named("intra_fid", "classifier") == "intra_fd_classifier"
+    assert scores.named("confident", "classifier") == "confident_classifier"
+
+
+def test_a_share_is_no_whole_number():
+    score = scores.known()["classes"]
+    given = {"confidence": 0.5}
+    assert score.with_options(score.with_options(given, "here"), "here") == given
+    for value in (0, 1.5, "x", True):
+        with pytest.raises(ValueError, match="classes: confidence=.* in .0, 1.$"):
+            score.with_options({"confidence": value}, "here")

@@ -7,6 +7,7 @@ import resource
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -248,6 +249,26 @@ def test_an_error_of_orbax_is_not_damage(three, monkeypatch):
         "nothing was changed there"
     )
     equal(Checkpoints(three, keep=3).restore(make_state())[0], make_state(3))
+
+
+@pytest.mark.parametrize("relative", [False, True])
+@pytest.mark.parametrize(
+    "name",
+    ["a?b%20:c#d", "[1]", "a\\b", "a*", "x" * 200, "../w", os.fsdecode(b"lat\xff")],
+)
+def test_any_name_of_a_workdir(tmp_path, monkeypatch, name, relative, capfd):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    workdir = Path(name) if relative else tmp_path / "here" / name
+    for step in (1, 2):
+        checkpoints = Checkpoints(workdir, keep=2)
+        checkpoints.save(step, make_state(step), {"step": step})
+        checkpoints.close()
+    state, extra = Checkpoints(workdir, keep=2).restore(make_state())
+    equal(state, make_state(2))
+    assert extra == {"step": 2} and capfd.readouterr().err == ""
+    assert names(workdir) == ["1", "2"]
+    assert len(os.listdir(tmp_path)) == 1 + name.startswith("..")
 
 
 def test_a_folder_that_cannot_be_listed_is_not_an_empty_one(three, monkeypatch):

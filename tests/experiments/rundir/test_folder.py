@@ -113,7 +113,7 @@ def test_what_is_not_ours_is_refused(tmp_path, files, named, kind):
     with pytest.raises(folder.WorkdirError) as caught:
         Lock(place, kind)
     said = str(caught.value)
-    assert f"it holds {named}" in said and "\n" not in said
+    assert f"overwritten: {named}" in said and "\n" not in said
     assert content(place) == before
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from experiments.sampling.classes import counts, in_shares, labels_of
-from gans.data.source import InMemory, Rows, Streamed
+from gans.data.source import InMemory, Rows, Streamed, Unpaired
 from gans.data.spec import Field
 
 
@@ -43,4 +43,7 @@ def test_counts_of_any_source():
     streamed = Streamed("x", held.take, 100, held.spec)
     for source in (held, streamed):
         assert counts(source, "label").tolist() == [88, 0, 12]
+    short = InMemory("b", {"image": images[:3]})
+    both = Unpaired("ab", {"a": held, "b": short})
+    assert counts(both, "a/label").tolist() == [88, 0, 12]
     assert labels_of(Rows(held, np.array([99, 0])), "label").tolist() == [2, 0]

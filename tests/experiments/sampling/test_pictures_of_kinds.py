@@ -268,3 +268,15 @@ def test_a_users_kind_is_decoded_and_drawn(tmp_path, monkeypatch):
     assert list(found) == ["samples"]
     assert (tmp_path / "a.png").read_text() == "4 of charges"
     assert pictures.count(spec) == 4
+
+
+@pytest.mark.parametrize("n_classes, columns", [(2, 8), (3, 9), (10, 10)])
+def test_a_grid_of_few_classes_is_about_square(n_classes, columns, tmp_path):
+    spec = {
+        "image": Field("image", (8, 8, 1), "uint8"),
+        "label": Field("label", (), "int32", n_classes=n_classes),
+    }
+    label = (np.arange(64) % n_classes).astype(np.int32)
+    made = {"sample": {"image": np.zeros((64, 8, 8, 1)), "label": label}}
+    found = pictures.draw(tmp_path / "x", spec, made)["samples"].pixels
+    assert found.shape[1] == columns * 66 - 2

@@ -99,9 +99,12 @@ def test_the_first_lines_are_aligned_and_few(tmp_path):
 
 def test_the_batch_of_each_device_and_the_test_set(tmp_path):
     lines = start(images(40), tmp_path, n_devices=4, test=images(12))
-    assert "  data      40 images of 64x64x3; 12 in the test set" in lines
     assert (
-        "  devices   cpu (2 cores), batches of 16 (4 on each device), float32" in lines
+        "  data      40 images of 64x64x3, without labels; 12 in the test set" in lines
+    )
+    assert (
+        "  devices   cpu (2 cores), batches of 16 (4 on each of 4 devices), float32"
+        in lines
     )
     assert not any(line.startswith(("  classes", "  scores")) for line in lines)
 

@@ -249,7 +249,7 @@ def test_the_same_flag_may_be_given_again(settings, source, tuned, capfd):
 @pytest.mark.parametrize(
     "suffix, said",
     [
-        (":best", "was not evaluated"),
+        (":best", "no evaluation chose one"),
         (":bset", "wanted last, best or a step"),
         (":7", "no checkpoint of step 7; it has [500, 1000]"),
         ("/nothing", "no run there"),
