@@ -45,6 +45,8 @@ from experiments.signals import Interrupted, ending_at_once
 # Optional packages, and the extra of setup.py that installs each.
 EXTRAS = {"optuna": "sweep", "ray": "ray", "torch": "reference"}
 
+_NO_MEMORY = "RESOURCE_EXHAUSTED|Out of memory"  # in errors of JAX
+
 flags.disclaim_key_flags()  # `path_flag` defines those of the command that calls it
 
 # Commands that keep nothing of interrupted work.
@@ -117,9 +119,14 @@ def run(
         extra = EXTRAS[error.name]
         return failed(f"{error.name} is not installed: pip install -e '.[{extra}]'")
     except Exception as error:
-        if not isinstance(error, errors):
-            raise
-        return failed(error)
+        if isinstance(error, errors):
+            return failed(error)
+        if isinstance(error, MemoryError) or re.search(_NO_MEMORY, str(error)):
+            return failed(
+                f"{str(error).splitlines()[0]} Make config.batch_size or the networks "
+                "smaller."
+            )
+        raise
 
 
 def command() -> str:

@@ -30,6 +30,8 @@ def check(config: ConfigDict) -> None:
     `check_own` checks the keys that a config's file declares.
     """
     check_renamed(config, RENAMED)
+    if "arms" in config and "base" in config:
+        raise ValueError("this config is that of an ablation: use experiments.ablate")
     for name in keys.RUN:
         if name not in config:
             raise ValueError(f"the config has no key {name!r}, which every config has")

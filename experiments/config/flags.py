@@ -159,6 +159,8 @@ def parsed(text: str, key: keys.Key) -> Any:
     if key.type in (keys.Parts, tuple[str, ...]):
         return listed(text)
     value = literal(text)
+    if key.type is tuple and isinstance(value, str):
+        return listed(text)
     if key.type is bool:
         return _BOOLS.get(text.strip().lower(), value)
     if key.type is int and isinstance(value, float) and value.is_integer():

@@ -198,6 +198,8 @@ def evaluate_run(
     config. Raises FileNotFoundError without a run, checkpoint or weights; ValueError
     for the rest.
     """
+    from experiments.pages import run as page  # which itself needs evaluators
+
     folder = Path(workdir)
     config = restore.config_of(folder)
     if metrics is None:
@@ -232,6 +234,7 @@ def evaluate_run(
     write(folder, step, report)
     with contextlib.closing(Lines(folder / "metrics.jsonl")) as lines:
         lines.append({"step": step, **values(report)})
+    page.report(folder)  # shows these scores, too
     return report
 
 

@@ -64,7 +64,7 @@ def write(workdir: str | os.PathLike) -> str:
         raise FileNotFoundError(f"no such workdir: {folder}")
     config, run, records, evaluations = written = read(folder)
     judged = verdicts.verdict(*written)
-    step = max((r["step"] for r in records), default=0)
+    step = evidence.Seen(*written).step
     drawn, frames = samples.samples(folder)
     where = shlex.quote(os.fspath(workdir))
     resume = run.get("command") or (

@@ -119,6 +119,6 @@ def memorisation(folder: Path, results: dict[str, Any]) -> str:
 <img src="{pages.data_url(path, _LAST_BYTES)}" alt="Samples and training images">
 <figcaption>{pages.escape(said)} The samples of step {step:,} that are closest to a \
 training image, in the first and every other row; under each, that training image. \
-Pairs that look the same are copies.</figcaption>
+Pairs that look exactly the same are copies.</figcaption>
 </figure>
 </section>"""

@@ -64,6 +64,13 @@ class Mine(Exception):
         ("json", KeyboardInterrupt(), 130, "interrupted. To continue:\npython -m"),
         ("json", Interrupted(15, 7), 143, "SIGTERM after step 7. To continue:\n"),
         ("with_errors", Mine("mine"), 1, "error: mine\n"),
+        (
+            "json",
+            RuntimeError("X: Out of memory.\n2"),
+            1,
+            "error: X: Out of memory. Ma",
+        ),
+        ("json", MemoryError("no room."), 1, "error: no room. Make config.batch_size"),
     ],
 )
 def test_errors_become_a_line_and_an_exit_code(

@@ -316,6 +316,7 @@ def test_a_run_is_evaluated_afterwards(run, monkeypatch):
     record = json.loads((run / "evaluations.jsonl").read_text().splitlines()[-1])
     assert record["step"] == 10 and record["results"] == report["results"]
     assert report["results"]["modes/n"]["value"] == 70
+    assert "70 at 10<" in (run / "report.html").read_text()  # the page shows it, too
     last = evaluate_run(run, n=70)
     assert last["results"] != report["results"]
     best = evaluate_run(run, checkpoint="best", n=70)  # its only evaluation: the last
