@@ -57,11 +57,9 @@ def run(
             try:
                 with signals.paused():
                     replicas = Replicas(program, ablation.data, folder)
+                replicas.compiling = signals.paused
                 part = replicas.run(
-                    bar.update,
-                    lambda: signals.number is not None,
-                    workdir / "samples",
-                    compiling=signals.paused,
+                    bar.update, lambda: signals.number is not None, workdir / "samples"
                 )
             except OSError:  # a full disk says nothing about an arm
                 raise

@@ -41,10 +41,14 @@ class Replicas:
       program: what is trained.
       load: config -> the data for the config's seed.
       folder: for the checkpoints; `forget` removes it.
+
+    Attributes:
+      compiling: makes a context for what is compiled first: there is nothing to save.
     """
 
     def __init__(self, program: Program, load: Callable[[Any], Any], folder: Path):
         self.program, self.folder = program, folder
+        self.compiling = contextlib.nullcontext
         config = self.config = program.config
         self.seeds = [seed for _, seed in program.replicas]
         self.sources = {}
@@ -81,11 +85,7 @@ class Replicas:
         return compiled - began - seconds, seconds / self.config.steps_per_call
 
     def run(
-        self,
-        advance: Callable[[int], None],
-        stopped: Callable[[], bool],
-        samples: Path,
-        compiling: Callable[[], Any] = contextlib.nullcontext,
+        self, advance: Callable[[int], None], stopped: Callable[[], bool], samples: Path
     ) -> dict[str, Any] | None:
         """Trains and evaluates all replicas, from the last checkpoint if there is one.
 
@@ -94,7 +94,6 @@ class Replicas:
         stopped: whether to stop; then a checkpoint is written and None is returned.
         samples: a folder; gets the pictures ARM_SEED.png, or ARM_SEED_OUTPUT.png, of
           each replica that has not diverged.
-        compiling: makes a context for what is compiled first: there is nothing to save.
 
         Returns {"replicas": [record of each], "metrics": {name: which is better},
         "protocol" of these, "seconds"}.
@@ -110,7 +109,7 @@ class Replicas:
         if restored:
             state, story = runs.put(restored[0]), restored[1]
         else:
-            with compiling():
+            with self.compiling():
                 state = runs.init()
             story = {"seconds": 0.0, "curves": [[] for _ in range(n)], "metrics": {}}
             story |= {"protocol": {}, "recent": [], "diverged": [None] * n}
@@ -128,7 +127,7 @@ class Replicas:
 
         def call(state, step):
             first = step == began_at
-            with compiling() if first else contextlib.nullcontext():
+            with self.compiling() if first else contextlib.nullcontext():
                 state, *found = runs.call(state, step)
             return state, found
 
