@@ -127,7 +127,13 @@ def ending_at_once(leave: Callable[[int], None]) -> Iterator[None]:
             if Signals._active == 0 and not over.wait(PATIENCE):
                 leave(number)
 
+    def unraisable(lost):
+        # Python cannot raise from some callbacks, and shows the error; `watch` acts.
+        if not isinstance(lost.exc_value, Stopped):
+            showing(lost)
+
     came, over = [], threading.Event()
+    showing, sys.unraisablehook = sys.unraisablehook, unraisable
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     before = _handle(stop)
@@ -139,6 +145,7 @@ def ending_at_once(leave: Callable[[int], None]) -> Iterator[None]:
         yield
     finally:
         over.set()
+        sys.unraisablehook = showing
         signal.set_wakeup_fd(woken)
         for number, handler in before.items():
             signal.signal(number, handler)
