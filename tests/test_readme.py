@@ -67,7 +67,8 @@ def fault_of(command):
             return f"{module} has no flag {name}"
         elif name == "--config" and not re.search("NAME|PATH|^mine/", value):
             try:
-                config, _ = configs.load_file(str(ROOT / value))
+                path = value.partition(":")[0].endswith(".py")
+                config, _ = configs.load_file(str(ROOT / value) if path else value)
             except ValueError as error:
                 return str(error)
     return None
@@ -95,10 +96,10 @@ def anchors(text):
 
 @pytest.fixture
 def workdir(tiny, tmp_path, monkeypatch):
-    """A folder with what the examples need: a run at runs/wgan_gp-digits."""
-    folder = tmp_path / "runs" / "wgan_gp-digits"
+    """A folder with what the examples need: a run at runs/cgan-digits32."""
+    folder = tmp_path / "runs" / "cgan-digits32"
     folder.mkdir(parents=True)
-    config = tiny("wgan_gp", "digits")
+    config = tiny("cgan", "digits32")
     (folder / "config.json").write_text(configs.to_json(config))
     state = jax.jit(functools.partial(core.init, configs.build(config)))
     checkpoints = Checkpoints(folder, keep=None)
@@ -122,7 +123,7 @@ def test_the_code_runs(page, workdir):
     found = run(page.read_text(), page.name)
     if page.name == "README.md":
         assert found["points"].shape == (64, 2)
-        assert found["images"].shape == (64, 16, 16, 1)
+        assert found["images"].shape == (64, 32, 32, 1)
 
 
 def test_code_that_is_wrong_is_found(workdir):

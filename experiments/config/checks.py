@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -104,7 +105,7 @@ def accepted(key: keys.Key) -> str:
         return " or ".join(key.choices)
     found = names.described(key.type)
     if key.least is not None and key.most is not None:
-        found += f" from {key.least} to {key.most}"
+        found += f" from {key.least} to {_written(key.most)}"
     elif key.least is not None:
         found += f" of at least {key.least}"
     if key.above is not None:
@@ -112,6 +113,14 @@ def accepted(key: keys.Key) -> str:
     if key.below is not None:
         found += f" and below {key.below}"
     return f"{found}, or None" if key.optional else found
+
+
+def _written(bound: float) -> str:
+    """A large bound is one of a type, or a power of two: 2^31 - 1, 2^20."""
+    for number, end in ((bound, ""), (bound + 1, " - 1")):
+        if number >= 2**20 and number == 2 ** round(math.log2(number)):
+            return f"2^{round(math.log2(number))}{end}"
+    return str(bound)
 
 
 def check_variant(name: str) -> None:

@@ -28,9 +28,8 @@ def listing(ablations: bool = False) -> str:
     """Returns a line for each preset of each config: paper, data, what it takes."""
     rows = []
     for name, path in files.packaged().items():
-        if ("/" in name) == ablations or name == "ablations/bases":
-            found = files.described(name.rpartition("/")[2], path)
-            rows += found if ablations == ("arms" in path.read_text()) else []
+        if ("/" in name) == ablations and path.stem != "bases":  # what arms share
+            rows += files.described(name.rpartition("/")[2], path)
     widths = [max(len(row[i]) for row in rows) for i in (0, 2)]
     return "".join(
         f"{spec:<{widths[0]}}  {data:<{widths[1]}}  {cost}; {title}\n"

@@ -103,7 +103,7 @@ def test_no_value_of_any_key_is_a_traceback_when_it_is_built(spec):
         ("gan", "evaluate_every=-5", "from 0"),
         ("gan", "keep_checkpoints=0", "from 1"),
         ("gan", "seed=-1", "from 0"),
-        ("gan", "steps=1" + 20 * "0", "to 2147483647"),
+        ("gan", "steps=1" + 20 * "0", r"to 2\^31 - 1"),
         ("gan", "ema=1", "of at least 0 and below 1"),
         ("gan", "ema=nan", "must be a number"),
         ("gan", "label_flip=2", "from 0 to 1"),
