@@ -86,10 +86,12 @@ def test_no_value_of_any_key_is_a_traceback(spec):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("spec", ["gan", "wgan_gp", "sagan"])
+@pytest.mark.parametrize("spec", ["gan", "wgan_gp"])
 def test_no_value_of_any_key_is_a_traceback_when_it_is_built(spec):
+    some = ["abc", "0", "-1", "2.5", "1e400", "None", "()", "((1,2),)", "{'name': 3}"]
+    some += ["x(y=1)", "r1(weight=-1)"]
     for key in set(keys_of(spec)) - {"data", "data_dir"}:
-        for bad in BAD:
+        for bad in some:
             refused(built, spec, f"--config.{key}={bad}")
 
 
