@@ -6,7 +6,9 @@ import importlib
 import importlib.util
 import os
 import pathlib
+import signal
 import sys
+import threading
 import types
 from unittest import mock
 
@@ -22,6 +24,13 @@ CACHE = pathlib.Path(__file__).parent.parent / "build" / "jax-cache"
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
 jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+
+# Signals that are ignored here (under nohup, in a background job) would be ignored by
+# the processes that tests start, too. Those with a handler are not.
+if threading.current_thread() is threading.main_thread():
+    for number in (signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
 
 # Tracing makes many small objects; looking for cycles among them at the default rate
 # takes a tenth of its time or more.

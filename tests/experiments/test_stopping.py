@@ -50,7 +50,9 @@ def steps(workdir):
 def until(true, process=None, seconds=120):
     end = time.monotonic() + seconds
     while not true():
-        assert process is None or process.poll() is None, process.communicate()
+        assert process is None or process.poll() is None, process.communicate(
+            timeout=300
+        )
         assert time.monotonic() < end
         time.sleep(0.02)
 
@@ -65,7 +67,7 @@ def test_while_it_compiles_a_signal_ends_it_promptly(tmp_path, number):
     time.sleep(1)
     process.send_signal(number)
     began = time.monotonic()
-    _, said = process.communicate()
+    _, said = process.communicate(timeout=300)
     assert time.monotonic() - began < 8, said
     assert process.returncode == 128 + number
     name = "interrupted" if number == signal.SIGINT else number.name
@@ -83,7 +85,7 @@ def test_an_ablation_that_compiles_ends_promptly(tmp_path):
     time.sleep(8)
     process.send_signal(signal.SIGINT)
     began = time.monotonic()
-    _, said = process.communicate()
+    _, said = process.communicate(timeout=300)
     assert time.monotonic() - began < 8, said
     assert process.returncode == 130
     assert "interrupted. To continue:\npython -m experiments.ablate" in said
@@ -100,7 +102,7 @@ def test_signals_in_pairs_do_not_lose_the_checkpoint(tmp_path, number):
     for _ in range(3):
         process.send_signal(number)
         time.sleep(0.01)
-    _, said = process.communicate()
+    _, said = process.communicate(timeout=300)
     assert process.returncode == 128 + number, said
     assert f"{number.name} after step {max(steps(workdir))}. To continue:" in said
 
@@ -116,7 +118,7 @@ def test_a_hang_up_that_is_ignored_stays_so(tmp_path):
     )
     until(lambda: steps(workdir), process)
     process.send_signal(signal.SIGHUP)
-    _, said = process.communicate()
+    _, said = process.communicate(timeout=300)
     assert process.returncode == 0 and max(steps(workdir)) == 2000, said
 
 
@@ -204,7 +206,7 @@ def test_workdirs_of_odd_names(tmp_path, name):
 
     def works(command, *flags, where=where):
         process = start(*flags, where, name=command, errors="surrogateescape")
-        out, said = process.communicate()
+        out, said = process.communicate(timeout=300)
         assert process.returncode == 0, said
         return out, said
 
