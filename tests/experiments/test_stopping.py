@@ -155,8 +155,9 @@ def test_a_terminal_that_is_closed(tmp_path):
     if pid == 0:
         os.chdir(ROOT)
         os.execv(sys.executable, command(*flags))
-    shown = b""
+    shown, end = b"", time.monotonic() + 120
     while not steps(workdir):
+        assert time.monotonic() < end, shown
         if select.select([terminal], [], [], 0.1)[0]:
             shown += os.read(terminal, 4096)
     before = max(steps(workdir))
