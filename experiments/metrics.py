@@ -33,6 +33,7 @@ def main(comparison, real, fake=None):
         classifier_data=values["classifier-data"].value,
         n=values.n,
         resolution=values.resize,
+        skip_corrupt=values.skip_corrupt,
         seed=values.seed,
         save_stats=values["save-stats"].value,
     )
@@ -62,5 +63,8 @@ if __name__ == "__main__":
         "digits.",
     )
     flags.DEFINE_integer("resize", None, "Crops and resizes all images to this side.")
+    flags.DEFINE_boolean(
+        "skip_corrupt", False, "Leave out files that cannot be read, and say so."
+    )
     cli.path_flag("save-stats", None, "Writes REAL's statistics to this .npz.")
     cli.main(main, "experiments.evaluation.comparison", parse=parse)

@@ -79,6 +79,8 @@ def unknown(name: str) -> str:
             near = [f"{_CONFIG}.{key}"]
         elif name.replace("-", "_") in keys.RUN | keys.GAME | keys.ABLATION:
             near = [f"{_CONFIG}.{name.replace('-', '_')}"]
+    if _CONFIG in known and group == _CONFIG:
+        return f"--{name}: --config is missing; --list shows what it can be"
     near = near or difflib.get_close_matches(name, known | {"help"}, n=1)
     hint = "".join(f"; did you mean --{x}?" for x in near) or "; --help shows them all"
     return f"--{name} is not a flag of this command{hint}"

@@ -60,6 +60,11 @@ def load_data(
         )
     except OptionWanted as error:
         raise ValueError(f"{error}; {_ADVICE[error.option]}") from None
+    except (ValueError, OSError) as error:
+        if config.data != "folder:images":  # what presets of folders say
+            raise
+        advice = "--config.data=folder:PATH names your own"
+        raise ValueError(f"{error}; {advice}") from error
     if config.get("spec"):
         kept, found = config.spec.to_dict(), specs.to_json(source.spec)
         try:

@@ -34,6 +34,7 @@ def measure(
     classifier_data: str | None = None,
     n: int | None = None,
     resolution: int | None = None,
+    skip_corrupt: bool = False,
     seed: int = 0,
     save_stats: str | os.PathLike | None = None,
 ) -> dict[str, Any]:
@@ -60,7 +61,9 @@ def measure(
         if extractor != "auto":
             find(extractor, trained_on=trained_on)
         sources = {
-            spec: image_sets.load(spec, seed=seed, resolution=resolution)
+            spec: image_sets.load(
+                spec, seed=seed, resolution=resolution, skip_corrupt=skip_corrupt
+            )
             for spec, side in sides.items()
             if side is None
         }

@@ -32,7 +32,7 @@ FLOATS = ("squeezenet", "classifier", "random", *LPIPS)  # see fractions of a le
 N_LOGITS = {"inception": 1008, "random": 0, **dict.fromkeys(LPIPS, 0)}
 CLASSIFIER_STEPS = 1500
 # Images that a classifier learns in seconds to minutes.
-SIDES, PER_CLASS, BYTES = (8, 64), 10, 2**30
+SIDES, PER_CLASS, BYTES = (8, 64), 100, 2**30
 # Pixels, of which a tap is left.
 SMALLEST = {"vgg": 16, "alex": 31, "squeeze": 17}
 OTHERS_SMALLEST = {"classifier": 8, "random": random_weights.SMALLEST}

@@ -17,6 +17,12 @@ from gans.data.spec import main_field
 BATCH = 256  # images read at a time
 LUMA = np.array([19595, 38470, 7471], np.uint32)  # of 2^16
 
+# Flags that bring about what a data set wants.
+_ADVICE = {
+    "resolution": "--resize=64 brings all to that side",
+    "skip_corrupt": "--skip_corrupt leaves out what cannot be read",
+}
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ImageSet:
@@ -46,10 +52,12 @@ def load(
     seed: int = 0,
     resolution: int | None = None,
     data_dir: str | None = None,
+    skip_corrupt: bool = False,
 ) -> Source:
     """Returns the source that `spec` names; its images are not read yet.
 
-    Arguments and errors are those of `open_set`.
+    Arguments and errors are those of `open_set`. skip_corrupt: leaves out files that
+    cannot be read, and says so.
     """
     name, split = spec, "train"
     prefix, at, after = spec.rpartition("@")
@@ -62,12 +70,15 @@ def load(
         raise FileNotFoundError(f"{spec}: no such folder or file, nor a set of {known}")
     try:
         return data.load(
-            name, resolution=resolution, split=split, data_dir=data_dir, seed=seed
+            name,
+            resolution=resolution,
+            split=split,
+            data_dir=data_dir,
+            skip_corrupt=skip_corrupt,
+            seed=seed,
         )
     except OptionWanted as error:
-        if error.option != "resolution":
-            raise
-        raise ValueError(f"{error}; --resize=64 brings all to that side") from None
+        raise ValueError(f"{error}; {_ADVICE[error.option]}") from None
 
 
 def open_set(

@@ -19,6 +19,7 @@ class Trend:
     kind: str
     first: float
     then: float  # the best of the first two thirds
+    then_step: int
     now: float
     best: float
     best_step: int
@@ -61,7 +62,7 @@ def trend(name: str, points) -> Trend | None:
         return None
     sign = 1 if better == "higher" else -1
     best_step, best, *_ = max(points, key=lambda x: sign * x[1])
-    _, then, then_error, _ = max(earlier, key=lambda x: sign * x[1])
+    then_step, then, then_error, _ = max(earlier, key=lambda x: sign * x[1])
     noise = 2 * math.hypot(error, then_error)
 
     def beyond(gain, share):
@@ -75,7 +76,9 @@ def trend(name: str, points) -> Trend | None:
     else:  # the first one that no later one beats by more than noise
         good = [x for x in points if sign * (best - x[1]) <= CHANGED * abs(best)]
         best_step = good[0][0]
-    return Trend(name, kind, points[0][1], then, now, best, best_step, better)
+    return Trend(
+        name, kind, points[0][1], then, then_step, now, best, best_step, better
+    )
 
 
 def finite(value) -> bool:

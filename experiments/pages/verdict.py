@@ -50,10 +50,13 @@ def _trend(seen):
         still = "Still improving when it ended" if ended else "Still improving"
         return Verdict(
             "improving",
-            f"{still}: {found.name} {verb} from {number(found.then)} to "
-            f"{number(found.now)} over the last third",
+            f"{still}: {found.name} {verb} from {number(found.then)} at step "
+            f"{found.then_step:,} to {number(found.now)} now",
             (f"{found.better.capitalize()} is better.",),
-            "more steps (config.steps)" if ended else "",
+            "more steps: a larger --config.steps, in a new --workdir if the learning "
+            "rate decays"
+            if ended
+            else "",
         )
     if found.kind == "worse":
         return Verdict(
@@ -100,7 +103,7 @@ def _calm(seen):
     advice = ""
     if not seen.scores:
         advice = "a score (--config.metrics) and config.evaluate_every"
-    elif seen.trend() is None:
+    elif seen.trend() is None and not seen.config.get("evaluate_every"):
         advice = "config.evaluate_every, to see whether the scores still improve"
     return Verdict("healthy", headline, signs, advice)
 

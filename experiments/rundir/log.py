@@ -85,7 +85,7 @@ class Log:
         At a terminal this advances the bar. Elsewhere it prints a line if `metrics` are
         given, after 1, 10 and 100 steps, and when some time has passed without one;
         `metrics` are shown again until there are new ones. The speed is measured from
-        the previous line.
+        the previous line, or from `restart`.
         """
         if metrics is not None:
             self._losses = _losses(metrics)
@@ -105,6 +105,11 @@ class Log:
             self._quiet = min(1.5 * self._quiet, _LONGEST) if late else self._quiet
             self._mark = (now, step)
         self._mark = self._mark or (now, step)
+
+    def restart(self, step: int) -> None:
+        """Measures the speed from here: what came before was not training."""
+        if self._mark is not None:
+            self._mark = (time.monotonic(), step)
 
     def message(self, text: str) -> None:
         """Prints a line to stderr, above the bar if there is one."""

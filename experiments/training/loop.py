@@ -331,6 +331,7 @@ class _Run:
                 self.save(stage, state, step)
             if due:
                 mark = (time.perf_counter(), step)
+                log.restart(step)
             else:
                 log.progress(step)
             if signals.number is not None:
@@ -372,13 +373,14 @@ class _Run:
     def evaluate(self, stage, state, step, log, signals=None):
         """Logs the metrics; returns whether the first is the best so far."""
         found, self.unscored = None, step
+        if self.config.metrics:
+            log.message(f"step {step}: scoring")
         with signals.ending_early() if signals else contextlib.nullcontext():
             found = stage.evaluate(state)
             self.unscored = None  # else it is done when the run is continued
         if not found:
             return False
-        values = reports.values(found)
-        if values:
+        if values := reports.values(found):
             log.write(step, values)
         reports.write(self.workdir, step, found)
         for line in announce.scores(values, found.get("failed", {})):
