@@ -16,7 +16,7 @@ from gans.data import kinds, pipeline, spec
 SIDE = 32  # pixels, of the images for extractors
 # Sets whose examples are known without loading them, of images by their prefix.
 PLANE = ("circle", "ring8", "grid25")
-IMAGES = ("digits", "tfds", "folder")
+IMAGES = ("tfds", "folder")
 N_CLASSES = 10  # of images
 
 

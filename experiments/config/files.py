@@ -79,7 +79,7 @@ def found(spec: str) -> tuple[Path, str]:
 
 
 def packaged() -> dict[str, Path]:
-    """Returns the configs of this package, {"gan", ..., "ablations/ttur": path}."""
+    """Returns the configs of this package, {NAME or ablations/NAME: path}."""
     return {
         path.relative_to(PACKAGED).with_suffix("").as_posix(): path
         for folder in (PACKAGED, PACKAGED / "ablations")

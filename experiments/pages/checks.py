@@ -27,6 +27,7 @@ COLLAPSED = health.LEAST_DIVERSITY
 THIN = 0.3  # trained generators of healthy runs reach 0.8 and more; blurred ones 0.5
 ALIKE = 0.8  # and up to its inverse: as diverse as the data
 FOUND = 0.5  # share of the modes or classes up to which most are missing
+SCATTERED = 0.1  # share of samples close to the data below which modes say nothing
 
 # The discriminator. Healthy runs of the presets stay below an accuracy of 0.9.
 STRONG = 0.95  # on real and on generated examples, while the score gap grows ...
@@ -117,7 +118,7 @@ def collapsed(seen: Seen) -> Verdict | None:
     for name, result in seen.last.items() if seen.step >= YOUTH else ():
         of, value = result.get("of", result.get("n_classes")), result.get("value")
         known = of and trends.finite(value) and result.get("better") == "higher"
-        if known and value <= FOUND * of:
+        if known and value <= FOUND * of and not _scattered(seen):
             what = "modes" if "modes" in name else "classes"
             return Verdict(
                 "collapsed",
@@ -177,6 +178,12 @@ def strong(seen: Seen) -> Verdict | None:
     return None
 
 
+def _scattered(seen):
+    """Whether hardly any sample lies close to the data: none can count as a mode."""
+    good = seen.last.get("modes/high_quality", {}).get("value")
+    return trends.finite(good) and good < SCATTERED
+
+
 def stuck(seen: Seen) -> Verdict | None:
     """A problem that the health monitor has found and that has not gone."""
     for problem, message in unresolved(seen.run).items():
@@ -226,6 +233,9 @@ def _best_accuracy(seen, update):
 
 def _samples_are_good(seen):
     """Whether something else than the discriminator says that samples are like data."""
+    good = seen.last.get("modes/high_quality", {}).get("value")
+    if trends.finite(good) and good > 0.8:
+        return True
     for name, points in seen.scores.items():
         of = seen.last.get(name, {}).get("of")
         sign = 1 if points[-1][3] == "higher" else -1

@@ -64,9 +64,7 @@ def has_boundary(config: Mapping[str, Any]) -> bool:
     name = (
         loss.get("name") if isinstance(loss, Mapping) else str(loss).partition("(")[0]
     )
-    if not name and str(config.get("variant")).startswith("wgan"):  # of an older run
-        return False
-    return name not in NO_BOUNDARY
+    return bool(name) and name not in NO_BOUNDARY
 
 
 class Seen:

@@ -18,7 +18,7 @@ class Trend:
     name: str
     kind: str
     first: float
-    then: float  # the best of the first two thirds
+    then: float  # the best of the second third
     then_step: int
     now: float
     best: float
@@ -55,9 +55,9 @@ def _protocol(evaluation):
 
 
 def trend(name: str, points) -> Trend | None:
-    """Compares the last value with the best of the first two thirds of the steps."""
+    """Compares the last value with the best of the second third of the steps."""
     last, now, error, better = points[-1]
-    earlier = [x for x in points if x[0] <= 2 * last / 3]
+    earlier = [x for x in points if last / 3 <= x[0] <= 2 * last / 3]
     if not earlier:
         return None
     sign = 1 if better == "higher" else -1

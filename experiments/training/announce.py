@@ -57,7 +57,8 @@ def advice(found: Facts, config: Any) -> list[str]:
     kind = next((f.kind for f in spec.values() if f.kind != "label"), "image")
     things = _plural(kind)
     n, epochs = _least(found["examples_in_data"]), _most(found["epochs"])
-    if n < FEW_IMAGES and _large_images(spec):
+    own = config.data.startswith(("folder:", "array:", "python:"))
+    if own and n < FEW_IMAGES and _large_images(spec):
         said.append(_few(n, config))
     if size > n:
         said.append(

@@ -47,7 +47,14 @@ def total(costs: Costs, weights: Array | None = None) -> Array:
     """Returns the sum [] of the means of the arrays of costs [B, ...].
 
     `weights` [B, ...], of sum 1, take the place of the mean over the first array.
+
+    Raises ValueError for one array, whose rows would be taken for arrays and summed.
     """
+    if not isinstance(costs, tuple | list):
+        raise ValueError(
+            "a loss returns a tuple of arrays of costs [B], got one array of shape "
+            f"{jnp.shape(costs)}; (costs,) is a tuple of one"
+        )
     first, *rest = costs
     return sum((_mean(x) for x in rest), _mean(first, weights))
 

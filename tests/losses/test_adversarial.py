@@ -559,3 +559,9 @@ def test_the_total_by_hand():
     assert adversarial.total(costs) == 6
     assert adversarial.total(costs, jnp.array([0.25, 0.75])) == 6.5
     assert adversarial.total(costs[:1]) == 2
+
+
+def test_a_loss_that_returns_one_array_is_refused():
+    """Its rows would be summed, which is the batch size times its mean."""
+    with pytest.raises(ValueError, match=r"a tuple .* one array of shape \(3,\)"):
+        adversarial.total(jnp.ones(3))

@@ -76,7 +76,7 @@ def test_presets_and_commands(name):
     module = importlib.import_module(f"configs.ablations.{name}")
     (preset,) = inspect.signature(module.get_config).parameters.values()
     assert preset.default == PRESETS[name][0]
-    command = f"--config=configs/ablations/{name}.py"
+    command = f"--config={name}"
     said = module.__doc__.split()
     assert command in said and "arXiv" in module.__doc__
     for other in PRESETS[name][1:]:

@@ -18,7 +18,8 @@ def stand_in(benchmark):
 @pytest.fixture
 def use(monkeypatch):
     def use(module):
-        monkeypatch.setattr(report.importlib, "import_module", lambda name: module)
+        found = SimpleNamespace(import_module=lambda name: module)
+        monkeypatch.setattr(report, "importlib", found)
 
     return use
 

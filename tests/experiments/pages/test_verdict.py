@@ -66,8 +66,8 @@ def test_improving():
     found = judged(lines(), scored(values))
     assert (found.kind, found.tone) == ("improving", "good")
     assert found.headline == (
-        "Still improving when it ended: fd_classifier fell from 412 to 96 over the "
-        "last third"
+        "Still improving when it ended: fd_classifier fell from 412 at step 2,000 to "
+        "96 now"
     )
     running = judged(lines(), scored(values), run={"status": "running"})
     assert running.headline.startswith("Still improving: ")
@@ -77,10 +77,18 @@ def test_higher_is_better():
     up, down = [0.1, 0.3, 0.5, 0.7], [0.7, 0.5, 0.3, 0.1]
     name = {"name": "recall_classifier", "better": "higher"}
     assert judged(lines(), scored(up, **name)).kind == "improving"
-    assert "rose from 0.3 to 0.7" in judged(lines(), scored(up, **name)).headline
+    rose = judged(lines(), scored(up, **name)).headline
+    assert "rose from 0.3 at step 2,000 to 0.7 now" in rose
     assert judged(lines(), scored(down, **name)).kind == "worse"
     # Negative control: the other way round.
     assert judged(lines(), scored(up)).kind == "worse"
+
+
+def test_scores_far_apart_are_no_trend():
+    """A run that was ended after a tenth, and then trained to its end."""
+    evaluations = scored([0.477, *9 * [0], 0.994], name="quality", better="higher")
+    ends = [evaluations[0], evaluations[-1]]
+    assert judged(lines(), ends).kind == "healthy"
 
 
 def test_plateau():
@@ -147,6 +155,15 @@ def test_missing_modes(value, kind):
     found = judged(lines(), modes)
     assert found.kind == kind
     assert ("3 of 8 modes" in found.headline) == (kind == "collapsed")
+
+
+def test_samples_far_from_the_data_are_no_collapse():
+    near = {"value": 0.01, "better": "higher"}
+    (last,) = scored([0.0], name="modes/modes", better="higher")
+    last["results"]["modes/modes"]["of"] = 8
+    assert judged(lines(), [last]).kind == "collapsed"
+    last["results"]["modes/high_quality"] = near
+    assert judged(lines(), [last]).kind != "collapsed"
 
 
 def test_discriminator_too_strong():
