@@ -157,17 +157,18 @@ def _data(found, spec):
     else:
         kind = next(iter(fields.values())).kind
         what = f"{n:,} {_plural(kind) if len(fields) == 1 else 'examples'}"
-    shapes = {name: _shape(f.shape) for name, f in fields.items()}
+    shapes = {name: _shape(f) for name, f in fields.items()}
     if len(shapes) == 1:
-        images = found["classes"] is None and "image" in {f.kind for f in spec.values()}
-        labels = ", without labels" if images else ""
+        images = any(f.kind == "image" for f in fields.values())
+        labels = ", without labels" if images and found["classes"] is None else ""
         return f"{what} of {single(shapes, '')}{labels}; {test}"
     named = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
     return f"{what} ({named}); {test}"
 
 
-def _shape(shape):
-    return "x".join(map(str, shape)) + (" numbers" if len(shape) == 1 else "")
+def _shape(field):
+    sizes = "x".join(map(str, field.shape))
+    return f"{sizes} numbers" if field.kind == "point" else sizes
 
 
 def _classes(found):
