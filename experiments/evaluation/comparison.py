@@ -165,7 +165,12 @@ def _choose(wanted, shape, sides, classifier_data, weights):
         name = stated.get("function") or stated.get("extractor", "inception")
         return name, "the statistics are of it, or do not say of which they are"
     own = any(scores.beyond_inception(name) for name in wanted)
-    return extractors.choose(shape, weights=weights, photographs=not own)
+    return extractors.choose(
+        shape,
+        weights=weights,
+        photographs=not own,
+        unlabelled="no --classifier-data names labels to learn",
+    )
 
 
 def _one_channel_count(images, shapes, protocol):

@@ -99,6 +99,7 @@ def choose(
     n_classes: int | None = None,
     weights: dict[str, str | None] | None = None,
     photographs: bool = True,
+    unlabelled: str = "there are no labels",
 ) -> tuple[str, str]:
     """Returns the extractor that "auto" stands for, and why.
 
@@ -110,6 +111,7 @@ def choose(
       n, n_classes: images with labels, and their classes, of which it could learn.
       weights: see `find`.
       photographs: whether Inception comes into question.
+      unlabelled: what is said where `n_classes` is None.
     """
     if photographs and files.at_hand(files.INCEPTION, (weights or {}).get("inception")):
         return "inception", "its weights are at hand"
@@ -126,8 +128,9 @@ def choose(
     )
     if learns:
         return "classifier", f"{why}, and the data have labels"
-    without = "no labels" if n_classes is None else "no labels that are quick to learn"
-    return "random", f"{why}, and there are {without}"
+    if n_classes is not None:
+        unlabelled = "there are no labels that are quick to learn"
+    return "random", f"{why}, and {unlabelled}"
 
 
 @functools.cache

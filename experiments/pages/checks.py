@@ -50,7 +50,7 @@ _DIVERGED = (
 )
 _STRONG = (
     "a lower learning rate for the discriminator, a penalty on it such as r1, or more "
-    "images; with few of them, config.augment: diffaugment or ada"
+    "images; with few of them, config.augment: diff_augment or ada"
 )
 _WEAK = (
     "a higher learning rate for the discriminator, a larger one, or n_critic above 1"
