@@ -16,7 +16,7 @@ from experiments import config as configs
 from experiments.evaluation import reports
 from experiments.rundir.log import examples_until
 from experiments.sampling import pictures
-from experiments.sampling.sampler import Samplers
+from experiments.sampling.samplers import Samplers
 from experiments.training import floats
 from experiments.training.floats import Place
 from experiments.training.programs import Programs
