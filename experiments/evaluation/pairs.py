@@ -125,9 +125,10 @@ class Pairs:
 def mean(
     values: np.ndarray, better: str, protocol: Mapping[str, Any] | None = None
 ) -> Result:
-    """Returns the mean of values [n], with its standard error where n > 1."""
-    error = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else None
-    error = None if error is None else float(error)
+    """Returns the mean of values [n], with its standard error if they have one."""
+    error = None
+    if len(values) > 1 and np.isfinite(values).all():
+        error = float(values.std(ddof=1) / np.sqrt(len(values)))
     return Result(float(values.mean()), better, error, protocol or {})
 
 

@@ -66,7 +66,8 @@ def evaluate_run(
         report["others"] = tables.others(
             model, config, beside=beside, with_baselines=baselines, **options
         )
-        tables.write(folder / "comparison.md", tables.markdown(report, "samples"))
+        report["title"] = f"{config.variant}, step {int(model.state.step):,}"
+        tables.write(folder / "comparison.md", tables.markdown(report))
     step = int(model.state.step)
     reports.write(folder, step, report)
     with contextlib.closing(Lines(folder / "metrics.jsonl")) as lines:
@@ -79,5 +80,5 @@ def show(
     report: reports.Report, title: str, out: str | os.PathLike | None = None
 ) -> int:
     """Prints a report, see `reports.show`; one with "others" as a table in Markdown."""
-    table = tables.markdown(report, title) if "others" in report else None
+    table = tables.markdown(report) if "others" in report else None
     return reports.show(report, title, out, table=table)

@@ -93,12 +93,9 @@ def _can(evaluate, config, metric):
     return True
 
 
-def markdown(report: Report, name: str) -> str:
-    """Returns a report with "others" as a table, and its protocol, in Markdown.
-
-    name: of the model's row.
-    """
-    rows = {name: report["results"]}
+def markdown(report: Report) -> str:
+    """Returns a report with "title" and "others" as a table with its protocol."""
+    rows = {report["title"]: report["results"]}
     rows |= {other: x["results"] for other, x in report["others"].items()}
     if report.get("baseline"):
         rows[REAL] = report["baseline"]
