@@ -9,7 +9,7 @@ import pathlib
 import numpy as np
 from PIL import Image
 
-from gans.data import values
+from gans.data import reading, values
 from gans.data.image import fit
 from gans.data.notes import note
 from gans.data.sets import NoSplit, expanded
@@ -67,6 +67,9 @@ def load(
         ) from None
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
+    n, height, width, own = image.shape
+    sizes, in_colour = np.tile((width, height), (n, 1)), np.full(n, own > 1)
+    read = reading.fitted(sizes, in_colour, resolution, channels or min(own, 3))
     image = _fitted(image, resolution, channels)
     arrays = {"image": image}
     spec = {"image": Field("image", image.shape[1:], "uint8")}
@@ -83,7 +86,7 @@ def load(
     notes = turned + notes
     if notes:
         note(f"{name}: {'; '.join(notes)}")
-    return InMemory(name, arrays, spec)
+    return InMemory(name, arrays, spec, lambda: read)
 
 
 def _split_range(name: str, path: str) -> tuple[str, values.Range | None]:

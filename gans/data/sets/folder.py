@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import tqdm
 from PIL import Image
 
+from gans.data import reading
 from gans.data.image import ORIENTATION, fit
 from gans.data.notes import note
 from gans.data.sets import NoSplit, OptionWanted, expanded
@@ -83,14 +86,16 @@ def load(
         labels = np.array([number[p.partition("/")[0]] for p in paths], np.int32)
     files = [os.path.join(root, splits[split], p) for p in paths]
     channels = channels or 3
+    lost = {"left_out": dict(tree.left_out.most_common()), "links": tree.n_links}
     if skip_corrupt:
         intact = _intact(files, name)
+        lost["corrupt"] = len(files) - len(intact)
         files = [files[i] for i in intact]
         if labels is not None:
-            lost = np.setdiff1d(labels, labels[intact])
-            if len(lost):
+            empty = np.setdiff1d(labels, labels[intact])
+            if len(empty):
                 raise ValueError(
-                    f"{name}: no file of the class {classes[lost[0]]!r} can be read"
+                    f"{name}: no file of the class {classes[empty[0]]!r} can be read"
                 )
             labels = labels[intact]
     height, width = (resolution,) * 2 if resolution else _common_size(files, name)
@@ -104,7 +109,12 @@ def load(
         taken = {"image": np.stack(images)}
         return taken if labels is None else taken | {"label": labels[indices]}
 
-    return hold(Streamed(name, take, len(files), spec))
+    @functools.cache
+    def read() -> dict[str, Any]:
+        own = {key: x for key, x in lost.items() if x}
+        return own | reading.of_files(files, resolution, channels)
+
+    return hold(Streamed(name, take, len(files), spec, read))
 
 
 def _folder(name: str, path: str) -> str:
