@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-# Of the numbers of `gans.data.reading`, those of whole files, which are said when the
+# Of the numbers of `gans.data.altered`, those of whole files, which are said when the
 # data are read.
 FILES = ("left_out", "links", "corrupt")
 
@@ -23,7 +23,7 @@ def sentence(config: Mapping[str, Any], run: Mapping[str, Any]) -> str:
 
 
 def losses(reading: Mapping[str, Any], files: tuple[str, ...] = ()) -> list[str]:
-    """Returns what the numbers of `gans.data.reading` say, in words.
+    """Returns what the numbers of `gans.data.altered` say, in words.
 
     files: FILES for those of files that were left out; else those of pictures.
     """
@@ -51,10 +51,12 @@ def _of_pictures(reading) -> Iterator[str]:
     if n := reading.get("cropped"):
         share = f"{reading['cut_off']:.0%} of all pixels cut off"
         yield f"{n:,} cropped to a square ({share})"
+    if n := reading.get("squashed"):
+        yield f"{n:,} squashed to a square"
     if n := reading.get("enlarged"):
         yield f"{n:,} smaller ones enlarged"
     if n := reading.get("made_grey"):
-        yield f"{n:,} in colour read as grey"
+        yield f"{n:,} stored in colour, read as grey"
 
 
 def change(found: Mapping[str, Any]) -> str:

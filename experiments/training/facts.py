@@ -19,7 +19,9 @@ from gans.data.spec import Field, Spec
 Facts = dict[str, Any]
 
 
-N_STREAMED = 16  # examples by which a set that is not in memory is recognised
+# Examples by which a set is recognised: of one on the disk, and of one that is made of
+# another in memory. Of a set of arrays it is all.
+N_STREAMED, N_MADE = 16, 2_000
 
 
 def gather(config: Any, source: Any, gan: core.GAN, template: Any) -> Facts:
@@ -117,12 +119,15 @@ def _class_counts(source, spec):
 def checksum(source: Any) -> str | None:
     """Returns eight digits that tell the examples from others; None if unreadable.
 
-    They are of all examples in memory, and of N_STREAMED others.
+    They are of all examples of arrays in memory, else of some, evenly spread.
     """
-    n = len(source)
-    rows = np.arange(n)
-    if source.streamed:
-        rows = np.unique(np.linspace(0, n - 1, N_STREAMED).astype(int))
+    if parts := getattr(source, "sources", None):  # that do not correspond
+        found = [checksum(part) for part in parts.values()]
+        return None if None in found else " ".join(found)
+    n = most = len(source)
+    if not hasattr(source, "arrays"):
+        most = N_STREAMED if source.streamed else N_MADE
+    rows = np.unique(np.linspace(0, n - 1, min(n, most)).astype(int))
     found = 0
     try:
         for first in range(0, len(rows), 1024):

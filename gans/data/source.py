@@ -7,13 +7,16 @@ A source has
     groups    tuples of the fields that belong together: one permutation and one flip
     lengths   how many examples each group has
     streamed  whether examples are read and decoded whenever they are asked for
+    augmented whether an example has random forms: then `take` also accepts `draws`, for
+              each group random numbers uint64 [B] that choose them; without, an example
+              has the one form in which it is scored
     len(source), source[i] -> {field: array}
     length_of(field)   how many examples the group of that field has
     label_of(field)    the name of its labels, or None
     take(*indices [B]) -> {field: [B, ...]}, new arrays of the stored types. With one
               array all groups are read there; else each at its own indices
     reading() -> what was left out or changed when it was read, in numbers, as JSON (see
-              `gans.data.reading`); {} if nothing
+              `gans.data.altered`); {} if nothing
 
 Almost all have one group. `Unpaired` joins sources whose examples do not correspond.
 """
@@ -44,6 +47,7 @@ class Source:
     name: str
     spec: Spec
     streamed = False
+    augmented = False
 
     @property
     def groups(self) -> tuple[tuple[str, ...], ...]:

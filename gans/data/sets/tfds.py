@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from gans.data import reading
+from gans.data import altered
 from gans.data.image import fit
 from gans.data.sets import NoSplit, OptionWanted, expanded
 from gans.data.source import InMemory, Streamed, hold
@@ -92,7 +92,7 @@ def load(
             return {}
         sizes = np.tile(own[1::-1], (len(data), 1))
         in_colour = np.full(len(data), own[-1] > 1)
-        return reading.fitted(sizes, in_colour, resolution, channels)
+        return altered.fitted(sizes, in_colour, resolution, channels)
 
     return hold(Streamed(f"tfds:{name}", take, len(data), spec, read))
 

@@ -19,7 +19,8 @@ def test_nothing_that_was_lost_is_left_out():
     assert data.sentence({"data": "folder:x"}, run) == (
         "folder:x: 1,250 training examples; files left out: 2 .txt, 1 without ending; "
         "links left out: 1; unreadable files left out: 3; 240 cropped to a square (31% "
-        "of all pixels cut off); 12 smaller ones enlarged; 250 in colour read as grey"
+        "of all pixels cut off); 12 smaller ones enlarged; 250 stored in colour, read "
+        "as grey"
     )
 
 

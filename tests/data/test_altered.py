@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from gans import data
-from gans.data import reading
+from gans.data import altered
 from gans.data.source import InMemory, Rows, Unpaired
 
 
@@ -17,16 +17,18 @@ def save(path, size, mode="RGB"):
 def test_numbers_worked_out_by_hand():
     # 16x8 loses 64 of 128 pixels, 8x8 none, 4x6 8 of 24: 72 of 216 are a third.
     sizes, in_colour = np.array([[16, 8], [8, 8], [4, 6]]), np.array([1, 0, 1], bool)
-    assert reading.fitted(sizes, in_colour, 8, 1) == {
+    assert altered.fitted(sizes, in_colour, 8, 1) == {
         "median_size": [8, 8],
         "cropped": 2,
         "cut_off": pytest.approx(1 / 3),
         "enlarged": 1,
         "made_grey": 2,
     }
-    assert reading.fitted(sizes[1:2], in_colour, 8, 3) == {"median_size": [8, 8]}
+    assert altered.fitted(sizes[1:2], in_colour, 8, 3) == {"median_size": [8, 8]}
+    squashed = altered.fitted(sizes, in_colour, 8, 3, squash=True)
+    assert squashed == {"median_size": [8, 8], "squashed": 2, "enlarged": 1}
     # Pictures that stay as they are lose nothing.
-    assert reading.fitted(sizes, in_colour, None, 3) == {"median_size": [8, 8]}
+    assert altered.fitted(sizes, in_colour, None, 3) == {"median_size": [8, 8]}
 
 
 def test_a_folder_says_what_was_left_out_and_what_was_changed(tmp_path):
@@ -54,7 +56,7 @@ def test_a_folder_says_what_was_left_out_and_what_was_changed(tmp_path):
 def test_of_very_many_files_some_are_looked_at(tmp_path, monkeypatch):
     for i in range(9):
         save(tmp_path / f"{i}.png", (8 + 8 * (i == 8), 8))
-    monkeypatch.setattr(reading, "MOST", 3)  # the first, the middle and the last
+    monkeypatch.setattr(altered, "MOST", 3)  # the first, the middle and the last
     found = data.load(f"folder:{tmp_path}", resolution=8).reading()
     assert found["looked_at"] == 3 and found["cropped"] == 1
 
@@ -81,6 +83,22 @@ def test_sources_made_of_others_say_what_those_say(tmp_path):
     assert Rows(folder, np.array([0])).reading() == folder.reading()
     pair = Unpaired("x", {"a": folder, "b": plain})
     assert pair.reading() == {"a": folder.reading()}
+
+
+@pytest.mark.parametrize("name", ["pairs", "unpaired"])
+def test_halves_of_pictures_side_by_side(tmp_path, name):
+    for i in range(3):
+        save(tmp_path / f"{i}.png", (32, 8))  # two of 16x8
+    found = data.load(f"{name}:{tmp_path}", resolution=8).reading()
+    one = {"median_size": [16, 8], "cropped": 3, "cut_off": 0.5}
+    assert found == (one if name == "pairs" else {"a": one, "b": one})
+
+
+@pytest.mark.parametrize("task", ["colourise", "edges", "inpaint"])
+def test_tasks_say_what_was_done_to_the_originals(tmp_path, task):
+    save(tmp_path / "a.png", (64, 32))
+    found = data.load(f"{task}:{tmp_path}", resolution=32).reading()
+    assert found == {"median_size": [64, 32], "cropped": 1, "cut_off": 0.5}
 
 
 def test_stacked_digits_are_those_of_their_base():
