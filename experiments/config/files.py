@@ -98,7 +98,7 @@ def _nearest(name, preset):
     short = {x.rpartition("/")[2]: file for x, file in packaged().items()}
     plain = {re.sub(r"[\W_]", "", x): x for x in short}
     asked = re.sub(r"[\W_]", "", name.lower())
-    near = difflib.get_close_matches(asked, plain, n=1, cutoff=0.7)
+    near = difflib.get_close_matches(asked, plain, n=1)
     if near:
         return [":".join(x for x in (plain[near[0]], preset) if x)]
     having = {}  # {preset: [NAME:PRESET, ...]}
@@ -109,7 +109,7 @@ def _nearest(name, preset):
             needs_classes = bool(player.get("condition"))
             having.setdefault(own, []).append((needs_classes, f"{config}:{own}"))
     plain = {re.sub(r"[\W_]", "", x): x for x in having}
-    near = difflib.get_close_matches(asked, plain, n=1, cutoff=0.7)
+    near = difflib.get_close_matches(asked, plain, n=1)
     return [x for _, x in sorted(having[plain[near[0]]])] if near else []
 
 

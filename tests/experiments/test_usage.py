@@ -141,7 +141,6 @@ def test_help_of_a_config_has_every_key_with_value_and_sentence(tmp_path):
             ["--config=dcgan", "--config.data=folder:/my", "photos", "--workdir=x"],
             "needs quotes: --config.data='folder:/my photos'",
         ),
-        ("report", ["runs/x"], "'runs/x' is not a flag; flags begin with --"),
     ],
 )
 def test_a_wrong_flag_gets_the_nearest(tmp_path, name, flags, said):
