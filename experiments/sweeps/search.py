@@ -34,24 +34,17 @@ STARTUP, WARM_UP = 5, 0.3  # trials that are never pruned, and share of the step
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
-def create(
-    workdir: Path,
-    config: ConfigDict,
-    space: dict[str, Range],
-    *,
-    protocol: dict[str, Any],
-    process: Sequence[str] = COMMAND,
-) -> None:
-    """Writes WORKDIR/sweep.db, with no trial in it yet.
+class OtherSweep(ValueError):
+    """A folder holds a sweep of another config, space or protocol."""
 
-    Before that, a separate process builds the corners of the space and evaluates an
-    untrained generator, to learn the objective's name and which direction is better.
 
-    Args:
-      workdir: created if it does not exist.
-      config, space: what is searched.
-      protocol: {"sampler": one of SAMPLERS, "seed", "prune"}.
-      process: the command of a trial.
+def check(
+    config: ConfigDict, space: dict[str, Range], process: Sequence[str] = COMMAND
+) -> dict[str, Any]:
+    """Returns {"objective": its name, "better": which direction}.
+
+    A separate process builds the corners of the space and evaluates an untrained
+    generator, to learn them.
 
     Raises ValueError for a config that cannot be built or evaluated.
     """
@@ -77,18 +70,35 @@ def create(
         checking.close()
     if known["kind"] != "checked":
         raise ValueError(known["error"])
-    objective, better = known["objective"], known["better"]
-    if better is None:
+    if known["better"] is None:
         raise ValueError(
-            f"config.metrics: {objective} has no better direction and cannot be the "
-            "objective; put another metric first"
+            f"config.metrics: {known['objective']} has no better direction and cannot "
+            "be the objective; put another metric first"
         )
+    return {key: known[key] for key in ("objective", "better")}
+
+
+def create(
+    workdir: Path,
+    config: ConfigDict,
+    space: dict[str, Range],
+    *,
+    protocol: dict[str, Any],
+    process: Sequence[str] = COMMAND,
+) -> None:
+    """Writes WORKDIR/sweep.db, with no trial in it yet, after a `check`.
+
+    Args:
+      workdir: created if it does not exist.
+      config, space: what is searched.
+      protocol: {"sampler": one of SAMPLERS, "seed", "prune"}.
+      process: the command of a trial.
+    """
+    kept = check(config, space, process)
     workdir.mkdir(parents=True, exist_ok=True)
-    kept = {"objective": objective, "better": better}
     kept["protocol"] = _protocol(config, space, protocol)
-    study_file.write(
-        workdir / NAME, {"lower": "minimize", "higher": "maximize"}[better], kept
-    )
+    direction = {"lower": "minimize", "higher": "maximize"}[kept["better"]]
+    study_file.write(workdir / NAME, direction, kept)
 
 
 def _protocol(config, space, given):
@@ -134,7 +144,7 @@ class Search:
           head: "name", "preset", "command", for the report, and "train", the flags of
             experiments.run that give `config`.
 
-        Raises ValueError if the study belongs to another sweep.
+        Raises OtherSweep if the study belongs to another one.
         """
         self.workdir, self.config, self.space = workdir, config, space
         self.n_trials, self.n_failed, self.error = n_trials, 0, ""
@@ -165,7 +175,7 @@ class Search:
         )
         if changed:
             lines = "\n  ".join(changed)
-            raise ValueError(
+            raise OtherSweep(
                 f"{self.workdir} holds another sweep:\n  {lines}\n"
                 "choose another --workdir"
             )

@@ -68,20 +68,20 @@ def run(
     with lock:
         if not (workdir / search.NAME).exists():
             search.create(workdir, config, space, protocol=protocol, process=process)
+        head = {"name": name, "preset": preset, "command": command, "train": train}
         with Signals() as signals:
-            found = search.Search(
-                workdir,
-                config,
-                space,
-                n_trials=n_trials,
-                protocol=protocol,
-                head={
-                    "name": name,
-                    "preset": preset,
-                    "command": command,
-                    "train": train,
-                },
-            )
+            try:
+                found = search.Search(
+                    workdir,
+                    config,
+                    space,
+                    n_trials=n_trials,
+                    protocol=protocol,
+                    head=head,
+                )
+            except search.OtherSweep:
+                search.check(config, space, process)  # a wrong value is called wrong
+                raise
             start(found, n_workers, lambda: signals.number is not None, process)
             results = found.write(importances=True)
             report.write(workdir)
