@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
 from collections.abc import Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
 
 from configs import keys
-from experiments.config import changes, checks, parts
+from experiments.config import changes, checks, parts, replaced
 from experiments.expressions import expand
 from gans import names
 
 _FLAG = re.compile(r"--?(no)?config\.([^=]*)(?:=(.*))?", re.S)
+_NAMES = re.compile(r"--?config\.(\w+\.)+(network|name)=")  # those of parts
 _WORDS = {"true": True, "false": False, "none": None}
 _BOOLS = {"yes": True, "no": False, "1": True, "0": False}
 
@@ -28,16 +30,26 @@ def changed(
     ValueError for a key that is not there, with the nearest, and for a value that it
     does not accept.
 
+    A network's own options may be given before or after it. Those that the config has
+    for another network, and this one has not, are left out (see `replaced`).
+
     own: keys that the config's file declares.
     """
-    config = config.copy_and_resolve_references()
-    rest, waiting = [], list(argv)
+    before, config = config, config.copy_and_resolve_references()
+    rest, given = [], []
+    waiting = sorted(argv, key=lambda x: not _NAMES.match(x))  # the others keep order
     while waiting:
         found = _FLAG.fullmatch(flag := waiting.pop(0))
         if not found:
             rest.append(flag)
             continue
         no, path, text = found.groups()
+        given.append(path)
+        if "]." in path:  # an option of an element
+            text = waiting.pop(0) if text is None and waiting else text
+            value = {path: literal(text or "")}
+            config = changes.override(config, value, "--config")
+            continue
         key = key_of(config, path, own or {})
         if text is None and key.type is bool:
             text = str(not no)
@@ -46,6 +58,13 @@ def changed(
         if text is None or (no and key.type is not bool):
             raise ValueError(f"{flag} needs a value: --config.{path}=VALUE")
         _put(config, path, text, key)
+    of_all, start = ("base.", config.base) if "arms" in config else ("", config)
+    for line in replaced.without_old_options(
+        start,
+        before.base if of_all else before,
+        [path.removeprefix(of_all) for path in given],
+    ):
+        print(f"--config.{of_all}{line}", file=sys.stderr)
     return config, rest
 
 

@@ -102,7 +102,8 @@ def train(
     run.record, run.given = Record(workdir, command, started), given
     run.on_evaluation, run.on_call = on_evaluation, on_call
     try:
-        return run.to_the_end()
+        with run.record.ending(checkpoints.latest):
+            return run.to_the_end()
     except (Interrupted, NotFinite):
         print(page.report(workdir), file=sys.stderr)
         raise
@@ -123,8 +124,7 @@ class _Run:
 
     def __init__(self, config, workdir, checkpoints, all_stages):
         self.config, self.workdir, self.checkpoints = config, workdir, checkpoints
-        self.stages: Stages = all_stages
-        self.samples = Samples(workdir)
+        self.stages, self.samples = all_stages, Samples(workdir)
 
     def to_the_end(self):
         """Trains; at a NaN goes back to the last checkpoint, if the config says so."""
@@ -196,8 +196,8 @@ class _Run:
                 self.record |= {**found, "init_from": self.init_from}
                 for line in announce.start(self.record, config, self.workdir):
                     log.message(line)
-            if state is not None:
-                log.message(f"continuing after step {step}")
+            for line in self.record.continuing(config, step if state else None):
+                log.message(line)
             if not finished:
                 log.message("compiling: up to minutes, and seconds when it is repeated")
             state = self.first_state(stage, state, step, log)
