@@ -281,6 +281,7 @@ def text(error: BaseException) -> str:
     said = " ".join(str(said).partition("\n\n")[0].split())
     if type(error) is not ValueError or not said:
         said = f"{type(error).__name__}: {said}" if said else type(error).__name__
+    said = said.removesuffix(".")
     return said if len(said) <= _LONGEST else f"{said[: _LONGEST - 4]} ..."
 
 
