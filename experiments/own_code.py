@@ -13,6 +13,7 @@ import functools
 import hashlib
 import importlib.util
 import inspect
+import itertools
 import linecache
 import os
 import re
@@ -74,9 +75,8 @@ class CodeError(Exception):
 
 def named(config: Mapping[str, Any]) -> list[Named]:
     """Returns the names of a user's own code in a config, or a part of one."""
-    values = config.to_dict() if hasattr(config, "to_dict") else config
     parts = []
-    for place, path in _strings(values, ""):
+    for place, path in _strings(config, ""):
         if _PATH.fullmatch(path) and path not in _our_names():
             modules = _own(path)
             parts += [Named(place, path, modules)] if modules else []
@@ -90,6 +90,7 @@ def _own(path):
 
 def _strings(value, place):
     """Every (place, path) that may be code; "python:mine.shapes:squares" is one."""
+    value = value.to_dict() if hasattr(value, "to_dict") else value
     if isinstance(value, Mapping):
         for key, x in value.items():
             inner = f"{place}.{key}" if place else key
@@ -297,7 +298,9 @@ def _root(error, files):
     while error is not None and id(error) not in seen:
         seen.add(id(error))
         frames = [] if type(error).__name__ in _ADDED else [*_frames(error)]
-        if any(Path(file) in files for file, *_ in frames):
+        # Those before are of a script or a notebook that calls us.
+        frames = [*itertools.dropwhile(lambda x: Path(x[0]) not in files, frames)]
+        if frames:
             found = error, frames
             if frames[-1][-1]:  # it was raised there, perhaps from another one
                 break

@@ -111,7 +111,7 @@ def _declared(config, groups, last, where, own):
         known = parts.network(role, where.get("network"))
         if known is not None:
             place = f"--config.{role}"
-            names.options({*known, *keys.PLAYER, *where}, [last], place)
+            names.options({*known, *keys.PLAYER}, [last], place)
     else:
         known = parts.optimiser() if inner == ["optimizer"] else None
     if known and last in known:

@@ -16,8 +16,7 @@ from experiments.evaluation import reports
 from experiments.files import drop_lines, replacing
 from experiments.pages import run as page
 from experiments.rundir import manifest
-from experiments.rundir.checkpoint import FULL, CheckpointError, Checkpoints
-from experiments.rundir.folder import WorkdirError
+from experiments.rundir.checkpoint import FULL, Checkpoints
 from experiments.rundir.lock import of_process
 from experiments.rundir.log import Log
 from experiments.signals import Interrupted, Signals
@@ -40,7 +39,7 @@ class DiskFull(Exception):
 
 
 # What the user can correct: shown in a line, without a traceback.
-ERRORS = (configs.ConfigError, CheckpointError, NotFinite, DiskFull, WorkdirError)
+ERRORS = (ValueError, NotFinite, DiskFull)
 
 
 def train(
