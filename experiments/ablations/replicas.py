@@ -19,7 +19,7 @@ from experiments.ablations.progress import Progress
 from experiments.evaluation import reports
 from experiments.rundir.checkpoint import Checkpoints
 from experiments.sampling import pictures
-from experiments.sampling.sampler import Samplers
+from experiments.sampling.samplers import Samplers
 from experiments.training import ahead
 from experiments.training.vmapped import VmappedRuns, replica
 from gans.data import pipeline

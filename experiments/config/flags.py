@@ -30,13 +30,16 @@ def changed(
     ValueError for a key that is not there, with the nearest, and for a value that it
     does not accept.
 
-    A network's own options may be given before or after it. Those that the config has
-    for another network, and this one has not, are left out (see `replaced`).
+
+    Other data than the config's keep their own form, such as channels (`Key.of_data`),
+    unless a flag says otherwise. A network's own options may be given before or after
+    it; those that the config has for another one, and this one has not, are left out
+    (see `replaced`).
 
     own: keys that the config's file declares.
     """
     before, config = config, config.copy_and_resolve_references()
-    rest, given = [], []
+    rest, given = [], set()
     waiting = sorted(argv, key=lambda x: not _NAMES.match(x))  # the others keep order
     while waiting:
         found = _FLAG.fullmatch(flag := waiting.pop(0))
@@ -44,7 +47,7 @@ def changed(
             rest.append(flag)
             continue
         no, path, text = found.groups()
-        given.append(path)
+        given.add(path)
         if "]." in path:  # an option of an element
             text = waiting.pop(0) if text is None and waiting else text
             value = {path: literal(text or "")}
@@ -58,14 +61,24 @@ def changed(
         if text is None or (no and key.type is not bool):
             raise ValueError(f"{flag} needs a value: --config.{path}=VALUE")
         _put(config, path, text, key)
-    of_all, start = ("base.", config.base) if "arms" in config else ("", config)
-    for line in replaced.without_old_options(
-        start,
-        before.base if of_all else before,
-        [path.removeprefix(of_all) for path in given],
-    ):
-        print(f"--config.{of_all}{line}", file=sys.stderr)
+    for start, new, old in [
+        ("", config, before),
+        *([("base.", config.base, before.base)] if "arms" in config else []),
+    ]:
+        of_it = {path.removeprefix(start) for path in given if path.startswith(start)}
+        if "data" in of_it and new.data != old.data:
+            _leave_to_data(new, of_it)
+        for line in replaced.without_old_options(new, old, of_it):
+            print(f"--config.{start}{line}", file=sys.stderr)
     return config, rest
+
+
+def _leave_to_data(config, given):
+    """Gives the keys of the data their defaults, where no flag has set them."""
+    for name, key in keys.RUN.items():
+        if key.of_data and name not in given:
+            with config.unlocked(), config.ignore_type():
+                config[name] = key.default
 
 
 def key_of(config: ConfigDict, path: str, own: Mapping[str, keys.Key]) -> keys.Key:

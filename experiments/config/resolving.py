@@ -57,13 +57,15 @@ def load_data(
             data_dir=config.data_dir,
             skip_corrupt=config.skip_corrupt,
             seed=config.seed,
+            jitter=config.jitter,
         )
     except OptionWanted as error:
         raise ValueError(f"{error}; {_ADVICE[error.option]}") from None
-    except (ValueError, OSError) as error:
-        if config.data != "folder:images":  # what presets of folders say
+    except FileNotFoundError as error:
+        kind, _, path = config.data.partition(":")
+        if "/" in path:  # what presets of folders say is a plain name
             raise
-        advice = "--config.data=folder:PATH names your own"
+        advice = f"--config.data={kind}:PATH names your own"
         raise ValueError(f"{error}; {advice}") from error
     if config.get("spec"):
         kept, found = config.spec.to_dict(), specs.to_json(source.spec)

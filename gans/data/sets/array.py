@@ -9,10 +9,10 @@ import pathlib
 import numpy as np
 from PIL import Image
 
-from gans.data import values
+from gans.data import altered, values
 from gans.data.image import fit
 from gans.data.notes import note
-from gans.data.sets import NoSplit, expanded
+from gans.data.sets import NoSplit, expanded, levels, options
 from gans.data.source import InMemory
 from gans.data.spec import Field
 
@@ -52,7 +52,8 @@ def load(
     Raises ValueError for anything else, FileNotFoundError where there is no file.
     """
     name = f"array:{path}"
-    path, given = _split_range(name, path)
+    path, given = options(name, path, {"range": ()})
+    given = levels(name, given["range"]) if given else None
     image, label, notes = _read(name, pathlib.Path(expanded(path)), split)
     image, turned = _images(name, image)
     try:
@@ -67,6 +68,9 @@ def load(
         ) from None
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
+    n, height, width, own = image.shape
+    sizes, in_colour = np.tile((width, height), (n, 1)), np.full(n, own > 1)
+    read = altered.fitted(sizes, in_colour, resolution, channels or min(own, 3))
     image = _fitted(image, resolution, channels)
     arrays = {"image": image}
     spec = {"image": Field("image", image.shape[1:], "uint8")}
@@ -83,23 +87,7 @@ def load(
     notes = turned + notes
     if notes:
         note(f"{name}: {'; '.join(notes)}")
-    return InMemory(name, arrays, spec)
-
-
-def _split_range(name: str, path: str) -> tuple[str, values.Range | None]:
-    """The path, and the range that stands behind it."""
-    path, found, text = path.rpartition(":range=")
-    if not found:
-        return text, None
-    try:
-        least, most = (float(x) for x in text.split(".."))
-        if not (math.isfinite(most - least) and least < most):
-            raise ValueError
-    except ValueError:
-        raise ValueError(
-            f"{name}: range={text!r} is not of the form LOW..HIGH, such as 0..1"
-        ) from None
-    return path, (least, most)
+    return InMemory(name, arrays, spec, lambda: read)
 
 
 @contextlib.contextmanager
