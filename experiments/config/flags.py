@@ -30,7 +30,6 @@ def changed(
     ValueError for a key that is not there, with the nearest, and for a value that it
     does not accept.
 
-
     Other data than the config's keep their own form, such as channels (`Key.of_data`),
     unless a flag says otherwise. A network's own options may be given before or after
     it; those that the config has for another one, and this one has not, are left out
