@@ -188,7 +188,8 @@ class Ablation:
                 if modules and changed != "keep":
                     stale[arm.name] = modules
         if stale and changed == "refuse":
-            raise ValueError(kept.refused(self.workdir, stale))
+            ordered = {name: stale[name] for name in known if name in stale}
+            raise ValueError(kept.refused(self.workdir, ordered))
         for name, modules in stale.items():
             print(
                 f"arm {name} is trained again: {own_code.listed(modules)} changed",
