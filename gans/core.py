@@ -193,6 +193,8 @@ class GAN:
         -> {field: [n, ...]}. A field has the name of the data's field that it is like
         (images in [-1, 1]), or one of its own ("score"). Most have "sample".
       conditioned_on: the fields of `batch` that `inputs` reads.
+      paired: the fields whose examples must belong together, for the losses compare
+        them; data that have them in several groups are rejected.
       aux: first values of `state.aux`: arrays, or functions of the first parameters
         {network: tree} to arrays or trees of them.
       after: (state, metrics) -> state; runs at the end of each step (a controller).
@@ -203,6 +205,7 @@ class GAN:
     inputs: Callable[[Array, dict[str, Array]], dict[str, Array]]
     outputs: Mapping[str, Output]
     conditioned_on: tuple[str, ...] = ()
+    paired: tuple[str, ...] = ()
     aux: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     after: Callable[[State, Metrics], State] | None = None
 
