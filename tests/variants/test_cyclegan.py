@@ -235,7 +235,7 @@ def test_a_half_full_pool_is_resumed_bit_for_bit(tiny, tmp_path):
 
 
 def flops(f, *args):
-    return jax.jit(f).lower(*args).compile().cost_analysis()["flops"]
+    return quick(f).lower(*args).compile().cost_analysis()["flops"]
 
 
 def test_fakes_are_made_once(tiny):
