@@ -49,7 +49,8 @@ DATA = {
     "data": Key(
         default="",
         help="Data set: digits, circle, ring8, grid25, folder:PATH, array:PATH, "
-        "tfds:NAME, stacked:digits, python:MODULE:FUNCTION.",
+        "tfds:NAME, stacked:digits, python:MODULE:FUNCTION; for image translation "
+        "pairs:PATH, unpaired:PATH.",
         type=str,
     ),
     "data_dir": Key(
@@ -87,6 +88,14 @@ DATA = {
         default=False,
         help="Mirror images left to right, with probability 1/2.",
         type=bool,
+    ),
+    "jitter": Key(
+        default=0,
+        help="Images to train on are read so many pixels larger, and cropped at random "
+        "to the resolution; 0: not.",
+        type=int,
+        least=0,
+        most=4096,
     ),
     "skip_corrupt": Key(
         default=False,

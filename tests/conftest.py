@@ -1,6 +1,7 @@
 """Settings of the test process, small versions of the real configs, and
 reference implementations."""
 
+import functools
 import gc
 import importlib
 import importlib.util
@@ -13,6 +14,7 @@ import types
 from unittest import mock
 
 import jax
+import jax.numpy as jnp
 import pytest
 
 # Tests compile many small programs, some of them in several processes: share them, and
@@ -98,6 +100,39 @@ def _tiny(variant, preset=None, **changes):
 def tiny():
     """tiny(variant, preset, **changes) -> its config, resolved, with 8 channels."""
     return _tiny
+
+
+@pytest.fixture(scope="session")
+def system():
+    """system("cycle") -> that module of tests/systems."""
+    sys.path.append(str(pathlib.Path(__file__).parent))
+    return lambda name: importlib.import_module(f"systems.{name}")
+
+
+@pytest.fixture(scope="session")
+def untrained(system):
+    """untrained("cycle", folder) -> the folder, as the workdir of that system.
+
+    Its checkpoints, of steps 3 and 7, are first states of two seeds.
+    """
+
+    def make(name, folder):
+        from experiments import config as configs
+        from experiments.rundir.checkpoint import Checkpoints
+        from gans import core
+
+        module = system(name)
+        config = configs.resolve(module.get_config(), module.source())
+        (folder / "config.json").write_text(configs.to_json(config))
+        init = jax.jit(functools.partial(core.init, configs.build(config)))
+        checkpoints = Checkpoints(folder, keep=None)
+        for step in (3, 7):
+            state = init(jax.random.key(step)).replace(step=jnp.int32(step))
+            checkpoints.save(step, state, {})
+        checkpoints.close()
+        return folder
+
+    return make
 
 
 @pytest.fixture(scope="session")

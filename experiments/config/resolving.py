@@ -57,6 +57,7 @@ def load_data(
             data_dir=config.data_dir,
             skip_corrupt=config.skip_corrupt,
             seed=config.seed,
+            jitter=config.jitter,
         )
     except OptionWanted as error:
         raise ValueError(f"{error}; {_ADVICE[error.option]}") from None

@@ -17,9 +17,11 @@ from experiments import config as configs
 from experiments.rundir import restore
 from experiments.sampling.classes import counts, in_shares
 from experiments.sampling.sampler import Arrays, Sampler, Samplers
+from experiments.translation.translator import SQUASH, TRAINING, Translator, key_of
 from gans import core
 from gans.data import kinds
 from gans.data import spec as specs
+from gans.data.kinds.image import encode
 from gans.data.spec import Field, Spec
 
 Label = int | str  # a class, by its number or name
@@ -120,6 +122,68 @@ class Model:
         if not parts:
             raise ValueError("seed: wanted at least one")
         return {name: np.concatenate([x[name] for x in parts]) for name in parts[0]}
+
+    def translator(
+        self,
+        output: str | None = None,
+        *,
+        size: str | int | None = None,
+        tile: int | None = None,
+    ) -> Translator:
+        """Returns what translates pictures; see `translate`. It is made only once."""
+        if size is None:
+            squashed = "fit=squash" in self.config.data.split(":")
+            size = SQUASH if squashed else TRAINING
+        asked = output, size, tile
+        if asked not in self._translators:
+            self._translators[asked] = Translator(
+                self.gan, self.spec, self.state, output, size=size, tile=tile
+            )
+        return self._translators[asked]
+
+    @functools.cached_property
+    def _translators(self) -> dict[Any, Translator]:
+        return {}  # they keep their compiled programs
+
+    def translate(
+        self,
+        images: Iterable[np.ndarray],
+        *,
+        output: str | None = None,
+        seed: int = 0,
+        size: str | int | None = None,
+        tile: int | None = None,
+    ) -> list[np.ndarray]:
+        """Returns what the averaged networks make of pictures, each of its own size.
+
+        Picture i depends on the i-th and `seed` alone.
+
+        Args:
+          images: each uint8 [H, W, C], or floats in [-1, 1]. Results are of the same
+            type, [H, W, C'].
+          output: one of `outputs`; None: "sample", or else the first that makes one
+            picture of one.
+          seed: of what the output draws, such as dropout.
+          size: the length of the shorter side at which the network sees a picture:
+            "training", "full" or a number of pixels; "squash": all of it becomes a
+            square, as in the training; None: whichever the training had. Results are
+            as large as what they were made of in any case.
+          tile: larger pictures are cut into tiles of so many pixels, which overlap.
+
+        Raises ValueError for an output that is no translation, and for pictures of
+        another number of channels.
+        """
+        translator, made = self.translator(output, size=size, tile=tile), []
+        for i, image in enumerate(images):
+            image = np.asarray(image)
+            if image.ndim != 3 or image.shape[2] != translator.channels:
+                raise ValueError(
+                    f"images[{i}] is {image.dtype} {image.shape}; wanted "
+                    f"[H, W, {translator.channels}]"
+                )
+            x = translator(image, key_of(seed, str(i)))
+            made.append(encode(x) if image.dtype == np.uint8 else x)
+        return made
 
     def inputs(
         self,

@@ -16,7 +16,8 @@ from experiments.training.floats import blank
 from gans import core
 
 # What a run depends on beside its traced steps: the data, and which numbers are drawn.
-_DATA = "data resolution channels n_classes flip skip_corrupt batch_size steps seed"
+_DATA = "data resolution channels n_classes flip jitter skip_corrupt".split()
+_DATA += "batch_size steps seed".split()
 
 
 def digest(config: ConfigDict) -> str:
@@ -26,7 +27,7 @@ def digest(config: ConfigDict) -> str:
     that nothing reads, or that another one replaces, leaves it as it is. Nothing is
     compiled; tracing takes about a second.
     """
-    parts = {key: config[key] for key in _DATA.split()}
+    parts = {key: config[key] for key in _DATA}
     found = hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode())
     for stage in range(len(configs.stages(config))):
         found.update(of_stage(config, stage).encode())

@@ -11,8 +11,12 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
+import numpy as np
+
 from gans.data import sets
-from gans.data.sets import expanded
+from gans.data.cropped import Cropped
+from gans.data.notes import note
+from gans.data.sets import expanded, without_options
 
 
 def load(
@@ -24,19 +28,22 @@ def load(
     data_dir: str | None = None,
     skip_corrupt: bool = False,
     seed: int = 0,
+    jitter: int = 0,
 ):
     """The data set called `name`, as a source (see `gans.data.source`).
 
     The names are those that the files of `gans/data/sets` declare: "digits", "circle",
     "ring8", "grid25", "tfds:NAME", "folder:PATH", "array:PATH", "stacked:NAME" of
-    another set, and "python:MODULE:FUNCTION" for your own. Points in the plane also
-    have `modes`, `sigma` and `radius`.
+    another set, "pairs:PATH" and "unpaired:PATH" with the fields a and b, and
+    "python:MODULE:FUNCTION" for your own. Points in the plane also have `modes`,
+    `sigma` and `radius`.
 
     `resolution` (side in pixels, after a centre crop) and `channels` (1 or 3) are the
     set's own if None. `data_dir` is where TFDS keeps its sets, `skip_corrupt` leaves
     out files of a folder that cannot be read, `seed` draws points in the plane and the
     pictures to be stacked. Each applies only to those sets. In paths `~` and $VAR are
-    replaced.
+    replaced. With `jitter`, images to train on are read so many pixels larger than
+    `resolution`, and cropped at random (see `gans.data.cropped`).
 
     Raises ValueError for an unknown name or an impossible size, and its subclasses in
     `gans.data.sets`: NoSplit for an unknown split, OptionWanted where another
@@ -46,11 +53,18 @@ def load(
         raise ValueError(f"resolution must be a number of pixels, got {resolution!r}")
     if channels not in (None, 1, 3):
         raise ValueError(f"channels must be 1 or 3, got {channels!r}")
+    if jitter < 0 or (jitter and resolution is None):
+        raise ValueError(
+            f"jitter={jitter} with resolution={resolution}: wanted a number of pixels, "
+            "and the side of the squares that are cut out"
+        )
+    jitter = jitter if split == "train" else 0
     prefix, colon, argument = name.partition(":")
     known = {key.partition(":")[0]: key for key in _served()}
     key = known.get(prefix)
     if key is None or (":" in key) != bool(colon) or (colon and not argument):
-        close = [prefix] if key else difflib.get_close_matches(prefix, known, n=2)
+        alike = [] if os.sep in prefix else known
+        close = [prefix] if key else difflib.get_close_matches(prefix, alike, n=2)
         path = None if key else of_path(name)
         near = [path] if path else [known[p] for p in close]
         if not near and name.isidentifier():
@@ -61,15 +75,18 @@ def load(
         raise ValueError(
             f"unknown data set {name!r}{hint} Known: {', '.join(known_names())}"
         )
-    return _served()[key].load(
+    if not colon and os.path.isdir(name):
+        note(f"{name} is the set of this name; the folder would be folder:{name}")
+    source = _served()[key].load(
         argument or name,
-        resolution=resolution,
+        resolution=resolution + jitter if jitter else resolution,
         channels=channels,
         split=split,
         data_dir=data_dir and expanded(data_dir),
         skip_corrupt=skip_corrupt,
         seed=seed,
     )
+    return Cropped(source, resolution) if jitter else source
 
 
 def of_path(path: str) -> str | None:
@@ -77,7 +94,7 @@ def of_path(path: str) -> str | None:
 
     A file that is no array stands for the folder it lies in.
     """
-    found = expanded(path.partition(":range=")[0])
+    found = expanded(without_options(path))
     if os.path.isfile(found):
         if found.lower().endswith((".npy", ".npz")):
             return f"array:{path}"
@@ -100,9 +117,30 @@ def known_names() -> list[str]:
 
 def seeded(name: str) -> bool:
     """Whether the seed draws the data set called `name`; others are always the same."""
+    module, (_, _, base) = _module(name), name.partition(":")
+    return module is not None and (module.SEEDED or seeded(base))
+
+
+def given(name: str) -> Callable[..., np.ndarray] | None:
+    """Returns what makes a picture into side A of the set called `name`, or None.
+
+    It is pure, uint8 [H, W, C] -> [H, W, Ca], and there are sets that have none.
+    """
+    return getattr(_module(name), "given", None)
+
+
+def finished(name: str) -> Callable[[np.ndarray, np.ndarray], np.ndarray] | None:
+    """Returns what keeps what was given in an output for the set `name`, or None.
+
+    It is pure, (side A uint8 [H, W, Ca], output uint8 [H, W, C]) -> [H, W, C].
+    """
+    return getattr(_module(name), "finished", None)
+
+
+def _module(name: str) -> ModuleType | None:
+    """The file that serves the set called `name`."""
     modules = {key.partition(":")[0]: module for key, module in _served().items()}
-    module = modules.get(name.partition(":")[0])
-    return module is not None and module.SEEDED
+    return modules.get(name.partition(":")[0])
 
 
 @functools.cache

@@ -26,6 +26,7 @@ Batch = dict[str, np.ndarray]
 # Batches in memory from this many bytes on are gathered by a thread: a hand-over
 # between threads costs as much as gathering some ten kilobytes.
 THREADED_BYTES = 2**15
+BLOCK = 1024  # rows whose random numbers are drawn at once
 
 
 def batches(
@@ -47,9 +48,9 @@ def batches(
 
     Every epoch is a fresh permutation, so each example comes exactly once in it; a
     batch may end one epoch and begin the next. Each group has its own permutations and
-    coins, so that the fields of one group stay together. (Crops, once there are any,
-    are to do the same: offsets drawn here for each group, like the coins, and cut out
-    by `prepare`.)
+    coins, so that the fields of one group stay together. An augmented source, such as
+    one of random crops, gets a random number for each row of each group: another one in
+    each epoch, a function of the seed and the row alone.
 
     `shard=(i, n)` is the i-th contiguous n-th of it, of B / n examples.
 
@@ -109,10 +110,17 @@ class Batches:
         steps = np.arange(start, start + n_steps)
         begin = self.first_row + (steps - self.first_step) * self.batch_size
         rows = (begin[:, None] + np.arange(self.batch_size)[mine]).ravel()
+        lengths = self.source.lengths
         indices = [
-            self._shuffle(rows, group, n) for group, n in enumerate(self.source.lengths)
+            self._entries(_permutation, rows, i, n) for i, n in enumerate(lengths)
         ]
-        batch = dict(self.source.take(*indices))
+        options = {}
+        if self.source.augmented:
+            draws = [
+                self._entries(_numbers, rows, i, BLOCK) for i in range(len(lengths))
+            ]
+            options["draws"] = draws
+        batch = dict(self.source.take(*indices, **options))
         for group in self._mirrored:
             coins = [self._coins(step, group)[mine] for step in steps]
             batch[f"flip/{group}"] = np.concatenate(coins)
@@ -131,17 +139,16 @@ class Batches:
             i for i, fields in groups if any(kinds.of(spec[f]).MIRRORED for f in fields)
         ]
 
-    def _shuffle(self, rows: np.ndarray, group: int, length: int) -> np.ndarray:
-        """Examples at `rows` [R] of a group's shuffled epochs laid end to end."""
-        epochs, places = np.divmod(rows, length)
-        if epochs[0] == epochs[-1]:
-            return _permutation(length, self.seed, int(epochs[0]), group)[places]
-        indices = np.empty_like(rows)
-        for epoch in range(epochs[0], epochs[-1] + 1):
-            here = epochs == epoch
-            order = _permutation(length, self.seed, epoch, group)
-            indices[here] = order[places[here]]
-        return indices
+    def _entries(self, table, rows: np.ndarray, group: int, length: int) -> np.ndarray:
+        """Entries `rows` [R] of a group's tables of some length, laid end to end."""
+        counts, places = np.divmod(rows, length)
+        if counts[0] == counts[-1]:
+            return table(length, self.seed, int(counts[0]), group)[places]
+        parts = [
+            table(length, self.seed, count, group)[places[counts == count]]
+            for count in range(counts[0], counts[-1] + 1)
+        ]
+        return np.concatenate(parts)
 
     def _coins(self, step: int, group: int) -> np.ndarray:
         """Which examples of the whole batch are mirrored: bool [B]."""
@@ -245,7 +252,13 @@ def _permutation(length: int, seed: int, epoch: int, group: int) -> np.ndarray:
     return order
 
 
+@functools.lru_cache(maxsize=8)  # as above
+def _numbers(length: int, seed: int, block: int, group: int) -> np.ndarray:
+    random = _generator(seed, "draw", block, group)
+    return random.integers(2**64, size=length, dtype=np.uint64)
+
+
 def _generator(seed: int, purpose: str, count: int, group: int) -> np.random.Generator:
     """A stream of random numbers of its own for each purpose, count and group."""
-    stream = (seed, ("shuffle", "flip").index(purpose), count)
+    stream = (seed, ("shuffle", "flip", "draw").index(purpose), count)
     return np.random.default_rng((*stream, group) if group else stream)

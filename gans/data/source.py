@@ -7,6 +7,9 @@ A source has
     groups    tuples of the fields that belong together: one permutation and one flip
     lengths   how many examples each group has
     streamed  whether examples are read and decoded whenever they are asked for
+    augmented whether an example has random forms: then `take` also accepts `draws`, for
+              each group random numbers uint64 [B] that choose them; without, an example
+              has the one form in which it is scored
     len(source), source[i] -> {field: array}
     length_of(field)   how many examples the group of that field has
     label_of(field)    the name of its labels, or None
@@ -41,6 +44,7 @@ class Source:
     name: str
     spec: Spec
     streamed = False
+    augmented = False
 
     @property
     def groups(self) -> tuple[tuple[str, ...], ...]:

@@ -7,6 +7,7 @@ import dataclasses
 import os
 import stat
 from collections import Counter, deque
+from collections.abc import Iterable
 
 from PIL import Image
 
@@ -14,6 +15,11 @@ from PIL import Image
 # another program.
 UNREAD = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
 HEIF = (".heic", ".heif", ".hif")
+# What folders of splits are called, and the split that each is; the first there counts.
+SPLITS = {
+    "train": ("train", "training"),
+    "test": ("test", "testing", "val", "valid", "validation"),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,3 +101,17 @@ def described(tree: Tree) -> list[str]:
         links = "1 link" if tree.n_links == 1 else f"{tree.n_links} links"
         found.append(f"{links} (broken, or to what is read already)")
     return found
+
+
+def splits(folders: Iterable[str]) -> dict[str, str]:
+    """Returns {split: folder} of folders that are called like splits, in either case.
+
+    "test" is the first of its names that is there; other folders are splits of their
+    own names.
+    """
+    called = {name.lower(): name for name in folders}
+    found = {}
+    for split, names in SPLITS.items():
+        own = [called[name] for name in names if name in called]
+        found |= {split: own[0]} if own else {}
+    return found | {x: x for x in called.values() if x not in found.values()}

@@ -47,7 +47,7 @@ def test_options_arrive():
         ("folder:", "did you mean folder:PATH?"),
         ("digits:3", "did you mean digits?"),  # none is
         ("circle:", "did you mean circle?"),
-        ("something else", "Known: array:PATH, circle, digits, folder:PATH, grid25, "),
+        ("something else", "Known: array:PATH, circle, colourise:PATH, digits, "),
         ("mnist", "did you mean tfds:mnist?"),
         ("../no_photos", "'../no_photos', and there is no such folder or file."),
         ("python:", "did you mean python:MODULE:FUNCTION?"),
@@ -60,17 +60,17 @@ def test_unknown_names(name, near):
 
 
 def test_a_path_alone_suggests_its_name(tmp_path, monkeypatch):
-    (tmp_path / "photos").mkdir()
-    Image.new("L", (4, 4)).save(tmp_path / "photos" / "a.png")
+    (tmp_path / "pets").mkdir()
+    Image.new("L", (4, 4)).save(tmp_path / "pets" / "a.png")
     np.save(tmp_path / "a.npy", np.zeros((3, 4, 4), np.uint8))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     for path, name in (
-        ("photos", "folder:photos"),
-        ("./photos/", "folder:./photos/"),
-        ("~/photos", "folder:~/photos"),
-        (str(tmp_path / "photos"), f"folder:{tmp_path}/photos"),
-        ("photos/a.png", "folder:photos"),
+        ("pets", "folder:pets"),
+        ("./pets/", "folder:./pets/"),
+        ("~/pets", "folder:~/pets"),
+        (str(tmp_path / "pets"), f"folder:{tmp_path}/pets"),
+        ("pets/a.png", "folder:pets"),
         ("a.npy", "array:a.npy"),
         ("a.npy:range=0..1", "array:a.npy:range=0..1"),
     ):
@@ -102,12 +102,22 @@ def test_importing_it_imports_nothing_slow():
     assert done.stdout.strip() == "[]"
 
 
+def test_a_folder_that_is_called_like_a_set_is_said(tmp_path, monkeypatch, capsys):
+    (tmp_path / "digits").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert len(gans.data.load("digits")) == 1437
+    said = "digits is the set of this name; the folder would be folder:digits\n"
+    assert capsys.readouterr().err == said
+
+
 def test_which_sets_the_seed_draws():
     first, second = (gans.data.load("ring8", seed=seed)[0]["point"] for seed in (0, 1))
     assert (first != second).any() and gans.data.seeded("ring8")
     first, second = (gans.data.load("digits", seed=seed)[0]["image"] for seed in (0, 1))
     assert (first == second).all() and not gans.data.seeded("digits")
     assert gans.data.seeded("stacked:digits") and not gans.data.seeded("tfds:mnist")
+    assert gans.data.seeded("edges:python:mine:squares")
+    assert not gans.data.seeded("edges:photos") and not gans.data.seeded("pairs:photos")
 
 
 def test_each_file_of_sets_serves_its_own_names():
@@ -116,7 +126,7 @@ def test_each_file_of_sets_serves_its_own_names():
         for module in pkgutil.iter_modules(sets.__path__)
     ]
     names = [name for module in modules for name in module.NAMES]
-    assert len(names) == len(set(names)) and len(modules) == 7
+    assert len(names) == len(set(names)) and len(modules) == 14
     prefixes = [name.partition(":")[0] for name in names]
     assert len(prefixes) == len(set(prefixes))
     assert all(isinstance(module.SEEDED, bool) for module in modules)

@@ -12,7 +12,7 @@ from PIL import Image
 from gans.data import values
 from gans.data.image import fit
 from gans.data.notes import note
-from gans.data.sets import NoSplit, expanded
+from gans.data.sets import NoSplit, expanded, levels, options
 from gans.data.source import InMemory
 from gans.data.spec import Field
 
@@ -52,7 +52,8 @@ def load(
     Raises ValueError for anything else, FileNotFoundError where there is no file.
     """
     name = f"array:{path}"
-    path, given = _split_range(name, path)
+    path, given = options(name, path, {"range": ()})
+    given = levels(name, given["range"]) if given else None
     image, label, notes = _read(name, pathlib.Path(expanded(path)), split)
     image, turned = _images(name, image)
     try:
@@ -84,22 +85,6 @@ def load(
     if notes:
         note(f"{name}: {'; '.join(notes)}")
     return InMemory(name, arrays, spec)
-
-
-def _split_range(name: str, path: str) -> tuple[str, values.Range | None]:
-    """The path, and the range that stands behind it."""
-    path, found, text = path.rpartition(":range=")
-    if not found:
-        return text, None
-    try:
-        least, most = (float(x) for x in text.split(".."))
-        if not (math.isfinite(most - least) and least < most):
-            raise ValueError
-    except ValueError:
-        raise ValueError(
-            f"{name}: range={text!r} is not of the form LOW..HIGH, such as 0..1"
-        ) from None
-    return path, (least, most)
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from gans import data
+from gans.data import tree
 from gans.data.sets import NoSplit, OptionWanted, folder
 from gans.data.source import InMemory, Streamed
 
@@ -122,8 +123,65 @@ def test_empty_and_nested_classes_are_said(tmp_path, capsys):
     outer = tmp_path.parent / "outer"
     outer.mkdir()
     tmp_path.rename(outer / "pets")
-    assert folder.load(str(outer)).spec["label"].names == ("pets",)
-    assert f"classes of folder:{outer}/pets" in capsys.readouterr().err
+    assert folder.load(str(outer)).n_classes is None
+    said = capsys.readouterr().err
+    assert "no classes, as all pictures lie in one folder, pets; the folders in" in said
+    assert f"classes of folder:{outer}/pets" in said
+
+
+def test_classes_can_be_left_alone(tmp_path, capsys):
+    for name in ("cat", "dog", "train/cat", "train/dog", "test/emu"):
+        top = "splits" if "/" in name else "pets"
+        flat(tmp_path / top / name / "1.png", 1, "L")
+    assert data.load(f"folder:{tmp_path}/pets").n_classes == 2
+    source = data.load(f"folder:{tmp_path}/pets:classes=no")
+    assert source.spec.keys() == {"image"} and len(source) == 2
+    assert source.name == f"folder:{tmp_path}/pets:classes=no"
+    name = f"folder:{tmp_path}/splits:classes=no"
+    assert len(data.load(name)) == 2 and len(data.load(name, split="test")) == 1
+    assert data.of_path(f"{tmp_path}/pets:classes=no").endswith("pets:classes=no")
+    with pytest.raises(ValueError, match="classes='maybe' is not yes or no"):
+        data.load(f"folder:{tmp_path}/pets:classes=maybe")
+    with pytest.raises(ValueError, match="'clases' is not one of .*mean 'classes'"):
+        data.load(f"folder:{tmp_path}/pets:clases=no")
+    (tmp_path / "pets").rename(tmp_path / "pets:classes=no")  # a folder called so
+    assert data.load(f"folder:{tmp_path}/pets:classes=no").n_classes == 2
+    assert capsys.readouterr().err == (
+        f"folder:{tmp_path}/splits:classes=no: train/ is the split train, test/ is the "
+        "split test\n"
+    )
+
+
+def test_twelve_bits_in_sixteen_are_refused(tmp_path):
+    for i in range(3):
+        flat(tmp_path / f"{i}.png", 2040 + i, "I;16")
+    with pytest.raises(
+        ValueError, match="up to 2042 only are nearly black; say .*4095"
+    ):
+        folder.load(str(tmp_path))
+    # 2040 of 4095 is 127.03 of 255; of 65535 it is 7.9.
+    assert colours(folder.load(f"{tmp_path}:range=0..4095", channels=1))[0] == [127]
+    assert colours(folder.load(f"{tmp_path}:range=0..65535", channels=1))[0] == [8]
+    with pytest.raises(ValueError, match=r"pixels \(mode I;16\) are in .*\[0, 1023\]"):
+        folder.load(f"{tmp_path}:range=0..1023")
+    with pytest.raises(ValueError, match="range='4095' is not of the form LOW..HIGH"):
+        folder.load(f"{tmp_path}:range=4095")
+    flat(tmp_path / "3.png", 60_000, "I;16")  # the others are dark pictures
+    assert colours(folder.load(str(tmp_path), channels=1))[0] == [8]
+
+
+def test_colour_that_becomes_grey_is_said(tmp_path, capsys):
+    flat(tmp_path / "a.png", (9, 9, 9))  # grey, whatever its mode
+    flat(tmp_path / "b.png", 9, "L")
+    folder.load(str(tmp_path), channels=1)
+    assert capsys.readouterr().err == ""
+    flat(tmp_path / "c.png", RED)
+    for _ in range(2):
+        folder.load(str(tmp_path), channels=1)
+    said = f"folder:{tmp_path}: colour pictures become grey, as channels=1\n"
+    assert capsys.readouterr().err == said
+    folder.load(str(tmp_path))
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("held_out", ["test", "val", "Validation"])
@@ -168,7 +226,7 @@ def test_linked_folders_and_files_are_read_once(tmp_path, capsys):
 
 def test_every_ending_that_pillow_reads(tmp_path, capsys):
     kept = "tif TIFF jfif jpe gif ppm tga jp2 webp avif pcx mpo".split()
-    kept = [e for e in kept if f".{e.lower()}" in folder.endings()]
+    kept = [e for e in kept if f".{e.lower()}" in tree.endings()]
     assert len(kept) >= 10
     for i, ending in enumerate(kept):
         form = {"jfif": "JPEG", "jpe": "JPEG", "mpo": "JPEG"}.get(ending)

@@ -1,0 +1,218 @@
+"""Many pictures, each translated into a file of its own: what the command does."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+import zlib
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from tqdm import tqdm
+
+from experiments.sampling.model import Model
+from experiments.translation import picture, places
+from experiments.translation.places import Job
+from experiments.translation.translator import Translator, key_of
+
+_AHEAD = 2  # pictures that are read, and files that are written, meanwhile
+
+Record = dict[str, Any]
+
+
+@dataclasses.dataclass
+class Count:
+    """How many files were made, had been made earlier, and could not be made."""
+
+    made: int = 0
+    kept: int = 0
+    failed: int = 0
+
+
+def translate(
+    workdir: str | os.PathLike,
+    *,
+    source: str,
+    out: str,
+    output: str | None = None,
+    checkpoint: str | int | None = None,
+    seed: int | None = None,
+    n: int | None = None,
+    size: str | int | None = None,
+    tile: int | None = None,
+    form: str = "png",
+    colour: bool = False,
+    overwrite: bool = False,
+) -> Count:
+    """Translates a picture, or all of a folder, by a checkpoint's averaged weights.
+
+    Each file says how it was made. One that was made of the same picture in the same
+    way is kept, so that the same call goes on where another was stopped. A picture that
+    cannot be read is named, and left out.
+
+    Args:
+      workdir: folder of the run.
+      source: a picture, or a folder of them, with sub-folders.
+      out: a folder, which is made; of one picture also a file.
+      output, size, tile: see `Translator`.
+      checkpoint: "last", "best" or a step; by default the last one.
+      seed: of what the output draws (0). A picture's result depends on it and on the
+        picture's name, and on no other picture.
+      n: variants of each picture (1).
+      form: of the files: png, jpg or webp.
+      colour: grey pictures may get colours also where a model was trained on colours.
+      overwrite: replaces files that were made in another way. Files that were not made
+        here are never replaced.
+
+    Raises FileNotFoundError if there is no such run, no checkpoint, or no picture;
+    FileExistsError for files that would be replaced; OSError if one cannot be written;
+    ValueError for any other wrong argument.
+    """
+    if n is not None and n < 1:
+        raise ValueError(f"--n={n}: wanted at least 1")
+    jobs = places.jobs(source, out, n=n or 1, ending=f".{form}")
+    model = Model.load(workdir, checkpoint)
+    translator = model.translator(output, size=size, tile=tile)
+    for flag, value in (("seed", seed), ("n", n)):
+        if value is not None and not translator.random:
+            raise ValueError(
+                f"--{flag}={value}: output {translator.output!r} draws nothing; it "
+                "depends on the picture alone"
+            )
+    if output is None and translator.others:
+        print(
+            f"output: {translator.output}; --output also takes "
+            f"{', '.join(translator.others)}",
+            file=sys.stderr,
+        )
+    settings = {
+        "step": int(model.state.step),
+        "weights": translator.digest(),
+        "output": translator.output,
+        "size": translator.size,
+        "tile": translator.shapes.tile,
+        "colour": colour,
+        "seed": seed or 0,
+    }
+    earlier = _earlier(jobs, settings, overwrite)
+    again = [job for job in jobs if _is_jpeg(job.source)]
+    if again and _is_jpeg(jobs[0].targets[0]):
+        print("JPEG is compressed again, at quality 95; png keeps all", file=sys.stderr)
+    return _work(translator, jobs, settings, earlier, colour)
+
+
+def _is_jpeg(path):
+    return picture.SUFFIXES.get(path.suffix.lower()) == "JPEG"
+
+
+def _earlier(jobs, settings, overwrite) -> dict[os.PathLike, Record]:
+    """How those files were made that are there; FileExistsError if one must stay."""
+    found = {}
+    for target in (target for job in jobs for target in job.targets):
+        if not os.path.lexists(target):
+            continue
+        record = None if target.is_dir() else picture.record_of(target)
+        if record is None:
+            raise FileExistsError(
+                f"{target} was not made by this command: it is not replaced; choose "
+                "another --out"
+            )
+        other = [x for x, value in settings.items() if record.get(x) != value]
+        if other and not overwrite:
+            raise FileExistsError(
+                f"{target} was made with {other[0]} {record.get(other[0])}, not "
+                f"{settings[other[0]]}: --overwrite replaces such files, or choose "
+                "another --out"
+            )
+        found[target] = record
+    return found
+
+
+@dataclasses.dataclass(frozen=True)
+class _Read:
+    """A picture, and {variant: how it is to be made} of what is missing."""
+
+    job: Job
+    missing: dict[int, Record]
+    picture: picture.Picture | None = None
+    error: Exception | None = None
+
+
+def _read(job, channels, settings, earlier) -> _Read:
+    try:
+        content = job.source.read_bytes()
+        own = {"input": job.name, "crc32": zlib.crc32(content)}
+        records = [settings | own | {"variant": i} for i in range(len(job.targets))]
+        missing = {
+            i: record
+            for i, record in enumerate(records)
+            if earlier.get(job.targets[i]) != record
+        }
+        found = picture.read(content, channels) if missing else None
+        return _Read(job, missing, found)
+    except (OSError, ValueError) as error:
+        return _Read(job, {}, error=error)
+
+
+def _work(translator: Translator, jobs, settings, earlier, colour) -> Count:
+    count, written = Count(), deque()
+    pool = ThreadPoolExecutor(_AHEAD)
+
+    def read(job):
+        return _read(job, translator.channels, settings, earlier)
+
+    def failed(job, error):
+        count.failed += 1
+        tqdm.write(f"cannot translate {job.source}: {error}", sys.stderr)
+
+    try:
+        # disable=None: at a terminal only
+        for found in tqdm(
+            _ahead(pool, read, jobs), total=len(jobs), unit=" pictures", disable=None
+        ):
+            job, given = found.job, found.picture
+            if found.error:
+                failed(job, found.error)
+                continue
+            count.kept += len(job.targets) - len(found.missing)
+            for i, record in found.missing.items():
+                key = key_of(settings["seed"], job.name, i)
+                try:
+                    made = translator(given.pixels, key, _tiles)
+                except FloatingPointError as error:
+                    failed(job, error)
+                    break
+                if given.grey and translator.channels == 3 and not colour:
+                    made = picture.grey(made)
+                written.append(pool.submit(_save, job.targets[i], made, given, record))
+                count.made += 1
+                if len(written) > _AHEAD:
+                    written.popleft().result()
+        while written:
+            written.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+    return count
+
+
+def _ahead(pool, function: Callable, items: Iterable) -> Iterator:
+    """Yields function(item) for each item, in order; the pool does some in advance."""
+    waiting = deque()
+    for item in items:
+        waiting.append(pool.submit(function, item))
+        if len(waiting) > _AHEAD:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+def _tiles(places):
+    return tqdm(places, unit=" tiles", leave=False, delay=2, disable=None)
+
+
+def _save(target, made, given, record):
+    os.makedirs(target.parent, exist_ok=True)
+    picture.save(target, made, given, record)

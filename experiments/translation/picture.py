@@ -1,0 +1,137 @@
+"""A picture as its file has it, and files of pictures that were made of others."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+import os
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from experiments.files import replacing
+from experiments.sampling import pictures
+from gans.data.image import ORIENTATION, fit
+from gans.data.kinds import image as images
+
+SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
+_SAVED = {
+    "PNG": {},
+    "JPEG": {"quality": 95, "subsampling": 0},
+    "WEBP": {"lossless": True},
+}
+_SOFTWARE, _RECORD = 0x0131, 0x010E  # in EXIF; the second is ImageDescription
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R 601, as Pillow has it
+
+
+@dataclasses.dataclass(frozen=True)
+class Picture:
+    """A picture, upright.
+
+    Attributes:
+      pixels: uint8 [H, W, C], on white where it is transparent.
+      alpha: uint8 [H, W]; None for a picture that is nowhere transparent.
+      grey: whether its file has no colours.
+      deep: whether its file has more than 8 bits of grey.
+      profile: its ICC profile, or None.
+      format: of its file, as Pillow calls it.
+    """
+
+    pixels: np.ndarray
+    alpha: np.ndarray | None = None
+    grey: bool = False
+    deep: bool = False
+    profile: bytes | None = None
+    format: str | None = None
+
+
+def read(content: bytes, channels: int) -> Picture:
+    """Returns the picture of a file's content, with 1 or 3 channels.
+
+    Raises ValueError, saying why, if it cannot be read.
+    """
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            return of(image, channels)
+    except UnidentifiedImageError:
+        raise ValueError("not a picture of a known format") from None
+    except Exception as error:  # Pillow has a dozen kinds for damaged files
+        raise ValueError(str(error) or type(error).__name__) from None
+
+
+def of(image: Image.Image, channels: int) -> Picture:
+    """Returns the picture of an image of Pillow's; see `read`."""
+    kept = image.format, image.info.get("icc_profile")
+    if image.getexif().get(ORIENTATION, 1) != 1:
+        image = ImageOps.exif_transpose(image)
+    alpha = None
+    if image.has_transparency_data:
+        alpha = np.asarray(image.convert("RGBA").getchannel("A"))
+    mode = image.mode
+    deep = mode in ("I", "F") or mode.startswith("I;16")
+    return Picture(
+        fit(image, None, channels),
+        alpha,
+        grey=deep or mode in ("1", "L", "LA", "La"),
+        deep=deep,
+        profile=kept[1],
+        format=kept[0],
+    )
+
+
+def grey(x: np.ndarray) -> np.ndarray:
+    """Returns the luma [H, W, 1] of colours [H, W, 3]; grey as it is."""
+    return x if x.shape[2] == 1 else (x @ _LUMA)[..., None]
+
+
+def save(
+    path: str | os.PathLike, x: np.ndarray, like: Picture, record: dict[str, Any]
+) -> None:
+    """Writes a picture that was made of another, whole or not at all.
+
+    Transparency and a colour profile are those of the other. Grey is written with 16
+    bits if the other has them. JPEG has neither; transparency is then on white.
+
+    Args:
+      path: ends in one of `SUFFIXES`.
+      x: floats [H, W, 1 or 3] in [-1, 1].
+      record: how it was made, in values of JSON; `record_of` returns it.
+    """
+    kind = SUFFIXES[os.path.splitext(path)[1].lower()]
+    if like.deep and x.shape[2] == 1 and like.alpha is None and kind == "PNG":
+        made = Image.fromarray(_sixteen_bits(x[..., 0]))
+    else:
+        pixels = images.encode(x)
+        made = Image.fromarray(pixels[..., 0] if x.shape[2] == 1 else pixels)
+    if like.alpha is not None:
+        made.putalpha(Image.fromarray(like.alpha))
+        if kind == "JPEG":
+            made = Image.fromarray(fit(made, None, x.shape[2]).squeeze())
+    exif = pictures.exif()
+    exif[_RECORD] = json.dumps(record)
+    options = _SAVED[kind] | {"exif": exif}
+    if like.profile and like.grey == (x.shape[2] == 1):
+        options["icc_profile"] = like.profile
+    with replacing(path) as temporary:
+        made.save(temporary, kind, **options)
+
+
+def _sixteen_bits(x):
+    scaled = (x.astype(np.float64) + 1) * 32767.5
+    return np.clip(np.rint(scaled), 0, 65535).astype(np.uint16)
+
+
+def record_of(path: str | os.PathLike) -> dict[str, Any] | None:
+    """Returns how a file was made, as `save` was told; None for any other file."""
+    try:
+        with Image.open(path) as image:
+            if "exif" not in image.info:  # without it, a PNG would be decoded
+                return None
+            found = image.getexif()
+            ours = found.get(_SOFTWARE) == pictures.SOFTWARE
+            record = json.loads(found.get(_RECORD, "")) if ours else None
+    except (UnidentifiedImageError, ValueError, SyntaxError):
+        return None
+    return record if isinstance(record, dict) else None

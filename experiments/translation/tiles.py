@@ -1,0 +1,111 @@
+"""The shapes at which a network is run: pictures padded to them, or cut into tiles.
+
+A program is compiled for each shape, so that there are few of them: eight sizes of a
+side from one doubling to the next, and one for all sides that are longer than a tile.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+SIZES = 8  # in each doubling
+OVERLAP = 128  # pixels that neighbouring tiles share, at most a quarter of a tile
+
+
+@dataclasses.dataclass(frozen=True)
+class Shapes:
+    """The sides at which a network is run.
+
+    Attributes:
+      first: the smallest one, a multiple of `multiple`: what it was trained at.
+      multiple: of which all of them are multiples.
+      tile: the longest one, a multiple of `multiple`, at least `first`.
+    """
+
+    first: int
+    multiple: int
+    tile: int
+
+    def side(self, length: int) -> int:
+        """Returns the side at which `length` pixels are run: padded, or in tiles."""
+        if length >= self.tile:
+            return self.tile
+        doubled = self.first << max(0, int(math.log2(max(length / self.first, 1))))
+        sizes = (doubled * (1 + i / SIZES) for i in itertools.count())
+        size = next(x for x in sizes if x >= length)
+        return min(up(size, self.multiple), self.tile)
+
+
+def up(number: float, multiple: int) -> int:
+    """Returns the smallest multiple that is at least a number."""
+    return math.ceil(number / multiple) * multiple
+
+
+def run(
+    network: Callable[[np.ndarray], np.ndarray],
+    picture: np.ndarray,
+    shapes: Shapes,
+    each: Callable[[Iterator], Iterator] = iter,
+) -> np.ndarray:
+    """Returns what a network makes of a picture [H, W, C] of any size: [H, W, C'].
+
+    The picture is padded by reflection, alike on both sides, and the result is cropped.
+    Longer sides than a tile are covered by tiles, evenly spread. Where they overlap,
+    their results are blended; the weights go from 0 to 1 along half a cosine.
+
+    Args:
+      network: [h, w, C] -> [h, w, C'], with sides of `shapes`.
+      each: of the tiles' places, for a progress bar.
+    """
+    lengths = picture.shape[:2]
+    sides = [shapes.side(n) for n in lengths]
+    spare = [max(side - n, 0) for side, n in zip(sides, lengths, strict=True)]
+    before = [n // 2 for n in spare]
+    pads = [(b, n - b) for b, n in zip(before, spare, strict=True)]
+    padded = np.pad(picture, [*pads, (0, 0)], mode="reflect")
+    rows, columns = (
+        [*_placed(length, side)]
+        for length, side in zip(padded.shape[:2], sides, strict=True)
+    )
+    if len(rows) == len(columns) == 1:
+        made = np.asarray(network(padded))
+    else:
+        made = None
+        places = [*itertools.product(rows, columns)]
+        for (y, down), (x, across) in each(places):
+            tile = padded[y : y + sides[0], x : x + sides[1]]
+            part = np.asarray(network(tile), np.float32)
+            if made is None:
+                made = np.zeros((*padded.shape[:2], part.shape[-1]), np.float32)
+            part = part * down[:, None, None] * across[None, :, None]
+            made[y : y + sides[0], x : x + sides[1]] += part
+    top, left = before
+    return made[top : top + lengths[0], left : left + lengths[1]]
+
+
+def _placed(length: int, side: int) -> list[tuple[int, np.ndarray]]:
+    """Where tiles begin along an axis, and the weights [side] of each.
+
+    The weights of all tiles add to 1. Towards a neighbour they begin with 0, where a
+    network sees the tile's edge instead of what lies beyond.
+    """
+    overlap = min(OVERLAP, side // 4)
+    n = max(1, math.ceil((length - overlap) / (side - overlap)))
+    starts = np.linspace(0, length - side, n).round().astype(int).tolist()
+    margin = overlap // 4
+    steps = (np.arange(overlap - 2 * margin) + 0.5) / max(overlap - 2 * margin, 1)
+    ramp = np.concatenate([np.zeros(margin), np.sin(np.pi / 2 * steps) ** 2])
+    weights, total = np.ones((n, side)), np.zeros(length)
+    weights[1:, : len(ramp)] = ramp
+    weights[:-1, side - len(ramp) :] = ramp[::-1]
+    for start, own in zip(starts, weights, strict=True):
+        total[start : start + side] += own
+    return [
+        (start, (own / total[start : start + side]).astype(np.float32))
+        for start, own in zip(starts, weights, strict=True)
+    ]
