@@ -1,6 +1,6 @@
 """CycleGAN, Zhu et al. 2017 (arXiv 1703.10593).
 
-    python -m experiments.run --config=cyclegan
+    python -m experiments.run --config=cyclegan          # digits to digits of petals
     python -m experiments.run --config=cyclegan:summer2winter \
         --config.data=unpaired:PATH                           # 256x256, the paper's
     python -m experiments.run --config=cyclegan:folder_small \
@@ -46,8 +46,8 @@ KEYS = {
 }
 FOLDER = {"data": "unpaired:images", "channels": 3, "flip": True}
 PRESETS = {
-    # Digits and textures, which come with scikit-learn: embedded, no download.
-    "textures": {"data": "textures", "resolution": 32, "flip": False},
+    # Digits, and digits of petals, that come with scikit-learn: embedded, no download.
+    "digits2flowers": {"data": "digits2flowers", "resolution": 32, "channels": 3},
     "summer2winter": {
         "data": "unpaired:summer2winter",
         "resolution": 256,
@@ -62,14 +62,14 @@ PRESETS = {
 }
 
 
-def get_config(preset: str = "textures"):
+def get_config(preset: str = "digits2flowers"):
     config = presets.run("cyclegan", preset, PRESETS)
     config.update(keys.defaults(KEYS))
     width, blocks = (64, 9 if config.resolution >= 256 else 6)
     config.steps = 250_000 if config.resolution >= 256 else 100_000
     if preset == "folder_small":
         width, blocks, config.steps = 16, 4, 20_000
-    if preset == "textures":
+    if preset == "digits2flowers":
         width, blocks, config.steps = 8, 2, 4_000
     config.batch_size = 1
     config.generator = {"network": "translator", "width": width, "blocks": blocks}
