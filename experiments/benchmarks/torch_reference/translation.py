@@ -34,7 +34,8 @@ def make(part, shape, channels: int) -> nn.Module:
     cls = NETWORKS.get(part["network"])
     if cls is None or part.get("penalties"):
         raise ValueError(f"{part['network']} with penalties has no counterpart")
-    network = cls(channels, **({"shape": shape} if shape else {}), **options)
+    given = {"channels": channels, **({"shape": shape} if shape else {}), **options}
+    network = names.call(cls, given, "PyTorch's", part["network"])
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
             nn.init.normal_(module.weight, 0.0, 0.02)

@@ -5,7 +5,7 @@ from typing import Any
 
 import jax.numpy as jnp
 from flax import linen as nn
-from jax import Array, lax
+from jax import Array
 
 from gans.layers.norms import Norm, Place
 
@@ -37,16 +37,24 @@ class BatchNorm(nn.Module):
     @nn.compact
     def __call__(self, x: Array, label: Array | None = None, *, train: bool) -> Array:
         affine = self.n_classes is None
-        x = _Standardised(
-            affine,
-            self.scale_init,
-            self.momentum,
-            self.epsilon,
-            self.dtype,
-            self.running,
-            self.unbiased,
-            name="batch",
-        )(x, train=train)
+        options = {
+            "epsilon": self.epsilon,
+            "use_scale": affine,
+            "use_bias": affine,
+            "scale_init": self.scale_init,
+            "dtype": self.dtype,
+            "name": "batch",
+        }
+        if train or self.running:
+            norm = nn.BatchNorm(not train, momentum=self.momentum, **options)
+            keep = train and self.unbiased and not self.is_initializing()
+            before = norm.get_variable("batch_stats", "var") if keep else None
+            x = norm(x)
+            if keep:
+                self._unbias(norm, before, math.prod(x.shape[:-1]))
+        else:  # the statistics of a batch are those of one large image
+            one = nn.InstanceNorm(**options)(x.reshape(1, -1, x.shape[-1]))
+            x = one.reshape(x.shape)
         if affine:
             return x
         if label is None:
@@ -58,42 +66,11 @@ class BatchNorm(nn.Module):
         gamma, beta = (jnp.expand_dims(t, axes).astype(x.dtype) for t in (gamma, beta))
         return x * (1 + gamma) + beta
 
-
-class _Standardised(nn.Module):
-    affine: bool
-    scale_init: nn.initializers.Initializer
-    momentum: float
-    epsilon: float
-    dtype: Any
-    running: bool
-    unbiased: bool
-
-    @nn.compact
-    def __call__(self, x, *, train):
-        shape, axes = x.shape[-1:], tuple(range(x.ndim - 1))
-        kept_mean = self.variable("batch_stats", "mean", jnp.zeros, shape)
-        kept_variance = self.variable("batch_stats", "var", jnp.ones, shape)
-        if self.affine:
-            scale = self.param("scale", self.scale_init, shape)
-            bias = self.param("bias", nn.initializers.zeros_init(), shape)
-        if self.running and not train:
-            mean, variance = kept_mean.value, kept_variance.value
-        else:
-            wide = x.astype(jnp.promote_types(x.dtype, jnp.float32))
-            mean, square = wide.mean(axes), lax.square(wide).mean(axes)
-            variance = jnp.maximum(0.0, square - lax.square(mean))
-        if train and not self.is_initializing():
-            n = math.prod(x.shape[:-1])
-            correction = n / (n - 1) if self.unbiased and n > 1 else None
-            self._keep(kept_mean, mean)
-            self._keep(kept_variance, variance, correction)
-        factor = lax.rsqrt(variance + self.epsilon)
-        y = (x - mean) * (factor * scale) + bias if self.affine else (x - mean) * factor
-        return y.astype(self.dtype or x.dtype)
-
-    def _keep(self, kept, new, factor=None):
-        new = new if factor is None else factor * new
-        kept.value = self.momentum * kept.value + (1 - self.momentum) * new
+    def _unbias(self, norm, before, n):
+        """Multiplies what a batch of n numbers added to the average by n / (n - 1)."""
+        after = norm.get_variable("batch_stats", "var")
+        added = (after - self.momentum * before) / max(n - 1, 1)
+        norm.put_variable("batch_stats", "var", after + added)
 
 
 def _apply(x, label, place: Place, *, running: bool, unbiased: bool):

@@ -130,9 +130,7 @@ def test_conv_transpose(float64, space, kernel, strides, padding, transpose_kern
     ) < 1e-10  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "space, kernel", [((6, 5), (3, 3)), ((8, 7), (7, 7)), ((5, 3), (3, 4))]
-)
+@pytest.mark.parametrize("space, kernel", [((6, 5), (3, 3)), ((5, 6), (5, 4))])
 def test_reflection(float64, space, kernel):
     x, w = normal(0, 2, *space, 3), normal(1, *kernel, 3, 4)
     pads = [(0, 0), *(((k - 1) // 2, k // 2) for k in kernel), (0, 0)]
@@ -146,6 +144,13 @@ def test_reflection(float64, space, kernel):
     assert error(ours, lambda x, w: expected(x, w, "reflect"), x, w) < 1e-12
     # The edge itself is not repeated.
     assert error(ours, lambda x, w: expected(x, w, "symmetric"), x, w) > 1e-2
+
+
+def test_reflection_needs_pixels():
+    with pytest.raises(ValueError, match="by 1 needs more than 1 pixels along axis 2"):
+        conv(X[:, :, :1], W, padding="REFLECT")
+    with pytest.raises(ValueError, match="conv_transpose: padding='REFLECT', accepted"):
+        conv_transpose(X, W, padding="REFLECT")
 
 
 def test_error_sees_a_shifted_window(float64):
@@ -258,7 +263,6 @@ X, W = np.zeros((2, 8, 8, 4), np.float32), np.zeros((3, 3, 4, 6), np.float32)
     [
         (X, W, {"padding": "SAM"}, "padding='SAM'.*'SAME', 'VALID'"),
         (X, W, {"padding": [(1, 1)]}, "2 entries"),
-        (X[:, :, :1], W, {"padding": "REFLECT"}, "needs more than 1 pixels.*axis 2"),
         (X, W, {"strides": (2, 2, 2)}, r"strides=\(2, 2, 2\)"),
         (X, W, {"strides": 0}, "positive"),
         (X[..., :3], W, {}, "has 3 channels.*takes 4"),
