@@ -25,16 +25,20 @@ Row = tuple[str, Any, str, str]  # name, value, what is accepted, what it means
 
 
 def listing(ablations: bool = False) -> str:
-    """Returns a line for each preset of each config: paper, data, what it takes."""
-    rows = []
-    for name, path in files.packaged().items():
-        if ("/" in name) == ablations and path.stem != "bases":  # what arms share
-            rows += files.described(name.rpartition("/")[2], path)
-    widths = [max(len(row[i]) for row in rows) for i in (0, 2)]
-    return "".join(
-        f"{spec:<{widths[0]}}  {data:<{widths[1]}}  {cost}; {title}\n"
-        for spec, title, data, cost in rows
-    )
+    """Returns the title of each config, and a line for each of its presets."""
+    found = [
+        files.described(name.rpartition("/")[2], path)
+        for name, path in files.packaged().items()
+        if ("/" in name) == ablations and path.stem != "bases"  # what arms share
+    ]
+    widths = [max(len(row[i]) for _, rows in found for row in rows) for i in range(3)]
+    text = ""
+    for title, rows in found:
+        text += f"{title}\n"
+        for *cells, cost in rows:
+            parts = [f"{x:<{n}}" for x, n in zip(cells, widths, strict=True)]
+            text += f"  {'  '.join([*parts, cost])}".rstrip() + "\n"
+    return text
 
 
 def explained(spec: str, config: ConfigDict, module: ModuleType) -> str:

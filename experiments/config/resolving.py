@@ -61,9 +61,9 @@ def load_data(
         )
     except OptionWanted as error:
         raise ValueError(f"{error}; {_ADVICE[error.option]}") from None
-    except (ValueError, OSError) as error:
+    except FileNotFoundError as error:
         kind, _, path = config.data.partition(":")
-        if path != "images":  # what presets of folders say
+        if "/" in path:  # what presets of folders say is a plain name
             raise
         advice = f"--config.data={kind}:PATH names your own"
         raise ValueError(f"{error}; {advice}") from error
