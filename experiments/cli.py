@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import itertools
 import os
 import re
 import shlex
@@ -188,8 +189,8 @@ def parse(
         argv = expand_config(argv)
         if "--list" in argv:
             _say(description.listing(ablations))
-        config, argv = config_of(argv)
-        rest = _no_arguments(read(argv))
+        config, rest = config_of(argv)
+        rest = _no_arguments(read(rest), argv)
         if config is None:
             raise ValueError("--config is missing: --config=NAME[:PRESET], see --list")
         flags.FLAGS["config"].value = config
@@ -225,7 +226,7 @@ def _say(text):
 def flags_only(argv: list[str]) -> list[str]:
     """Parses flags, returns the command's name; ends the process if one is wrong."""
     try:
-        return _no_arguments(read(argv))
+        return _no_arguments(read(argv), argv)
     except (flags.Error, ValueError) as error:
         sys.exit(failed(error))
 
@@ -250,12 +251,20 @@ def read(argv: list[str]) -> list[str]:
         raise ValueError(f"--{missing[1]} is missing: {said}") from None
 
 
-def _no_arguments(rest):
+def _no_arguments(rest, argv):
+    """The command's name; raises ValueError if `argv` has more that is no flag."""
     if len(rest) > 1:
         name, _, value = rest[1].partition("=")
-        hint = "; flags begin with --"
+        hint, place = "; flags begin with --", argv.index(rest[1])
+        text = list(itertools.takewhile(lambda x: x[:1] != "-", argv[place:]))
+        *_, flag, start = "", *argv[:place]
+        if start.startswith("--"):
+            flag, _, start = start.partition("=")
         if name in usage.own():
             hint = f"; did you mean --{name}={value or 'VALUE'}?"
+        elif flag.startswith("--") and start:
+            whole = shlex.quote(" ".join([start, *text]))
+            hint = f"; a value with spaces needs quotes: {flag}={whole}"
         raise ValueError(f"{rest[1]!r} is not a flag{hint}")
     return rest
 

@@ -40,7 +40,12 @@ def check(name: str, accepted: Iterable[str], place: str, *, own: bool = False) 
 
 
 def nearest(name: str, accepted: Iterable[str]) -> str:
-    """Returns "; did you mean 'NAME'?" with the nearest of `accepted`, or ""."""
+    """Returns "; did you mean 'NAME'?" with the nearest of `accepted`, or "".
+
+    Numbers have none: 2 is not nearly 12.
+    """
+    if str(name).lstrip("-").isdecimal():
+        return ""
     near = difflib.get_close_matches(str(name), list(accepted), n=1)
     return f"; did you mean {near[0]!r}?" if near else ""
 

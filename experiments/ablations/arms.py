@@ -155,14 +155,15 @@ def _arm(config, name, load):
         own.log_every = own.sample_every = own.checkpoint_every = interval
         own.diagnose_every = own.evaluate_every = 0
         configs.check(own)
-        own = configs.resolve(own, load(own))
+        source = load(own)
+        own = configs.resolve(own, source)
         n_stages = len(configs.stages(own))
         if n_stages > 1:
             raise ValueError(
                 f"{own.variant} trains in {n_stages} stages, but the replicas of an "
                 "ablation are trained in one"
             )
-        configs.build(own)
+        configs.check_pairs(own, configs.build(own), source)
     except ValueError as error:
         raise ValueError(f"arm {name}: {error}") from None
     return Arm(name, own, overrides, interval)

@@ -18,7 +18,7 @@ from experiments.ablations.arms import Program
 from experiments.evaluation import reports
 from experiments.rundir.checkpoint import Checkpoints
 from experiments.sampling import pictures
-from experiments.sampling.sampler import Samplers
+from experiments.sampling.samplers import Samplers
 from experiments.training import ahead
 from experiments.training.vmapped import VmappedRuns, replica
 from gans.data import pipeline

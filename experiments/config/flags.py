@@ -28,10 +28,13 @@ def changed(
     ValueError for a key that is not there, with the nearest, and for a value that it
     does not accept.
 
+    Other data than the config's keep their own form, such as channels (`Key.of_data`),
+    unless a flag says otherwise.
+
     own: keys that the config's file declares.
     """
-    config = config.copy_and_resolve_references()
-    rest, waiting = [], list(argv)
+    before, config = config, config.copy_and_resolve_references()
+    rest, waiting, given = [], list(argv), set()
     while waiting:
         found = _FLAG.fullmatch(flag := waiting.pop(0))
         if not found:
@@ -46,7 +49,20 @@ def changed(
         if text is None or (no and key.type is not bool):
             raise ValueError(f"{flag} needs a value: --config.{path}=VALUE")
         _put(config, path, text, key)
+        given.add(path)
+    if "data" in given and config.data != before.data:
+        _leave_to_data(config, given)
+    if "base.data" in given and config.base.data != before.base.data:
+        _leave_to_data(config.base, {path.removeprefix("base.") for path in given})
     return config, rest
+
+
+def _leave_to_data(config, given):
+    """Gives the keys of the data their defaults, where no flag has set them."""
+    for name, key in keys.RUN.items():
+        if key.of_data and name not in given:
+            with config.unlocked(), config.ignore_type():
+                config[name] = key.default
 
 
 def key_of(config: ConfigDict, path: str, own: Mapping[str, keys.Key]) -> keys.Key:
@@ -84,7 +100,7 @@ def _declared(config, groups, last, where, own):
             return keys.ABLATION.get(last)
         return own.get(last) or checks.table(config.to_dict()).get(last)
     role, *inner = groups
-    if role not in checks.PLAYERS or not checks.is_game(config.to_dict()):
+    if role not in checks.players(config.to_dict()):
         return None
     if not inner and last in keys.PLAYER:
         return keys.PLAYER[last]

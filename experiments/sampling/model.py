@@ -16,7 +16,8 @@ from tqdm import tqdm
 from experiments import config as configs
 from experiments.rundir import restore
 from experiments.sampling.classes import counts, in_shares
-from experiments.sampling.sampler import Arrays, Sampler, Samplers
+from experiments.sampling.sampler import Arrays, Sampler
+from experiments.sampling.samplers import Samplers
 from experiments.translation.translator import SQUASH, TRAINING, Translator, key_of
 from gans import core
 from gans.data import kinds

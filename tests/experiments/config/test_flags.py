@@ -351,3 +351,22 @@ def test_the_command_says_it_in_a_line(tmp_path, given, said):
     assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
     assert said in done.stderr and "Traceback" not in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "given, channels",
+    [
+        ([], 1),
+        (["--config.data=folder:photos"], None),
+        (["--config.data=digits"], 1),
+        (["--config.data=folder:photos", "--config.channels=1"], 1),
+        (["--config.channels=3", "--config.data=tfds:cifar10"], 3),
+        (["--config.resolution=32"], 1),
+    ],
+)
+def test_other_data_keep_their_own_channels(given, channels):
+    assert parsed("dcgan", *given).channels == channels
+    if given:  # of an ablation
+        base = [x.replace("--config.", "--config.base.") for x in given]
+        config, _, _ = opened("loss_zoo:digits")
+        assert configs.changed(config, base)[0].base.channels == channels

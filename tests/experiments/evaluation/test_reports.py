@@ -12,7 +12,8 @@ import pytest
 
 from experiments import config as configs
 from experiments.evaluation import reports
-from experiments.evaluation.reports import evaluate_run, make_evaluate
+from experiments.evaluation.reports import make_evaluate
+from experiments.evaluation.runs import evaluate_run
 from gans import core, data
 from gans.data.kinds.image import encode
 
