@@ -177,10 +177,11 @@ def _arm(config, name, load):
         own.diagnose_every = own.evaluate_every = 0
         configs.check(own)
         with own_code.explained(own):
-            own = configs.resolve(own, load(own))
+            source = load(own)
+            own = configs.resolve(own, source)
             n_stages = len(configs.stages(own))
             if n_stages == 1:
-                configs.build(own)
+                configs.check_pairs(own, configs.build(own), source)
         if n_stages > 1:
             raise ValueError(
                 f"{own.variant} trains in {n_stages} stages, but the replicas of an "

@@ -115,7 +115,7 @@ def _declared(config, groups, last, where, own):
             return keys.ABLATION.get(last)
         return own.get(last) or checks.table(config.to_dict()).get(last)
     role, *inner = groups
-    if role not in checks.PLAYERS or not checks.is_game(config.to_dict()):
+    if role not in checks.players(config.to_dict()):
         return None
     if not inner and last in keys.PLAYER:
         return keys.PLAYER[last]

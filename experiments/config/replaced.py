@@ -48,10 +48,10 @@ def without_old_options(
 
 def _replaced(config, before) -> Iterator[tuple]:
     """(place, part, what it was, key of its name, options) of each that is another."""
-    if not checks.is_game(config.to_dict()) or not checks.is_game(before.to_dict()):
-        return
-    for role in checks.PLAYERS:
+    for role in checks.players(before.to_dict()):
         part, old = config[role], before[role]
+        if not isinstance(part, ConfigDict):
+            continue
         if part.get("network") != old.get("network"):
             known = parts.network(role, part.network)
             yield role, part, old, "network", known

@@ -167,11 +167,16 @@ def non_saturating(smooth_real: float = 0.0, smooth_fake: float = 0.0) -> Advers
     return _cross_entropy(_logistic, smooth_real, smooth_fake)
 
 
-def least_squares(a: float = 0.0, b: float = 1.0, c: float = 1.0) -> Adversarial:
-    """Equation 2 of arXiv 1611.04076: targets a (fake), b (real), c (generator)."""
+def least_squares(
+    a: float = 0.0, b: float = 1.0, c: float = 1.0, factor: float = 0.5
+) -> Adversarial:
+    """Equation 2 of arXiv 1611.04076: targets a (fake), b (real), c (generator).
+
+    Squares are multiplied by `factor`: 1/2 there, 1 in arXiv 1703.10593, section 4.
+    """
 
     def towards(target):
-        return lambda x: 0.5 * (x - target) ** 2
+        return lambda x: factor * (x - target) ** 2
 
     return _absolute(towards(b), towards(a), towards(c), boundary=0.5 * (a + b))
 
