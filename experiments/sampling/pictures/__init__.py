@@ -281,6 +281,7 @@ def grid(images: np.ndarray, columns: int | None = None) -> np.ndarray:
         columns = math.ceil(math.sqrt(len(images)))
     if columns < 1:
         raise ValueError(f"grid wants at least 1 column, got {columns}")
+    images = opaque(images)
     factor = max(1, _TILE // max(images.shape[1:3]))
     tiles = encode(np.nan_to_num(images)).repeat(factor, 1).repeat(factor, 2)
 
@@ -299,7 +300,7 @@ def side_by_side(arrays: Iterable[np.ndarray]) -> np.ndarray:
     The first of each, then the second of each, and so on. Smaller images are enlarged
     to the largest, by repeating pixels; grey ones become RGB among coloured ones.
     """
-    arrays = [np.asarray(x, np.float32) for x in arrays]
+    arrays = [opaque(np.asarray(x, np.float32)) for x in arrays]
     height, width, channels = np.max([x.shape[-3:] for x in arrays], axis=0)
     same = []
     for x in arrays:
@@ -308,6 +309,11 @@ def side_by_side(arrays: Iterable[np.ndarray]) -> np.ndarray:
         x = x[..., np.arange(width) * w // width, :]
         same.append(x if c == channels else x[..., :1].repeat(channels, -1))
     return np.stack(same, 1).reshape(-1, *same[0].shape[1:])
+
+
+def opaque(x: np.ndarray) -> np.ndarray:
+    """Images [..., C] without their opacity, the last of 2 or 4 channels."""
+    return x[..., :-1] if x.shape[-1] in (2, 4) else x
 
 
 def columns_of(n: int, n_arrays: int) -> int | None:
