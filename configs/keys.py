@@ -49,8 +49,9 @@ DATA = {
     "data": Key(
         default="",
         help="Data set: digits, circle, ring8, grid25, folder:PATH, array:PATH, "
-        "tfds:NAME, stacked:digits, python:MODULE:FUNCTION; for image translation "
-        "pairs:PATH, unpaired:PATH.",
+        "tfds:NAME, stacked:digits, photos, python:MODULE:FUNCTION; for image "
+        "translation pairs:PATH, unpaired:PATH, colourise:PATH, edges:PATH, "
+        "inpaint:PATH, digits2flowers.",
         type=str,
     ),
     "data_dir": Key(

@@ -17,7 +17,7 @@ from experiments.benchmarks import machine, timing, workload
 from experiments.benchmarks.timing import Candidate, Result, Runner
 from experiments.rundir import manifest
 from experiments.training.programs import Programs
-from gans.data.spec import from_json, main_field
+from gans.data.spec import from_json
 
 SPECS = (
     "configs/wgan_gp.py:cifar10_cnn",
@@ -73,7 +73,7 @@ def candidates(config, against: str | None, gpu: bool) -> list[Candidate]:
     def theirs(*words):
         options = {
             "config": text,
-            "real": real,
+            "batch": batch,
             "channels_last": "channels_last" in words,
             "compiled": "compiled" in words,
             "dtype": "bfloat16" if "bfloat16" in words else "float32",
@@ -89,9 +89,8 @@ def candidates(config, against: str | None, gpu: bool) -> list[Candidate]:
     if against == "torch":
         batch = jax.device_get(workload.decoder(config)(workload.example(config)))
         spec = from_json(config.spec)
-        field = main_field(spec)
-        real = batch[field]
-        layouts = [(), ("channels_last",)] if spec[field].kind == "image" else [()]
+        images = any(field.kind == "image" for field in spec.values())
+        layouts = [(), ("channels_last",)] if images else [()]
         settings = [(), ("compiled",)]
         settings += [("bfloat16",), ("bfloat16", "compiled")] if gpu else []
         settings += [] if gpu else [("allocator",), ("allocator", "compiled")]

@@ -37,7 +37,19 @@ def convert(old: Mapping[str, Any]) -> dict[str, Any]:
             new[role] = part
     if "shape" in new and "spec" not in new:
         new["spec"] = specs.older(new["shape"], new.get("n_classes"))
+    if "folder:" in str(new.get("data", "")):
+        new = _without_single_class(new)
     for known, table in ((_OF_RUN, keys.RUN), (_OF_GAME, keys.GAME)):
         if known <= new.keys():  # what was not a key then keeps its default
             new = {name: key.default for name, key in table.items()} | new
     return new
+
+
+def _without_single_class(config: dict[str, Any]) -> dict[str, Any]:
+    """The folder in which all pictures lie was a class; today it is none."""
+    spec = config.get("spec", {})
+    single = [name for name, field in spec.items() if field.get("n_classes") == 1]
+    if not single:
+        return config
+    spec = {name: field for name, field in spec.items() if name not in single}
+    return config | {"spec": spec, "n_classes": None}

@@ -1,6 +1,9 @@
 """Initialisers of kernels, by name."""
 
+import jax
+import jax.numpy as jnp
 from flax import linen as nn
+from jax import Array
 
 from gans.names import pick
 
@@ -18,3 +21,8 @@ def initialiser(name: str) -> nn.initializers.Initializer:
     Raises ValueError for an unknown name.
     """
     return pick(name, INITIALISERS, "kernel_init")
+
+
+def around_one(key: Array, shape: tuple[int, ...], dtype=jnp.float32) -> Array:
+    """Gains of norms [*shape] from N(1, 0.02), as in the code of DCGAN and pix2pix."""
+    return 1 + 0.02 * jax.random.normal(key, shape, dtype)

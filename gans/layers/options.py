@@ -170,6 +170,9 @@ class Factory:
         """x [B, N] -> [B, N + M], with the features of the batch appended."""
         return with_minibatch(x, self.layers.minibatch)
 
-    def dropout(self, x: Array) -> Array:
-        """x [B, ...] -> the same shape, with dropout in training."""
-        return nn.Dropout(self.layers.dropout, deterministic=not self.train)(x)
+    def dropout(
+        self, x: Array, name: str | None = None, *, always: bool = False
+    ) -> Array:
+        """x [B, ...] -> the same shape, with dropout in training, or always."""
+        off = not (self.train or always)
+        return nn.Dropout(self.layers.dropout, deterministic=off, name=name)(x)

@@ -9,6 +9,7 @@ from gans import names
 from gans.layers import Layers
 from gans.layers.conditional import check_label, embed_label, label_map
 from gans.layers.conv import Conv, ConvTranspose
+from gans.layers.initial import around_one
 
 # Of hidden layers, by name: (h, slope) -> h.
 ACTIVATIONS = {
@@ -53,7 +54,7 @@ class Generator(nn.Module):
             train,
             kernel_init="normal",
             n_classes=self.n_classes if self.condition == "projection" else None,
-            gain_init=_around_one,
+            gain_init=around_one,
         )
         act = names.pick(self.activation, ACTIVATIONS, "activation")
         known = ("concat", "projection") if self.layers.per_class else ("concat",)
@@ -127,7 +128,7 @@ class Discriminator(nn.Module):
     @nn.compact
     def __call__(self, x: Array, label: Array | None = None, *, train: bool) -> Array:
         make = self.layers.factory(
-            self, train, kernel_init="normal", gain_init=_around_one
+            self, train, kernel_init="normal", gain_init=around_one
         )
         known = ("concat", "projection")
         check_label(label, self.condition, self.n_classes, known)
@@ -149,8 +150,3 @@ class Discriminator(nn.Module):
             v = make(nn.Embed, self.n_classes, h.shape[-1], gain=1, name="label")(label)
             logits = logits + jnp.sum(v * h, axis=-1)
         return logits.astype(jnp.float32)
-
-
-def _around_one(key, shape, dtype=jnp.float32):
-    """Gains of batch normalisation from N(1, 0.02), as in DCGAN's own code."""
-    return 1 + 0.02 * jax.random.normal(key, shape, dtype)

@@ -1,12 +1,18 @@
-"""Networks with weights that take no compilation to draw."""
+"""Networks with weights that take no compilation to draw, and networks against the
+numbers of the authors of pix2pix and CycleGAN, in float64."""
 
 import functools
+import json
+import pathlib
+import types
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import linen as nn
 
+from gans import networks
 from gans.core import Bound
 
 
@@ -50,3 +56,131 @@ def close(module, *inputs, train=False):
     shapes.pop("features", None)
     variables = jax.tree_util.tree_map_with_path(draw, shapes)
     return Bound(module, variables.pop("params"), variables, train)
+
+
+@pytest.fixture(scope="session")
+def authors():
+    """What compares with numbers of the authors' PyTorch code; skips without them."""
+    return types.SimpleNamespace(Reference=Reference, errors=errors, rules=rules)
+
+
+FOLDER = pathlib.Path(__file__).parents[3] / "shared/reference/parity/image_translation"
+QUICK = {"xla_backend_optimization_level": 0}
+
+
+def rules():
+    """The numbers that need no arrays."""
+    path = FOLDER / "rules.json"
+    if not path.exists():
+        pytest.skip(f"{path.name} is not in ../shared/reference/parity")
+    return json.loads(path.read_text())
+
+
+class Reference:
+    """The arrays of a file in float64, channels last, and its state dict."""
+
+    def __init__(self, name):
+        path = FOLDER / f"{name}.npz"
+        if not path.exists():
+            pytest.skip(f"{path.name} is not in ../shared/reference/parity")
+        with np.load(path) as file:
+            self.arrays = {k: file[k] for k in file.files}
+        self.meta = json.loads(str(self.arrays.pop("meta")))
+        self.state = {
+            k.removeprefix("w/"): v.astype(np.float64)
+            for k, v in self.arrays.items()
+            if k.startswith("w/")
+        }
+
+    def __getitem__(self, name):
+        """An array of images, [B, H, W, C]."""
+        return np.moveaxis(self.arrays[name].astype(np.float64), 1, -1)
+
+    def named(self, from_torch, tree, collection="params"):
+        """{name in torch: our array} of a tree that is like the network's."""
+        marks = {k: i + 1 for i, k in enumerate(self.state)}
+        marked = {k: np.full(v.shape, marks[k]) for k, v in self.state.items()}
+        marked = jax.tree.leaves(from_torch(marked)[1][collection])
+        torch = {mark: name for name, mark in marks.items()}
+        arrays = zip(marked, jax.tree.leaves(tree), strict=True)
+        return {torch[m.flat[0]]: np.asarray(x) for m, x in arrays if m.flat[0]}
+
+
+def errors(
+    reference, role, network, from_torch, *, masks=None, training=True, **changed
+):
+    """{what is compared: its largest error, as a share of the largest value}.
+
+    masks: by height, of dropout in training. training: whether that is compared, too.
+    changed: options that are.
+    """
+    with jax.enable_x64(True):
+        options, variables = from_torch(reference.state)
+        options |= {"dtype": "float64", **changed}
+        if role == "Generator":
+            options = {"shape": reference["eval/out"].shape[1:], **options}
+        module = networks.make(role, network, **options)
+        stats = {k: v for k, v in variables.items() if k != "params"}
+
+        def multiplied(call, args, kwargs, context):
+            drops = isinstance(context.module, nn.Dropout) and masks is not None
+            if not drops or context.module.deterministic:
+                return call(*args, **kwargs)
+            return args[0] * masks[args[0].shape[1]]
+
+        def run(params, x, train):
+            with nn.intercept_methods(multiplied):
+                return module.apply(
+                    {"params": params, **stats}, x, train=train, mutable=[*stats]
+                )
+
+        def trained(params, x, cotangent):
+            def total(params, x):
+                out, after = run(params, x, True)
+                out = out.reshape(*out.shape[:3], -1)
+                return jnp.sum(out * cotangent), (out, after)
+
+            return jax.grad(total, (0, 1), has_aux=True)(params, x)
+
+        def compiled(f, *args):
+            return jax.device_get(jax.jit(f, compiler_options=QUICK)(*args))
+
+        x, params = reference["x"], variables["params"]
+        found = {}
+        out = compiled(lambda p, x: run(p, x, False)[0], params, x)
+        found["eval/out"] = out.reshape(reference["eval/out"].shape)
+        if not training:
+            return _shares(found, {"eval/out": reference["eval/out"]})
+        cotangent = np.ones(())
+        if "train/cotangent" in reference.arrays:
+            cotangent = reference["train/cotangent"]
+        grads, (out, after) = compiled(trained, params, x, cotangent)
+        found["train/out"] = out
+        expected = {name: reference[name] for name in found}
+        if "train/cotangent" in reference.arrays:
+            kept = expected["train/grad_in"] = reference["train/grad_in"]
+            # Of large inputs only the first example, every second row and column.
+            whole = kept.shape == grads[1].shape
+            found["train/grad_in"] = grads[1] if whole else grads[1][:1, ::2, ::2]
+            norms = reference.arrays["train/grad_norms"]
+            names = reference.arrays["train/grad_names"]
+            ours = reference.named(from_torch, grads[0])
+            ours = {k: np.linalg.norm(v) for k, v in ours.items()}
+            # What is not there is a bias that a norm removes, of gradient 0.
+            found["train/grad_norms"] = np.array([ours.get(n, 0.0) for n in names])
+            expected["train/grad_norms"] = norms
+        if "train_batch1/out" in reference.arrays:
+            first = compiled(lambda p, x: run(p, x, True)[0], params, x[:1])
+            found["train_batch1/out"] = first
+            expected["train_batch1/out"] = reference["train_batch1/out"]
+        if stats:
+            kept = reference.named(from_torch, after["batch_stats"], "batch_stats")
+            found |= {f"after_train/{k}": v for k, v in kept.items()}
+            expected |= {k: reference.arrays[k] for k in found if "after" in k}
+    return _shares(found, expected)
+
+
+def _shares(found, expected):
+    return {
+        k: np.abs(found[k] - v).max() / np.abs(v).max() for k, v in expected.items()
+    }

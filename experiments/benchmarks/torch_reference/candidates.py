@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import time
 
@@ -12,36 +13,37 @@ from experiments import config as configs
 from experiments.benchmarks import workload
 from experiments.benchmarks.convolution import Convolution
 from experiments.benchmarks.timing import Runner
-from experiments.benchmarks.torch_reference.training import Training
+from gans import names
 
 
 def step(
     config: str,
     *,
-    real: np.ndarray,
+    batch: dict[str, np.ndarray],
     channels_last: bool,
     compiled: bool,
     dtype: str,
     device: str,
 ) -> Runner:
-    """The training step of a config, as JSON, on a batch [B, H, W, C] or [B, 2]."""
+    """The training step of a config, as JSON, on {field: [B, H, W, C] or [B, 2]}."""
     config = configs.from_json(config)
     torch.set_num_threads(os.cpu_count())
-    training = Training(
+    training = _training(config)(
         config,
         device=device,
         channels_last=channels_last,
         compiled=compiled,
         dtype=getattr(torch, dtype),
     )
-    real = torch.tensor(real)
-    if training.images:
-        real = real.permute(0, 3, 1, 2).contiguous(memory_format=training.format)
-    real = real.to(device)
+    tensors = {name: torch.tensor(x) for name, x in batch.items()}
+    for name, x in tensors.items():
+        if x.ndim == 4:
+            x = x.permute(0, 3, 1, 2).contiguous(memory_format=training.format)
+        tensors[name] = x.to(device)
 
     def run():
         for _ in range(workload.steps_per_run(config)):
-            training.step(real)
+            training.step(tensors)
         if device == "cuda":
             torch.cuda.synchronize()
 
@@ -50,6 +52,14 @@ def step(
     seconds = time.perf_counter() - began
     peak = torch.cuda.max_memory_allocated if device == "cuda" else None
     return Runner({"step": run}, {"compile_seconds": seconds} if compiled else {}, peak)
+
+
+def _training(config):
+    """The class of the file with the variant's name, or that of a game on latents."""
+    package = __name__.rpartition(".")[0]
+    own = config.variant in names.files(package)
+    name = config.variant if own else "training"
+    return importlib.import_module(f"{package}.{name}").Training
 
 
 def layers(each: tuple[Convolution, ...], channels_last: bool) -> Runner:

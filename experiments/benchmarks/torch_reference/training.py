@@ -56,12 +56,11 @@ class Training:
     ):
         self.config, self.device, self.dtype = config, torch.device(device), dtype
         self.penalty = _penalty(config)  # the weight of WGAN-GP's, or None
-        self.d_objective, self.g_objective = _losses(config)
+        self.d_objective, self.g_objective = losses(config)
         shared = {"shape": tuple(config.shape), "latent": config.latent}
         spec = specs.from_json(config.spec.to_dict())
-        main = spec[specs.main_field(spec)]
-        shared["bounded"] = kinds.of(main).RANGE is not None
-        self.images = main.kind == "image"
+        self.field = specs.main_field(spec)
+        shared["bounded"] = kinds.of(spec[self.field]).RANGE is not None
         self.g, self.d = (
             networks.make(role, **shared, **_options(player)).to(self.device)
             for role, player in (
@@ -70,14 +69,14 @@ class Training:
             )
         )
         self.format = torch.contiguous_format
-        if channels_last and self.images:
+        if channels_last and spec[self.field].kind == "image":
             self.format = torch.channels_last
             self.g, self.d = (x.to(memory_format=self.format) for x in (self.g, self.d))
         self.together = not any(
             isinstance(m, torch.nn.BatchNorm2d) for m in self.d.modules()
         )
-        self.optimizer_g = _optimizer(self.g, config.generator.optimizer)
-        self.optimizer_d = _optimizer(self.d, config.discriminator.optimizer)
+        self.optimizer_g = optimizer(self.g, config.generator.optimizer)
+        self.optimizer_d = optimizer(self.d, config.discriminator.optimizer)
         self.average = AveragedModel(
             self.g, multi_avg_fn=get_ema_multi_avg_fn(config.ema), use_buffers=True
         )
@@ -108,13 +107,14 @@ class Training:
         """[] of z [B, L]."""
         return self.g_objective(self.d(self.g(z)).float())
 
-    def step(self, real):
-        """Updates on one batch of real data, [B, C, H, W] or [B, 2]."""
-        config, n = self.config, len(real)
+    def step(self, batch):
+        """Updates on one batch of real data, {field: [B, C, H, W] or [B, 2]}."""
+        config, real = self.config, batch[self.field]
+        n = len(real)
         alpha = torch.rand(n, device=self.device) if self.penalty is not None else None
         with self._autocast():
             loss = self.discriminator_loss(real, self._latents(n), alpha)
-        _update(loss, self.optimizer_d)
+        update(loss, self.optimizer_d)
         clip = config.discriminator.optimizer.get("clip")
         if clip is not None:
             with torch.no_grad():
@@ -125,7 +125,7 @@ class Training:
             self.d.requires_grad_(False)
             with self._autocast():
                 loss = self.generator_loss(self._latents(n))
-            _update(loss, self.optimizer_g)
+            update(loss, self.optimizer_g)
             self.d.requires_grad_(True)
             self.average.update_parameters(self.g)
 
@@ -138,21 +138,27 @@ class Training:
         )
 
 
-def _update(loss, optimizer):
+def update(loss: torch.Tensor, optimizer: torch.optim.Optimizer) -> None:
+    """Makes one step of an optimiser on a loss []."""
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
 
 
-def _losses(config):
+def losses(config):
+    """Returns the losses of a config: of logits (real, fake), and of (fake).
+
+    Raises ValueError for one without a counterpart.
+    """
     name, options = names.named(config.loss, "loss")
-    if name == "least_squares" and not options:
-        a, b, c = config.targets
+    if name == "least_squares" and options.keys() <= {"factor"}:
+        a, b, c = config.get("targets", (0.0, 1.0, 1.0))
+        factor = options.get("factor", 0.5)
         return (
             lambda real, fake: (
-                0.5 * ((real - b) ** 2).mean() + 0.5 * ((fake - a) ** 2).mean()
+                factor * (((real - b) ** 2).mean() + ((fake - a) ** 2).mean())
             ),
-            lambda fake: 0.5 * ((fake - c) ** 2).mean(),
+            lambda fake: factor * ((fake - c) ** 2).mean(),
         )
     if name not in _LOSSES or options:
         raise ValueError(f"loss {config.loss!r} has no counterpart in PyTorch")
@@ -182,7 +188,11 @@ def _options(player):
     return {n: x for n, x in given.items() if x or n not in _STABILISERS}
 
 
-def _optimizer(module, options):
+def optimizer(module: torch.nn.Module, options) -> torch.optim.Optimizer:
+    """Returns the optimiser of a network that a part of a config describes.
+
+    Raises ValueError for one without a counterpart.
+    """
     if options.name == "adam":
         betas = (options.b1, options.b2)
         return torch.optim.Adam(module.parameters(), options.learning_rate, betas)

@@ -17,10 +17,10 @@ NAMES = ("digits2flowers",)
 SEEDED = False
 # Parts of the photograph of the flower: petals and leaves, in each split.
 SPLITS = {
-    "train": ((200, 110, 320, 330), (0, 0, 150, 427)),
-    "test": ((320, 110, 420, 330), (470, 0, 640, 427)),
+    "train": ((355, 110, 435, 330), (470, 0, 640, 427)),
+    "test": ((180, 110, 260, 330), (0, 0, 150, 427)),
 }
-PETALS, LEAVES = (50, 90), (60, 140)  # sides of crops, in pixels of the photograph
+PETALS, LEAVES = (40, 75), (60, 140)  # sides of crops, in pixels of the photograph
 
 
 def load(

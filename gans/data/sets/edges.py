@@ -3,7 +3,7 @@
 The drawing is a difference of Gaussians: dark lines on white along the dark sides of
 edges, as in the first step of H. Winnemoeller et al.: XDoG: An eXtended
 difference-of-Gaussians compendium including advanced image stylization, Computers &
-Graphics 36 (2012). Each pixel depends on a dozen pixels around it and nothing else, so
+Graphics 36 (2012). Each pixel depends on those up to 4 pixels away and nothing else, so
 that parts of a picture give parts of its drawing.
 """
 
@@ -18,10 +18,7 @@ from gans.data.source import InMemory, Streamed
 NAMES = ("edges:PATH",)
 SEEDED = False
 
-FINE, COARSE = (
-    0.7,
-    1.6,
-)  # deviations of the Gaussians in pixels, their ratio 1.6 ** 1.76
+FINE, COARSE = 0.5, 1.0  # deviations of the Gaussians, in pixels
 FAINT, FULL = 0.01, 0.06  # differences that give no line, and a black one
 
 

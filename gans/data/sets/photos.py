@@ -1,8 +1,8 @@
 """Crops of two photographs that come with scikit-learn: embedded, offline.
 
 A pagoda by a lake (china.jpg) and a dahlia (flower.jpg), 640x427 pixels, CC BY 2.0, see
-`sklearn.datasets.load_sample_images`. Crops to train on come from the left halves,
-those to test with from the right ones.
+`sklearn.datasets.load_sample_images`. Crops to train on come from the right of the
+middle of the pagoda and of the dahlia, those to test with from the left of it.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ NAMES = ("photos",)
 SEEDED = False
 # How many crops there are, and the parts of the photographs that they come from.
 SPLITS = {
-    "train": (2000, {"china": (0, 0, 320, 427), "flower": (100, 20, 320, 400)}),
-    "test": (200, {"china": (320, 0, 640, 427), "flower": (320, 20, 540, 400)}),
+    "train": (2000, {"china": (208, 0, 460, 427), "flower": (307, 20, 540, 400)}),
+    "test": (200, {"china": (0, 0, 208, 427), "flower": (80, 20, 307, 400)}),
 }
 SIDES = 80, 200  # of crops, in pixels of the photographs
 

@@ -37,7 +37,9 @@ def conv(
       x: [N, *X, I], for example [N, H, W, I].
       w: [*K, I / feature_group_count, O], of the dtype of x.
       strides: one for all spatial axes, or one for each.
-      padding: "SAME", "VALID", one width for every side, or per axis a width or a pair.
+      padding: "SAME", "VALID", one width for every side, or per axis a width or a pair,
+        of zeros; or "REFLECT": x mirrored at its edge pixels, as wide as "SAME" is for
+        strides of 1.
       feature_group_count: the number of groups that are convolved separately.
 
     Returns [N, *Y, O], of the dtype of x. Raises ValueError for shapes that do not fit
@@ -47,6 +49,9 @@ def conv(
     _check("conv", x, w, w.shape[-2] * groups, groups)
     space, kernel, n = x.shape[1:-1], w.shape[:-2], x.ndim - 2
     strides = _per_axis("conv", strides, n)
+    if padding == "REFLECT":
+        x = reflected(x, [((k - 1) // 2, k // 2) for k in kernel])
+        space, padding = x.shape[1:-1], "VALID"
     pads = _pads("conv", padding, n)
     if isinstance(pads, str):
         pads = lax.padtype_to_pads(space, kernel, strides, pads)
@@ -58,6 +63,21 @@ def conv(
     geometry = Geometry(space, kernel, y, strides, low, groups)
     _check_output("conv", x, w, y)
     return maps.convolution(x, w, geometry)
+
+
+def reflected(x: jax.Array, pads: Sequence[tuple[int, int]]) -> jax.Array:
+    """x [N, *X, C], mirrored at its edge pixels by (before, after) along each axis.
+
+    The edge pixels themselves are not repeated. Raises ValueError for an axis that is
+    too short for its pads.
+    """
+    for axis, (pad, size) in enumerate(zip(pads, x.shape[1:-1], strict=True)):
+        if max(pad) >= size:
+            raise ValueError(
+                f"conv: reflection by {max(pad)} needs more than {max(pad)} pixels "
+                f"along axis {axis + 1}, got x {x.shape}"
+            )
+    return jnp.pad(x, [(0, 0), *pads, (0, 0)], mode="reflect")
 
 
 def conv_transpose(
@@ -228,8 +248,9 @@ def _pads(where, padding, n):
     pads = [(p, p) if isinstance(p, int) else tuple(p) for p in pads]
     if len(pads) != n or any(len(pad) != 2 for pad in pads):
         raise ValueError(
-            f"{where}: padding={padding!r}, accepted are 'SAME', 'VALID', an "
-            f"integer, or {n} entries that are integers or pairs of integers"
+            f"{where}: padding={padding!r}, accepted are 'SAME', 'VALID', "
+            + ("'REFLECT', " if where == "conv" else "")
+            + f"an integer, or {n} entries that are integers or pairs of integers"
         )
     return pads
 

@@ -1,5 +1,6 @@
 """Batch normalisation (arXiv 1502.03167), with gains per class where asked for."""
 
+import math
 from typing import Any
 
 import jax.numpy as jnp
@@ -14,8 +15,13 @@ class BatchNorm(nn.Module):
 
     x [B, ..., C] -> [B, ..., C]. In training the statistics are those of the batch (of
     the whole batch, however many devices share it), and `batch_stats` keeps their
-    running average; otherwise that average is used. Per class (arXiv 1610.07629, as in
-    arXiv 1802.05637) the gain is 1 + gamma[label], with gamma and beta from 0.
+    running average. Per class (arXiv 1610.07629, as in arXiv 1802.05637) the gain is
+    1 + gamma[label], with gamma and beta from 0.
+
+    Attributes:
+      running: whether the running average is used outside training; otherwise the
+        statistics of the batch are, as the authors of pix2pix sample.
+      unbiased: whether the average is of unbiased variances, as in PyTorch.
 
     Raises ValueError if `n_classes` is set and no label is given.
     """
@@ -25,20 +31,30 @@ class BatchNorm(nn.Module):
     momentum: float = 0.9
     epsilon: float = 1e-5
     dtype: Any = None
+    running: bool = True
+    unbiased: bool = False
 
     @nn.compact
     def __call__(self, x: Array, label: Array | None = None, *, train: bool) -> Array:
         affine = self.n_classes is None
-        x = nn.BatchNorm(
-            use_running_average=not train,
-            momentum=self.momentum,
-            epsilon=self.epsilon,
-            use_scale=affine,
-            use_bias=affine,
-            scale_init=self.scale_init,
-            dtype=self.dtype,
-            name="batch",
-        )(x)
+        options = {
+            "epsilon": self.epsilon,
+            "use_scale": affine,
+            "use_bias": affine,
+            "scale_init": self.scale_init,
+            "dtype": self.dtype,
+            "name": "batch",
+        }
+        if train or self.running:
+            norm = nn.BatchNorm(not train, momentum=self.momentum, **options)
+            keep = train and self.unbiased and not self.is_initializing()
+            before = norm.get_variable("batch_stats", "var") if keep else None
+            x = norm(x)
+            if keep:
+                self._unbias(norm, before, math.prod(x.shape[:-1]))
+        else:  # the statistics of a batch are those of one large image
+            one = nn.InstanceNorm(**options)(x.reshape(1, -1, x.shape[-1]))
+            x = one.reshape(x.shape)
         if affine:
             return x
         if label is None:
@@ -50,12 +66,25 @@ class BatchNorm(nn.Module):
         gamma, beta = (jnp.expand_dims(t, axes).astype(x.dtype) for t in (gamma, beta))
         return x * (1 + gamma) + beta
 
+    def _unbias(self, norm, before, n):
+        """Multiplies what a batch of n numbers added to the average by n / (n - 1)."""
+        after = norm.get_variable("batch_stats", "var")
+        added = (after - self.momentum * before) / max(n - 1, 1)
+        norm.put_variable("batch_stats", "var", after + added)
 
-def _apply(x, label, place: Place):
+
+def _apply(x, label, place: Place, *, running: bool, unbiased: bool):
     norm = BatchNorm(
-        place.n_classes, place.gain_init, dtype=place.dtype, name=place.name
+        place.n_classes,
+        place.gain_init,
+        dtype=place.dtype,
+        running=running,
+        unbiased=unbiased,
+        name=place.name,
     )
     return norm(x, label, train=place.train)
 
 
-NORM = Norm(_apply, mixes_batch=True, per_class=True)
+NORM = Norm(
+    _apply, {"running": True, "unbiased": False}, mixes_batch=True, per_class=True
+)

@@ -113,6 +113,21 @@ def test_data_of_other_classes_than_the_model_s_is_refused(config, tmp_path):
         configs.load_data(resolved)
 
 
+def test_a_run_on_one_class_folder_goes_on_without_classes(config, tmp_path):
+    (tmp_path / "pets").mkdir()
+    Image.new("L", (8, 8)).save(tmp_path / "pets" / "a.png")
+    config.data, config.resolution = f"folder:{tmp_path}", 8
+    today = configs.resolve(config, configs.load_data(config))
+    assert today.n_classes is None and set(today.spec) == {"image"}
+    # As it was kept when the folder was a class.
+    old = json.loads(configs.to_json(today)) | {"n_classes": 1}
+    label = specs.Field("label", (), "int32", 1, ("pets",))
+    old["spec"] |= specs.to_json({"label": label})
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(old))
+    assert configs.compare(path, today) == today
+
+
 def test_a_picture_of_another_size_names_the_flag(config, tmp_path):
     for side in (8, 9):
         Image.new("L", (side, 8)).save(tmp_path / f"{side}.png")

@@ -130,6 +130,29 @@ def test_conv_transpose(float64, space, kernel, strides, padding, transpose_kern
     ) < 1e-10  # fmt: skip
 
 
+@pytest.mark.parametrize("space, kernel", [((6, 5), (3, 3)), ((5, 6), (5, 4))])
+def test_reflection(float64, space, kernel):
+    x, w = normal(0, 2, *space, 3), normal(1, *kernel, 3, 4)
+    pads = [(0, 0), *(((k - 1) // 2, k // 2) for k in kernel), (0, 0)]
+
+    def expected(x, w, mode):
+        return lax_conv(jnp.pad(x, pads, mode=mode), w, (1, 1), "VALID", 1)
+
+    def ours(x, w):
+        return conv(x, w, padding="REFLECT")
+
+    assert error(ours, lambda x, w: expected(x, w, "reflect"), x, w) < 1e-12
+    # The edge itself is not repeated.
+    assert error(ours, lambda x, w: expected(x, w, "symmetric"), x, w) > 1e-2
+
+
+def test_reflection_needs_pixels():
+    with pytest.raises(ValueError, match="by 1 needs more than 1 pixels along axis 2"):
+        conv(X[:, :, :1], W, padding="REFLECT")
+    with pytest.raises(ValueError, match="conv_transpose: padding='REFLECT', accepted"):
+        conv_transpose(X, W, padding="REFLECT")
+
+
 def test_error_sees_a_shifted_window(float64):
     x, w = normal(0, 2, 6, 5, 5), normal(1, 3, 3, 5, 6)
     found = error(
@@ -158,6 +181,8 @@ def test_grouped_conv_transpose_is_one_per_group(float64):
         ("Conv", {"strides": 2, "padding": 1, "use_bias": False}),
         ("Conv", {"strides": (2, 1), "padding": (1, (2, 0)), "feature_group_count": 2}),
         ("Conv", {"padding": "VALID", "dtype": jnp.bfloat16}),
+        ("Conv", {"padding": "REFLECT"}),
+        ("Conv", {"padding": "REFLECT", "strides": 2}),
         ("ConvTranspose", {}),
         ("ConvTranspose", {"strides": (2, 2), "transpose_kernel": True}),
         ("ConvTranspose", {"strides": (2, 1), "padding": (1, (2, 0))}),

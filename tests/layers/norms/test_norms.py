@@ -25,7 +25,7 @@ def test_a_norm_is_its_name_and_all_its_options():
 
 def test_pixel_norm_is_for_generators():
     assert norms.find("pixel", "Generator") == norms.find("pixel")
-    with pytest.raises(ValueError, match="norm, .*'pixel' is not one of batch, virt"):
+    with pytest.raises(ValueError, match="norm, .*'pixel' is not one of batch, inst"):
         norms.find("pixel", "Discriminator")
 
 

@@ -175,7 +175,7 @@ def test_a_step_updates_each_network_when_it_is_due(tiny):
         copies.append(
             [p.clone() for p in [*training.g.parameters(), *training.d.parameters()]]
         )
-        training.step(real)
+        training.step({training.field: real})
     n = len(list(training.g.parameters()))
     changed = [
         [not torch.equal(a, b) for a, b in zip(x, y, strict=True)]
@@ -188,7 +188,7 @@ def test_a_step_updates_each_network_when_it_is_due(tiny):
 
 def test_wgan_clips(tiny):
     training = Training(tiny("wgan", "digits"))
-    training.step(torch.rand(4, 1, 16, 16))
+    training.step({training.field: torch.rand(4, 1, 16, 16)})
     assert max(float(p.detach().abs().max()) for p in training.d.parameters()) <= 0.01
 
 
