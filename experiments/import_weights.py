@@ -23,7 +23,8 @@ from absl import flags
 
 from experiments import cli
 
-_ALONE = "pix2pix:folder"  # the config of a single generator
+# Of a single generator: there is no discriminator beside it.
+_ALONE = ["--config=pix2pix:folder", "--config.gan_weight=0.0"]
 
 
 def main(imported):
@@ -43,7 +44,7 @@ def main(imported):
 def parse(argv):
     """Parses the flags; the config of a single generator need not be named."""
     named = cli.value_of("--config", argv) is not None
-    return cli.parse(argv if named else [*argv, f"--config={_ALONE}"])
+    return cli.parse(argv if named else [*argv, *_ALONE])
 
 
 if __name__ == "__main__":
