@@ -18,6 +18,7 @@ from experiments.translation import picture, places
 from experiments.translation.places import Job
 from experiments.translation.translator import Translator, key_of
 
+NO_MEMORY = "--tile=512 needs less, and so does a smaller --size."
 _AHEAD = 2  # pictures that are read, and files that are written, meanwhile
 
 Record = dict[str, Any]
@@ -198,7 +199,8 @@ def _work(translator: Translator, jobs, settings, earlier, colour) -> Count:
                     break
                 if given.grey and translator.coloured and not colour:
                     made = picture.grey(made)
-                written.append(pool.submit(_save, job.targets[i], made, given, record))
+                made = picture.made_of(given, made)
+                written.append(pool.submit(_save, job.targets[i], made, record))
                 count.made += 1
                 if len(written) > _AHEAD:
                     written.popleft().result()
@@ -224,6 +226,6 @@ def _tiles(places):
     return tqdm(places, unit=" tiles", leave=False, delay=2, disable=None)
 
 
-def _save(target, made, given, record):
+def _save(target, made, record):
     os.makedirs(target.parent, exist_ok=True)
-    picture.save(target, made, given, record)
+    picture.save(target, made, record)

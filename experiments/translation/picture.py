@@ -105,41 +105,53 @@ def grey(x: np.ndarray) -> np.ndarray:
     return x if x.shape[2] == 1 else (x @ _LUMA)[..., None]
 
 
-def save(
-    path: str | os.PathLike, x: np.ndarray, like: Picture, record: dict[str, Any]
-) -> None:
-    """Writes a picture that was made of another, whole or not at all.
+def made_of(like: Picture, x: np.ndarray) -> Image.Image:
+    """Returns what was made of a picture, floats [H, W, 1 or 3] in [-1, 1].
 
-    Transparency and a colour profile are those of the other. Grey is written with 16
-    bits if the other has them. JPEG has neither; transparency is then on white.
-
-    Args:
-      path: ends in one of `SUFFIXES`.
-      x: floats [H, W, 1 or 3] in [-1, 1].
-      record: how it was made, in values of JSON; `record_of` returns it.
+    Its transparency and its colour profile are those of the picture. Grey has 16 bits
+    if the picture has them.
     """
-    kind = SUFFIXES[os.path.splitext(path)[1].lower()]
-    if like.deep and x.shape[2] == 1 and like.alpha is None and kind == "PNG":
-        made = Image.fromarray(_sixteen_bits(x[..., 0]))
+    if like.deep and x.shape[2] == 1 and like.alpha is None:
+        made = Image.fromarray(_by_bands(_sixteen_bits, x[..., 0]))
     else:
-        pixels = images.encode(x)
+        pixels = _by_bands(images.encode, x)
         made = Image.fromarray(pixels[..., 0] if x.shape[2] == 1 else pixels)
     if like.alpha is not None:
         made.putalpha(Image.fromarray(like.alpha))
-        if kind == "JPEG":
-            made = Image.fromarray(fit(made, None, x.shape[2]).squeeze())
-    exif = pictures.exif()
-    exif[_RECORD] = json.dumps(record)
-    options = _SAVED[kind] | {"exif": exif}
     if like.profile and like.grey == (x.shape[2] == 1):
-        options["icc_profile"] = like.profile
-    with replacing(path) as temporary:
-        made.save(temporary, kind, **options)
+        made.info["icc_profile"] = like.profile
+    return made
+
+
+def _by_bands(encode, x):
+    """encode(x), of some rows at a time: it needs several times their memory."""
+    rows = max(1, 2**20 // x.shape[1])
+    return np.concatenate([encode(x[i : i + rows]) for i in range(0, len(x), rows)])
 
 
 def _sixteen_bits(x):
     scaled = (x.astype(np.float64) + 1) * 32767.5
     return np.clip(np.rint(scaled), 0, 65535).astype(np.uint16)
+
+
+def save(path: str | os.PathLike, made: Image.Image, record: dict[str, Any]) -> None:
+    """Writes a picture, whole or not at all.
+
+    Args:
+      path: ends in one of `SUFFIXES`. JPEG has no transparency, which becomes white,
+        and JPEG and WebP have 8 bits.
+      record: how it was made, in values of JSON; `record_of` returns it.
+    """
+    kind = SUFFIXES[os.path.splitext(path)[1].lower()]
+    profile = made.info.get("icc_profile")
+    if kind != "PNG" and made.mode.startswith("I;16"):
+        made = Image.fromarray(fit(made, None, 1)[..., 0])
+    if kind == "JPEG" and made.mode in ("LA", "RGBA"):
+        made = Image.fromarray(fit(made, None, len(made.mode) - 1).squeeze())
+    exif = pictures.exif()
+    exif[_RECORD] = json.dumps(record)
+    with replacing(path) as temporary:
+        made.save(temporary, kind, exif=exif, icc_profile=profile, **_SAVED[kind])
 
 
 def record_of(path: str | os.PathLike) -> dict[str, Any] | None:

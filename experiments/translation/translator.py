@@ -117,7 +117,8 @@ class Translator:
         )
         if not np.isfinite(made).all():
             raise FloatingPointError("the model makes NaN of it")
-        made = np.clip(resized(made, *lengths), -1, 1)
+        made = resized(made, *lengths)
+        np.clip(made, -1, 1, out=made)
         if self._finish is None:
             return made
         finished = self._finish(form(picture), images.encode(made))

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments.translation.picture import grey, read, record_of, save
+from experiments.translation import picture
+from experiments.translation.picture import grey, made_of, read, record_of
 
 COLOURS = np.random.default_rng(0).integers(0, 256, (6, 9, 3)).astype(np.uint8)
 
@@ -21,6 +22,10 @@ def content(image, kind="PNG", **options):
 def floats(pixels):
     pixels = pixels if pixels.ndim == 3 else pixels[..., None]
     return (pixels / 127.5 - 1).astype(np.float32)
+
+
+def save(path, x, like, record):
+    picture.save(path, made_of(like, x), record)
 
 
 def test_colours(tmp_path):
