@@ -118,7 +118,7 @@ class Translator:
         if not np.isfinite(made).all():
             raise FloatingPointError("the model makes NaN of it")
         made = resized(made, *lengths)
-        np.clip(made, -1, 1, out=made)
+        made = np.clip(made, -1, 1, out=made if made.flags.writeable else None)
         if self._finish is None:
             return made
         finished = self._finish(form(picture), images.encode(made))
