@@ -34,7 +34,7 @@ from PIL.PngImagePlugin import PngInfo
 from experiments.files import replacing
 from gans import names
 from gans.data import kinds as data_kinds
-from gans.data.kinds.image import encode
+from gans.data.kinds.image import encode, opaque
 
 # Images up to half this many pixels are enlarged to (nearly) as many, to be seen.
 SOFTWARE = "jax-gans"  # as pictures name what has written them
@@ -309,11 +309,6 @@ def side_by_side(arrays: Iterable[np.ndarray]) -> np.ndarray:
         x = x[..., np.arange(width) * w // width, :]
         same.append(x if c == channels else x[..., :1].repeat(channels, -1))
     return np.stack(same, 1).reshape(-1, *same[0].shape[1:])
-
-
-def opaque(x: np.ndarray) -> np.ndarray:
-    """Images [..., C] without their opacity, the last of 2 or 4 channels."""
-    return x[..., :-1] if x.shape[-1] in (2, 4) else x
 
 
 def columns_of(n: int, n_arrays: int) -> int | None:
