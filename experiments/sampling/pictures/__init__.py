@@ -281,9 +281,8 @@ def grid(images: np.ndarray, columns: int | None = None) -> np.ndarray:
         columns = math.ceil(math.sqrt(len(images)))
     if columns < 1:
         raise ValueError(f"grid wants at least 1 column, got {columns}")
-    images = opaque(images)
     factor = max(1, _TILE // max(images.shape[1:3]))
-    tiles = encode(np.nan_to_num(images)).repeat(factor, 1).repeat(factor, 2)
+    tiles = encode(np.nan_to_num(opaque(images))).repeat(factor, 1).repeat(factor, 2)
 
     n, height, width, channels = tiles.shape
     rows = -(-n // columns)
