@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import math
 import shlex
@@ -19,11 +18,13 @@ from optuna.samplers import RandomSampler, TPESampler
 from optuna.trial import TrialState
 
 from experiments import config as configs
+from experiments import own_code
 from experiments.files import replacing
 from experiments.sweeps import study_file
 from experiments.sweeps.progress import Progress
-from experiments.sweeps.space import Range, changes, corners, flags, floats
-from experiments.sweeps.trial import COMMAND, Message, Trial
+from experiments.sweeps.checking import check
+from experiments.sweeps.space import Range, changes, flags, floats
+from experiments.sweeps.trial import COMMAND, Message
 
 NAME = "sweep.db"
 SAMPLERS = {"tpe": TPESampler, "random": RandomSampler}
@@ -36,46 +37,6 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 class OtherSweep(ValueError):
     """A folder holds a sweep of another config, space or protocol."""
-
-
-def check(
-    config: ConfigDict, space: dict[str, Range], process: Sequence[str] = COMMAND
-) -> dict[str, Any]:
-    """Returns {"objective": its name, "better": which direction}.
-
-    A separate process builds the corners of the space and evaluates an untrained
-    generator, to learn them.
-
-    Raises ValueError for a config that cannot be built or evaluated.
-    """
-
-    def made(values):
-        return configs.to_json(configs.override(config, changes(config, values)))
-
-    points = corners(space)
-    request = {"kind": "check", "configs": [made(x) for x in points]}
-    # Pairs that differ in one key alone.
-    request["pairs"] = {
-        key: [
-            [made(x | {key: one}), made(x | {key: other})]
-            for x in points
-            for one, other in itertools.pairwise(found.values)
-        ]
-        for key, found in space.items()
-    }
-    checking = Trial(request, process)
-    try:
-        known = checking.receive()
-    finally:
-        checking.close()
-    if known["kind"] != "checked":
-        raise ValueError(known["error"])
-    if known["better"] is None:
-        raise ValueError(
-            f"config.metrics: {known['objective']} has no better direction and cannot "
-            "be the objective; put another metric first"
-        )
-    return {key: known[key] for key in ("objective", "better")}
 
 
 def create(
@@ -97,6 +58,7 @@ def create(
     kept = check(config, space, process)
     workdir.mkdir(parents=True, exist_ok=True)
     kept["protocol"] = _protocol(config, space, protocol)
+    kept["code"] = _code(config, space)
     direction = {"lower": "minimize", "higher": "maximize"}[kept["better"]]
     study_file.write(workdir / NAME, direction, kept)
 
@@ -106,6 +68,12 @@ def _protocol(config, space, given):
         "config": json.loads(configs.to_json(config)),
         "space": {key: str(found) for key, found in space.items()},
     }
+
+
+def _code(config, space):
+    """The user's own code that trials may name."""
+    choices = {key: found.values for key, found in space.items()}
+    return own_code.code({"config": config.to_dict(), "space": choices})
 
 
 def _converted(protocol):
@@ -135,6 +103,7 @@ class Search:
         n_trials: int,
         protocol: dict[str, Any],
         head: dict[str, Any],
+        keep_changed: bool = False,
     ):
         """Opens the study that `create` has made.
 
@@ -143,8 +112,10 @@ class Search:
           n_trials: how many trials are wanted.
           head: "name", "preset", "command", for the report, and "train", the flags of
             experiments.run that give `config`.
+          keep_changed: goes on although the user's own code has changed.
 
-        Raises OtherSweep if the study belongs to another one.
+        Raises OtherSweep if the study belongs to another one, ValueError if it does to
+        former code.
         """
         self.workdir, self.config, self.space = workdir, config, space
         self.n_trials, self.n_failed, self.error = n_trials, 0, ""
@@ -155,6 +126,7 @@ class Search:
         if known["protocol"]["space"].keys() != self._protocol["space"].keys():
             study_file.rename(workdir / NAME, self.study, self._protocol)
             self.study = self._load()
+        self._compare_code(known.get("code"), _code(config, space), keep_changed)
         self.objective, self.better = known["objective"], known["better"]
         self._active, self._waiting = {}, self._left()
         self._progress = Progress(n_trials, self.objective.removeprefix("eval/"))
@@ -179,6 +151,17 @@ class Search:
                 f"{self.workdir} holds another sweep:\n  {lines}\n"
                 "choose another --workdir"
             )
+
+    def _compare_code(self, old, new, keep):
+        changed = own_code.changed(old, new)
+        if changed and not keep:
+            raise ValueError(
+                f"{self.workdir} holds trials of other code: "
+                f"{own_code.listed(changed)} changed since; --changed=keep goes on "
+                "beside their results; another --workdir starts anew"
+            )
+        if old != new:
+            self.study.set_user_attr("code", new)
 
     def _left(self):
         """Trials that were running when the sweep was stopped; they are continued."""
