@@ -21,8 +21,8 @@ from experiments import config as configs
 from experiments import own_code
 from experiments.files import replacing
 from experiments.sweeps import study_file
-from experiments.sweeps.progress import Progress
 from experiments.sweeps.checking import check
+from experiments.sweeps.progress import Progress
 from experiments.sweeps.space import Range, changes, flags, floats
 from experiments.sweeps.trial import COMMAND, Message
 
