@@ -30,6 +30,8 @@ class Key:
       choices: the names that are accepted; (): any.
       calls: whether it counts steps of whole calls (see `steps_per_call`).
       free: whether a run may be continued with another value, bit for bit as it was.
+      of_data: whether what a preset says is true of its own data alone: where a flag
+        names other data, the default holds.
     """
 
     default: Any
@@ -43,6 +45,7 @@ class Key:
     choices: tuple[str, ...] = ()
     calls: bool = False
     free: bool = False
+    of_data: bool = False
 
 
 DATA = {
@@ -71,11 +74,12 @@ DATA = {
     ),
     "channels": Key(
         default=None,
-        help="Channels of the images: 1 is grey, 3 is colour.",
+        help="Channels of the images: 1 is grey, 3 is colour; None: as the data has.",
         type=int,
         optional=True,
         least=1,
         most=64,
+        of_data=True,
     ),
     "n_classes": Key(
         default=None,
@@ -182,7 +186,8 @@ LOGS = {
     ),
     "checkpoint_every": Key(
         default=1000,
-        help="Steps between two checkpoints; at the end there is always one.",
+        help="Steps between two checkpoints; there is always one before an evaluation, "
+        "and at the end.",
         type=int,
         least=1,
         most=2**31 - 1,

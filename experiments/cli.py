@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import itertools
 import os
 import re
 import shlex
@@ -37,9 +38,10 @@ from absl import app, flags, logging
 from ml_collections import ConfigDict
 
 from experiments import config as configs
-from experiments import process, usage
+from experiments import own_code, process, usage
 from experiments.config import description
 from experiments.files import expanded
+from experiments.rundir.folder import read_json
 from experiments.signals import Interrupted, ending_at_once
 
 # Optional packages, and the extra of setup.py that installs each.
@@ -47,10 +49,14 @@ EXTRAS = {"optuna": "sweep", "ray": "ray", "torch": "reference"}
 
 _NO_MEMORY = "RESOURCE_EXHAUSTED|Out of memory"  # in errors of JAX
 
+flags.DEFINE_boolean("traceback", False, "Show the whole traceback of an error.")
 flags.disclaim_key_flags()  # `path_flag` defines those of the command that calls it
 
 # Commands that keep nothing of interrupted work.
 BEGIN_AGAIN = ("benchmark", "evaluate", "metrics", "report", "sample")
+
+# Flags that name a user's own code, or a config that does.
+_NAMING = ("config", "workdir", "metrics", "extractor")
 
 Work = Callable[..., int | None]  # (imported module, *arguments) -> exit code
 
@@ -113,12 +119,17 @@ def run(
         return code
     except (KeyboardInterrupt, Interrupted) as error:
         return stopped(error)
-    except ModuleNotFoundError as error:
-        if error.name not in EXTRAS:
-            raise
-        extra = EXTRAS[error.name]
-        return failed(f"{error.name} is not installed: pip install -e '.[{extra}]'")
     except Exception as error:
+        whole = flags.FLAGS["traceback"].value
+        if own := own_code.explain(error, _config()):
+            own.__cause__ = own.__cause__ or error
+            own_code.show(own, whole=whole)
+            return failed(own)
+        if whole:
+            raise
+        if getattr(error, "name", None) in EXTRAS and isinstance(error, ImportError):
+            extra = EXTRAS[error.name]
+            return failed(f"{error.name} is not installed: pip install -e '.[{extra}]'")
         if isinstance(error, errors):
             return failed(error)
         if isinstance(error, MemoryError) or re.search(_NO_MEMORY, str(error)):
@@ -127,6 +138,16 @@ def run(
                 "smaller."
             )
         raise
+
+
+def _config():
+    """The config of this process: that of --config, or of the run in --workdir."""
+    known = {x: flags.FLAGS[x].value for x in _NAMING if x in flags.FLAGS}
+    config = known.pop("config", None)
+    workdir = known.pop("workdir", None)
+    if not isinstance(config, ConfigDict):
+        config = read_json(Path(workdir) / "config.json") if workdir else {}
+    return {**config, **{name: x for name, x in known.items() if x}}
 
 
 def command() -> str:
@@ -188,8 +209,8 @@ def parse(
         argv = expand_config(argv)
         if "--list" in argv:
             _say(description.listing(ablations))
-        config, argv = config_of(argv)
-        rest = _no_arguments(read(argv))
+        config, rest = config_of(argv)
+        rest = _no_arguments(read(rest), argv)
         if config is None:
             raise ValueError("--config is missing: --config=NAME[:PRESET], see --list")
         flags.FLAGS["config"].value = config
@@ -225,7 +246,7 @@ def _say(text):
 def flags_only(argv: list[str]) -> list[str]:
     """Parses flags, returns the command's name; ends the process if one is wrong."""
     try:
-        return _no_arguments(read(argv))
+        return _no_arguments(read(argv), argv)
     except (flags.Error, ValueError) as error:
         sys.exit(failed(error))
 
@@ -250,12 +271,20 @@ def read(argv: list[str]) -> list[str]:
         raise ValueError(f"--{missing[1]} is missing: {said}") from None
 
 
-def _no_arguments(rest):
+def _no_arguments(rest, argv):
+    """The command's name; raises ValueError if `argv` has more that is no flag."""
     if len(rest) > 1:
         name, _, value = rest[1].partition("=")
-        hint = "; flags begin with --"
+        hint, place = "; flags begin with --", argv.index(rest[1])
+        text = list(itertools.takewhile(lambda x: x[:1] != "-", argv[place:]))
+        *_, flag, start = "", *argv[:place]
+        if start.startswith("--"):
+            flag, _, start = start.partition("=")
         if name in usage.own():
             hint = f"; did you mean --{name}={value or 'VALUE'}?"
+        elif flag.startswith("--") and start:
+            whole = shlex.quote(" ".join([start, *text]))
+            hint = f"; a value with spaces needs quotes: {flag}={whole}"
         raise ValueError(f"{rest[1]!r} is not a flag{hint}")
     return rest
 

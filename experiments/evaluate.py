@@ -2,6 +2,7 @@
 
     python -m experiments.evaluate --workdir=DIR [--checkpoint=last|best|STEP]
         [--n=10000] [--metrics=fid,kid,pr,classes] [--extractor=classifier]
+    python -m experiments.evaluate --workdir=DIR --baselines [--beside=DIR2,DIR3]
 
 Samples of the averaged networks are compared with the training images and, to give the
 scores a scale, so are the data's own test images, if any. As most scores depend on the
@@ -10,10 +11,17 @@ again. The results, with everything that they depend on, are printed and added t
 DIR/evaluations.jsonl; the bare values are added to metrics.jsonl. A score that fails is
 printed with its reason, and the others go on; the exit code is 1 if all fail.
 
+Outputs that are made of examples, such as those of a translation, are made of the test
+rows, each once, and compared with the test side; the protocol says so. With --baselines
+they stand in one table, in Markdown, beside what they have to beat: the nearest
+training neighbour, the mean picture, and the input as it is; with --beside beside other
+runs on the same data. It is kept as DIR/comparison.md.
+
 Metrics are the files of `experiments/evaluation/evaluators`: scores by an extractor's
-features (fid, kid, is, pr, dc, nnfs, ...); memorisation, with a picture of the samples
-closest to training images; ppl_z, the length of paths between latents; modes;
-agreement.
+features (fid, kid, is, pr, dc, nnfs, ...); of pairs (l1, psnr, ssim, lpips, perceptual,
+palette) and of cycles (cycle); memorisation, with a picture of the samples closest to
+training images; ppl_z, the length of paths between latents; modes; agreement. An output
+is named as in "fid(output=a_to_b)".
 """
 
 import sys
@@ -24,10 +32,10 @@ from experiments import cli
 from experiments.evaluation import score_flags
 
 
-def main(reports):
-    """Evaluates, with the imported `experiments.evaluation.reports`."""
+def main(runs):
+    """Evaluates, with the imported `experiments.evaluation.runs`."""
     values = flags.FLAGS
-    report = reports.evaluate_run(
+    report = runs.evaluate_run(
         values.workdir,
         checkpoint=values.checkpoint,
         n=values.n,
@@ -36,8 +44,10 @@ def main(reports):
         resize=values.preset,
         weights=score_flags.weights(),
         recalibrate=values.recalibrate,
+        beside=[cli.expanded(folder) for folder in values.beside],
+        baselines=values.baselines,
     )
-    return reports.show(report, "samples", values.out)
+    return runs.show(report, "samples", values.out)
 
 
 def parse(argv):
@@ -56,4 +66,6 @@ if __name__ == "__main__":
     cli.path_flag("workdir", None, "Folder of the run.", required=True)
     flags.DEFINE_string("checkpoint", "last", "last, best, or a step.")
     flags.DEFINE_boolean("recalibrate", False, "Recompute the EMA's batch statistics.")
-    cli.main(main, "experiments.evaluation.reports", parse=parse)
+    flags.DEFINE_boolean("baselines", False, "Measure what the model has to beat, too.")
+    flags.DEFINE_list("beside", [], "Folders of other runs to measure, too.")
+    cli.main(main, "experiments.evaluation.runs", parse=parse)

@@ -119,13 +119,22 @@ class Lines:
             self._file = None
 
 
-def drop_lines(path: str | os.PathLike, last: int) -> None:
-    """Removes the incomplete lines, and those of steps after `last`, from a file."""
+def drop_lines(path: str | os.PathLike, last: int, scored: int | None = None) -> None:
+    """Removes the incomplete lines, and those of steps after `last`, from a file.
+
+    scored: lines with scores ("eval/NAME") are removed after this step already.
+    """
     if not os.path.exists(path):
         return
     with open(path, "rb") as before, _alone(before):
         lines = before.readlines()
-        kept = [line for line in lines if line.endswith(b"\n") and _step(line) <= last]
+        scored = last if scored is None else scored
+        kept = [
+            line
+            for line in lines
+            if line.endswith(b"\n")
+            and _step(line) <= (scored if b'"eval/' in line else last)
+        ]
         if kept == lines:
             return
         with replacing(path) as temporary, open(temporary, "wb") as file:

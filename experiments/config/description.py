@@ -25,16 +25,20 @@ Row = tuple[str, Any, str, str]  # name, value, what is accepted, what it means
 
 
 def listing(ablations: bool = False) -> str:
-    """Returns a line for each preset of each config: paper, data, what it takes."""
-    rows = []
-    for name, path in files.packaged().items():
-        if ("/" in name) == ablations and path.stem != "bases":  # what arms share
-            rows += files.described(name.rpartition("/")[2], path)
-    widths = [max(len(row[i]) for row in rows) for i in (0, 2)]
-    return "".join(
-        f"{spec:<{widths[0]}}  {data:<{widths[1]}}  {cost}; {title}\n"
-        for spec, title, data, cost in rows
-    )
+    """Returns the title of each config, and a line for each of its presets."""
+    found = [
+        files.described(name.rpartition("/")[2], path)
+        for name, path in files.packaged().items()
+        if ("/" in name) == ablations and path.stem != "bases"  # what arms share
+    ]
+    widths = [max(len(row[i]) for _, rows in found for row in rows) for i in range(3)]
+    text = ""
+    for title, rows in found:
+        text += f"{title}\n"
+        for *cells, cost in rows:
+            parts = [f"{x:<{n}}" for x, n in zip(cells, widths, strict=True)]
+            text += f"  {'  '.join([*parts, cost])}".rstrip() + "\n"
+    return text
 
 
 def explained(spec: str, config: ConfigDict, module: ModuleType) -> str:
@@ -51,7 +55,7 @@ def explained(spec: str, config: ConfigDict, module: ModuleType) -> str:
     else:
         for name, rows in groups(config, own):
             text += _section(name, rows)
-    if checks.is_game(config.get("base", config).to_dict()):
+    if checks.players(config.get("base", config).to_dict()):
         text += "\nParts that keys name\n"
         for name, known in named():
             text += f"  {name}:\n"
@@ -69,7 +73,7 @@ def groups(
         if game or table is not keys.GAME:
             yield name, list(_declared(table, values))
     shown = keys.RUN.keys() - {"variant"} | (keys.GAME.keys() if game else set())
-    shown |= set(checks.PLAYERS) if game else set()
+    shown |= set(checks.players(values))
     others = {"variant": keys.RUN["variant"], **own}
     rows = list(_declared(others, values))
     for name, value in flat(
@@ -78,7 +82,7 @@ def groups(
         if name not in others:
             rows.append((name, value, names.described(type(value)), ""))
     yield f"Of {config.variant}", rows
-    for role in checks.PLAYERS if game else ():
+    for role in checks.players(values):
         yield f"The {role}", list(_player(role, values[role]))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
 import re
 from collections.abc import Mapping
@@ -59,9 +60,7 @@ def found(spec: str) -> tuple[Path, str]:
         short = {name.rpartition("/")[2]: file for name, file in known.items()}
         name = path.removeprefix("configs/")
         if name not in known | short:
-            if Path(f"{path}.py").is_file():
-                raise ValueError(f"--config={path}: did you mean {path}.py?")
-            names.check(name, short, "--config")
+            raise ValueError(_unknown(name, preset))
         return (known | short)[name], preset
     if Path(path).is_file():
         return Path(path), preset
@@ -73,9 +72,56 @@ def found(spec: str) -> tuple[Path, str]:
     if not known:
         raise ValueError(
             f"--config={path}: there is no such file; without .py it is the name of a "
-            f"config that comes with the package: {', '.join(packaged())}"
+            f"config that comes with the package, such as {_of_runs()}; see --list"
         )
     names.check(path, known, "--config")
+
+
+def _unknown(name, preset):
+    """The error for a name of no config: what was meant, then what there is."""
+    if Path(f"{name}.py").is_file():
+        return f"--config={name}: did you mean {name}.py?"
+    near = _nearest(name, preset)
+    hint = f": did you mean {' or '.join(map(repr, near[:2]))}?" if near else ";"
+    return (
+        f"--config={name}: there is no such config{hint} Those of runs are "
+        f"{_of_runs()}; --list shows presets, too; experiments.ablate --list ablations"
+    )
+
+
+def _of_runs():
+    return ", ".join(x for x in packaged() if "/" not in x)
+
+
+def _nearest(name, preset):
+    """What may have been meant: a config, or the preset of some."""
+    short = {x.rpartition("/")[2]: file for x, file in packaged().items()}
+    plain = {re.sub(r"[\W_]", "", x): x for x in short}
+    asked = re.sub(r"[\W_]", "", name.lower())
+    near = difflib.get_close_matches(asked, plain, n=1)
+    if near:
+        return [":".join(x for x in (plain[near[0]], preset) if x)]
+    having = {}  # {preset: [NAME:PRESET, ...]}
+    for config, path in packaged().items():
+        module = loaded(path)
+        for own in presets_of(module) if "/" not in config else ():
+            player = module.get_config(own).get("generator") or {}
+            needs_classes = bool(player.get("condition"))
+            having.setdefault(own, []).append((needs_classes, f"{config}:{own}"))
+    plain = {re.sub(r"[\W_]", "", x): x for x in having}
+    near = difflib.get_close_matches(asked, plain, n=1)
+    return [x for _, x in sorted(having[plain[near[0]]])] if near else []
+
+
+def of_folders(variant: str) -> list[str]:
+    """Returns NAME:PRESET of the presets of a variant for folders of pictures."""
+    path = packaged().get(variant)
+    module = path and loaded(path)
+    return [
+        f"{variant}:{preset}"
+        for preset in (presets_of(module) if module else ())
+        if module.get_config(preset).data.startswith("folder:")
+    ]
 
 
 def packaged() -> dict[str, Path]:
@@ -139,24 +185,30 @@ def own_keys(module: ModuleType) -> Mapping[str, keys.Key]:
 def takes(module: ModuleType) -> dict[str, str]:
     """Returns {preset: what a run takes}, which the file's docstring says.
 
-    There, a line begins with "PRESET: 3 minutes on 2 CPU cores".
+    There, a line begins with "PRESET: 3 minutes on 2 CPU cores", or with "PRESET, what
+    it is for: 3 minutes".
     """
     doc = module.__doc__ or ""
-    lines = re.findall(r"^(\w+): (\d[^.;(]*?)\s*[.;(]", doc, re.M)
+    lines = re.findall(
+        r"^(\w+)(?:, [^:\n]*)?: (\d[^.;(]*?)\s*(?:[.;(]|\bwith\b)", doc, re.M
+    )
     return {preset: " ".join(cost.split()) for preset, cost in lines}
 
 
-def described(name: str, path: Path) -> list[tuple[str, str, str, str]]:
-    """Returns (NAME:PRESET, paper, data, what it takes) of each preset of a config."""
+def described(name: str, path: Path) -> tuple[str, list[tuple[str, ...]]]:
+    """Returns a config's title, and a row for each of its presets.
+
+    A row is (NAME:PRESET, data, steps, what a run takes); that is "" if the file does
+    not say so.
+    """
     module = loaded(path)
-    title = (module.__doc__ or "").strip().splitlines()[:1]
+    title = (module.__doc__ or "").strip().partition("\n")[0]
     rows, costs = [], takes(module)
     for preset in presets_of(module):
         config: Any = module.get_config(preset)
         base = config.get("base", config)
         size = f" {base.resolution}x{base.resolution}" if base.resolution else ""
         steps = f"{config.get('steps') or base.steps:,} steps"
-        cost = costs.get(preset, "not timed")
-        spec = f"{name}:{preset}"
-        rows.append((spec, *title, f"{base.data}{size}", f"{steps}, {cost}"))
-    return rows
+        cost = costs.get(preset, "")
+        rows.append((f"{name}:{preset}", f"{base.data}{size}", steps, cost))
+    return title, rows

@@ -61,10 +61,11 @@ def load_data(
         )
     except OptionWanted as error:
         raise ValueError(f"{error}; {_ADVICE[error.option]}") from None
-    except (ValueError, OSError) as error:
-        if config.data != "folder:images":  # what presets of folders say
+    except FileNotFoundError as error:
+        kind, _, path = config.data.partition(":")
+        if "/" in path:  # what presets of folders say is a plain name
             raise
-        advice = "--config.data=folder:PATH names your own"
+        advice = f"--config.data={kind}:PATH names your own"
         raise ValueError(f"{error}; {advice}") from error
     if config.get("spec"):
         kept, found = config.spec.to_dict(), specs.to_json(source.spec)
@@ -116,6 +117,20 @@ def build(config: ConfigDict, stage: int = 0):
     except (ValueError, _NoKey) as error:
         raise _of_variant(config, error) from error
     return gan
+
+
+def check_pairs(config: ConfigDict, gan: Any, source: Any) -> None:
+    """Raises ValueError unless the fields that a GAN needs in pairs are so in the data.
+
+    gan: see `gans.core.GAN.paired`.
+    """
+    wanted = {*gan.paired}
+    if wanted and not any(wanted <= {*group} for group in source.groups):
+        raise ValueError(
+            f"config.data={config.data!r}: {' and '.join(gan.paired)} of an example do "
+            f"not belong together there, and {config.variant} learns from pairs; see "
+            "pairs:PATH in docs/data.md"
+        )
 
 
 class _NoKey(KeyError):

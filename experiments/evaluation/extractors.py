@@ -266,15 +266,18 @@ def _float_problem(function, shape):
 def distance(
     extractor: Extractor,
 ) -> tuple[Callable[[jax.Array, jax.Array], jax.Array], str]:
-    """Returns d(x, y) of images, floats [B, H, W, C] in [-1, 1] -> [B], and what it is.
+    """Returns d(x, y) of images [B, H, W, C] -> [B], and what it is.
 
+    They are uint8, or floats in [-1, 1], which the extractor must accept, see `check`.
     It is LPIPS of the extractors of that name, else its own; both are quadratic in
-    small differences. The extractor must accept floats, see `check`.
+    small differences.
     """
     is_lpips = extractor.name.startswith("lpips")
 
     def features(variables, images):
-        h = extractor.apply(variables, (images + 1) * 127.5)["features"]
+        if images.dtype != jnp.uint8:
+            images = (images + 1) * 127.5
+        h = extractor.apply(variables, images)["features"]
         return h if is_lpips else h / jnp.linalg.norm(h, axis=-1, keepdims=True)
 
     @jax.jit

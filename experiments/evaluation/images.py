@@ -12,13 +12,10 @@ from experiments.evaluation import doubts, extractors, features, scores
 from experiments.evaluation.failures import attempt
 from experiments.evaluation.image_sets import ImageSet
 from experiments.evaluation.result import Result
-from experiments.rundir import restore
-from experiments.sampling.sampler import BATCH
 from gans import core
-from gans.data import kinds
 
 # Keys of a protocol that differ between outputs.
-OF_OUTPUT = ("n_real", "n_fake", "n_test", "real", "fake")
+OF_OUTPUT = ("n_real", "n_fake", "n_training", "n_test", "real", "fake", "baseline")
 
 
 class Images:
@@ -38,6 +35,24 @@ class Images:
         self.setting, self.output, self.field = setting, output, field
         self.wanted: dict[str, dict[str, Any]] = {}
         self._state, self._found = None, {}
+
+    @functools.cached_property
+    def on_test(self) -> bool:
+        """Whether samples are measured against the test side, as they are made of it.
+
+        Otherwise it is the training side.
+        """
+        made_of = self.setting.sampler(self.output).depends_on
+        return bool(made_of) and self.setting.samplers.test is not None
+
+    @property
+    def _reference_source(self):
+        return self.setting.samplers.test if self.on_test else self.setting.source
+
+    @property
+    def reference(self) -> features.Features:
+        """The features of the real images that samples are compared with."""
+        return self.data.test if self.on_test else self.data.real
 
     def find_extractor(self, *, floats: bool = False) -> None:
         """Finds the weights without loading them; missing ones are reported at once.
@@ -93,7 +108,7 @@ class Images:
             config.data,
             setting.source,
             load,
-            functools.partial(restore.load_test, config, setting.spec),
+            lambda: setting.samplers.test,
             field=self.field,
         )
 
@@ -113,8 +128,8 @@ class Images:
         label = self.label
         scores.check_images(
             self.wanted,
-            n_real=self.setting.source.length_of(self.field),
-            n_fake=self.setting.n,
+            n_real=self._reference_source.length_of(self.field),
+            n_fake=self.setting.plan(self.output).n,
             n_classes=None if label is None else self.setting.spec[label].n_classes,
             labelled=self.labelled,
             n_logits=n_logits,
@@ -126,7 +141,7 @@ class Images:
 
     def _check_classes(self, name, counts):
         """Raises ValueError unless there are two images of a class, and samples."""
-        n, n_classes = self.setting.n, int((counts >= 2).sum())
+        n, n_classes = self.setting.plan(self.output).n, int((counts >= 2).sum())
         if not n_classes:
             raise ValueError(
                 f"{self.setting.place}: {name} needs two real images of a class"
@@ -140,34 +155,35 @@ class Images:
     def summary(self, state: core.State) -> dict[str, Any]:
         """Returns what belongs in the report beside the results.
 
-        "protocol" and "warnings"; with a baseline also "baseline", the scores of test
-        images, and, if asked, "equal_n", those of the larger side cut to the size of
-        the other.
+        "protocol" and "warnings"; with a baseline also "baseline", the scores of the
+        real images of the other side, and, if asked, "equal_n", those of the larger set
+        cut to the size of the other.
         What depends on the output is named as its results are: "a_to_b/n_real",
         "a_to_b/equal_n". {} if no features of this state were needed.
         """
         found = self._found.get("fake") if state is self._state else None
         if found is None or isinstance(found, Exception):
             return {}
-        name, extractor = self.setting.config.data, self.data.extractor
-        fake, real = self.fake(state), self.data.real
+        fake, real, extractor = self.fake(state), self.reference, self.data.extractor
         output = "samples" if self.output == "sample" else self.output
+        (name, kind), (others, other_kind) = self._sides
         sides, found = {name: real, output: fake}, {}
         protocol = scores.describe(
             extractor, real, fake, real=name, fake=f"{output} of the EMA"
         )
-        test = self.data.test if self.setting.baseline and self.wanted else None
-        if test is not None:
-            sides[f"{name}@test"] = test
-            found["baseline"] = self._of_test
-            protocol["n_test"] = len(test)
-            n, larger, kind = len(test), fake, output
-            if len(fake) < len(test):
-                n, larger, kind = len(fake), test, "real test images"
+        other = self._other if self.setting.baseline and self.wanted else None
+        if other is not None:
+            sides[others] = other
+            found["baseline"] = self._of_other
+            protocol["n_training" if self.on_test else "n_test"] = len(other)
+            protocol["baseline"] = f"real {other_kind} images against {kind} images"
+            n, larger, column = len(other), fake, output
+            if len(fake) < len(other):
+                n, larger, column = len(fake), other, f"real {other_kind} images"
             if n < len(larger) and self.setting.equal_n:
                 results = self._flat(larger.some(n))
                 equal_n = self.setting.named("equal_n", self.output)
-                found[equal_n] = {"column": f"{kind}, n={n}", "results": results}
+                found[equal_n] = {"column": f"{column}, n={n}", "results": results}
         found["protocol"] = {
             self.setting.named(key, self.output) if key in OF_OUTPUT else key: value
             for key, value in protocol.items()
@@ -175,9 +191,21 @@ class Images:
         found["warnings"] = doubts.of(sides, extractor.name, self.wanted)
         return found
 
+    @property
+    def _sides(self):
+        """(name, which images) of the reference, and of the other real images."""
+        name = self.setting.config.data
+        both = (name, "training"), (f"{name}@test", "test")
+        return both[::-1] if self.on_test else both
+
+    @property
+    def _other(self):
+        """The features of the real images of the other side; None if there are none."""
+        return self.data.real if self.on_test else self.data.test
+
     @functools.cached_property
-    def _of_test(self):
-        return self._flat(self.data.test)
+    def _of_other(self):
+        return self._flat(self._other)
 
     def _flat(self, side):
         return {
@@ -211,20 +239,18 @@ class Images:
         return self._extract(state, labels)
 
     def _extract(self, state, asked):
-        setting, encode = self.setting, kinds.of(self.setting.spec[self.field]).encode
-
-        def samples(name):
-            found = setting.samples(state, self.output, only=(name,), labels=asked)
-            return (x[name] for x in found)
-
+        setting = self.setting
         labels = n_classes = None
         if self.labelled:
-            labels = np.concatenate(list(samples(self.label)))
+            given = setting.samples(
+                state, self.output, only=(self.label,), labels=asked
+            )
+            labels = np.concatenate([x[self.label] for x in given])
             n_classes = setting.spec[self.label].n_classes
         images = ImageSet(
             "samples" if self.output == "sample" else f"samples of {self.output}",
-            setting.n,
-            lambda: (encode(x) for x in samples(self.field)),
+            setting.plan(self.output).n,
+            lambda: setting.encoded(state, self.output, self.field, labels=asked),
             labels,
             n_classes,
         )
@@ -255,21 +281,27 @@ class Images:
     def scores_of(
         self, side: features.Features, wanted: dict[str, dict[str, Any]] | None = None
     ) -> dict[str, scores.Values | Exception]:
-        """Returns the wanted scores of one side against the training images."""
+        """Returns the wanted scores of one side against the reference."""
         name, wanted = self.data.extractor.name, wanted or self.wanted
-        return scores.by_score(wanted, self.data.real, side, name)
+        return scores.by_score(wanted, self.reference, side, name)
 
     def some(self, state: core.State, indices: np.ndarray) -> np.ndarray:
         """Returns some of the n samples again: [K, H, W, C] floats in [-1, 1]."""
-        sampler, field = self.setting.sampler(self.output), self.field
-        labels = self.setting.classes(self.output)
+        sampler, plan = (
+            self.setting.sampler(self.output),
+            self.setting.plan(self.output),
+        )
+        labels, only = self.setting.classes(self.output), (self.field,)
         batches = {
             i: np.asarray(
-                sampler(state, *sampler.batch(i, BATCH, labels), (field,))[field]
+                sampler(state, *sampler.batch(i, plan.size, labels, plan.rows), only)[
+                    self.field
+                ]
             )
-            for i in {*(indices // BATCH).tolist()}
+            for i in {*(indices // plan.size).tolist()}
         }
-        return np.stack([batches[i // BATCH][i % BATCH] for i in indices.tolist()])
+        places = [divmod(i, plan.size) for i in indices.tolist()]
+        return np.stack([batches[batch][place] for batch, place in places])
 
 
 def _raised(found: Any) -> Any:

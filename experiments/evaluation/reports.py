@@ -15,14 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from experiments import config as configs
 from experiments.evaluation import evaluators, scores
 from experiments.evaluation.failures import attempt, reason
 from experiments.evaluation.result import Result
 from experiments.evaluation.setting import Setting
 from experiments.files import Lines, replacing
-from experiments.rundir import restore
-from experiments.sampling.model import Model
 from gans import core, names
 
 # Errors of a measurement that a user can correct.
@@ -58,12 +55,15 @@ def make_evaluate(
     baseline: bool = False,
     equal_n: bool = True,
     folder: Path | None = None,
+    samplers: Any = None,
 ) -> Callable[[core.State], Report]:
     """Returns evaluate(state) -> {"results", "failed", ...}, or {} of nothing.
 
     It draws config.n_evaluate samples (by the EMA) from latents that are always the
-    same, of classes as frequent as in the data. Features of real images are computed
-    once, and kept in the cache folder. A report holds
+    same, of classes as frequent as in the data; what is made of examples is made of the
+    test rows, each at most once, and compared with the test side (see `Setting`).
+    Features of real images are computed once, and kept in the cache folder. A report
+    holds
 
         results      {quantity: {"value", "better", ...}}
         failed       {metric: why it could not be computed, in one line}
@@ -72,9 +72,11 @@ def make_evaluate(
         protocol     what the results depend on
         warnings     what makes them weaker than they look
 
-    and with `baseline` also "baseline", the results of the data's test images, computed
+    and with `baseline` also "baseline", the results of real images of the other side
+    (test images against the training images that samples are compared with), computed
     once, and with `equal_n` besides "equal_n": {"column": its name, "results"}, of
     another output than "sample" "OUTPUT/equal_n". Pictures go to `folder`.
+    `samplers` are those of the outputs, if not the model's own.
 
     Raises ValueError for a metric that is unknown, or that cannot be computed from
     these images or by this extractor; FileNotFoundError for weights that are not there.
@@ -91,6 +93,7 @@ def make_evaluate(
         baseline=baseline,
         equal_n=equal_n,
         folder=folder,
+        samplers=samplers,
     )
     made = [_make(setting, metric) for metric in config.metrics]
 
@@ -101,7 +104,7 @@ def make_evaluate(
             named = functools.partial(setting.named, output=output)
             found = attempt(functools.partial(_results, evaluator, state, named))
             if isinstance(found, Exception):
-                failed[named(metric)] = reason(found)
+                failed[named(metric)] = reason(found, config)
                 continue
             for name in results.keys() & found.keys():
                 failed[named(metric)] = f"another metric gives {name} too"
@@ -181,69 +184,19 @@ def write(workdir: Path, step: int, report: Report) -> None:
         lines.append({"step": step, "time": now, **report})
 
 
-def evaluate_run(
-    workdir: str | os.PathLike,
+def show(
+    report: Report,
+    title: str,
+    out: str | os.PathLike | None = None,
     *,
-    checkpoint: str = "last",
-    n: int | None = None,
-    metrics: tuple[Metric, ...] | None = None,
-    extractor: str | None = None,
-    resize: str = "tf",
-    weights: dict[str, str | None] | None = None,
-    recalibrate: bool = False,
-) -> Report:
-    """Evaluates a checkpoint of a run; returns the report, and adds it to the run's.
-
-    Arguments are those of `experiments.evaluate`; None means the value in the run's
-    config. Raises FileNotFoundError without a run, checkpoint or weights; ValueError
-    for the rest.
-    """
-    from experiments.pages import run as page  # which itself needs evaluators
-
-    folder = Path(workdir)
-    config = restore.config_of(folder)
-    if metrics is None:
-        metrics = config.metrics
-    metrics = configs.expand(tuple(metrics), "--metrics")
-    if not metrics:
-        raise ValueError(
-            "no metrics: the run's config has none; name some by --metrics"
-        )
-    check(metrics)
-    restore.step_of(folder, checkpoint)
-    model = Model.load(folder, checkpoint, recalibrate=recalibrate)
-    config = model.config.copy_and_resolve_references()
-    with config.unlocked(), config.ignore_type():
-        config.metrics = metrics
-        if n is not None:
-            config.n_evaluate = n
-        if extractor is not None:
-            config.extractor = extractor
-    evaluate = make_evaluate(
-        model.gan,
-        config,
-        model.data,
-        resize=resize,
-        weights=weights,
-        baseline=True,
-        folder=folder,
-    )
-    report = evaluate(model.state)
-    report["protocol"]["recalibrated"] = recalibrate
-    step = int(model.state.step)
-    write(folder, step, report)
-    with contextlib.closing(Lines(folder / "metrics.jsonl")) as lines:
-        lines.append({"step": step, **values(report)})
-    page.report(folder)  # shows these scores, too
-    return report
-
-
-def show(report: Report, title: str, out: str | os.PathLike | None = None) -> int:
+    table: str | None = None,
+) -> int:
     """Prints a report as a table; what failed, and warnings, to stderr.
 
     Args:
       title: of the column with the results.
       out: a file that receives the whole report as JSON.
+      table: printed instead of that of the results.
 
     Returns the exit code: 1 if every metric failed, else 0.
     """
@@ -255,9 +208,9 @@ def show(report: Report, title: str, out: str | os.PathLike | None = None) -> in
         if key.rpartition("/")[2] == "equal_n":
             columns.setdefault(found["column"], {}).update(found["results"])
     if "baseline" in report:
-        columns["real test images"] = report["baseline"]
-    if report["results"]:
-        print(scores.table(columns))
+        columns["real images"] = report["baseline"]
+    if table or report["results"]:
+        print(table or scores.table(columns))
     for warning in report["warnings"]:
         print(f"warning: {warning}", file=sys.stderr)
     failed = report.get("failed", {})

@@ -342,7 +342,7 @@ def table(columns: dict[str, Values]) -> str:
     rows = list(dict.fromkeys(name for values in columns.values() for name in values))
     lines = [["", *columns]]
     for row in rows:
-        lines.append([row, *(_shown(values.get(row)) for values in columns.values())])
+        lines.append([row, *(shown(values.get(row)) for values in columns.values())])
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
     return "\n".join(
         "  ".join(
@@ -353,12 +353,13 @@ def table(columns: dict[str, Values]) -> str:
     )
 
 
-def _shown(value):
+def shown(value: Mapping[str, Any] | None) -> str:
+    """Returns a result as text: its value, with the error if it is known."""
     if value is None:
         return "-"
     error = value.get("standard_error")
-    shown = f"{value['value']:.4g}"
-    return shown if error is None else f"{shown} ± {error:.2g}"
+    number = f"{value['value']:.4g}"
+    return number if error is None else f"{number} ± {error:.2g}"
 
 
 def _count(images):

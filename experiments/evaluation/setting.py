@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,9 +13,32 @@ import numpy as np
 
 from experiments.evaluation import extractors, scores
 from experiments.evaluation.images import Images
+from experiments.evaluation.pairs import Pairs
 from experiments.sampling.classes import counts, in_shares
-from experiments.sampling.sampler import Arrays, Sampler, Samplers
+from experiments.sampling.sampler import BATCH, Arrays, Sampler
+from experiments.sampling.samplers import Samplers
 from gans import core
+from gans.data import kinds
+
+VALUES = 2**21  # of a batch of examples, all fields together
+KEPT = 2**28  # bytes of outputs made of examples, at most
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Plan:
+    """Which samples of an output are measured.
+
+    Attributes:
+      n: how many.
+      size: of a batch.
+      rows: [n], the examples that they are made of, each once; None: of none.
+      noted: what the protocol says of it.
+    """
+
+    n: int
+    size: int = BATCH
+    rows: np.ndarray | None = None
+    noted: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 class Setting:
@@ -28,6 +53,10 @@ class Setting:
       equal_n: whether a baseline comes with scores of equally many images.
       folder: of pictures; None: there are none.
       place: what an error calls the metrics.
+      samplers: of the outputs; by default those of the model.
+
+    An output that is made of examples is measured on the test rows, each at most once,
+    and against the test side; on the training set where there is no test set.
     """
 
     def __init__(
@@ -42,13 +71,17 @@ class Setting:
         equal_n: bool = True,
         folder: Path | None = None,
         place: str = "config.metrics",
+        samplers: Any = None,
     ):
         self.gan, self.source, self.config = gan, source, config
         self.spec, self.n, self.place = source.spec, config.n_evaluate, place
         self.resize, self.weights = resize, weights
         self.baseline, self.equal_n, self.folder = baseline, equal_n, folder
         self.images: dict[str, Images] = {}  # by output
-        self._samplers = Samplers(gan, config, source.spec, lambda: source)
+        self.pairs: dict[str, Pairs] = {}
+        self.samplers = samplers or Samplers(gan, config, source.spec, lambda: source)
+        self._plans: dict[str, Plan] = {}
+        self._state, self._encoded = None, {}
         self._counts: dict[str, np.ndarray] = {}  # of classes, by label
         self.noted: dict[str, Any] = {}
         self._chosen: dict[str, str] = {}  # why the extractor, if it was chosen
@@ -84,9 +117,35 @@ class Setting:
     def sampler(self, output: str, metric: str = "") -> Sampler:
         """Returns the sampler of an output; `metric` is named in errors."""
         try:
-            return self._samplers(output)
+            return self.samplers(output)
         except ValueError as error:
             raise ValueError(f"{self.place}: {metric}: {error}") from None
+
+    def plan(self, output: str) -> Plan:
+        """Returns which samples of an output are measured."""
+        if output not in self._plans:
+            self._plans[output] = self._plan(output)
+        return self._plans[output]
+
+    def _plan(self, output):
+        sampler, source = self.sampler(output), self.samplers.conditions
+        length = sampler.n_examples
+        if length is None:
+            return Plan(self.n)
+        n, rows = min(self.n, length), np.arange(length)
+        side = "training" if self.samplers.test is None else "test"
+        if n < length:
+            rows = np.sort(np.random.default_rng(0).permutation(length)[:n])
+            chosen = f"{n} of the {length} {side} rows, chosen at random once"
+        else:
+            chosen = f"all {length} {side} rows, each once"
+        if self.samplers.test is None:
+            chosen += "; there is no test set"
+        largest = sum(math.prod(x.shape) for x in source.spec.values())
+        size = min(n, BATCH, max(1, VALUES // largest))
+        noted = {"made_of": ", ".join(sampler.depends_on), "rows": chosen}
+        noted = {self.named(key, output): x for key, x in noted.items()}
+        return Plan(n, size, rows, noted)
 
     def samples(
         self, state: core.State, output: str = "sample", **options: Any
@@ -96,9 +155,36 @@ class Setting:
         Labels that the model was asked for are among them: as in the data, unless the
         options have others.
         """
+        plan = self.plan(output)
         if "labels" not in options:
             options["labels"] = self.classes(output)
-        return self.sampler(output).batches(state, self.n, **options)
+        options = {"size": plan.size, "rows": plan.rows, **options}
+        self.note(plan.noted)
+        return self.sampler(output).batches(state, plan.n, **options)
+
+    def encoded(
+        self, state: core.State, output: str, field: str, **options: Any
+    ) -> Iterator[np.ndarray]:
+        """Yields a field of `samples` as the data store it: images as uint8.
+
+        What is made of examples is kept for other metrics of the same state, unless it
+        is large. Raises ValueError for samples that are not finite.
+        """
+        if state is not self._state:
+            self._state, self._encoded = state, {}
+        if (output, field) in self._encoded:
+            self.note(self.plan(output).noted)
+            yield from self._encoded[output, field]
+            return
+        encode, kept, n_bytes = kinds.of(self.spec[field]).encode, [], 0
+        for made in self.samples(state, output, only=(field,), **options):
+            if not np.isfinite(made[field]).all():
+                raise ValueError(f"samples of {output!r} are not finite")
+            yield (batch := encode(made[field]))
+            n_bytes += batch.nbytes
+            kept = [*kept, batch] if n_bytes <= KEPT else []
+        if self.plan(output).rows is not None and n_bytes <= KEPT:
+            self._encoded[output, field] = kept
 
     def counts(self, label: str) -> np.ndarray:
         """Returns how often each class of a label is in the data [K]."""
@@ -119,7 +205,7 @@ class Setting:
             weights = self.counts(name)
             if equal and (weights >= 2).any():
                 weights = weights >= 2
-            found[name] = in_shares(weights, n or self.n)
+            found[name] = in_shares(weights, n or self.plan(output).n)
         if found and not equal:
             self.note({"classes": "as in the data"})
         return found
@@ -159,6 +245,20 @@ class Setting:
             self.images[output] = Images(self, output, field)
         self.images[output].find_extractor(floats=floats)
         return self.images[output]
+
+    def of_pairs(
+        self, metric: str, output: str = "sample", kind: str = "image"
+    ) -> Pairs:
+        """Returns an output's examples, and the real ones of the same rows; shared too.
+
+        Raises ValueError if the output has no field of this kind, is not made of
+        examples, or if these do not correspond with real ones.
+        """
+        field = self.field(metric, output, kind)
+        if output not in self.pairs:
+            self.pairs[output] = Pairs(self, output, field)
+        self.pairs[output].check(metric)
+        return self.pairs[output]
 
     def named(self, name: str, output: str) -> str:
         """Returns what a result is called in the report: "fid", "a_to_b/fid"."""

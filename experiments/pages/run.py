@@ -15,7 +15,7 @@ import numpy as np
 
 from experiments import pages
 from experiments.files import replacing
-from experiments.pages import curves, evidence, samples, scores, trends
+from experiments.pages import curves, data, evidence, samples, scores, trends
 from experiments.pages import verdict as verdicts
 from experiments.sampling import pictures
 
@@ -87,6 +87,7 @@ def write(workdir: str | os.PathLike) -> str:
             f"{config.get('variant', 'GAN')} on {config.get('data', '?')}"
         ),
         subtitle=pages.escape(_subtitle(step, config, run, folder)),
+        data=pages.escape(data.sentence(config, run)),
         verdict=_verdict(judged),
         warnings=_warnings(run.get("warnings")),
         figures=_figures(step, config, run, records),

@@ -29,9 +29,10 @@ class Log:
     """The log of one run, in its workdir.
 
     The run begins at step `start` and ends at step `steps`. With `resume`, the lines of
-    metrics.jsonl up to `start` are kept; later ones are removed, because they will be
-    written again. Without it, both logs start empty. The attribute `batch_size`, from
-    which the images per second are counted, may change in between.
+    metrics.jsonl up to `start` are kept, of scores up to `scored` if it is given; later
+    ones are removed, because they will be written again. Without it, both logs start
+    empty. The attribute `batch_size`, from which the images per second are counted, may
+    change in between.
 
     A line is written completely or not at all. If the disk is full, OSError is raised
     and every earlier line is intact.
@@ -45,11 +46,12 @@ class Log:
         steps: int,
         batch_size: int,
         resume: bool,
+        scored: int | None = None,
     ):
         os.makedirs(workdir, exist_ok=True)
         last_kept = start if resume else -1
         path = os.path.join(workdir, "metrics.jsonl")
-        drop_lines(path, last_kept)
+        drop_lines(path, last_kept, scored)
         self._lines = Lines(path)
         self._events = _Events(workdir, purge_step=last_kept + 1)
         self._steps, self.batch_size = steps, batch_size

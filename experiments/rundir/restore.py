@@ -44,13 +44,14 @@ def spec_of(config: Mapping[str, Any]) -> dict[str, Any]:
 def load_test(config: Any, spec: Mapping[str, Any]) -> Any:
     """Returns the test set that belongs to a config's data, or None without one.
 
-    spec: of the training set, whose image size and channels the test set gets.
+    spec: of the training set, whose image size and channels the test set gets, where
+      all of its images have the same.
     """
-    resolution = channels = None
     images = [field.shape for field in spec.values() if field.kind == "image"]
-    if len(images) == 1:
-        height, width, channels = images[0]
-        resolution = height if height == width else None
+    sides = {side for shape in images for side in shape[:2]}
+    depths = {shape[2] for shape in images}
+    resolution = sides.pop() if len(sides) == 1 else None
+    channels = depths.pop() if len(depths) == 1 else None
     return data.held_out(
         functools.partial(configs.load_data, config, resolution, channels=channels)
     )

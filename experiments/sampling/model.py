@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
+import sys
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -14,9 +16,11 @@ import numpy as np
 from tqdm import tqdm
 
 from experiments import config as configs
-from experiments.rundir import restore
+from experiments import own_code
+from experiments.rundir import manifest, restore
 from experiments.sampling.classes import counts, in_shares
-from experiments.sampling.sampler import Arrays, Sampler, Samplers
+from experiments.sampling.sampler import Arrays, Sampler
+from experiments.sampling.samplers import Samplers
 from experiments.translation.translator import SQUASH, TRAINING, Translator, key_of
 from gans import core
 from gans.data import kinds
@@ -55,7 +59,12 @@ class Model:
         """Opens a run; see `experiments.load`."""
         config = restore.config_of(workdir)
         step = restore.step_of(workdir, checkpoint)
-        config, gan, state = restore.restore(config, workdir, step)
+        kept = manifest.read(Path(workdir)).get("code")
+        if changed := own_code.changed(kept, own_code.code(config)):
+            text = f"{own_code.listed(changed)} changed since the training"
+            print(f"warning: {text}", file=sys.stderr)
+        with own_code.explained(config):
+            config, gan, state = restore.restore(config, workdir, step)
         model = cls(config, restore.spec_of(config), gan, state)
         if not recalibrate:
             return model
@@ -231,6 +240,10 @@ class Model:
         draws: [n], numbers of the inputs: those of one number draw alike (dropout,
           noise). By default each has its own.
         """
+        with own_code.explained(self.config):
+            yield from self._batches(inputs, seed, output, size, draws)
+
+    def _batches(self, inputs, seed, output, size, draws):
         sampler, n = self.sampler(output), core.length(inputs)
         draws, size = np.arange(n) if draws is None else draws, min(size, n)
         key = jax.random.fold_in(jax.random.key(seed), 1)

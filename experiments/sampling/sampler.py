@@ -7,7 +7,7 @@ ablations, and `experiments.load`.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
@@ -15,7 +15,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from experiments.rundir import restore
 from gans import core, names
 from gans.data import kinds
 from gans.data.spec import Spec, decoded
@@ -59,24 +58,33 @@ class Sampler:
         self._outputs = jax.jit(self.traced_outputs, static_argnums=3)
         self._each = jax.jit(self._traced_each)
 
-    def examples(self, n: int, first: int = 0) -> Arrays:
-        """Returns rows first ... first + n - 1 of the fields that the model is given.
+    def examples(
+        self, n: int, first: int = 0, rows: np.ndarray | None = None
+    ) -> Arrays:
+        """Returns n examples of the fields that the model is given, {field: [n, ...]}.
 
-        They are as the source stores them, {field: [n, ...]}; {} of a model that is
-        given none.
+        They are as the source stores them; {} of a model that is given none.
+
+        first: the number of the first one. rows: [K], their rows in the source, which
+        take turns; by default all of them do.
         """
-        if self._source is None:
-            return {}
-        rows = np.arange(first, first + n)
-        taken = self._source.take(*(rows % n for n in self._source.lengths))
-        return {name: taken[name] for name in self.gan.conditioned_on}
+        return self._take(self.gan.conditioned_on, np.arange(first, first + n), rows)
 
-    def inputs(self, key: Array, n: int, first: int = 0) -> dict[str, Array]:
+    def _take(self, fields, places, rows):
+        if not fields:
+            return {}
+        places = places if rows is None else rows[places % len(rows)]
+        taken = self._source.take(*(places % n for n in self._source.lengths))
+        return {name: taken[name] for name in fields}
+
+    def inputs(
+        self, key: Array, n: int, first: int = 0, rows: np.ndarray | None = None
+    ) -> dict[str, Array]:
         """Returns n inputs of the output, {name: [n, ...]}.
 
-        key: draws latents. first: row of the first example, see `examples`.
+        key: draws latents. first, rows: of the examples, see `examples`.
         """
-        return self._inputs(key, n, self.examples(n, first))
+        return self._inputs(key, n, self.examples(n, first, rows))
 
     def __call__(
         self,
@@ -142,15 +150,17 @@ class Sampler:
         only: tuple[str, ...] | None = None,
         size: int = BATCH,
         labels: Mapping[str, np.ndarray] | None = None,
+        rows: np.ndarray | None = None,
     ) -> Iterator[Arrays]:
         """Yields n samples, {field: numpy [b, ...]}; batch i is drawn from key(i).
 
         So they are the same ones each time. The last batch may be smaller.
 
         labels: {label: [n]}, the classes to ask for; by default the model chooses.
+        rows: see `examples`.
         """
         for i, start in enumerate(range(0, n, size)):
-            made = self(state, *self.batch(i, size, labels), only)
+            made = self(state, *self.batch(i, size, labels, rows), only)
             keep = min(size, n - start)
             yield {name: np.asarray(x)[:keep] for name, x in made.items()}
 
@@ -159,13 +169,14 @@ class Sampler:
         i: int,
         size: int = BATCH,
         labels: Mapping[str, np.ndarray] | None = None,
+        rows: np.ndarray | None = None,
     ) -> tuple[dict[str, Array], Array]:
         """Returns inputs and key of batch i of `batches`."""
         key = jax.random.key(i)
-        inputs = self.inputs(key, size, i * size)
-        for name, all_of_them in (labels or {}).items():
-            rows = np.minimum(np.arange(i * size, (i + 1) * size), len(all_of_them) - 1)
-            inputs[name] = jnp.asarray(all_of_them[rows], inputs[name].dtype)
+        inputs = self.inputs(key, size, i * size, rows)
+        for name, asked in (labels or {}).items():
+            places = np.minimum(np.arange(i * size, (i + 1) * size), len(asked) - 1)
+            inputs[name] = jnp.asarray(asked[places], inputs[name].dtype)
         return inputs, jax.random.fold_in(key, 1)
 
     @functools.cached_property
@@ -202,22 +213,46 @@ class Sampler:
 
     def given(self, examples: Arrays) -> Arrays:
         """Returns those of the `examples` on which the output depends, decoded."""
+        return self._decoded({x: examples[x] for x in self.depends_on})
+
+    @functools.cached_property
+    def depends_on(self) -> tuple[str, ...]:
+        """The fields of its examples on which the output depends."""
+        examples = self.examples(2)
         if not examples:
-            return {}
+            return ()
         state = self._state()
         key = jax.eval_shape(lambda: jax.random.key(0))
-        n = core.length(examples)
         jaxpr = jax.make_jaxpr(
             lambda examples, state, key: self.traced_outputs(
-                state, self.traced_inputs(key, n, examples), key
+                state, self.traced_inputs(key, 2, examples), key
             )
         )(examples, state, key).jaxpr
         # Dicts are flattened in the order of their keys; the examples come first.
-        return {
-            name: np.asarray(kinds.of(self.spec[name]).decode(examples[name]))
-            for name, used in zip(sorted(examples), _used(jaxpr), strict=False)
-            if used
-        }
+        used = zip(sorted(examples), _used(jaxpr), strict=False)
+        return tuple(name for name, is_used in used if is_used)
+
+    def targets(self, n: int, rows: np.ndarray | None = None) -> Arrays:
+        """Returns what the output should be for n examples, {field: [n, ...]}, decoded.
+
+        That are the real fields of their rows; {} if the source has none that belong to
+        what the output is made of. rows: see `examples`.
+        """
+        made_of = {*self.depends_on}
+        groups = self._source.groups if made_of else ()
+        group = next((x for x in groups if made_of <= {*x}), ())
+        wanted = [x for x in self.fields if x in group and x not in made_of]
+        return self._decoded(self._take(wanted, np.arange(n), rows))
+
+    def _decoded(self, stored):
+        decode = {name: kinds.of(self.spec[name]).decode for name in stored}
+        return {name: np.asarray(decode[name](x)) for name, x in stored.items()}
+
+    @property
+    def n_examples(self) -> int | None:
+        """How many examples there are to make the output of; None if it needs none."""
+        of = [self._source.length_of(name) for name in self.depends_on]
+        return min(of, default=None)
 
     def _state(self):
         key = jax.eval_shape(lambda: jax.random.key(0))
@@ -254,94 +289,3 @@ def _used(jaxpr):
         if any(id(x) in needed for x in equation.outvars):
             needed |= {id(x) for x in equation.invars}
     return [id(x) in needed for x in jaxpr.invars]
-
-
-class Drawing:
-    """What a run draws again and again: every output that has a picture.
-
-    Calling it with a state is pure, and returns {output: {field: [n, ...]}}. Latents
-    are always the same, and so are the examples of a conditional model.
-
-    Args:
-      gan, spec, source: see `Sampler`.
-      key: of latents and of what outputs draw.
-      n: samples of each output.
-    """
-
-    def __init__(self, gan: core.GAN, spec: Spec, source: Any, *, key: Array, n: int):
-        found = drawable(gan, spec, source)
-        self._samplers = {x: Sampler(gan, spec, source, x) for x in found}
-        self._key, self._n = key, n
-        first = next(iter(self._samplers.values()), None)
-        self._examples = first.examples(n) if first else {}
-
-    def __call__(self, state: core.State) -> dict[str, dict[str, Array]]:
-        made = {}
-        for i, (name, sampler) in enumerate(self._samplers.items()):
-            inputs = sampler.traced_inputs(self._key, self._n, self._examples)
-            key = jax.random.fold_in(self._key, i)
-            made[name] = sampler.traced_outputs(state, inputs, key)
-        return made
-
-    @functools.cached_property
-    def given(self) -> dict[str, Arrays]:
-        """{output: {field: [n, ...]}}: the examples that it is made of, decoded."""
-        return {x: s.given(self._examples) for x, s in self._samplers.items()}
-
-
-def drawable(gan: core.GAN, spec: Spec, source: Any = None) -> list[str]:
-    """Returns the outputs with a field of the data that is not a label: "sample" first.
-
-    An only output is taken to have one, as tracing the model to see takes a while.
-    """
-    if len(gan.outputs) == 1:
-        return list(gan.outputs)
-    found = []
-    for name in sorted(gan.outputs, key=lambda name: name != "sample"):
-        fields = Sampler(gan, spec, source, name).fields
-        if any(x in spec and spec[x].kind != "label" for x in fields):
-            found.append(name)
-    return found
-
-
-class Samplers:
-    """The samplers of a model's outputs, each made when it is first asked for.
-
-    Args:
-      gan: the model.
-      config: of its run.
-      spec: of the data.
-      load: () -> the training set. It is called only for a model that is given
-        examples, if the data have no test set.
-    """
-
-    def __init__(self, gan: core.GAN, config: Any, spec: Spec, load: Callable[[], Any]):
-        self.gan, self.spec = gan, spec
-        self._config, self._load = config, load
-        self._made: dict[str, Sampler] = {}  # they keep their compiled programs
-
-    @functools.cached_property
-    def conditions(self) -> Any:
-        """The source of the examples that the model is given: test images if any.
-
-        None for a model that is given none: nothing is loaded.
-        """
-        if not self.gan.conditioned_on:
-            return None
-        test = restore.load_test(self._config, self.spec)
-        return self._load() if test is None else test
-
-    def __call__(self, output: str = "sample") -> Sampler:
-        """Returns the sampler of an output; ValueError for an unknown one."""
-        names.check(output, self.gan.outputs, "output")
-        if output not in self._made:
-            self._made[output] = Sampler(self.gan, self.spec, self.conditions, output)
-        return self._made[output]
-
-    def drawable(self) -> list[str]:
-        """Returns the outputs that have a picture; see `drawable`."""
-        return drawable(self.gan, self.spec, self.conditions)
-
-    def drawing(self, *, key: Array, n: int) -> Drawing:
-        """Returns the `Drawing` of these outputs."""
-        return Drawing(self.gan, self.spec, self.conditions, key=key, n=n)

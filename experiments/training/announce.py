@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from experiments.config import files
+from experiments.pages import data
 from experiments.pages import run as page
 from experiments.rundir import restore
 from experiments.sampling import pictures
@@ -19,10 +21,10 @@ MANY_EPOCHS = 2_000
 FEW_CLASSES = 12
 
 
-def start(found: Facts, config: Any, workdir: Path) -> list[str]:
+def start(found: Facts, config: Any, workdir: Path, step: int = 0) -> list[str]:
     """Returns the lines with which a run begins: what it is, aligned, and warnings.
 
-    found: the facts, and "hardware".
+    found: the facts, and "hardware" and "data_changes". step: after which it goes on.
     """
     spec = restore.spec_of(config)
     size, each = found["batch_size"], found["batch_size_per_device"]
@@ -34,7 +36,8 @@ def start(found: Facts, config: Any, workdir: Path) -> list[str]:
     parameters = found["parameters"]
     lines = {
         "data": _data(found, spec),
-        "classes": _classes(found),
+        "reading": ", ".join(data.losses(found.get("reading", {}))),
+        "classes": _classes(found, config.variant),
         "networks": ", ".join(f"{name} {n:,}" for name, n in parameters.items())
         + " parameters",
         "devices": f"{found['hardware']}, batches of {size}{split}, {config.dtype}",
@@ -47,7 +50,17 @@ def start(found: Facts, config: Any, workdir: Path) -> list[str]:
     return [
         f"{config.variant} on {config.data}",
         *(f"  {name:<{width}}  {text}" for name, text in lines.items() if text),
+        *_changed(found.get("data_changes", ()), step),
         *advice(found, config),
+    ]
+
+
+def _changed(changes, step):
+    """The warning that the data are not those of the steps before, if so."""
+    return [
+        f"warning: the training data have changed: {data.change(found)}"
+        for found in changes
+        if found["step"] == step
     ]
 
 
@@ -58,6 +71,8 @@ def advice(found: Facts, config: Any) -> list[str]:
     things = _plural(kind)
     n, epochs = _least(found["examples_in_data"]), _most(found["epochs"])
     own = config.data.startswith(("folder:", "array:", "python:"))
+    if own:
+        said += _small(found.get("reading", {}), spec, config)
     if own and n < FEW_IMAGES and _large_images(spec):
         said.append(_few(n, config))
     if size > n:
@@ -73,6 +88,23 @@ def advice(found: Facts, config: Any) -> list[str]:
             f"{epochs:,.0f} times. --config.steps={shown:.0f} may be enough"
         )
     return [f"warning: {text}" for text in said]
+
+
+def _small(reading, spec, config):
+    """The warning that pictures are made very small, as presets of other data do."""
+    sides = [f.shape[:2] for f in spec.values() if f.kind == "image"]
+    size = reading.get("median_size")
+    if len(sides) != 1 or not size or min(size) < 2 * max(sides[0]):
+        return []
+    if max(sides[0]) >= SMALL:
+        return []
+    height, width = sides[0]
+    fit = [f"--config={x}" for x in files.of_folders(config.variant)]
+    ways = " or ".join([*fit, "--config.resolution=64"])
+    return [
+        f"pictures of {size[0]}x{size[1]} pixels are read as {width}x{height}, as the "
+        f"config says. For pictures of your own: {ways}"
+    ]
 
 
 def _few(n, config):
@@ -171,18 +203,23 @@ def _shape(field):
     return f"{sizes} numbers" if field.kind == "point" else sizes
 
 
-def _classes(found):
+def _classes(found, variant):
     names, counts = found["classes"], found["class_counts"]
     if names is None:
         return ""
+    unused = found.get("unused_labels", ())
     if isinstance(names, dict):
-        return "; ".join(f"{name}: {len(x)}" for name, x in names.items())
+        return "; ".join(
+            f"{name}: {len(x)}{' (not used)' if name in unused else ''}"
+            for name, x in names.items()
+        )
     shown = names
     if isinstance(counts, list) and len(counts) == len(names):
         shown = [f"{name} ({n:,})" for name, n in zip(names, counts, strict=True)]
     if len(names) > FEW_CLASSES:
         shown = [*names[: FEW_CLASSES - 2], "...", names[-1]]
-    return f"{len(names)}: {', '.join(shown)}"
+    note = f"; {variant} does not use them" if unused else ""
+    return f"{len(names)}: {', '.join(shown)}{note}"
 
 
 def _epochs(epochs):

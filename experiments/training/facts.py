@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,25 +12,32 @@ import numpy as np
 
 from experiments import config as configs
 from experiments.rundir import restore
-from gans import stages
+from gans import core, stages
+from gans.data import spec as specs
 from gans.data.spec import Field, Spec
 
 Facts = dict[str, Any]
 
 
-def gather(config: Any, source: Any, template: Any) -> Facts:
-    """Returns `of` a run; the test set is loaded for its length.
+# Examples by which a set is recognised: of one on the disk, and of one that is made of
+# another in memory. Of a set of arrays it is all.
+N_STREAMED, N_MADE = 16, 2_000
+
+
+def gather(config: Any, source: Any, gan: core.GAN, template: Any) -> Facts:
+    """Returns `of` a run, and what is found by reading its data.
 
     Args:
       config: resolved.
       source: the training set.
+      gan: what is trained.
       template: a state of shapes (see `Programs.template`).
     """
     try:
         test = restore.load_test(config, source.spec)
     except (ValueError, RuntimeError, OSError):
         test = None  # whoever needs it will say what is wrong
-    return of(
+    found = of(
         source,
         restore.spec_of(config),
         template,
@@ -37,6 +45,11 @@ def gather(config: Any, source: Any, template: Any) -> Facts:
         test=test,
         n_devices=jax.device_count(),
     )
+    return found | {
+        "unused_labels": _unused_labels(gan, source.spec),
+        "reading": source.reading(),
+        "data_checksum": checksum(source),
+    }
 
 
 def of(
@@ -101,6 +114,62 @@ def _class_counts(source, spec):
         for name, field in spec.items()
         if field.kind == "label" and name in arrays
     }
+
+
+def checksum(source: Any) -> str | None:
+    """Returns eight digits that tell the examples from others; None if unreadable.
+
+    They are of all examples of arrays in memory, else of some, evenly spread.
+    """
+    if parts := getattr(source, "sources", None):  # that do not correspond
+        found = [checksum(part) for part in parts.values()]
+        return None if None in found else " ".join(found)
+    n = most = len(source)
+    if not hasattr(source, "arrays"):
+        most = N_STREAMED if source.streamed else N_MADE
+    rows = np.unique(np.linspace(0, n - 1, min(n, most)).astype(int))
+    found = 0
+    try:
+        for first in range(0, len(rows), 1024):
+            taken = source.take(rows[first : first + 1024])
+            for name in sorted(taken):
+                found = zlib.crc32(np.ascontiguousarray(taken[name]), found)
+    except (ValueError, OSError):  # the training will say what is wrong
+        return None
+    return f"{found:08x}"
+
+
+def changes(before: Facts, now: Facts, step: int) -> list[Facts]:
+    """Returns how the training data have changed while a run was trained.
+
+    Each change is {"step": after which it came, "n_before", "n", "checksum_before"};
+    numbers of examples are those of `examples_in_data`.
+
+    Args:
+      before: run.json of the process before; {} if there is none.
+      now: the facts of this one.
+      step: after which it goes on.
+    """
+    known = before.get("data_changes", [])
+    found = [change for change in known if change["step"] < step]
+    undone = [change for change in known if change["step"] >= step]
+    n, sums = before.get("examples_in_data"), before.get("data_checksum")
+    if undone:  # steps after that one are made again
+        n, sums = undone[0]["n_before"], undone[0]["checksum_before"]
+    pairs = (n, now["examples_in_data"]), (sums, now["data_checksum"])
+    if step and any(a != b for a, b in pairs if None not in (a, b)):
+        change = {"step": step, "n_before": n, "n": now["examples_in_data"]}
+        found.append(change | {"checksum_before": sums})
+    return found
+
+
+def _unused_labels(gan, spec):
+    """The labels of which a model knows nothing, as it is not given them."""
+    batch = specs.decoded(spec)
+    batch = {k: jax.ShapeDtypeStruct((2, *x.shape), x.dtype) for k, x in batch.items()}
+    given = jax.eval_shape(gan.inputs, jax.eval_shape(lambda: jax.random.key(0)), batch)
+    used = {*given, *gan.conditioned_on}
+    return [n for n, f in spec.items() if f.kind == "label" and n not in used]
 
 
 def single(found: dict[str, Any], none: Any) -> Any:

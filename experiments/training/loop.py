@@ -12,22 +12,20 @@ import jax
 from ml_collections import ConfigDict
 
 from experiments import config as configs
-from experiments.evaluation import reports
-from experiments.files import drop_lines, replacing
+from experiments.files import drop_lines
 from experiments.pages import run as page
 from experiments.rundir import manifest
-from experiments.rundir.checkpoint import FULL, CheckpointError, Checkpoints
-from experiments.rundir.folder import WorkdirError
-from experiments.rundir.lock import of_process
+from experiments.rundir.checkpoint import FULL
 from experiments.rundir.log import Log
 from experiments.signals import Interrupted, Signals
-from experiments.training import ahead, announce, facts, health, longer
-from experiments.training import init_from as weights
+from experiments.training import ahead, announce, facts, health
 from experiments.training.floats import Place
 from experiments.training.metric_buffer import MetricBuffer, NotFinite
+from experiments.training.milestones import Milestones
+from experiments.training.opening import opened
 from experiments.training.record import Record
 from experiments.training.samples import Samples
-from experiments.training.stage import Ready, Stages
+from experiments.training.stage import Ready
 from gans import core, stages
 from gans.data import pipeline
 
@@ -40,7 +38,7 @@ class DiskFull(Exception):
 
 
 # What the user can correct: shown in a line, without a traceback.
-ERRORS = (configs.ConfigError, CheckpointError, NotFinite, DiskFull, WorkdirError)
+ERRORS = (ValueError, NotFinite, DiskFull)
 
 
 def train(
@@ -66,8 +64,8 @@ def train(
       allow_config_change: continues although the checkpoints are of another config.
       init_from: WORKDIR[:CHECKPOINT] of another run, whose weights a new run starts
         from (see `experiments.training.init_from`).
-      on_evaluation: gets the step and the values of each evaluation, before the
-        checkpoint of that step; what it raises ends the run.
+      on_evaluation: gets the step and the values of each evaluation. What it raises
+        ends the run; when it goes on, that step is evaluated again.
       on_call: gets the number of steps after each call.
       inputs: see `experiments.training.stage.Stages`.
 
@@ -75,83 +73,71 @@ def train(
     where, NotFinite for a loss or a state that is not finite, Interrupted, DiskFull,
     and CheckpointError if there are checkpoints but no good one.
     """
-    checkpoints = Checkpoints(workdir, config.keep_checkpoints)
-    workdir, lock = of_process(Path(workdir), jax.process_index(), config.data)
-    held = contextlib.ExitStack()
-    try:
-        source = configs.load_data(config)
-        config = configs.resolve(config, source)
-        if checkpoints.steps() and not allow_config_change:
-            longer.compare(workdir / "config.json", config, checkpoints.latest())
-        all_stages = Stages(config, source, workdir, inputs)
-        # Whatever cannot be run is found before anything is written.
-        stage = all_stages.get(all_stages.after(checkpoints.latest() or 0))
-        given = None
-        if init_from and checkpoints.steps():
-            weights.check_resumed(init_from, workdir)
-        elif init_from:
-            given = weights.Given(init_from, stage.programs.template)
-        held.enter_context(lock)
-        workdir.mkdir(parents=True, exist_ok=True)
-        with replacing(workdir / "config.json") as path:
-            Path(path).write_text(configs.to_json(config))
-    except (ValueError, RuntimeError, OSError) as error:
-        held.close()
-        raise configs.ConfigError(str(error)) from error
-    run = _Run(config, workdir, checkpoints, all_stages)
-    run.record, run.given = Record(workdir, command, started), given
-    run.on_evaluation, run.on_call = on_evaluation, on_call
-    try:
-        return run.to_the_end()
-    except (Interrupted, NotFinite):
-        print(page.report(workdir), file=sys.stderr)
-        raise
-    except OSError as error:
-        if error.errno not in FULL.values():
+    opening = opened(
+        config,
+        workdir,
+        allow_config_change=allow_config_change,
+        init_from=init_from,
+        inputs=inputs,
+    )
+    with opening as found:
+        record = Record(found.folder, command, started)
+        run = _Run(found, record, on_evaluation, on_call)
+        try:
+            with record.ending(found.checkpoints.latest):
+                return run.to_the_end()
+        except (Interrupted, NotFinite):
+            print(page.report(found.folder), file=sys.stderr)
             raise
-        raise DiskFull(
-            f"{error.filename}: {error.strerror}. Intact: every line of metrics.jsonl, "
-            f"and {checkpoints.folder} with steps {checkpoints.steps()}"
-        ) from error
-    finally:
-        all_stages.close()
-        held.close()
+        except OSError as error:
+            if error.errno not in FULL.values():
+                raise
+            kept = found.checkpoints
+            raise DiskFull(
+                f"{error.filename}: {error.strerror}. Intact: every line of "
+                f"metrics.jsonl, and {kept.folder} with steps {kept.steps()}"
+            ) from error
 
 
 class _Run:
     """A run in this process: what it consists of, and how far it has come."""
 
-    def __init__(self, config, workdir, checkpoints, all_stages):
-        self.config, self.workdir, self.checkpoints = config, workdir, checkpoints
-        self.stages: Stages = all_stages
-        self.samples = Samples(workdir)
+    def __init__(self, opened, record, on_evaluation, on_call):
+        self.config, self.workdir = opened.config, opened.folder
+        self.checkpoints, self.stages = opened.checkpoints, opened.stages
+        self.opened, self.record, self.on_call = opened, record, on_call
+        self.samples = Samples(opened.folder)
+        self.milestones = Milestones(
+            opened.config,
+            opened.folder,
+            opened.checkpoints,
+            opened.stages,
+            before=opened.before,
+            record=record,
+            on_evaluation=on_evaluation,
+        )
 
     def to_the_end(self):
         """Trains; at a NaN goes back to the last checkpoint, if the config says so."""
         stream = None  # that of the checkpoint
         while True:
-            restored = self.checkpoints.restore(self.stages.template)
-            extra = restored[1] if restored else {"stream": 0, "seconds": 0.0}
-            self.stream = extra["stream"] if stream is None else stream
-            self.set_best(extra.get("best"))
-            given = self.given.record if self.given else None
-            self.init_from = given or extra.get("init_from")
-            at, log = int(restored[0].step) if restored else 0, "metrics.jsonl"
-            self.stages.count(at, extra.get("examples"), self.workdir / log)
-            # The step of an evaluation that a signal has ended.
-            self.unscored = at if extra.get("unscored") else None
+            state, seconds = self.milestones.restore()
+            if self.opened.given:
+                self.milestones.init_from = self.opened.given.record
             if stream is None:
-                self.record.seconds_before = extra["seconds"]
+                self.record.seconds_before = seconds
+            else:
+                self.milestones.stream = stream
             try:
-                return self.from_here(restored[0] if restored else None)
+                return self.from_here(state)
             except NotFinite as error:
                 folder, last = self.checkpoints.folder, self.checkpoints.latest()
                 where = f"last good checkpoint: {'none' if last is None else folder}"
                 where += "" if last is None else f"/{last}"
-                if self.config.on_nan != "rollback" or self.stream >= ROLLBACKS:
+                stream = self.milestones.stream + 1
+                if self.config.on_nan != "rollback" or stream > ROLLBACKS:
                     self.record.write(status=f"stopped: {error}")
                     raise NotFinite(f"{error}\n{where}") from None
-                stream = self.stream + 1
                 print(
                     f"{error}\n{where}; going back to it with random stream {stream} "
                     f"(of at most {ROLLBACKS})",
@@ -178,28 +164,33 @@ class _Run:
         if not finished:
             self.stages.start(stage.index)
         self.samples.drop(step)
-        drop_lines(self.workdir / "evaluations.jsonl", step if state else -1)
+        # Of scores that were begun there may be lines already.
+        again = state is None or self.milestones.unscored == step
+        scored = step - 1 if again else step
+        drop_lines(self.workdir / "evaluations.jsonl", scored)
         log = Log(
             self.workdir,
             start=step,
             steps=n_steps,
             batch_size=stage.batch_size,
             resume=state is not None,
+            scored=scored,
         )
         # Of the lines that are kept: steps that are trained again are checked again.
         path = self.workdir / "metrics.jsonl"
         self.monitor = health.replay(path, self.stages.updates)
         self.record["warnings"] = self.monitor.messages
         with contextlib.closing(log), contextlib.closing(self.checkpoints):
-            if not finished and "parameters" not in self.record:
-                found = facts.gather(config, stage.source, stage.programs.template)
-                self.record |= {**found, "init_from": self.init_from}
-                for line in announce.start(self.record, config, self.workdir):
+            if "parameters" not in self.record:
+                self.describe(stage, step)
+                lines = announce.start(self.record, config, self.workdir, step)
+                for line in [] if finished else lines:
                     log.message(line)
-            if state is not None:
-                log.message(f"continuing after step {step}")
+            for line in self.record.continuing(config, step if state else None):
+                log.message(line)
             if not finished:
                 log.message("compiling: up to minutes, and seconds when it is repeated")
+                self.score_again(state, step, log)
             state = self.first_state(stage, state, step, log)
             self.record.write()
             page.report(self.workdir)  # while the first call is compiled
@@ -208,24 +199,43 @@ class _Run:
                 # Until it is compiled, a signal ends the process at once.
                 self.stages.start(stage.index).result()
                 with Signals() as signals:
-                    if self.unscored == step != stage.first:
-                        self.evaluate(stage, state, step, log, signals)
                     stage, state = self.all_stages(stage, state, step, log, signals)
             self.finish(stage, state, max(step, n_steps), log)
-        for line in announce.end(self.workdir, self.best, self.record.seconds()):
+        for line in announce.end(
+            self.workdir, self.milestones.best, self.record.seconds()
+        ):
             print(line, file=sys.stderr)
         print(f"finished: {announce.closing(config, self.workdir)}", file=sys.stderr)
         return state
 
+    def describe(self, stage, step):
+        """Notes in run.json what is trained on what."""
+        template = stage.programs.template
+        found = facts.gather(self.config, self.opened.source, stage.gan, template)
+        changes = facts.changes(self.opened.before, found, step)
+        self.record |= {**found, "data_changes": changes}
+        self.record["init_from"] = self.milestones.init_from
+
+    def score_again(self, state, step, log):
+        """Scores the step of the checkpoint, if that was ended before it was complete.
+
+        Its stage may have ended with it.
+        """
+        if state is not None and self.milestones.unscored == step:
+            stage = self.stages.get(self.stages.of(step))
+            self.milestones.score(stage, stage.programs.put_state(state), step, log)
+
     def first_state(self, stage: Ready, state, step, log):
         """Returns a state on the devices: new, restored, or of the stage before."""
         if state is None:
-            state = stage.programs.init(self.stream)
-            return self.with_weights(stage, state, log) if self.given else state
+            state = stage.programs.init(self.milestones.stream)
+            given = self.opened.given
+            return self.with_weights(stage, state, log) if given else state
         if stage.index and step == stage.first:
-            new = stage.programs.init(self.stream)
+            new = stage.programs.init(self.milestones.stream)
             state = stages.carry(state, new, stage.reset_optimisers)
-            self.set_best(None)  # scores at another resolution do not compare
+            # Scores at another resolution do not compare.
+            self.milestones.set_best(None)
             log.message(
                 f"stage {stage.index + 1} of {len(self.stages)} begins after step "
                 f"{step}: batches of {stage.batch_size}"
@@ -237,12 +247,12 @@ class _Run:
 
         So a run that is continued needs them no more.
         """
-        state = stage.programs.put_state(self.given.into(stage.gan, state))
-        for line in self.given.lines():
+        given, self.opened.given = self.opened.given, None  # it is large
+        state = stage.programs.put_state(given.into(stage.gan, state))
+        for line in given.lines():
             log.message(line)
-        self.save(stage, state, 0)
+        self.milestones.save(stage, state, 0)
         self.checkpoints.close()
-        self.given = None  # it is large
         return state
 
     def all_stages(self, stage: Ready, state, step, log, signals):
@@ -256,7 +266,7 @@ class _Run:
             if signals.number is not None:
                 self.checkpoints.close()
                 if self.checkpoints.latest() != step:
-                    self.save(stage, state, step)
+                    self.milestones.save(stage, state, step)
                     self.checkpoints.close()
                 self.record.write(status=f"stopped after step {step}")
                 raise Interrupted(signals.number, step)
@@ -275,8 +285,10 @@ class _Run:
             event: config[f"{event}_every"]
             for event in ("log", "diagnose", "sample", "evaluate", "checkpoint")
         }
-        key = programs.key(self.stream)
-        batches = stage.batches(self.stream)
+        if not config.metrics:
+            every["evaluate"] = 0
+        key = programs.key(self.milestones.stream)
+        batches = stage.batches(self.milestones.stream)
         batches = pipeline.iterate(batches, step, per_call=per_call)
         buffer = MetricBuffer(stage.gan, step)
         compiled, compiling = self.stages.start(stage.index).result()
@@ -325,10 +337,11 @@ class _Run:
                 log.write(step, {name: float(x) for name, x in values.items()})
             if "sample" in due:
                 self.samples.show(stage, programs.draw(state), step, log)
-            if "evaluate" in due and self.evaluate(stage, state, step, log, signals):
-                due.add("checkpoint")
-            if "checkpoint" in due:
-                self.save(stage, state, step)
+            if due & {"evaluate", "checkpoint"}:
+                unscored = "evaluate" in due or step == self.stages.n_steps
+                self.milestones.save(stage, state, step, unscored=unscored)
+            if "evaluate" in due:
+                self.milestones.score(stage, state, step, log, signals)
             if due:
                 mark = (time.perf_counter(), step)
                 log.restart(step)
@@ -343,24 +356,9 @@ class _Run:
         """The last samples and the last evaluation, with the checkpoint on disk."""
         self.checkpoints.close()
         self.samples.show(stage, stage.programs.draw(state), step, log)
-        self.evaluate(stage, state, step, log)
+        self.milestones.score(stage, state, step, log)
         self.record["examples"] = self.stages.examples(step)
         self.record.write(status="finished")
-
-    def save(self, stage, state, step):
-        wrong = stage.programs.not_finite(state)
-        if wrong:
-            raise NotFinite(f"not finite after step {step}: {', '.join(wrong)}")
-        extra = {
-            "stream": self.stream,
-            "seconds": self.record.seconds(),
-            "best": self.best,
-            "stage": stage.index,
-            "examples": self.stages.examples(step),
-            "unscored": self.unscored == step,
-            "init_from": self.init_from,
-        }
-        self.checkpoints.save(step, state, extra)
 
     def warn(self, step, means, log):
         """Says, also in run.json, what these means show to be wrong, or over."""
@@ -369,32 +367,3 @@ class _Run:
             log.message(message)
         if messages:
             self.record.write()
-
-    def evaluate(self, stage, state, step, log, signals=None):
-        """Logs the metrics; returns whether the first is the best so far."""
-        found, self.unscored = None, step
-        if self.config.metrics:
-            log.message(f"step {step}: scoring")
-        with signals.ending_early() if signals else contextlib.nullcontext():
-            found = stage.evaluate(state)
-            self.unscored = None  # else it is done when the run is continued
-        if not found:
-            return False
-        if values := reports.values(found):
-            log.write(step, values)
-        reports.write(self.workdir, step, found)
-        for line in announce.scores(values, found.get("failed", {})):
-            log.message(f"step {step}: {line}")
-        better = reports.better(found, step, self.best)
-        if better:
-            self.set_best(better)
-        if self.on_evaluation:
-            self.on_evaluation(step, values)
-        return better is not None
-
-    def set_best(self, best):
-        """Keeps the checkpoint of the best evaluation so far, {"step", ...} or None."""
-        self.best, self.checkpoints.best = best, best["step"] if best else None
-        self.record.pop("best", None)
-        if best:
-            self.record["best"] = best

@@ -23,7 +23,8 @@ class Samples:
         """Draws {output: {field: [n, ...]}}: step_STEP.png, and TensorBoard."""
         self._folder.mkdir(exist_ok=True)
         stem, spec = self._folder / f"step_{step:08d}", stage.source.spec
-        options = {"given": stage.drawing.given, "source": stage.source}
+        options = {"given": stage.drawing.given, "targets": stage.drawing.targets}
+        options["source"] = stage.source
         drawn = pictures.draw(stem, spec, samples, **options)
         for name, picture in drawn.items():
             log.image(step, name, picture.pixels)

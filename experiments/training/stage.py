@@ -16,7 +16,7 @@ from experiments import config as configs
 from experiments.evaluation import reports
 from experiments.rundir.log import examples_until
 from experiments.sampling import pictures
-from experiments.sampling.sampler import Samplers
+from experiments.sampling.samplers import Samplers
 from experiments.training import floats
 from experiments.training.floats import Place
 from experiments.training.programs import Programs
@@ -61,6 +61,7 @@ class Ready:
         self.reset_optimisers = stage.reset_optimisers
         self.config = configs.of_stage(config, index)
         self.source, self.gan = source, gan
+        configs.check_pairs(config, gan, source)
         self.evaluate = reports.make_evaluate(
             gan, self.config, source, baseline=True, equal_n=False, folder=folder
         )
@@ -177,9 +178,13 @@ class Stages:
         """Returns the stage that trains on after `step` steps; at the end, the last."""
         return stages.index_of(self._stages, step + 1)
 
+    def of(self, step: int) -> int:
+        """Returns the stage that has made the state after `step` steps."""
+        return stages.index_of(self._stages, step)
+
     def template(self, step: int) -> core.State:
         """Returns what `Checkpoints.restore` needs for the checkpoint of `step`."""
-        index = stages.index_of(self._stages, step)
+        index = self.of(step)
         if index == self.after(step):
             template = self.get(index).programs.template
         else:  # of a stage that has ended, no program is needed any more

@@ -53,10 +53,11 @@ def load(
         raise ValueError(f"resolution must be a number of pixels, got {resolution!r}")
     if channels not in (None, 1, 3):
         raise ValueError(f"channels must be 1 or 3, got {channels!r}")
-    if jitter < 0 or (jitter and resolution is None):
+    if jitter < 0:
+        raise ValueError(f"jitter must be a number of pixels, got {jitter}")
+    if jitter and resolution is None:
         raise ValueError(
-            f"jitter={jitter} with resolution={resolution}: wanted a number of pixels, "
-            "and the side of the squares that are cut out"
+            f"jitter={jitter} needs a resolution: the side of what is cut out"
         )
     jitter = jitter if split == "train" else 0
     prefix, colon, argument = name.partition(":")

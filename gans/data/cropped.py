@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -69,6 +70,10 @@ class Cropped(Source):
             return field
         shape = (*field.shape[:-3], self.size, self.size, field.shape[-1])
         return dataclasses.replace(field, shape=shape)
+
+    def reading(self) -> dict[str, Any]:
+        """Returns that of the larger images."""
+        return self.larger.reading()
 
     def __len__(self) -> int:
         return len(self.larger)

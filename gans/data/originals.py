@@ -36,7 +36,7 @@ def load(task: str, argument: str, **options) -> Streamed:
         return {"b": x if x.dtype == np.uint8 else kinds.of(field).encode(x)}
 
     spec = {"b": Field("image", field.shape, "uint8")}
-    return Streamed(f"{task}:{argument}", take, len(source), spec)
+    return Streamed(f"{task}:{argument}", take, len(source), spec, source.reading)
 
 
 def with_given(
@@ -54,4 +54,5 @@ def with_given(
     b = originals.spec["b"]
     shape = given(np.zeros(b.shape, np.uint8)).shape
     spec = {"a": Field("image", shape, "uint8"), "b": b}
-    return hold(Streamed(originals.name, take, len(originals), spec))
+    n, changed = len(originals), originals.reading
+    return hold(Streamed(originals.name, take, n, spec, changed))

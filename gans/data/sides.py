@@ -62,23 +62,23 @@ class Sides:
 
         skip: pictures without a partner are left out, and named.
 
-        Raises OptionWanted for those, ValueError for two of one name.
+        Raises OptionWanted for those, ValueError for two of one name, and for a side
+        without pictures.
         """
         files = self.of(split)
         if not files[0].side:
             return [(file,) for file in files]
-        a, b = (self._by_name([f for f in files if f.side == side]) for side in "ab")
+        a, b = (self._by_name(own) for own in self._split(split).values())
         alone = [a[key] for key in a.keys() - b.keys()]
         alone = sorted(alone + [b[key] for key in b.keys() - a.keys()], key=_order)
         both = [(a[key], b[key]) for key in a if key in b]
         if alone:
             first = alone[0]
-            other = next((f for f in files if f.side != first.side), None)
-            wanted = f"{other.folders if other else 'a folder of the other side, '}"
+            other = next(f for f in files if f.side != first.side)
             shown = some([f"{f.folders}{f.key}" for f in alone])
             text = (
                 f"{len(alone)} of {len(files)} pictures of the split {split!r} have no "
-                f"partner: {shown} (wanted {wanted}{first.key}.* beside "
+                f"partner: {shown} (wanted {other.folders}{first.key}.* beside "
                 f"{first.folders}{_base(first)})"
             )
             if not skip or not both:
@@ -94,9 +94,15 @@ class Sides:
         files = self.of(split)
         if not files[0].side:
             return {x: [(f.path, i) for f in files] for i, x in enumerate("ab")}
-        found = {x: [(f.path, None) for f in files if f.side == x] for x in "ab"}
-        for side, parts in found.items():
-            if not parts:
+        found = self._split(split)
+        return {x: [(f.path, None) for f in own] for x, own in found.items()}
+
+    def _split(self, split: str) -> dict[str, list[File]]:
+        """{"a": files, "b": files}; raises ValueError if a side has none."""
+        files = self.of(split)
+        found = {x: [f for f in files if f.side == x] for x in "ab"}
+        for side, own in found.items():
+            if not own:
                 raise ValueError(
                     f"{self.name}: the split {split!r} has no side {side.upper()}, "
                     f"only {files[0].folders}; wanted {LAYOUTS}"
@@ -130,9 +136,10 @@ def find(name: str, path: str) -> Sides:
         if len(paths) != 2 or not all(paths):
             raise ValueError(f"{name} is not of the form PATH_A,PATH_B")
     for path, side in zip(paths, "ab" if len(paths) > 1 else [""], strict=True):
-        root = reading.folder(name, expanded(path))
+        own = f"{name}: {path}" if side else name
+        root = reading.folder(own, expanded(path))
         tree = walk(root)
-        check_found(name, tree)
+        check_found(own, tree)
         shown = os.path.join(path, "") if side else ""
         files += [_file(root, shown, p, side) for p in tree.pictures]
     used = [f for f in files if f.side] or files
@@ -143,9 +150,10 @@ def find(name: str, path: str) -> Sides:
     if outside:
         left = some([f"{f.folders}{_base(f)}" for f in outside])
         note(f"{name}: not read, outside these folders: {len(outside)} ({left})")
-    for split, own in found.items():
+    for own in found.values():
         _check_names(name, path, own)
-        note(f"{name}: {split}: {_described(own)}")
+    parts = [f"{split}: {_described(own)}" for split, own in found.items()]
+    note(f"{name}: {'; '.join(parts)}")
     return Sides(name, found)
 
 
@@ -183,8 +191,8 @@ def _check_names(name: str, path: str, files: list[File]) -> None:
 
 def _described(files: list[File]) -> str:
     if not files[0].side:
-        where = f" in {files[0].folders}" if files[0].folders else ""
-        return f"{len(files)} pictures{where} side by side, left A, right B"
+        where = f"in {files[0].folders} " if files[0].folders else ""
+        return f"side by side {where}({len(files)}), left A, right B"
     counts = Counter((f.side, f.folders) for f in files)
     return ", ".join(
         f"{side.upper()} is {folders} ({n})" for (side, folders), n in counts.items()

@@ -15,6 +15,8 @@ A source has
     label_of(field)    the name of its labels, or None
     take(*indices [B]) -> {field: [B, ...]}, new arrays of the stored types. With one
               array all groups are read there; else each at its own indices
+    reading() -> what was left out or changed when it was read, in numbers, as JSON (see
+              `gans.data.altered`); {} if nothing
 
 Almost all have one group. `Unpaired` joins sources whose examples do not correspond.
 """
@@ -25,6 +27,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import tqdm
@@ -77,6 +80,10 @@ class Source:
                 return name
         return labels[0] if len(labels) == 1 else None
 
+    def reading(self) -> dict[str, Any]:
+        """Returns what was left out or changed when the set was read; {} if nothing."""
+        return {}
+
     @property
     def shape(self) -> tuple[int, ...]:
         return next(f.shape for f in self.spec.values() if f.kind != "label")
@@ -107,6 +114,7 @@ class InMemory(Source):
     name: str
     arrays: Arrays
     spec: Mapping[str, Field | str] = dataclasses.field(default_factory=dict)
+    reading: Callable[[], dict[str, Any]] = dict
 
     def __post_init__(self):
         if len({len(x) for x in self.arrays.values()}) > 1:
@@ -160,6 +168,7 @@ class Streamed(Source):
     take: Callable[[np.ndarray], Arrays]
     length: int
     spec: Spec
+    reading: Callable[[], dict[str, Any]] = dict
     streamed = True
 
     def __len__(self) -> int:
@@ -219,6 +228,11 @@ class Unpaired(Source):
     def streamed(self) -> bool:
         return any(source.streamed for source in self.sources.values())
 
+    def reading(self) -> dict[str, Any]:
+        """Returns {key: `reading` of its source}."""
+        found = {key: source.reading() for key, source in self.sources.items()}
+        return {key: x for key, x in found.items() if x}
+
     def __len__(self) -> int:
         return max(self.lengths)
 
@@ -257,6 +271,10 @@ class Rows(Source):
         source = self.source
         group = source._group_of(self.field or main_field(source.spec))
         return {name: source.spec[name] for name in source.groups[group]}
+
+    def reading(self) -> dict[str, Any]:
+        """Returns that of the whole source."""
+        return self.source.reading()
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -297,7 +315,7 @@ def hold(source: Streamed, limit: int = MEMORY_LIMIT) -> InMemory | Streamed:
                 bar.update(len(x))
     finally:  # an error or an interrupt does not wait for the rest
         pool.shutdown(cancel_futures=True)
-    return InMemory(source.name, arrays, source.spec)
+    return InMemory(source.name, arrays, source.spec, source.reading)
 
 
 def check_values(field: Field, x: np.ndarray, declared: bool = True) -> None:

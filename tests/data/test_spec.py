@@ -123,6 +123,9 @@ def test_a_class_is_given_by_name_or_number():
     ):
         with pytest.raises(ValueError, match=message):
             class_of(field, wrong)
+    with pytest.raises(ValueError) as caught:  # no class is nearly another number
+        class_of(Field("label", (), "int32", 3, ("1", "2", "13")), "12")
+    assert str(caught.value) == "class '12': the classes are 1, 2, 13"
 
 
 def test_fields_are_normalised():

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from experiments.evaluation.reports import evaluate_run
+from experiments.evaluation.runs import evaluate_run
 
 
 @pytest.fixture(scope="module")

@@ -537,7 +537,7 @@ def test_a_real_sweep_stopped_by_a_signal_goes_on_to_the_same_models(tmp_path):
 
 
 def test_what_is_raised_at_an_evaluation_ends_the_run(tmp_path, tiny):
-    """Before the checkpoint of that step, so that it is evaluated again."""
+    """The checkpoint of that step is there; it is evaluated again."""
     config = tiny("gan", "ring8", steps=40, steps_per_call=10, n_evaluate=100)
     config.log_every = config.sample_every = config.checkpoint_every = 10
     config.evaluate_every = 20
@@ -551,7 +551,7 @@ def test_what_is_raised_at_an_evaluation_ends_the_run(tmp_path, tiny):
 
     with pytest.raises(KeyError):
         train(config, tmp_path, on_evaluation=on_evaluation)
-    assert Checkpoints(tmp_path, keep=None).steps() == [10]
+    assert Checkpoints(tmp_path, keep=None).steps() == [10, 20]
     train(config, tmp_path, on_evaluation=on_evaluation)
     assert seen == [20, 20, 40]
 

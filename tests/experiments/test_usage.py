@@ -54,16 +54,57 @@ def test_other_ways_to_ask(tmp_path, flag):
 def test_the_list_has_a_line_for_each_preset(tmp_path):
     code, shown, said = command(tmp_path, "run", "--list")
     assert (code, said) == (0, "")
-    lines = {line.split()[0]: line for line in shown.splitlines()}
+    rows = [line for line in shown.splitlines() if line.startswith("  ")]
+    titles = [line for line in shown.splitlines() if not line.startswith("  ")]
+    lines = {line.split()[0]: line for line in rows}
     wanted = lines["wgan_gp:digits"]
-    assert "digits 16x16" in wanted and "minutes on 2 CPU cores" in wanted
-    assert "WGAN-GP, Gulrajani et al. 2017 (arXiv 1704.00028)" in wanted
-    for name, path in files.packaged().items():
-        if "/" not in name:
-            for preset in files.presets_of(files.loaded(path)):
-                assert f"{name}:{preset}" in lines
+    assert "digits 16x16" in wanted and wanted.endswith("3 minutes on 2 CPU cores")
+    assert lines["cgan:digits32"].endswith("3,500 steps    3 min 25 s on 2 CPU cores")
+    assert lines["wgan_gp:mnist"].endswith("100,000 steps")  # nothing was timed
+    assert titles.count("WGAN-GP, Gulrajani et al. 2017 (arXiv 1704.00028).") == 1
+    presets = [
+        f"{name}:{preset}"
+        for name, path in files.packaged().items()
+        if "/" not in name
+        for preset in files.presets_of(files.loaded(path))
+    ]
+    assert [*lines] == presets and len(rows) == len(presets)
+    assert max(map(len, rows)) <= 105
     code, shown, _ = command(tmp_path, "ablate", "--list")
-    assert code == 0 and "\nttur:ring8 " in shown and "wgan_gp:digits" not in shown
+    assert code == 0 and "  ttur:ring8 " in shown and "wgan_gp:digits" not in shown
+
+
+@pytest.mark.parametrize(
+    "spec, near",
+    [
+        ("wganp", "'wgan_gp'"),
+        ("WGAN-GP", "'wgan_gp'"),
+        ("wgangp:cifar10", "'wgan_gp:cifar10'"),
+        ("digits32", "'cgan:digits32'"),
+        ("folder_small", "'dcgan:folder_small' or 'lsgan:folder_small'"),
+        ("foldersmal", "'dcgan:folder_small' or 'lsgan:folder_small'"),
+        ("configs/dcgn", "'dcgan'"),
+        ("ttru", "'ttur'"),
+    ],
+)
+def test_a_name_of_no_config_is_answered_by_the_nearest(spec, near):
+    with pytest.raises(ValueError) as caught:
+        files.found(spec)
+    said = str(caught.value)
+    assert said.index(f"did you mean {near}") < said.index("Those of runs are cgan")
+    assert "\n" not in said and "loss_zoo" not in said and len(said) < 330
+
+
+def test_a_name_that_is_like_none_gets_no_nonsense():
+    with pytest.raises(ValueError) as caught:
+        files.found("xyzzy")
+    assert "did you mean" not in str(caught.value) and "--list" in str(caught.value)
+
+
+def test_presets_for_folders():
+    assert files.of_folders("dcgan") == ["dcgan:folder", "dcgan:folder_small"]
+    assert files.of_folders("gan") == ["gan:folder"]
+    assert files.of_folders("mine.own") == []
 
 
 def test_help_of_a_config_has_every_key_with_value_and_sentence(tmp_path):
@@ -93,6 +134,13 @@ def test_help_of_a_config_has_every_key_with_value_and_sentence(tmp_path):
         ("ablate", ["--config=ttru"], "did you mean 'ttur'?"),
         ("sweep", ["--trails=3"], "did you mean --trials?"),
         ("sample", ["--workdir=x", "n=3"], "did you mean --n=3?"),
+        ("sample", ["--workdir=/my", "runs", "x"], "--workdir='/my runs x'"),
+        ("sample", ["--workdir", "/my", "runs", "--n=3"], "--workdir='/my runs'"),
+        (
+            "run",
+            ["--config=dcgan", "--config.data=folder:/my", "photos", "--workdir=x"],
+            "needs quotes: --config.data='folder:/my photos'",
+        ),
     ],
 )
 def test_a_wrong_flag_gets_the_nearest(tmp_path, name, flags, said):

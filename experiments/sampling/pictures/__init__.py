@@ -7,6 +7,7 @@ A kind is a module with
     GRID = True     whether examples have their own tiles, in rows of `columns`
     SOURCE = False  whether `draw` needs the source
     REAL = True     if there, the pictures show real examples of the source anyway
+    CAPTIONS = True if there, columns of tiles may get captions
     draw(path, examples, *, name, beside=(), source=None, columns=None)
                     draws examples [n, ...], decoded, and saves them as a PNG; returns
                     the picture, uint8 [H, W, 1 or 3]. `beside` holds more arrays
@@ -87,23 +88,26 @@ def draw(
     spec: Mapping[str, Any],
     outputs: Mapping[str, Arrays],
     *,
-    given: Mapping[str, Iterable[np.ndarray]] | None = None,
+    given: Mapping[str, Arrays] | None = None,
+    targets: Mapping[str, Arrays] | None = None,
     source: Any = None,
     columns: int | None = None,
     at_most: int | None = 0,
 ) -> dict[str, Drawn]:
     """Draws everything that a model has made and that has a picture.
 
-    Fields of one kind share a picture, side by side, with the examples that their
-    output was made of. Fields that the data do not have, such as scores, are left out.
+    Outputs that are made of the same examples share a picture: the examples, what was
+    made of them, and what that should be, side by side. So do fields of one kind.
+    Fields that the data do not have, such as scores, are left out.
 
     Args:
       stem: where to, without a suffix. The first picture of "sample" is STEM.png, one
         of another output STEM_OUTPUT.png; where an output has several, their kinds are
-        added.
+        added. Of outputs in one picture it is the first that names it.
       spec: of the data.
       outputs: {output: {field: [n, ...]}}, decoded.
       given: {output: {field: [n, ...]}}, the examples, decoded.
+      targets: the same of what outputs should be. If not None, columns have captions.
       source: of real examples.
       columns: examples in a row, of kinds that have tiles; None: a class in each, if
         they are of few classes in turn, else as many as make a square.
@@ -112,37 +116,83 @@ def draw(
     Returns {"samples" or "samples/OUTPUT": `Drawn`}, as the log names them.
     """
     stem, found = Path(stem), {}
-    for output in sorted(outputs, key=lambda name: name != "sample"):
-        fields = outputs[output]
-        groups = {}
-        for name, x in [*(given or {}).get(output, {}).items(), *fields.items()]:
-            if name in spec and drawable(spec[name].kind):
-                groups.setdefault(spec[name].kind, []).append((name, x))
-        made = {spec[name].kind for name in fields if name in spec}
-        groups = {kind: group for kind, group in groups.items() if kind in made}
-        for i, group in enumerate(groups.values()):
-            field = spec[group[-1][0]]
+    for together in groups(outputs, given):
+        output, fields = together[0], outputs[together[0]]
+        shown: dict[str, list[Column]] = {}
+        for column in _columns(together, outputs, given or {}, targets or {}):
+            kind = spec[column.field].kind if column.field in spec else None
+            if kind and drawable(kind) and (column.made or _captions(kind)):
+                shown.setdefault(kind, []).append(column)
+        made = {spec[x].kind for one in together for x in outputs[one] if x in spec}
+        shown = {kind: group for kind, group in shown.items() if kind in made}
+        for i, (kind, group) in enumerate(shown.items()):
             parts = [] if output == "sample" else [output]
-            parts += [field.kind] if i else []
-            module = of(field)
+            parts += [kind] if i else []
+            module = of_kind(kind)
             n = module.N if at_most == 0 else at_most
             row = columns
             if row is None and len(group) == 1:
                 row = _row_of_classes(spec, fields)
                 if row and at_most == 0:  # no row is cut short
                     n -= n % row
-            *beside, examples = (np.asarray(x)[:n] for _, x in group)
+            *beside, examples = (np.asarray(x.examples)[:n] for x in group)
             path = stem.with_name("_".join([stem.name, *parts]) + ".png")
             pixels = module.draw(
                 path,
                 examples,
-                name=group[-1][0],
+                name=group[-1].field,
                 beside=beside,
                 source=source,
                 columns=row,
             )
+            if targets is not None and beside and _captions(kind):
+                n_columns = row or columns_of(len(examples), len(group))
+                names = [x.caption for x in group] * (n_columns // len(group))
+                pixels = caption(path, names, n_columns)
             found["/".join(["samples", *parts])] = Drawn(path, pixels)
     return found
+
+
+class Column(NamedTuple):
+    """Examples [n, ...] of a field, and what is written above them."""
+
+    field: str
+    caption: str
+    examples: np.ndarray
+    made: bool = True  # or given; no targets
+
+
+def _captions(kind):
+    return getattr(of_kind(kind), "CAPTIONS", False)
+
+
+def groups(
+    outputs: Iterable[str], given: Mapping[str, Arrays] | None = None
+) -> list[list[str]]:
+    """Returns the outputs that share a picture: "sample" first, back and forth last.
+
+    given: see `draw`.
+    """
+    found: dict[Any, list[str]] = {}
+    for output in sorted(outputs, key=lambda name: name != "sample"):
+        made_of = tuple((given or {}).get(output, ()))
+        found.setdefault(made_of or output, []).append(output)
+    return [*found.values()]
+
+
+def _columns(together, outputs, given, targets):
+    """The columns of a picture, from left to right."""
+    first = together[0]
+    known = given.get(first, {})
+    for name, x in known.items():
+        yield Column(name, f"input {name}", x)
+    # There and back again: what returns the input comes last.
+    for output in sorted(together, key=lambda x: any(f in known for f in outputs[x])):
+        for name, x in outputs[output].items():
+            said = f"output {name}" if output == "sample" else output
+            yield Column(name, said.replace("_", " "), x)
+    for name, x in targets.get(first, {}).items():
+        yield Column(name, f"target {name}", x, False)
 
 
 def _row_of_classes(spec, fields):
@@ -165,17 +215,20 @@ def draw_real(
     *,
     given: Mapping[str, Arrays],
     source: Any,
+    targets: Mapping[str, Arrays] | None = None,
 ) -> None:
     """Draws real examples as `draw` draws those of outputs, and at the same scale.
 
     They are as many as the generated ones, if the source has so many, and of the same
     classes in the same order. Of a kind whose pictures show real examples anyway, these
-    are drawn alone.
+    are drawn alone; of outputs that are shown beside their targets, none.
 
     Args: see `draw`.
     """
-    for output, fields in outputs.items():
-        real, columns = {}, None
+    for output, *_ in groups(outputs, given):
+        if (targets or {}).get(output):
+            continue
+        fields, real, columns = outputs[output], {}, None
         for name, x in fields.items():
             if name not in spec or not drawable(spec[name].kind):
                 continue
@@ -264,8 +317,11 @@ def columns_of(n: int, n_arrays: int) -> int | None:
     return n_arrays * math.ceil(math.sqrt(n / n_arrays))
 
 
-def caption(path: str | os.PathLike, names: Iterable[str], columns: int) -> None:
-    """Writes names above the columns of a grid, into its PNG; long ones are cut."""
+def caption(path: str | os.PathLike, names: Iterable[str], columns: int) -> np.ndarray:
+    """Writes names above the columns of a grid, into its PNG; long ones are cut.
+
+    Returns the picture, uint8 [H, W, 3].
+    """
     with Image.open(path) as file:
         picture = file.convert("RGB")
     width = (picture.width + _GAP) / columns
@@ -277,7 +333,9 @@ def caption(path: str | os.PathLike, names: Iterable[str], columns: int) -> None
         while short and draw.textlength(short, font=font) > width - 2 * _GAP:
             short = short.removesuffix("…")[:-1] + "…" if len(short) > 2 else ""
         draw.text((i * width + _GAP, 2), short, fill="black", font=font)
-    save_png(path, np.concatenate([np.asarray(strip), np.asarray(picture)]))
+    pixels = np.concatenate([np.asarray(strip), np.asarray(picture)])
+    save_png(path, pixels)
+    return pixels
 
 
 def save_png(path: str | os.PathLike, image: np.ndarray) -> None:

@@ -13,6 +13,7 @@ from gans.data.kinds.image import encode
 
 PLURAL = "Images"
 N, GRID, SOURCE = 64, True, False
+CAPTIONS = True
 
 
 def draw(

@@ -9,7 +9,7 @@ import pathlib
 import numpy as np
 from PIL import Image
 
-from gans.data import values
+from gans.data import altered, values
 from gans.data.image import fit
 from gans.data.notes import note
 from gans.data.sets import NoSplit, expanded, levels, options
@@ -68,6 +68,9 @@ def load(
         ) from None
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
+    n, height, width, own = image.shape
+    sizes, in_colour = np.tile((width, height), (n, 1)), np.full(n, own > 1)
+    read = altered.fitted(sizes, in_colour, resolution, channels or min(own, 3))
     image = _fitted(image, resolution, channels)
     arrays = {"image": image}
     spec = {"image": Field("image", image.shape[1:], "uint8")}
@@ -84,7 +87,7 @@ def load(
     notes = turned + notes
     if notes:
         note(f"{name}: {'; '.join(notes)}")
-    return InMemory(name, arrays, spec)
+    return InMemory(name, arrays, spec, lambda: read)
 
 
 @contextlib.contextmanager

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import os
+from typing import Any
 
 import numpy as np
 
-from gans.data import reading
+from gans.data import altered, reading
 from gans.data.notes import note
 from gans.data.sets import NoSplit, expanded, levels, options
 from gans.data.source import InMemory, Streamed, hold
@@ -76,14 +78,16 @@ def load(
     files = [os.path.join(root, tops[split], p) for p in paths]
     read = reader(name, resolution, channels, given)
     reading.check_pixels(files, read)
+    lost = {"left_out": dict(tree.left_out.most_common()), "links": tree.n_links}
     if skip_corrupt:
         intact = reading.intact(files, read, name)
+        lost["corrupt"] = len(files) - len(intact)
         files = [files[i] for i in intact]
         if labels is not None:
-            lost = np.setdiff1d(labels, labels[intact])
-            if len(lost):
+            empty = np.setdiff1d(labels, labels[intact])
+            if len(empty):
                 raise ValueError(
-                    f"{name}: no file of the class {classes[lost[0]]!r} can be read"
+                    f"{name}: no file of the class {classes[empty[0]]!r} can be read"
                 )
             labels = labels[intact]
     size = (resolution,) * 2 if resolution else reading.common_size(files, read)
@@ -96,7 +100,12 @@ def load(
         taken = {"image": np.stack([read(files[i]) for i in indices])}
         return taken if labels is None else taken | {"label": labels[indices]}
 
-    return hold(Streamed(name, take, len(files), spec))
+    @functools.cache
+    def changed() -> dict[str, Any]:
+        own = {key: x for key, x in lost.items() if x}
+        return own | altered.of_files(files, read)
+
+    return hold(Streamed(name, take, len(files), spec, changed))
 
 
 def reader(

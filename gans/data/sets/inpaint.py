@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -45,6 +46,10 @@ class Holed(Source):
         b = self.originals.spec["b"]
         height, width, channels = b.shape
         return {"a": Field("image", (height, width, channels + 1), "uint8"), "b": b}
+
+    def reading(self) -> dict[str, Any]:
+        """Returns that of the originals."""
+        return self.originals.reading()
 
     def __len__(self) -> int:
         return len(self.originals)

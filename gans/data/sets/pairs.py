@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+from typing import Any
+
 import numpy as np
 
-from gans.data import reading
+from gans.data import altered, reading
 from gans.data.doubles import unseen
 from gans.data.image import halves, upright
 from gans.data.notes import note
@@ -51,13 +54,15 @@ def load(
         pairs = unseen(pairs, train, _paths, name, f"pairs of the split {split!r}")
     pairs = [_paths(pair) for pair in pairs]
     reading.check_pixels([path for pair in pairs for path in pair], read)
+    lost = {}
     if skip_corrupt:
         intact = reading.intact(pairs, lambda pair: read_pair(pair, read), name)
+        lost = {"corrupt": len(pairs) - len(intact)}
         pairs = [pairs[i] for i in intact]
-    size = (resolution,) * 2
+    every = [path for pair in pairs for path in pair]
+    halved, size = len(pairs[0]) == 1, (resolution,) * 2
     if not resolution:
-        every = [path for pair in pairs for path in pair]
-        size = reading.common_size(every, read, halved=len(pairs[0]) == 1)
+        size = reading.common_size(every, read, halved)
     field = Field("image", (*size, read.channels), "uint8")
 
     def take(indices: np.ndarray) -> dict[str, np.ndarray]:
@@ -65,7 +70,13 @@ def load(
         a, b = (np.stack(x) for x in zip(*taken, strict=True))
         return {"a": a, "b": b}
 
-    return hold(Streamed(name, take, len(pairs), {"a": field, "b": field}))
+    @functools.cache
+    def changed() -> dict[str, Any]:
+        own = {key: x for key, x in lost.items() if x}
+        return own | altered.of_files(every, read, halved)
+
+    spec = {"a": field, "b": field}
+    return hold(Streamed(name, take, len(pairs), spec, changed))
 
 
 def read_pair(

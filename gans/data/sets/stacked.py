@@ -78,4 +78,4 @@ def load(
         "image": Field("image", (*size, 3), "uint8"),
         "label": Field("label", (), "int32", k**3, names),
     }
-    return Stacked(name, take, n, spec, base)
+    return Stacked(name, take, n, spec, source.reading, base)

@@ -13,10 +13,12 @@ import io
 import logging
 import os
 import threading
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from gans.data import altered
 from gans.data.image import fit
 from gans.data.sets import NoSplit, OptionWanted, expanded
 from gans.data.source import InMemory, Streamed, hold
@@ -62,7 +64,7 @@ def load(
             _prepare(tfds, name, builder)
         data = _open(tfds, name, builder, split)
 
-    shape = features["image"].shape
+    shape = own = features["image"].shape
     channels = channels or (1 if shape[-1] == 1 else 3)
     if resolution is not None:
         shape = (resolution, resolution)
@@ -84,7 +86,15 @@ def load(
         spec["label"] = Field(
             "label", (), "int32", label.num_classes, tuple(label.names)
         )
-    return hold(Streamed(f"tfds:{name}", take, len(data), spec))
+
+    def read() -> dict[str, Any]:
+        if None in own:
+            return {}
+        sizes = np.tile(own[1::-1], (len(data), 1))
+        in_colour = np.full(len(data), own[-1] > 1)
+        return altered.fitted(sizes, in_colour, resolution, channels)
+
+    return hold(Streamed(f"tfds:{name}", take, len(data), spec, read))
 
 
 def _builder(tfds, name: str, data_dir: str | None):

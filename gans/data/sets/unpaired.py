@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+from typing import Any
+
 import numpy as np
 
-from gans.data import reading
+from gans.data import altered, reading
 from gans.data.doubles import unseen
 from gans.data.image import halves
 from gans.data.sets import options
@@ -50,10 +53,11 @@ def load(
             what = f"pictures {side.upper()} of the split {split!r}"
             parts[side] = unseen(own, train, lambda part: part[:1], name, what)
     reading.check_pixels([path for own in parts.values() for path, _ in own], read)
+    lost = dict.fromkeys(parts, 0)
     if skip_corrupt:
         for side, own in parts.items():
             intact = reading.intact(own, lambda part: _read(part, read), name)
-            parts[side] = [own[i] for i in intact]
+            parts[side], lost[side] = [own[i] for i in intact], len(own) - len(intact)
     size = (resolution,) * 2
     if not resolution:
         every = list(dict.fromkeys(p for own in parts.values() for p, _ in own))
@@ -61,13 +65,19 @@ def load(
         size = reading.common_size(every, read, halved)
     spec = {"image": Field("image", (*size, read.channels), "uint8")}
 
-    def source(own: list[Part]):
+    def source(side: str, own: list[Part]):
         def take(indices: np.ndarray) -> dict[str, np.ndarray]:
             return {"image": np.stack([_read(own[i], read) for i in indices])}
 
-        return hold(Streamed(name, take, len(own), spec))
+        @functools.cache
+        def changed() -> dict[str, Any]:
+            found = {"corrupt": lost[side]} if lost[side] else {}
+            halved = own[0][1] is not None
+            return found | altered.of_files([path for path, _ in own], read, halved)
 
-    return Unpaired(name, {side: source(own) for side, own in parts.items()})
+        return hold(Streamed(name, take, len(own), spec, changed))
+
+    return Unpaired(name, {side: source(side, own) for side, own in parts.items()})
 
 
 def _read(part: Part, read: reading.Reader) -> np.ndarray:

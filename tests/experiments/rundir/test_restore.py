@@ -51,7 +51,9 @@ def test_steps_by_name(tmp_path):
 
 def of_data(name, **changes):
     known = {"resolution": None, "channels": None, "data_dir": None, "seed": 0}
-    return ConfigDict({"data": name, **known, "skip_corrupt": False, **changes})
+    return ConfigDict(
+        {"data": name, **known, "skip_corrupt": False, "jitter": 0, **changes}
+    )
 
 
 def split_by_seed(*, split, seed, **_):
@@ -96,6 +98,10 @@ def test_the_test_set_has_the_size_of_the_training_set(tmp_path):
     np.save(tmp_path / "x.npy", np.zeros((4, 16, 16, 1), np.uint8))
     config.data = f"array:{tmp_path / 'x.npy'}"
     assert restore.load_test(config, of) is None
+    # Two images of one size, of which one is grey.
+    config.data = "colourise:photos"
+    of = {"a": of["image"], "b": Field("image", (16, 16, 3), "uint8")}
+    assert restore.load_test(config, of).spec == of
 
 
 def test_statistics_are_recalibrated(tmp_path, tiny):

@@ -10,7 +10,8 @@ import pytest
 from flax import linen as nn
 
 from experiments import config as configs
-from experiments.sampling.sampler import Drawing, Sampler, Samplers
+from experiments.sampling.sampler import Sampler
+from experiments.sampling.samplers import Drawing, Samplers
 from gans import core, data
 from gans.core import GAN, Net
 from gans.data import kinds

@@ -172,6 +172,57 @@ def test_few_images_get_advice_on_what_is_not_done_yet():
     assert "Worth trying" not in line
 
 
+def test_what_was_done_to_the_pictures_is_said(tmp_path):
+    read = {"left_out": {".txt": 3}, "median_size": [640, 480], "cropped": 12}
+    read |= {"cut_off": 0.25, "made_grey": 12}
+    source = images(12)
+    given = found(source) | {"hardware": "cpu", "reading": read}
+    lines = announce.start(given, config_of(source), tmp_path)
+    wanted = "12 cropped to a square (25% of all pixels cut off), 12 stored in colour, "
+    assert f"  reading   {wanted}read as grey" in lines
+    assert not any(".txt" in line for line in lines)  # said when they were read
+
+
+def test_a_variant_without_classes_says_that_it_does_not_use_them(tmp_path):
+    source = images(4, names=("cat", "dog"), labels=[0, 1, 1, 1])
+    given = found(source) | {"hardware": "cpu", "unused_labels": ["label"]}
+    lines = announce.start(given, config_of(source), tmp_path)
+    assert "  classes   2: cat (1), dog (3); dcgan does not use them" in lines
+    lines = announce.start(given | {"unused_labels": []}, config_of(source), tmp_path)
+    assert "  classes   2: cat (1), dog (3)" in lines
+
+
+def test_photos_read_very_small_name_the_presets_that_fit():
+    read, source = {"median_size": [640, 480]}, images(3000, side=16)
+
+    def said(**changes):
+        given = found(source) | {"reading": read}
+        return announce.advice(given, config_of(source, **changes))
+
+    assert said() == [
+        "warning: pictures of 640x480 pixels are read as 16x16, as the config says. "
+        "For pictures of your own: --config=dcgan:folder or "
+        "--config=dcgan:folder_small or --config.resolution=64"
+    ]
+    (line,) = said(variant="mine.own")
+    assert line.endswith("For pictures of your own: --config.resolution=64")
+    assert said(data="tfds:mnist") == []
+    read["median_size"] = [28, 28]  # little is lost
+    assert said() == []
+
+
+def test_data_that_have_changed_are_said_when_the_run_goes_on(tmp_path):
+    source = images(12)
+    changes = [{"step": s, "n_before": n, "n": 12} for s, n in ((10, 7), (20, 9))]
+    given = found(source) | {"hardware": "cpu", "data_changes": changes}
+    lines = announce.start(given, config_of(source), tmp_path, 20)
+    assert [x for x in lines if "data have changed" in x] == [
+        "warning: the training data have changed: 9 until step 20, 12 since"
+    ]
+    lines = announce.start(given, config_of(source), tmp_path, 30)
+    assert not any("data have changed" in x for x in lines)
+
+
 def test_enough_images_and_very_small_ones_get_no_advice():
     assert advice(images(2000, side=32)) == []
     assert advice(images(300, side=16)) == []

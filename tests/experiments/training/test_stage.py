@@ -429,12 +429,46 @@ def test_the_best_checkpoint_is_one_of_the_last_stage(tmp_path, config, monkeypa
 
     monkeypatch.setattr("experiments.evaluation.reports.make_evaluate", make_evaluate)
     config.evaluate_every, config.keep_checkpoints = 10, 1
+    config.metrics = ("q",)
     train(config, tmp_path, on_evaluation=on_evaluation)
     record = json.loads((tmp_path / "run.json").read_text())
     assert record["best"] == {"step": 60, "metric": "q", "value": 0.1}
     assert best[20][0] == 10  # the best of the first stage was kept in it
     assert 40 in best[50] and 10 not in best[50]
     assert Checkpoints(tmp_path, keep=None).steps() == [60]
+
+
+@pytest.mark.parametrize("at", BORDERS)
+def test_scores_that_a_kill_has_ended_at_a_border_are_those_of_the_stage_before(
+    tmp_path, config, monkeypatch, at
+):
+    class Killed(BaseException):
+        pass
+
+    scored, kill = [], [at]
+
+    def make_evaluate(gan, config, source, **options):
+        def evaluate(state):
+            step = int(state.step)
+            if kill == [step]:
+                raise Killed
+            scored.append((step, config.resolution))
+            side = float(source.shape[0])
+            return {"results": {"side": {"value": side, "better": "higher"}}}
+
+        return evaluate
+
+    monkeypatch.setattr("experiments.evaluation.reports.make_evaluate", make_evaluate)
+    config.evaluate_every, config.metrics = 10, ("side",)
+    with pytest.raises(Killed):
+        train(config, tmp_path)
+    assert Checkpoints(tmp_path, keep=None).latest() == at
+    kill.clear()
+    train(config, tmp_path)
+    sides = (4, 4, 8, 8, 8, 16)
+    assert scored == [*zip(range(10, 61, 10), sides, strict=True)]
+    found = [x for x in lines(tmp_path) if "eval/side" in x]
+    assert [x["step"] for x in found] == [10, 20, 30, 40, 50, 60]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Every evaluator, found by listing; and outputs other than "sample"."""
 
+import dataclasses
 import functools
 import inspect
 import sys
@@ -133,6 +134,38 @@ def test_outputs_are_measured_against_the_field_that_they_have(pairs):
     assert values["eval/dark/fd_mean-colour"] == results["dark/fd_mean-colour"]["value"]
 
 
+def test_examples_are_test_rows_each_at_most_once(pairs, monkeypatch):
+    gan, source, state, config = pairs
+    test = InMemory("test", {k: x[:9] for k, x in source.arrays.items()}, source.spec)
+    monkeypatch.setattr("experiments.rundir.restore.load_test", lambda *_: test)
+    seen = {}
+
+    def measure(real, fake, seed):
+        seen["real"], seen["fake"] = real.features, fake.features
+        return {"fid": {"value": 0.0}}
+
+    score = dataclasses.replace(scores.known()["fid"], measure=measure)
+    monkeypatch.setitem(scores.known(), "fid", score)
+    metric = {"name": "fid", "output": "a_to_b"}
+    report = reports.make_evaluate(gan, config(metric), source)(state)
+    assert report["protocol"]["a_to_b/rows"] == "all 9 test rows, each once"
+    assert report["protocol"]["a_to_b/n_real"] == 9
+    # b is a: the samples are the test images.
+    np.testing.assert_array_equal(seen["fake"], seen["real"])
+    assert len(seen["fake"]) == 9
+    # Of fewer samples than rows: always the same ones, in no order of their names.
+    report = reports.make_evaluate(gan, config(metric, n_evaluate=4), source)(state)
+    said = "4 of the 9 test rows, chosen at random once"
+    assert report["protocol"]["a_to_b/rows"] == said
+    rows = [np.flatnonzero((seen["real"] == x).all(1)).item() for x in seen["fake"]]
+    assert rows == sorted(set(rows)) != [0, 1, 2, 3] and len(seen["real"]) == 9
+    # Without a test set it is the training set, and that is said.
+    monkeypatch.setattr("experiments.rundir.restore.load_test", lambda *_: None)
+    report = reports.make_evaluate(gan, config(metric), source)(state)
+    said = "all 60 training rows, each once; there is no test set"
+    assert report["protocol"]["a_to_b/rows"] == said
+
+
 def test_features_of_a_state_are_extracted_once(pairs, monkeypatch):
     gan, source, state, config = pairs
     calls, extract = [], features.extract
@@ -193,7 +226,8 @@ def test_a_new_score_is_one_file(pairs, monkeypatch):
     metric = {"name": "darkness.make", "output": "dark"}
     report = reports.make_evaluate(gan, config(metric), source)(state)
     assert report["results"] == {"dark/darkness": {"value": 1.0, "better": "lower"}}
-    assert report["protocol"] == {} and report["warnings"] == []
+    assert {*report["protocol"]} == {"dark/made_of", "dark/rows"}
+    assert report["warnings"] == []
 
 
 def test_the_protocol_has_the_counts_of_every_output(pairs, monkeypatch, capsys):
@@ -222,24 +256,38 @@ def test_the_protocol_has_the_counts_of_every_output(pairs, monkeypatch, capsys)
     report = reports.make_evaluate(gan, config(*metrics), both, baseline=True)(state)
     protocol = report["protocol"]
     assert protocol["extractor"] == "mean-colour" and "n_real" not in protocol
-    for output, n_real, n_test in (("a_to_b", 20, 6), ("b_to_a", 30, 8)):
-        known = {x: protocol[f"{output}/{x}"] for x in ("n_real", "n_fake", "n_test")}
-        assert known == {"n_real": n_real, "n_fake": 60, "n_test": n_test}
+    names = ("n_real", "n_fake", "n_training")
+    for output, side, *wanted in (("a_to_b", "a", 6, 8, 20), ("b_to_a", "b", 8, 6, 30)):
+        # As many as there are test images on the side that they are made of, against
+        # the test images of the other.
+        assert [protocol[f"{output}/{x}"] for x in names] == wanted
+        assert protocol[f"{output}/made_of"] == side
+        assert protocol[f"{output}/rows"] == f"all {wanted[1]} test rows, each once"
+        assert protocol[f"{output}/real"] == "pairs@test"
         assert protocol[f"{output}/fake"] == f"{output} of the EMA"
-        assert report[f"{output}/equal_n"]["column"] == f"{output}, n={n_test}"
+        assert protocol[f"{output}/baseline"] == (
+            "real training images against test images"
+        )
+        column = f"real training images, n={wanted[1]}"
+        assert report[f"{output}/equal_n"]["column"] == column
         assert f"{output}/fd_mean-colour" in report["baseline"]
     reports.show(report, "samples")
     head = capsys.readouterr().out.splitlines()[0]
-    assert "a_to_b, n=6" in head and "b_to_a, n=8" in head
+    assert "real training images, n=6" in head and "real images" in head
 
 
-def test_a_score_needs_enough_images_of_its_own_side(pairs):
+def test_a_score_needs_enough_images_of_its_own_side(pairs, monkeypatch):
     gan, source, _, config = pairs
     sides = {"a": source.arrays["a"], "b": source.arrays["b"][:5]}
     sides = {name: InMemory(name, {"image": x}) for name, x in sides.items()}
-    metric = {"name": "dc", "output": "a_to_b"}
+    both, metric = Unpaired("ab", sides), {"name": "dc", "output": "a_to_b"}
+    monkeypatch.setattr("experiments.rundir.restore.load_test", lambda *_: None)
     with pytest.raises(ValueError, match="dc of 5 real images, fewer than 6"):
-        reports.make_evaluate(gan, config(metric), Unpaired("ab", sides))
+        reports.make_evaluate(gan, config(metric), both)
+    # It is the test side that counts, if there is one.
+    monkeypatch.setattr("experiments.rundir.restore.load_test", lambda *_: both)
+    with pytest.raises(ValueError, match="dc of 5 real images, fewer than 6"):
+        reports.make_evaluate(gan, config(metric), source)
 
 
 def test_modes_of_points_whatever_their_field_is_called(monkeypatch):
