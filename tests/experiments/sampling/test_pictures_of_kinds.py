@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments.sampling import pictures
+from experiments.sampling import pictures, real_examples
 from experiments.sampling.pictures import tokens, voxels
 from gans.data import kinds
 from gans.data.source import InMemory
@@ -165,7 +165,7 @@ def test_real_examples_have_the_size_of_the_samples(name, tmp_path):
     source = InMemory("real", {name: stored}, spec)
     samples = {"sample": {name: x}}
     drawn = pictures.draw(tmp_path / "a", spec, samples, source=source)
-    pictures.draw_real(tmp_path / "real", spec, samples, given={}, source=source)
+    real_examples.draw(tmp_path / "real", spec, samples, given={}, source=source)
     real = np.asarray(Image.open(tmp_path / "real.png"))
     pixels = drawn["samples"].pixels
     assert real.shape[:2] == pixels.shape[:2]
@@ -175,7 +175,7 @@ def test_real_examples_have_the_size_of_the_samples(name, tmp_path):
 def test_real_examples_are_of_the_classes_of_the_samples(tmp_path):
     source, asked = labelled(), np.array([2, 0, 2, 1, 0, 0, 1, 2, 2])
     made = {"image": examples("image", 9), "label": asked}
-    pictures.draw_real(
+    real_examples.draw(
         tmp_path / "real", source.spec, {"sample": made}, given={}, source=source
     )
     picture = np.asarray(Image.open(tmp_path / "real.png"))
@@ -187,7 +187,7 @@ def test_real_examples_are_of_the_classes_of_the_samples(tmp_path):
 def test_real_examples_have_a_column_for_each_class_in_turn(tmp_path):
     source, asked = labelled(), np.arange(9) % 3
     made = {"sample": {"image": examples("image", 9), "label": asked}}
-    pictures.draw_real(tmp_path / "real", source.spec, made, given={}, source=source)
+    real_examples.draw(tmp_path / "real", source.spec, made, given={}, source=source)
     picture = np.asarray(Image.open(tmp_path / "real.png"))
     classes = picture[10::66, 10::66, 0] // 6 % 3
     assert (classes == [0, 1, 2]).all()
@@ -198,7 +198,7 @@ def test_real_examples_have_a_column_for_each_class_in_turn(tmp_path):
 
 def test_few_real_examples_keep_the_scale(tmp_path):
     source, made = labelled(10), {"image": examples("image", 64)}
-    pictures.draw_real(
+    real_examples.draw(
         tmp_path / "real", source.spec, {"sample": made}, given={}, source=source
     )
     picture = np.asarray(Image.open(tmp_path / "real.png"))
@@ -215,7 +215,7 @@ def test_real_examples_of_each_output(tmp_path):
     made = {"a_to_b": {"b": examples("image", 8)}, "score": {"score": np.zeros(8)}}
     given = {"a_to_b": {"a": examples("image", 8)}}
     drawn = pictures.draw(tmp_path / "s", spec, made, given=given)
-    pictures.draw_real(tmp_path / "real", spec, made, given=given, source=source)
+    real_examples.draw(tmp_path / "real", spec, made, given=given, source=source)
     assert [x.name for x in tmp_path.glob("real*")] == ["real_a_to_b.png"]
     picture = np.asarray(Image.open(tmp_path / "real_a_to_b.png"))
     assert picture.shape[1] == drawn["samples/a_to_b"].pixels.shape[1]
