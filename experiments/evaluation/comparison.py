@@ -18,6 +18,7 @@ from experiments.evaluation import (
 )
 from experiments.evaluation.failures import reason
 from experiments.evaluation.features import extract_once, n_logits
+from gans import names
 from gans.data.spec import described, same_classes
 
 ERRORS, show = reports.ERRORS, reports.show  # of the command
@@ -116,7 +117,7 @@ def measure(
                 report["results"] |= values
         more |= {"real": real, "fake": fake, "resolution": resolution, "seed": seed}
         known = scores.describe(known, *both, **more)
-    warnings += doubts.of(sides, name, wanted if fake is not None else ())
+    warnings += doubts.of(sides, known, wanted if fake is not None else ())
     return report | {"protocol": known, "warnings": warnings}
 
 
@@ -124,6 +125,10 @@ def _checked(wanted):
     """{score: all its options} of what --metrics says."""
     expanded = configs.expand(tuple(wanted), "--metrics")
     found = [reports.named(metric, "--metrics") for metric in expanded]
+    found = [
+        (scores.of_path(x, "--metrics") if names.is_path(x) else x, options)
+        for x, options in found
+    ]
     for name, _ in found:
         if [other for other, _ in found].count(name) > 1:
             raise ValueError(f"--metrics: {name} is there twice")

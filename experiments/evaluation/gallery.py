@@ -25,7 +25,7 @@ from gans.metrics.scores import fidelity
 MOST = 500  # rows of an output
 SIDE = 256  # pixels of a picture, at most
 _GAP = 4  # pixels
-_GREY = 128
+_BETWEEN = (255, 255, 255)
 _SMALL = 96  # smaller pictures are enlarged, pixel by pixel, to nearly as many
 LEVELS = 127.5  # in a unit of [-1, 1]
 
@@ -48,18 +48,15 @@ def write(model: Any, config: Any, folder: str | os.PathLike) -> str:
         x: dict.fromkeys(setting.sampler(x).depends_on)
         for x in model.samplers.drawable()
     }
-    shown = [
-        [x for x in together if _field(setting, x)]
-        for together in pictures.groups(made_of, made_of)
-        if made_of[together[0]]
-    ]
-    shown = [together for together in shown if together]
+    fields = {x: _field(setting, x) for x in made_of if made_of[x]}
+    fields = {x: [field] for x, field in fields.items() if field}
+    shown = pictures.groups(fields, made_of)
     if not shown:
         raise ValueError(
             f"--gallery: {config.variant} makes no images of examples: its outputs are "
             f"{', '.join(model.outputs)}"
         )
-    folder = Path(folder) / "gallery"
+    folder = Path(folder) / page.FOLDER
     page.check(folder)
     folder.mkdir(exist_ok=True)
     for old in folder.glob("*.webp"):
@@ -81,8 +78,6 @@ def _part(setting, state, together, folder):
     """What the page shows of outputs that are made of the same examples."""
     plan, sampler = setting.plan(together[0]), setting.sampler(together[0])
     fields = {x: _field(setting, x) for x in together}
-    # There and back again: what returns the input comes last.
-    together = sorted(together, key=lambda x: fields[x] in sampler.depends_on)
     streams = [setting.encoded(state, x, fields[x]) for x in together]
     rows, start, captions, size = [], 0, (), (0, 0)
     bar = tqdm(desc="gallery", total=plan.n, unit=" rows", disable=None, leave=False)
@@ -106,7 +101,7 @@ def _part(setting, state, together, folder):
                 own = {name: float(x[i]) for name, x in scores.items()}
                 rows.append(page.Row(row, path.name, own))
             bar.update(len(chosen))
-    noted = "; ".join(f"{k.rpartition('/')[2]}: {x}" for k, x in plan.noted.items())
+    noted = f"Made of {', '.join(sampler.depends_on)}: {plan.rows_said}."
     title = ", ".join("outputs" if x == "sample" else x for x in together)
     return page.Part(title.replace("_", " "), captions, rows, size, noted)
 
@@ -142,7 +137,7 @@ def _strip(tiles):
     """Pictures uint8 [H, W, C] side by side, each at most SIDE pixels high and wide."""
     shown = [_tile(x) for x in tiles]
     width = sum(x.width for x in shown) + _GAP * (len(shown) - 1)
-    strip = Image.new("RGB", (width, max(x.height for x in shown)), (_GREY,) * 3)
+    strip = Image.new("RGB", (width, max(x.height for x in shown)), _BETWEEN)
     at = 0
     for picture in shown:
         strip.paste(picture, (at, 0))

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from experiments import pages
 from experiments.files import replacing
 
-PAGE = "index.html"
+FOLDER, PAGE = "gallery", "index.html"
 _OURS = '<meta name="generator" content="jax-gans gallery">'
 _HIGHER = ("ssim",)  # scores of which more is better
 

@@ -15,6 +15,7 @@ from experiments.sampling import pictures
 
 SUFFIXES = (".gif", ".webp")
 FPS = 12
+SIDE = 512  # pixels
 MOST_FRAMES = 400  # of a training: Pillow holds them all
 _HOLD = 2000  # milliseconds that the last picture of a training is shown
 _CAPTION = 18  # pixels
@@ -28,6 +29,8 @@ def save(
     hold: int | None = None,
 ) -> int:
     """Writes frames, uint8 [H, W, 1 or 3] of one size, that are shown again and again.
+
+    Small ones are enlarged, each pixel to a square, to at least half of SIDE pixels.
 
     path: ends in .gif (256 colours a frame) or .webp (lossless).
     fps: frames a second, to whole hundredths of a second in a GIF.
@@ -59,7 +62,10 @@ def save(
 
 
 def _picture(frame):
-    return Image.fromarray(frame[:, :, 0] if frame.shape[2] == 1 else frame)
+    picture = Image.fromarray(frame[:, :, 0] if frame.shape[2] == 1 else frame)
+    factor = max(1, SIDE // max(picture.size))
+    size = [factor * side for side in picture.size]
+    return picture if factor == 1 else picture.resize(size, Image.Resampling.NEAREST)
 
 
 def steps_of(workdir: str | os.PathLike, output: str | None = None) -> dict[int, Path]:

@@ -166,17 +166,22 @@ def _captions(kind):
 
 
 def groups(
-    outputs: Iterable[str], given: Mapping[str, Arrays] | None = None
+    outputs: Mapping[str, Iterable[str]], given: Mapping[str, Arrays] | None = None
 ) -> list[list[str]]:
-    """Returns the outputs that share a picture: "sample" first, back and forth last.
+    """Returns the outputs that share a picture, which the first of each names.
 
-    given: see `draw`.
+    "sample" comes first; there and back again, what returns its input comes last.
+
+    outputs: {output: its fields}. given: see `draw`.
     """
     found: dict[Any, list[str]] = {}
     for output in sorted(outputs, key=lambda name: name != "sample"):
         made_of = tuple((given or {}).get(output, ()))
         found.setdefault(made_of or output, []).append(output)
-    return [*found.values()]
+    return [
+        sorted(together, key=lambda x: any(field in made_of for field in outputs[x]))
+        for made_of, together in found.items()
+    ]
 
 
 def _columns(together, outputs, given, targets):
@@ -185,8 +190,7 @@ def _columns(together, outputs, given, targets):
     known = given.get(first, {})
     for name, x in known.items():
         yield Column(name, f"input {name}", x)
-    # There and back again: what returns the input comes last.
-    for output in sorted(together, key=lambda x: any(f in known for f in outputs[x])):
+    for output in together:
         for name, x in outputs[output].items():
             yield Column(name, said(output, name), x)
     for name, x in targets.get(first, {}).items():

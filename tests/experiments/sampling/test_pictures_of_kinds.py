@@ -222,6 +222,54 @@ def test_real_examples_of_each_output(tmp_path):
     assert picture[0, 0, 0] == 1
 
 
+PAIRS = {"a": SPEC["image"], "b": SPEC["image"]}
+
+
+def flat(*values):
+    return np.ones((12, 16, 16, 3)) * np.reshape(values, (-1, 1, 1, 1))
+
+
+def columns_of_tiles(pixels):
+    """The first value of each tile of the first row, below the captions."""
+    return pixels[18 + 30, 30 :: 64 + 2, 0].tolist()
+
+
+def test_input_output_and_target_stand_side_by_side(tmp_path):
+    outputs = {"sample": {"b": flat(0.2)}}
+    given, targets = {"sample": {"a": flat(-1)}}, {"sample": {"b": flat(1)}}
+    drawn = pictures.draw(tmp_path / "s", PAIRS, outputs, given=given, targets=targets)[
+        "samples"
+    ]
+    assert columns_of_tiles(drawn.pixels) == [0, 153, 255] * 2
+    # Twelve of them, two in a row, below a strip of captions.
+    assert drawn.pixels.shape == (18 + 6 * 66 - 2, 6 * 66 - 2, 3)
+    strip = drawn.pixels[:18]
+    assert strip.min() < 100 and (strip[:, :60] < 128).any()
+    saved = np.asarray(Image.open(drawn.path))
+    np.testing.assert_array_equal(saved, drawn.pixels)
+    # Its target is in the picture, so that no other real examples are needed.
+    arrays = {name: np.zeros((20, 16, 16, 3), np.uint8) for name in "ab"}
+    source = InMemory("pairs", arrays, PAIRS)
+    options = {"given": given, "source": source}
+    real_examples.draw(tmp_path / "r", PAIRS, outputs, targets=targets, **options)
+    assert not [*tmp_path.glob("r*")]
+
+
+def test_there_and_back_again_is_one_row(tmp_path):
+    made_of_a = {"cycle_a": {"a": flat(0.5)}, "a_to_b": {"b": flat(0.2)}}
+    outputs = made_of_a | {"b_to_a": {"a": flat(0.2)}, "noise": {"a": flat(0.1)}}
+    given = {"a_to_b": {"a": flat(-1)}, "cycle_a": {"a": flat(-1)}}
+    given |= {"b_to_a": {"b": flat(-1)}}
+    drawn = pictures.draw(tmp_path / "s", PAIRS, outputs, given=given, targets={})
+    assert {*drawn} == {"samples/a_to_b", "samples/b_to_a", "samples/noise"}
+    found = columns_of_tiles(drawn["samples/a_to_b"].pixels)
+    assert found == [0, 153, 191] * 2
+    # Without targets, as in an ablation, there are no captions.
+    plain = pictures.draw(tmp_path / "p", PAIRS, outputs, given=given)
+    pixels = plain["samples/a_to_b"].pixels
+    assert len(pixels) == len(drawn["samples/a_to_b"].pixels) - 18
+
+
 def test_samples_of_classes_in_turn_have_a_column_for_each(tmp_path):
     spec = {
         "image": Field("image", (8, 8, 1), "uint8"),
