@@ -9,6 +9,7 @@ from typing import Any
 from experiments import config as configs
 from experiments.evaluation import (
     doubts,
+    evaluators,
     extractors,
     image_sets,
     reports,
@@ -18,7 +19,6 @@ from experiments.evaluation import (
 )
 from experiments.evaluation.failures import reason
 from experiments.evaluation.features import extract_once, n_logits
-from gans import names
 from gans.data.spec import described, same_classes
 
 ERRORS, show = reports.ERRORS, reports.show  # of the command
@@ -126,7 +126,7 @@ def _checked(wanted):
     expanded = configs.expand(tuple(wanted), "--metrics")
     found = [reports.named(metric, "--metrics") for metric in expanded]
     found = [
-        (scores.of_path(x, "--metrics") if names.is_path(x) else x, options)
+        (x if x in evaluators.names() else scores.of_path(x, "--metrics"), options)
         for x, options in found
     ]
     for name, _ in found:

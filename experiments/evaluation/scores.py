@@ -97,12 +97,14 @@ def known() -> dict[str, Score]:
 def add(score: Score, place: str) -> str:
     """Makes a score of the user's known; returns its name.
 
-    Raises ValueError if another one has that name.
+    Raises ValueError if it is called like one of ours.
     """
-    if known().setdefault(score.name, score) is not score:
+    if score.name not in evaluators.names():
+        known()[score.name] = score
+    elif evaluators.module(score.name).SCORE is not score:
         raise ValueError(
-            f"{place}: a score is called {score.name!r} already; give yours another "
-            "name: Score(NAME, ...)"
+            f"{place}: {score.name!r} is a score of ours; give yours another name: "
+            "Score(NAME, ...)"
         )
     return score.name
 

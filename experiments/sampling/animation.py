@@ -30,8 +30,6 @@ def save(
 ) -> int:
     """Writes frames, uint8 [H, W, 1 or 3] of one size, that are shown again and again.
 
-    Small ones are enlarged, each pixel to a square, to at least half of SIDE pixels.
-
     path: ends in .gif (256 colours a frame) or .webp (lossless).
     fps: frames a second, to whole hundredths of a second in a GIF.
     hold: milliseconds for the last frame; None: as for the others.
@@ -61,11 +59,14 @@ def save(
     return len(shown)
 
 
+def enlarged(frame: np.ndarray) -> np.ndarray:
+    """Returns a small frame [H, W, C] enlarged, each pixel to a square, up to SIDE."""
+    factor = max(1, SIDE // max(frame.shape[:2]))
+    return frame.repeat(factor, 0).repeat(factor, 1)
+
+
 def _picture(frame):
-    picture = Image.fromarray(frame[:, :, 0] if frame.shape[2] == 1 else frame)
-    factor = max(1, SIDE // max(picture.size))
-    size = [factor * side for side in picture.size]
-    return picture if factor == 1 else picture.resize(size, Image.Resampling.NEAREST)
+    return Image.fromarray(frame[:, :, 0] if frame.shape[2] == 1 else frame)
 
 
 def steps_of(workdir: str | os.PathLike, output: str | None = None) -> dict[int, Path]:

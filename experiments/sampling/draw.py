@@ -256,7 +256,8 @@ def _frames(spec, name, batches):
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "frame.png"
         for batch in batches:
-            yield pictures.of(spec[name]).draw(path, batch[name], name=name)
+            frame = pictures.of(spec[name]).draw(path, batch[name], name=name)
+            yield animation.enlarged(frame)
 
 
 def _drawn(model, sampler, form, interpolate):

@@ -276,8 +276,6 @@ def test_a_score_of_the_users(place):
         measure(*paths, ("scoring.dark(powr=1)",), **options)
     with pytest.raises(ValueError, match="--metrics: 'mine:quarters' is of type func"):
         measure(*paths, ("mine:quarters",), **options)
-    (place / "another.py").write_text(DARKNESS)
-    with pytest.raises(ValueError, match="called 'darkness' already"):
-        measure(*paths, ("another",), **options) or measure(
-            *paths, ("another.SCORE",), **options
-        )
+    (place / "another.py").write_text(DARKNESS.replace('"darkness",', '"fid",'))
+    with pytest.raises(ValueError, match="'fid' is a score of ours; give yours anothe"):
+        measure(*paths, ("another",), **options)
