@@ -9,11 +9,14 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import optax
 from flax import linen as nn
 
 from gans import augment, names, networks, optim, schedules, terms
+from gans.adversary import Adversary
+from gans.core import Net
 from gans.data import kinds
 from gans.data.spec import Spec, label_field, main_field
 from gans.game import Game
@@ -79,6 +82,63 @@ def game(
         n_critic=n_critic,
         n_critic_changes=changes,
     )
+
+
+def sides(spec: Spec) -> tuple[str, str]:
+    """Returns the names of the two image fields of a translation, "a" and "b".
+
+    Raises ValueError, naming its fields, for data without them.
+    """
+    if any(name not in spec or spec[name].kind != "image" for name in "ab"):
+        has = ", ".join(f"{name} ({field.kind})" for name, field in spec.items())
+        raise ValueError(
+            f"wanted data with two image fields, a and b, as pairs:PATH, unpaired:PATH "
+            f"and colourise:NAME have; it has {has}"
+        )
+    return "a", "b"
+
+
+def translator(config: Config, spec: Spec, given: str, made: str) -> Net:
+    """Returns the generator that makes the image field `made` of the field `given`.
+
+    config: with the keys generator, batch_size, steps, dtype and ema (0: no average).
+    """
+    part = config["generator"]
+    with place("generator"):
+        if part.get("penalties"):
+            raise ValueError(
+                f"penalties={part['penalties']!r}: the generator of this variant has "
+                "none; leave them out"
+            )
+        module = network(
+            "generator",
+            part,
+            config["batch_size"],
+            shape=spec[made].shape,
+            dtype=jnp.dtype(config["dtype"]),
+        )
+        equalised = networks.layers_of(module).equalised
+        tx = optimiser(part, config["steps"], equalised=equalised)
+    x = jax.ShapeDtypeStruct((1, *spec[given].shape), jnp.float32)
+    average = schedules.ramp_up(config["ema"]) if config["ema"] else None
+    return Net(module, (x,), tx, average)
+
+
+def adversary(config: Config, name: str) -> Adversary:
+    """Returns the discriminator `name` of images.
+
+    config: with the keys discriminator, loss, batch_size, steps and dtype.
+    """
+    part = config["discriminator"]
+    with place("discriminator"):
+        dtype = jnp.dtype(config["dtype"])
+        module = network("discriminator", part, config["batch_size"], dtype=dtype)
+        added = terms.make(part.get("penalties", ()), "discriminator")
+        equalised = networks.layers_of(module).equalised
+        tx = optimiser(part, config["steps"], added, equalised)
+        return Adversary(
+            name=name, module=module, tx=tx, loss=loss_of(config), terms=added
+        )
 
 
 def with_set(part: Config, options: Mapping[str, Any]) -> Config:

@@ -52,8 +52,7 @@ class State:
 
 
 # The axes of a state under `vmap` over seeds. The step is not batched: under a batched
-# predicate `lax.cond` runs both branches, so every lazy update would be paid each step.
-# Frozen networks are the same for every seed.
+# predicate `lax.cond` runs both branches, and lazy updates would be paid in each step.
 SEEDS = State(step=None, params=0, stats=0, opt=0, ema=0, aux=0, frozen=None)
 
 
@@ -193,6 +192,7 @@ class GAN:
         -> {field: [n, ...]}. A field has the name of the data's field that it is like
         (images in [-1, 1]), or one of its own ("score"). Most have "sample".
       conditioned_on: the fields of `batch` that `inputs` reads.
+      paired: fields that losses compare: data where they are apart are rejected.
       aux: first values of `state.aux`: arrays, or functions of the first parameters
         {network: tree} to arrays or trees of them.
       after: (state, metrics) -> state; runs at the end of each step (a controller).
@@ -203,6 +203,7 @@ class GAN:
     inputs: Callable[[Array, dict[str, Array]], dict[str, Array]]
     outputs: Mapping[str, Output]
     conditioned_on: tuple[str, ...] = ()
+    paired: tuple[str, ...] = ()
     aux: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     after: Callable[[State, Metrics], State] | None = None
 
@@ -272,9 +273,8 @@ def _first_variables(net, key):
 def bind(gan: GAN, state: State, *, train: bool, ema: bool = False) -> dict[str, Bound]:
     """Returns the networks closed over the state's variables.
 
-    With `ema`, those that keep an average are closed over it: parameters and
-    statistics alike, so that batch normalisation sees statistics averaged over the
-    same steps as the weights. Frozen networks never train.
+    With `ema`, those that keep an average are closed over it: parameters and statistics
+    alike, averaged over the same steps. Frozen networks never train.
     """
     bound = {}
     for name, net in gan.nets.items():

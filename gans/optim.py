@@ -11,7 +11,7 @@ from gans import names
 from gans.names import check
 
 NAMES = ("adam", "adamw", "rmsprop", "sgd", "lion", "adabelief")
-SCHEDULES = ("constant", "linear", "cosine")
+SCHEDULES = ("constant", "linear", "cosine", "half_linear")
 DECAYS = ("b1", "b2", "decay")  # of running averages, per update
 # Those of `make`, for all optimisers.
 OPTIONS = ("learning_rate", "schedule", "warmup", "clip", "clip_singular")
@@ -38,7 +38,8 @@ def make(
         as those of optax are: "optax.nadam" (see `gans.names`).
       learning_rate: its highest value.
       n_updates: how often the network is updated; `schedule` ends there.
-      schedule: "constant", or to 0 by "linear" or "cosine".
+      schedule: "constant", or to 0 by "linear", "cosine" or "half_linear", which is
+        constant for the first half of the updates and linear for the second.
       warmup: updates over which the learning rate rises linearly from 0.
       clip: weights stay in [-clip, clip] after each update (see `clip_weights`).
       clip_singular: singular values stay below it (see `clip_singular_values`).
@@ -96,6 +97,7 @@ def make(
         "constant": optax.constant_schedule(learning_rate),
         "linear": optax.linear_schedule(learning_rate, 0.0, n),
         "cosine": optax.cosine_decay_schedule(learning_rate, n),
+        "half_linear": optax.linear_schedule(learning_rate, 0.0, n - n // 2, n // 2),
     }[schedule]
     if warmup:
         rise = optax.linear_schedule(0.0, learning_rate, warmup)

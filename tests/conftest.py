@@ -57,22 +57,31 @@ def pytest_addoption(parser):
 
 def _tiny(variant, preset=None, **changes):
     from experiments import config as configs
+    from experiments.benchmarks import workload
     from gans.data.spec import Field
 
     module = importlib.import_module(f"configs.{variant}")
     config = module.get_config(preset) if preset else module.get_config()
-    for player in (config.generator, config.discriminator):
+    for role in configs.players(config.to_dict()):
+        player = config[role]
         if "widths" in player:
             player.widths = (8,) * len(player.widths)
         if "convolutions" in player:
             player.convolutions = tuple(
                 (8, size, stride) for _, size, stride in player.convolutions
             )
+        for option, least in (("width", 4), ("blocks", 1)):
+            if option in player:
+                player[option] = least
     config.batch_size = 4
-    config.latent = 5
+    if "latent" in config:
+        config.latent = 5
     if "warmup" in config:
         config.warmup = 0
-    if config.resolution is None:
+    if not configs.is_game(config.to_dict()):
+        config.resolution = 32
+        fields = workload.source(config).spec
+    elif config.resolution is None:
         fields = {"point": Field("point", (2,), "float32")}
     else:
         config.n_classes = 3
@@ -81,7 +90,7 @@ def _tiny(variant, preset=None, **changes):
     with config.unlocked(), config.ignore_type():
         config.update(changes)
     shape = next(iter(fields.values())).shape
-    if config.n_classes:
+    if config.n_classes and "label" not in fields:
         fields["label"] = Field("label", (), "int32", config.n_classes)
     source = types.SimpleNamespace(spec=fields, shape=shape, n_classes=config.n_classes)
     return configs.resolve(config, source)

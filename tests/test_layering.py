@@ -22,9 +22,10 @@ MAY |= {part: {"sharding"} for part in ("augment", "losses")}
 MAY["terms"] = {"core", "augment", "losses", "sharding"}
 MAY["stages"] = {"core", "data.spec"}
 PARTS = "core schedules optim losses networks augment terms"
+MAY["adversary"] = {"core", "schedules", "losses", "terms", "diagnostics"}
 MAY["game"] = {*PARTS.split(), "diagnostics", "sharding", "data.spec", "data.kinds"}
-MAY["build"] = {*PARTS.split(), "game", "data.spec", "data.kinds"}
-MAY["variants"] = MAY["game"] | {"game", "build", "stages"}
+MAY["build"] = {*PARTS.split(), "adversary", "game", "data.spec", "data.kinds"}
+MAY["variants"] = MAY["game"] | {"adversary", "game", "build", "stages"}
 # Logs, checkpoints, pictures and the clock belong to experiments/.
 OUTSIDE = {"absl", "orbax", "tensorboardX", "matplotlib", "time", "datetime"}
 SHAPES = {"losses", "layers", "networks", "metrics", "data", "augment", "terms"}

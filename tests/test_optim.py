@@ -39,6 +39,8 @@ def rates(n, **options):
         ({"n_updates": 4}, [2, 2, 2, 2, 2, 2]),
         # 2 (1 - k / 4), and 0 from update 4 on.
         ({"n_updates": 4, "schedule": "linear"}, [2, 1.5, 1, 0.5, 0, 0]),
+        # Constant for two updates, then 2 (1 - (k - 2) / 2).
+        ({"n_updates": 4, "schedule": "half_linear"}, [2, 2, 2, 1, 0, 0]),
         # 1 + cos(pi k / 4) = 2, 1 + 0.7071, 1, 1 - 0.7071, 0.
         ({"n_updates": 4, "schedule": "cosine"}, [2, 1.707107, 1, 0.292893, 0, 0]),
         # Two updates from 0 up, then the remaining four as above.

@@ -17,6 +17,7 @@ SIDE = 32  # pixels, of the images for extractors
 # Sets whose examples are known without loading them, of images by their prefix.
 PLANE = ("circle", "ring8", "grid25")
 IMAGES = ("tfds", "folder")
+SIDES = ("pairs", "unpaired")
 N_CLASSES = 10  # of images
 
 
@@ -48,13 +49,16 @@ def source(config):
 
 
 def _spec(config):
-    """The spec of sets of images and of points in the plane; None for others."""
+    """The spec of images, pairs of them, and points in the plane; None for others."""
     if config.data in PLANE:
         return {"point": spec.Field("point", (2,), "float32")}
     kind = config.data.partition(":")[0]
-    if kind not in IMAGES or not (config.resolution and config.channels):
+    known = config.resolution and config.channels
+    if kind not in (*IMAGES, *SIDES) or not known:
         return None
     shape = (config.resolution, config.resolution, config.channels)
+    if kind in SIDES:
+        return {side: spec.Field("image", shape, "uint8") for side in "ab"}
     label = spec.Field("label", (), "int32", config.n_classes or N_CLASSES)
     return {"image": spec.Field("image", shape, "uint8"), "label": label}
 
@@ -64,7 +68,7 @@ class _Source:
 
     def __init__(self, fields):
         self.spec = fields
-        self.shape = fields[spec.main_field(fields)].shape
+        self.shape = next(f.shape for f in fields.values() if f.kind != "label")
         label = spec.label_field(fields)
         self.n_classes = fields[label].n_classes if label else None
 

@@ -15,6 +15,7 @@ from experiments.config.checks import (
     check_renamed,
     check_value,
     is_game,
+    players,
 )
 from experiments.config.conversion import (
     RENAMED,
@@ -27,6 +28,7 @@ from experiments.config.flags import changed
 from experiments.config.records import compare, from_json, to_json
 from experiments.config.resolving import (
     build,
+    check_pairs,
     load_data,
     of_stage,
     resolution,
@@ -45,6 +47,7 @@ __all__ = [
     "check",
     "changed",
     "check_own",
+    "check_pairs",
     "check_renamed",
     "check_value",
     "compare",
@@ -60,6 +63,7 @@ __all__ = [
     "opened",
     "override",
     "own_keys",
+    "players",
     "renamed",
     "resolution",
     "resolve",

@@ -40,7 +40,7 @@ def check(config: ConfigDict) -> None:
     for name, key in table(values).items():
         check_value(values[name], key, f"config.{name}")
     check_variant(config.variant)
-    for role in PLAYERS if is_game(values) else ():
+    for role in players(values):
         for name, key in keys.PLAYER.items():
             if name in values[role]:
                 check_value(values[role][name], key, f"config.{role}.{name}")
@@ -67,6 +67,15 @@ def is_game(config: Mapping[str, Any]) -> bool:
     players = (config.get(role) for role in PLAYERS)
     return keys.GAME.keys() <= config.keys() and all(
         isinstance(player, Mapping) for player in players
+    )
+
+
+def players(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """Returns those of PLAYERS that a config has, each with its network."""
+    return tuple(
+        role
+        for role in PLAYERS
+        if isinstance(config.get(role), Mapping) and "network" in config[role]
     )
 
 

@@ -55,7 +55,7 @@ def explained(spec: str, config: ConfigDict, module: ModuleType) -> str:
     else:
         for name, rows in groups(config, own):
             text += _section(name, rows)
-    if checks.is_game(config.get("base", config).to_dict()):
+    if checks.players(config.get("base", config).to_dict()):
         text += "\nParts that keys name\n"
         for name, known in named():
             text += f"  {name}:\n"
@@ -73,7 +73,7 @@ def groups(
         if game or table is not keys.GAME:
             yield name, list(_declared(table, values))
     shown = keys.RUN.keys() - {"variant"} | (keys.GAME.keys() if game else set())
-    shown |= set(checks.PLAYERS) if game else set()
+    shown |= set(checks.players(values))
     others = {"variant": keys.RUN["variant"], **own}
     rows = list(_declared(others, values))
     for name, value in flat(
@@ -82,7 +82,7 @@ def groups(
         if name not in others:
             rows.append((name, value, names.described(type(value)), ""))
     yield f"Of {config.variant}", rows
-    for role in checks.PLAYERS if game else ():
+    for role in checks.players(values):
         yield f"The {role}", list(_player(role, values[role]))
 
 

@@ -119,6 +119,20 @@ def build(config: ConfigDict, stage: int = 0):
     return gan
 
 
+def check_pairs(config: ConfigDict, gan: Any, source: Any) -> None:
+    """Raises ValueError unless the fields that a GAN needs in pairs are so in the data.
+
+    gan: see `gans.core.GAN.paired`.
+    """
+    wanted = {*gan.paired}
+    if wanted and not any(wanted <= {*group} for group in source.groups):
+        raise ValueError(
+            f"config.data={config.data!r}: {' and '.join(gan.paired)} of an example do "
+            f"not belong together there, and {config.variant} learns from pairs; see "
+            "pairs:PATH in docs/data.md"
+        )
+
+
 class _NoKey(KeyError):
     """A config has no such key."""
 

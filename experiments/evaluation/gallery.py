@@ -19,7 +19,7 @@ from experiments.evaluation.pairs import in_float64
 from experiments.evaluation.setting import Setting
 from experiments.pages import gallery as page
 from experiments.sampling import pictures
-from gans.data.kinds.image import encode
+from gans.data.kinds.image import encode, opaque
 from gans.metrics.scores import fidelity
 
 MOST = 500  # rows of an output
@@ -146,6 +146,7 @@ def _strip(tiles):
 
 
 def _tile(x):
+    x = opaque(x)
     picture = Image.fromarray(x[..., 0] if x.shape[-1] == 1 else x).convert("RGB")
     factor = max(1, _SMALL // max(picture.size))
     if factor > 1:

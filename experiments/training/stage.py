@@ -61,6 +61,7 @@ class Ready:
         self.reset_optimisers = stage.reset_optimisers
         self.config = configs.of_stage(config, index)
         self.source, self.gan = source, gan
+        configs.check_pairs(config, gan, source)
         self.evaluate = reports.make_evaluate(
             gan, self.config, source, baseline=True, equal_n=False, folder=folder
         )

@@ -71,6 +71,7 @@ class Term:
       per_example: it differentiates each logit with respect to its own example.
       replaces: the adversarial loss, which is then left out.
       of_kernels: it is about the size of kernels.
+      of_latents: it moves the latents z of a generator.
       kinds: the kinds of data that it is for; None: any.
 
     Raises ValueError for a weight or an interval out of range, and for a lazy term that
@@ -86,6 +87,7 @@ class Term:
     per_example: bool = False
     replaces: bool = False
     of_kernels: bool = False
+    of_latents: bool = False
     kinds: tuple[str, ...] | None = None
 
     def __post_init__(self):
@@ -154,6 +156,11 @@ def add(
         value = term.value(own)
         if term.memory is not None:
             value, remembered[where] = value
+        if jnp.shape(value) != ():
+            raise ValueError(
+                f"term {term.name!r} is one number [], got {[*jnp.shape(value)]}"
+                f"{names.where(term.value)}"
+            )
         values[term.name] = value
         loss = loss + term.weight * value
     return loss, values, remembered

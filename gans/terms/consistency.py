@@ -65,7 +65,13 @@ def latent_consistency(
         near = c.discriminate(_neighbours(c, sigma), as_fake=True)
         return _distance(c.on_fake, near)
 
-    return Term(name="latent_consistency", value=value, weight=weight, every=every)
+    return Term(
+        name="latent_consistency",
+        value=value,
+        weight=weight,
+        every=every,
+        of_latents=True,
+    )
 
 
 def latent_diversity(weight: float = 0.5, every: int = 1, sigma: float = 0.03) -> Term:
@@ -81,6 +87,7 @@ def latent_diversity(weight: float = 0.5, every: int = 1, sigma: float = 0.03) -
         weight=weight,
         every=every,
         about=("generator",),
+        of_latents=True,
     )
 
 

@@ -102,7 +102,8 @@ def test_bfloat16_networks_keep_float32_parameters_and_losses(variant, tiny):
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_no_convolution_of_a_step_is_slow(variant, tiny):
     """Of no derivative, of no network, under `cond` or `scan`."""
-    for preset in ("digits", "cifar10"):
+    known = presets(variant)
+    for preset in {"digits", "cifar10"} & {*known} or known[:1]:
         config = tiny(variant, preset)
         gan = configs.build(config)
         step = core.make_step(gan)

@@ -12,6 +12,8 @@ ROOT = pathlib.Path(__file__).parent.parent.parent
 VARIANTS = sorted(
     p.stem for p in (ROOT / "gans" / "variants").glob("*.py") if p.stem != "__init__"
 )
+# Those that have other data.
+OTHERS = ("cyclegan", "pix2pix")
 
 
 def flops(variants, devices):
@@ -73,7 +75,9 @@ def main(variants):
     for variant in variants:
         if variant.startswith("--"):
             continue
-        config = tiny(variant, "digits", n_critic=1)
+        config = tiny(variant, None if variant in OTHERS else "digits")
+        if "n_critic" in config:
+            config.n_critic = 1
         # Wide enough for the networks to outweigh the optimiser, which is not shared.
         config.batch_size = 64
         gan = configs.build(config)

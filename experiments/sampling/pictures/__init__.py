@@ -33,7 +33,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from experiments.files import replacing
 from gans import names
-from gans.data.kinds.image import encode
+from gans.data.kinds.image import encode, opaque
 
 # Images up to half this many pixels are enlarged to (nearly) as many, to be seen.
 SOFTWARE = "jax-gans"  # as pictures name what has written them
@@ -236,7 +236,7 @@ def grid(images: np.ndarray, columns: int | None = None) -> np.ndarray:
     if columns < 1:
         raise ValueError(f"grid wants at least 1 column, got {columns}")
     factor = max(1, _TILE // max(images.shape[1:3]))
-    tiles = encode(np.nan_to_num(images)).repeat(factor, 1).repeat(factor, 2)
+    tiles = encode(np.nan_to_num(opaque(images))).repeat(factor, 1).repeat(factor, 2)
 
     n, height, width, channels = tiles.shape
     rows = -(-n // columns)
@@ -253,7 +253,7 @@ def side_by_side(arrays: Iterable[np.ndarray]) -> np.ndarray:
     The first of each, then the second of each, and so on. Smaller images are enlarged
     to the largest, by repeating pixels; grey ones become RGB among coloured ones.
     """
-    arrays = [np.asarray(x, np.float32) for x in arrays]
+    arrays = [opaque(np.asarray(x, np.float32)) for x in arrays]
     height, width, channels = np.max([x.shape[-3:] for x in arrays], axis=0)
     same = []
     for x in arrays:

@@ -77,6 +77,23 @@ def test_what_an_output_is_made_of_is_beside_it(name, tmp_path):
     assert a.shape != b.shape or not np.array_equal(a, b)
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_opacity_of_what_is_given_is_not_shown(tmp_path, channels):
+    holed = np.concatenate(
+        [np.full((4, 8, 8, channels), 0.5), -np.ones((4, 8, 8, 1))], -1
+    )
+    spec = {"a": Field("image", (8, 8, channels + 1), "uint8"), "b": SPEC["image"]}
+    b = np.zeros((4, 8, 8, 3)) + np.array([-1, 0, 1])
+    made = {"sample": {"b": b}}
+    found = pictures.draw(tmp_path / "x", spec, made, given={"sample": {"a": holed}})
+    picture = found["samples"].pixels
+    assert picture.shape[-1] == 3
+    assert picture[32, 32].tolist() == [191] * 3
+    assert picture[32, 32 + 66].tolist() == [0, 128, 255]
+    alone = pictures.draw(tmp_path / "y", spec, {"sample": {"a": holed}})
+    assert alone["samples"].pixels.shape[-1] == channels
+
+
 def test_pairs_are_side_by_side(tmp_path):
     a = np.full((4, 8, 8, 1), -1.0)
     b = np.stack([np.full((16, 16, 3), x / 4) for x in range(4)])
