@@ -247,9 +247,10 @@ def test_the_page_shows_how_an_option_of_a_penalty_is_an_arm():
     for arm, weight in ((ten, 10), (one, 1)):
         (penalty,) = arm.config.discriminator.penalties
         assert penalty == {"name": "gradient_penalty", "weight": weight}
-    (space,) = re.findall(r'--space="(discriminator.*?)"', page)
-    (changed,) = spaces.changes(ten.config, {space.partition("=")[0]: 3.0}).values()
-    assert changed[0]["weight"] == 3.0 and spaces.parse(space)
+    (space,) = re.findall(r'--space="(discriminator.penalties.*?)"', page)
+    (key,) = spaces.parse(space)
+    (changed,) = spaces.changes(config.base, {key: 3.0}).values()
+    assert changed == ("gradient_penalty(weight=3.0)",)
     (flag,) = re.findall(r"--config.discriminator.penalties\[0\].weight=1", page)
     own, _ = configs.changed(config.base, [flag])
     assert dict(own.discriminator.penalties[0])["weight"] == 1
