@@ -48,6 +48,7 @@ from experiments.signals import Interrupted, ending_at_once
 EXTRAS = {"optuna": "sweep", "ray": "ray", "torch": "reference"}
 
 _NO_MEMORY = "RESOURCE_EXHAUSTED|Out of memory"  # in errors of JAX
+_ADVICE = "Make config.batch_size or the networks smaller."
 
 flags.DEFINE_boolean("traceback", False, "Show the whole traceback of an error.")
 flags.disclaim_key_flags()  # `path_flag` defines those of the command that calls it
@@ -75,7 +76,8 @@ def main(
       work: gets the imported module, and the arguments that are not flags; returns the
         exit code, None for 0.
       module: the full name of what does the work. Its ERRORS, by default ValueError and
-        OSError, are those that the user can correct. They are shown in one line.
+        OSError, are those that the user can correct. They are shown in one line. Its
+        NO_MEMORY is the advice where memory is exhausted.
       parse: parses the command line; returns the command's name and the arguments that
         are not flags. None: `flags_only`.
       jax: whether the command itself uses JAX. If not, the process is left as it is.
@@ -107,7 +109,7 @@ def run(
 ) -> int | None:
     """Does what `main` does once the flags are parsed; returns the exit code."""
     logging.set_verbosity(logging.WARNING)
-    errors = ()
+    imported, errors = None, ()
     try:
         if jax:
             process.configure(cores_apart=cores_apart)
@@ -133,10 +135,8 @@ def run(
         if isinstance(error, errors):
             return failed(error)
         if isinstance(error, MemoryError) or re.search(_NO_MEMORY, str(error)):
-            return failed(
-                f"{str(error).splitlines()[0]} Make config.batch_size or the networks "
-                "smaller."
-            )
+            advice = getattr(imported, "NO_MEMORY", _ADVICE)
+            return failed(f"{str(error).splitlines()[0]} {advice}")
         raise
 
 

@@ -135,18 +135,25 @@ class Model:
     def translator(
         self,
         output: str | None = None,
-        *,
         size: str | int | None = None,
         tile: int | None = None,
+        already: bool = False,
     ) -> Translator:
         """Returns what translates pictures; see `translate`. It is made only once."""
         if size is None:
             squashed = "fit=squash" in self.config.data.split(":")
             size = SQUASH if squashed else TRAINING
-        asked = output, size, tile
+        asked = output, size, tile, already
         if asked not in self._translators:
             self._translators[asked] = Translator(
-                self.gan, self.spec, self.state, output, size=size, tile=tile
+                self.gan,
+                self.spec,
+                self.state,
+                output,
+                size=size,
+                tile=tile,
+                name=self.config.data,
+                already=already,
             )
         return self._translators[asked]
 
@@ -162,6 +169,7 @@ class Model:
         seed: int = 0,
         size: str | int | None = None,
         tile: int | None = None,
+        already: bool = False,
     ) -> list[np.ndarray]:
         """Returns what the averaged networks make of pictures, each of its own size.
 
@@ -178,11 +186,13 @@ class Model:
             square, as in the training; None: whichever the training had. Results are
             as large as what they were made of in any case.
           tile: larger pictures are cut into tiles of so many pixels, which overlap.
+          already: where the data are made of pictures, such as drawings: these are such
+            drawings, and not to be drawn.
 
         Raises ValueError for an output that is no translation, and for pictures of
         another number of channels.
         """
-        translator, made = self.translator(output, size=size, tile=tile), []
+        translator, made = self.translator(output, size, tile, already), []
         for i, image in enumerate(images):
             image = np.asarray(image)
             if image.ndim != 3 or image.shape[2] != translator.channels:
