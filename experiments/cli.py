@@ -38,20 +38,26 @@ from absl import app, flags, logging
 from ml_collections import ConfigDict
 
 from experiments import config as configs
-from experiments import process, usage
+from experiments import own_code, process, usage
 from experiments.config import description
 from experiments.files import expanded
+from experiments.rundir.folder import read_json
 from experiments.signals import Interrupted, ending_at_once
 
 # Optional packages, and the extra of setup.py that installs each.
 EXTRAS = {"optuna": "sweep", "ray": "ray", "torch": "reference"}
 
 _NO_MEMORY = "RESOURCE_EXHAUSTED|Out of memory"  # in errors of JAX
+_ADVICE = "Make config.batch_size or the networks smaller."
 
+flags.DEFINE_boolean("traceback", False, "Show the whole traceback of an error.")
 flags.disclaim_key_flags()  # `path_flag` defines those of the command that calls it
 
 # Commands that keep nothing of interrupted work.
 BEGIN_AGAIN = ("benchmark", "evaluate", "metrics", "report", "sample")
+
+# Flags that name a user's own code, or a config that does.
+_NAMING = ("config", "workdir", "metrics", "extractor")
 
 Work = Callable[..., int | None]  # (imported module, *arguments) -> exit code
 
@@ -70,7 +76,8 @@ def main(
       work: gets the imported module, and the arguments that are not flags; returns the
         exit code, None for 0.
       module: the full name of what does the work. Its ERRORS, by default ValueError and
-        OSError, are those that the user can correct. They are shown in one line.
+        OSError, are those that the user can correct. They are shown in one line. Its
+        NO_MEMORY is the advice where memory is exhausted.
       parse: parses the command line; returns the command's name and the arguments that
         are not flags. None: `flags_only`.
       jax: whether the command itself uses JAX. If not, the process is left as it is.
@@ -102,7 +109,7 @@ def run(
 ) -> int | None:
     """Does what `main` does once the flags are parsed; returns the exit code."""
     logging.set_verbosity(logging.WARNING)
-    errors = ()
+    imported, errors = None, ()
     try:
         if jax:
             process.configure(cores_apart=cores_apart)
@@ -114,20 +121,33 @@ def run(
         return code
     except (KeyboardInterrupt, Interrupted) as error:
         return stopped(error)
-    except ModuleNotFoundError as error:
-        if error.name not in EXTRAS:
-            raise
-        extra = EXTRAS[error.name]
-        return failed(f"{error.name} is not installed: pip install -e '.[{extra}]'")
     except Exception as error:
+        whole = flags.FLAGS["traceback"].value
+        if own := own_code.explain(error, _config()):
+            own.__cause__ = own.__cause__ or error
+            own_code.show(own, whole=whole)
+            return failed(own)
+        if whole:
+            raise
+        if getattr(error, "name", None) in EXTRAS and isinstance(error, ImportError):
+            extra = EXTRAS[error.name]
+            return failed(f"{error.name} is not installed: pip install -e '.[{extra}]'")
         if isinstance(error, errors):
             return failed(error)
         if isinstance(error, MemoryError) or re.search(_NO_MEMORY, str(error)):
-            return failed(
-                f"{str(error).splitlines()[0]} Make config.batch_size or the networks "
-                "smaller."
-            )
+            advice = getattr(imported, "NO_MEMORY", _ADVICE)
+            return failed(f"{str(error).splitlines()[0]} {advice}")
         raise
+
+
+def _config():
+    """The config of this process: that of --config, or of the run in --workdir."""
+    known = {x: flags.FLAGS[x].value for x in _NAMING if x in flags.FLAGS}
+    config = known.pop("config", None)
+    workdir = known.pop("workdir", None)
+    if not isinstance(config, ConfigDict):
+        config = read_json(Path(workdir) / "config.json") if workdir else {}
+    return {**config, **{name: x for name, x in known.items() if x}}
 
 
 def command() -> str:

@@ -2,7 +2,8 @@
 
     python -m experiments.evaluate --workdir=DIR [--checkpoint=last|best|STEP]
         [--n=10000] [--metrics=fid,kid,pr,classes] [--extractor=classifier]
-    python -m experiments.evaluate --workdir=DIR --baselines [--beside=DIR2,DIR3]
+    python -m experiments.evaluate --workdir=DIR [--baselines] [--beside=DIR2,DIR3]
+        [--gallery]
 
 Samples of the averaged networks are compared with the training images and, to give the
 scores a scale, so are the data's own test images, if any. As most scores depend on the
@@ -15,7 +16,8 @@ Outputs that are made of examples, such as those of a translation, are made of t
 rows, each once, and compared with the test side; the protocol says so. With --baselines
 they stand in one table, in Markdown, beside what they have to beat: the nearest
 training neighbour, the mean picture, and the input as it is; with --beside beside other
-runs on the same data. It is kept as DIR/comparison.md.
+runs on the same data. It is kept as DIR/comparison.md. --gallery writes the page
+DIR/gallery/index.html: each test row, what was made of it, and what it should be.
 
 Metrics are the files of `experiments/evaluation/evaluators`: scores by an extractor's
 features (fid, kid, is, pr, dc, nnfs, ...); of pairs (l1, psnr, ssim, lpips, perceptual,
@@ -46,6 +48,7 @@ def main(runs):
         recalibrate=values.recalibrate,
         beside=[cli.expanded(folder) for folder in values.beside],
         baselines=values.baselines,
+        gallery=values.gallery,
     )
     return runs.show(report, "samples", values.out)
 
@@ -67,5 +70,6 @@ if __name__ == "__main__":
     flags.DEFINE_string("checkpoint", "last", "last, best, or a step.")
     flags.DEFINE_boolean("recalibrate", False, "Recompute the EMA's batch statistics.")
     flags.DEFINE_boolean("baselines", False, "Measure what the model has to beat, too.")
+    flags.DEFINE_boolean("gallery", False, "Show all that is made of the test rows.")
     flags.DEFINE_list("beside", [], "Folders of other runs to measure, too.")
     cli.main(main, "experiments.evaluation.runs", parse=parse)

@@ -16,8 +16,9 @@ _CALL = re.compile(r"\s*([A-Za-z_]\w*(?:[.:][A-Za-z_]\w*)*)\s*\(")
 def expand(value: Any, place: str) -> Any:
     """Returns a value with each "NAME(option=value, ...)" made into a dict.
 
-    That is {"name": NAME, "option": value, ...}; its values are Python literals. Other
-    strings, names too, stay as they are. Dicts and tuples are searched. Raises
+    That is {"name": NAME, "option": value, ...}; its values are Python literals, or
+    words, which are strings: "fid(output=a_to_b)". Other strings, names too, stay as
+    they are. Dicts and tuples are searched. Raises
     ValueError, naming `place`, for a call of another form.
     """
     if isinstance(value, Mapping):
@@ -36,7 +37,7 @@ def expand(value: Any, place: str) -> Any:
         call = ast.parse(f"f({value[found.end() :].strip()}", mode="eval").body
         if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
             raise ValueError
-        options = {k.arg: ast.literal_eval(k.value) for k in call.keywords}
+        options = {k.arg: _value(k.value) for k in call.keywords}
         if call.args or None in options or "name" in options:
             raise ValueError
     except (ValueError, SyntaxError):
@@ -44,6 +45,10 @@ def expand(value: Any, place: str) -> Any:
             f"{place}: {value!r} is neither NAME nor NAME(option=value, ...)"
         ) from None
     return _listed({"name": name, **options}) if options else name
+
+
+def _value(node):
+    return node.id if isinstance(node, ast.Name) else ast.literal_eval(node)
 
 
 def _listed(value: Mapping[str, Any]) -> Mapping[str, Any]:

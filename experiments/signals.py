@@ -19,6 +19,7 @@ from concurrent.futures import Future
 WANTED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PATIENCE = 1.5  # seconds for the main thread to end by itself
 AGAIN = 0.5  # seconds, after which a Ctrl-C is another one
+_notes: list[Callable[[], None]] = []  # see `noting`
 
 
 class Interrupted(Exception):
@@ -125,6 +126,9 @@ def ending_at_once(leave: Callable[[int], None]) -> Iterator[None]:
     def watch():
         while number := os.read(reading, 1)[0]:
             if Signals._active == 0 and not over.wait(PATIENCE):
+                for note in _notes:
+                    with contextlib.suppress(Exception):
+                        note()
                 leave(number)
 
     def unraisable(lost):
@@ -153,6 +157,23 @@ def ending_at_once(leave: Callable[[int], None]) -> Iterator[None]:
         watcher.join()
         os.close(reading)
         os.close(writing)
+
+
+@contextlib.contextmanager
+def noting(note: Callable[[], None]) -> Iterator[None]:
+    """Calls `note` if a signal ends the block, also where the process is left at once.
+
+    It is for what has to be written then: in a thread, perhaps, while the main thread
+    computes.
+    """
+    _notes.append(note)
+    try:
+        yield
+    except KeyboardInterrupt:
+        note()
+        raise
+    finally:
+        _notes.remove(note)
 
 
 def say(text: str) -> None:

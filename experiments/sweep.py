@@ -2,7 +2,7 @@
 
     python -m experiments.sweep --config=NAME[:PRESET] --space=SPACE
         [--workdir=DIR] [--trials=20] [--workers=1] [--sampler=tpe] [--seed=0]
-        [--no-prune] [--engine=optuna] [--config.any.value=...]
+        [--no-prune] [--changed=keep] [--engine=optuna] [--config.any.value=...]
 
 SPACE is "n_critic=int(1, 5); generator.optimizer.learning_rate=log(1e-5, 1e-2)", or a
 file of such lines: see experiments/sweeps/space.py. The objective is the final value of
@@ -44,6 +44,7 @@ def main(sweep):
         name=name,
         preset=preset,
         command=cli.command(),
+        keep_changed=values.changed == "keep",
         train=[f"--config={cli.value_of('--config', sys.argv)}", *overrides],
     )
     print(workdir / "report.html")
@@ -73,6 +74,12 @@ if __name__ == "__main__":
     flags.DEFINE_enum("sampler", "tpe", ["tpe", "random"], "How values are drawn.")
     flags.DEFINE_integer("seed", 0, "Seed of the sampler; runs have config.seed.")
     flags.DEFINE_boolean("no-prune", False, "Train every trial to its end.")
+    flags.DEFINE_enum(
+        "changed",
+        "refuse",
+        ["refuse", "keep"],
+        "Whether to go on beside trials of code of your own that has changed since.",
+    )
     flags.DEFINE_enum(
         "engine", "optuna", ["optuna", "ray"], "Processes here, or a Ray cluster."
     )

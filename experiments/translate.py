@@ -13,6 +13,10 @@ pixels as then. The result is resized back. `--size=full` leaves the picture as 
 sharper, but everything in it is larger than what the network has learnt. Long sides are
 cut into tiles that overlap, so that memory is bounded.
 
+Models of colourise:, edges: and inpaint: data get grey, drawings and holes: these are
+made of the picture. `--already` says that it is a drawing. Holes are where a picture is
+transparent, or where `--mask` is white.
+
 `--output=NAME` chooses an output of a model that has several, such as a_to_b.
 """
 
@@ -36,6 +40,8 @@ def main(folder):
         tile=values.tile,
         form=values.format,
         colour=values.colour,
+        already=values.already,
+        mask=values.mask,
         overwrite=values.overwrite,
     )
     parts = [f"{count.made} made"]
@@ -66,5 +72,11 @@ if __name__ == "__main__":
     )
     flags.DEFINE_enum("format", "png", ["png", "jpg", "webp"], "Of the files.")
     flags.DEFINE_boolean("colour", False, "Grey pictures may become coloured.")
+    flags.DEFINE_boolean(
+        "already", False, "The pictures are what the model is given: drawings, say."
+    )
+    cli.path_flag(
+        "mask", None, "Where holes are, in white: a picture, or a folder of them."
+    )
     flags.DEFINE_boolean("overwrite", False, "Replace files made with other settings.")
     cli.main(main, "experiments.translation.folder")

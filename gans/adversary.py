@@ -128,7 +128,8 @@ class Adversary:
             on_real, on_fake, _ = view.both(real, fake)
         else:
             on_real, on_fake = None, view.one(fake)
-        return adversarial.total(self.loss.generator(on_fake, on_real))
+        loss = self.loss.generator
+        return adversarial.total(loss(on_fake, on_real), logits=on_fake, by=loss)
 
     def _loss(self, nets, batch, key, state, *, shown):
         """Half the adversarial loss, and the terms that are due in every update."""
@@ -136,7 +137,8 @@ class Adversary:
         seen, logits, stats, context, keys = self._passes(
             nets, batch, key, state, shown, len(added)
         )
-        value = adversarial.total(self.loss.discriminator(*logits)) / 2
+        loss = self.loss.discriminator
+        value = adversarial.total(loss(*logits), logits=logits[0], by=loss) / 2
         value, found, aux = terms.add(value, added, context, keys, state.aux)
         metrics = diagnostics.scores(*logits, self.loss.boundary) | found
         metrics["saturated"] = diagnostics.saturated(seen.fake)

@@ -169,7 +169,8 @@ class Game:
         logits = context.on_real, context.on_fake
         if self.label_flip:
             logits = adversarial.flip_labels(*logits, key, self.label_flip)
-        value = adversarial.total(self.loss.discriminator(*logits))
+        loss = self.loss.discriminator
+        value = adversarial.total(loss(*logits), logits=logits[0], by=loss)
         value, found, aux = terms.add(value, added, context, keys, state.aux)
         metrics, adapted = self._observed(context, state)
         metrics, aux = jax.lax.stop_gradient((metrics | found, aux | adapted))
@@ -185,8 +186,9 @@ class Game:
             if self.top_k is not None:
                 share = self.top_k(state.step)
                 weights = adversarial.top_k_weights(context.on_fake, share)
-            costs = self.loss.generator(context.on_fake, context.on_real, weights)
-            value = adversarial.total(costs, weights)
+            logits, loss = context.on_fake, self.loss.generator
+            costs = loss(logits, context.on_real, weights)
+            value = adversarial.total(costs, weights, logits=logits, by=loss)
         value, found, aux = terms.add(value, added, context, keys, state.aux)
         found, aux = jax.lax.stop_gradient((found, aux))
         return value, Out(found, stats={"g": stats}, aux=aux)

@@ -16,6 +16,7 @@ import sys
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from importlib.util import find_spec
+from pathlib import Path
 from types import ModuleType, NoneType, UnionType
 from typing import Any
 
@@ -59,7 +60,9 @@ def check_path(path: str, place: str) -> None:
     """Raises ValueError unless a path begins with a module; nothing is imported."""
     parts = path.replace(":", ".", 1).split(".")
     if not all(part.isidentifier() for part in parts):
-        raise ValueError(f"{place}: {path!r} is not of the form MODULE.NAME")
+        raise ValueError(
+            f"{place}: {path!r} is not of the form MODULE.NAME or MODULE:NAME"
+        )
     if not _is_module(parts[0]):
         raise ValueError(f"{place}: {path!r}: {_no_module(parts[0])}")
 
@@ -198,6 +201,19 @@ def wanted(found: Any, kind: Any, place: str, name: str, what: str) -> Any:
         return found
     got = "a class" if isinstance(found, type) else f"of type {type(found).__name__}"
     raise ValueError(f"{place}: {name!r} is {got}; wanted is {what}")
+
+
+def where(function: Any) -> str:
+    """Returns " (FILE, line N)" of where a function is defined; "" if that is unknown.
+
+    It ends an error about what the function has returned.
+    """
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    if code is None:
+        return ""
+    file, here = Path(code.co_filename), Path.cwd()
+    file = file.relative_to(here) if file.is_relative_to(here) else file
+    return f" ({file}, line {code.co_firstlineno})"
 
 
 def files(package: str) -> list[str]:

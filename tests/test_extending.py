@@ -7,12 +7,15 @@ import sys
 import pytest
 
 from experiments import config as configs
+from experiments import own_code
 from experiments.contracts import promises, report
+from experiments.training import effects
 from gans import names
 
 PAGE = pathlib.Path(__file__).parents[1] / "docs" / "extending.md"
 TEXT = PAGE.read_text()
-FILES = dict(re.findall(r"^```python\n# (mine/\w+\.py)\n(.*?)^```$", TEXT, re.M | re.S))
+FILES = re.findall(r"^```python\n(# (mine/\w+\.py)\n.*?)^```$", TEXT, re.M | re.S)
+FILES = {path: code for code, path in FILES}
 
 
 @pytest.fixture
@@ -62,7 +65,22 @@ def test_the_fault_is_found_that_the_page_shows(mine, capsys):
     config, _ = configs.load_file("mine/config.py")
     assert report.write(small(config)) == 1
     found = capsys.readouterr().out.replace("[8", "[64")
-    assert printed()[1].rstrip() in found and found.endswith("2 broken\n"), "best, too"
+    assert printed()[1] in found and found.endswith("2 broken\n"), "best, too"
+
+
+def test_an_error_is_shown_as_the_page_shows_it(mine):
+    path, (where, line, error) = mine / "mine/losses.py", printed()[2].splitlines()
+    code = path.read_text()
+    assert code.count("relu(by + fake_logits)") == 1
+    path.write_text(code.replace("relu(by + fake_logits)", line.partition(", ")[2]))
+    config, _ = configs.load_file("mine/config.py")
+    config = small(config)
+    config = configs.resolve(config, configs.load_data(config))
+    with pytest.raises(own_code.CodeError) as raised, own_code.explained(config):
+        effects.digest(config)
+    said = str(raised.value).replace("(8,)", "(64,)")
+    assert f"error: {said}" == error
+    assert raised.value.lines.splitlines() == [where, line]
 
 
 def test_every_kind_of_part_of_the_page_is_found_by_a_path(mine):

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
 from absl import logging
 from ml_collections import ConfigDict
-from tqdm import tqdm
 
 from experiments import config as configs
-from experiments.ablations import arms, report
+from experiments import own_code
+from experiments.ablations import arms, kept, report
 from experiments.ablations import results as results_file
+from experiments.ablations.progress import Progress
 from experiments.ablations.replicas import Replicas
 from experiments.files import replacing
+from experiments.own_code import CodeError
 from experiments.rundir import claim, manifest
 from experiments.rundir.lock import Lock
 from experiments.signals import Interrupted, Signals
@@ -23,7 +26,13 @@ from gans import data
 
 
 def run(
-    config: ConfigDict, workdir: Path, *, name: str, preset: str = "", command: str = ""
+    config: ConfigDict,
+    workdir: Path,
+    *,
+    name: str,
+    preset: str = "",
+    command: str = "",
+    changed: str = "refuse",
 ) -> dict[str, Any]:
     """Runs what an ablation still lacks and writes its report; returns the results.
 
@@ -32,39 +41,43 @@ def run(
       workdir: the folder for all files.
       name, preset: of the config, for the report.
       command: the command line, for the report.
+      changed: what becomes of results of a user's own code that has changed since:
+        "refuse", "rerun" or "keep".
 
     Raises ValueError for a config that cannot be run, Interrupted after a signal.
     """
     lock = Lock(workdir, "ablation", config.base.data)
-    ablation = Ablation(config, workdir, name, preset, command)
+    ablation = Ablation(config, workdir, name, preset, command, changed)
     programs = ablation.missing()
     total = sum(arm.config.steps for arm in ablation.arms) * config.seeds
     left = sum(p.config.steps * len(p.replicas) for p in programs)
     with (
         lock,
         Signals() as signals,
-        tqdm(
-            total=total,
-            initial=total - left,
-            unit=" steps",
-            unit_scale=True,
-            disable=None,
-        ) as bar,
+        Progress(total, total - left, len(programs)) as progress,
     ):
+        ablation.refresh()
         for program in programs:
-            bar.set_description(_title(program))
+            n, steps = len(program.replicas), program.config.steps
+            progress.begin(_title(program), n, steps)
             folder = ablation.folder / program.digest
             try:
-                with signals.paused():
-                    replicas = Replicas(program, ablation.data, folder)
-                replicas.compiling = signals.paused
-                part = replicas.run(
-                    bar.update, lambda: signals.number is not None, workdir / "samples"
-                )
+                with own_code.explained(program.config):
+                    with signals.paused():
+                        replicas = Replicas(program, ablation.data, folder)
+                    replicas.at_once = signals.paused
+                    part = replicas.run(
+                        progress,
+                        lambda: signals.number is not None,
+                        workdir / "samples",
+                    )
             except OSError:  # a full disk says nothing about an arm
                 raise
             except Exception as error:
-                ablation.fail(program, error)
+                ablation.fail(program.names, error)
+                if not isinstance(error, CodeError):
+                    logging.error("%s", _title(program), exc_info=error)
+                progress.failed(_text(error), getattr(error, "lines", ""))
                 continue
             if part is None:
                 break
@@ -78,10 +91,14 @@ def run(
     return results
 
 
-def plan(config: ConfigDict, workdir: Path) -> str:
+def _text(error):
+    return str(error) if isinstance(error, CodeError) else own_code.text(error)
+
+
+def plan(config: ConfigDict, workdir: Path, changed: str = "refuse") -> str:
     """Returns the programs that would be run, and how long they would take, as text."""
     claim(workdir, "ablation")
-    ablation = Ablation(config, workdir)
+    ablation = Ablation(config, workdir, changed=changed)
     n_done = len(ablation.done)
     lines = [f"{len(ablation.arms)} arms x {config.seeds} seeds, {n_done} done"]
     total = 0.0
@@ -101,7 +118,7 @@ def plan(config: ConfigDict, workdir: Path) -> str:
     return "\n".join(lines)
 
 
-def _title(program):
+def _title(program) -> str:
     return ", ".join(dict.fromkeys(name for name, _ in program.names))
 
 
@@ -114,22 +131,23 @@ class Ablation:
       folder: for the programs' checkpoints and results.
 
     Raises ValueError for a config that cannot be run, and for a folder with results of
-    another base, or of an older version.
+    another base or budget, of former code (see `run`), or of an older version.
     """
 
-    def __init__(self, config, workdir, name="", preset="", command=""):
+    def __init__(
+        self, config, workdir, name="", preset="", command="", changed="refuse"
+    ):
         self.config, self.workdir = config, workdir
         self.folder = workdir / "programs"
-        self._sources = {}
+        self._sources, self._computes = {}, {}
         self.arms = arms.resolve(config, self.data)
-        kept = _kept(workdir / "results.json")
+        found = _kept(workdir / "results.json")
         base = json.loads(configs.to_json(config.base))
-        former = kept.get("protocol", {}).get("base")
-        _compare(workdir, former or configs.convert(base), configs.convert(base))
+        kept.compare(workdir, found, base, self.arms, config.evaluations)
         known = manifest.begin(command)
         shown = ("command", "start", "hardware", "versions")
         self._began, self._run = time.monotonic(), {key: known[key] for key in shown}
-        self._runs = kept.get("runs", [])
+        self._runs = found.get("runs", [])
         self._head = {
             "name": name,
             "preset": preset,
@@ -140,6 +158,7 @@ class Ablation:
             "protocol": {"base": base},
         }
         self.done, self._failed, self._parts = {}, {}, {}
+        self._refreshed: set[str] = set()
         for path in sorted(self.folder.glob("*.json")):
             part = json.loads(path.read_text())
             if results_file.is_former(part):
@@ -147,15 +166,52 @@ class Ablation:
                     f"the results in {workdir} were made by an older version; choose "
                     "another --workdir"
                 )
-            self._take(path.stem, part)
+            self._parts[path.stem] = part
+        self._take(changed)
 
-    def _take(self, digest, part):
-        known = {arm.name: arm.digest for arm in self.arms}
-        self._parts[digest] = part
-        for record in part["replicas"]:
-            name, seed = record["arm"], record["seed"]
-            if record["digest"] == known.get(name) and seed < self.config.seeds:
-                self.done[name, seed] = record | {"part": digest}
+    def _take(self, changed):
+        """Takes the results of these arms from the parts, those of this code first."""
+        known, others = {arm.name: arm for arm in self.arms}, {}
+        for digest, part in self._parts.items():
+            for record in part["replicas"]:
+                arm, at = known.get(record["arm"]), (record["arm"], record["seed"])
+                if not arm or record["digest"] != arm.digest:
+                    continue
+                if record["seed"] < self.config.seeds:
+                    same = not own_code.changed(record.get("code"), arm.code)
+                    (self.done if same else others)[at] = record | {"part": digest}
+        stale = {}
+        for at, record in others.items():
+            arm = known[at[0]]
+            if at not in self.done and arm.name not in stale:
+                modules = kept.former(arm, record)
+                if modules and changed != "keep":
+                    stale[arm.name] = modules
+        if stale and changed == "refuse":
+            ordered = {name: stale[name] for name in known if name in stale}
+            raise ValueError(kept.refused(self.workdir, ordered))
+        for name, modules in stale.items():
+            print(
+                f"arm {name} is trained again: {own_code.listed(modules)} changed",
+                file=sys.stderr,
+            )
+        for at, record in others.items():
+            if at not in self.done and at[0] not in stale:
+                self.done[at] = record
+                self._refreshed.add(record["part"])
+
+    def refresh(self) -> None:
+        """Notes the code of now beside results that stand although it has changed."""
+        for digest in self._refreshed:
+            for record in self._parts[digest]["replicas"]:
+                at = record["arm"], record["seed"]
+                if self.done.get(at, {}).get("part") == digest:
+                    record["code"] = self._arm(record["arm"]).code
+            self._keep(digest)
+        self._refreshed.clear()
+
+    def _arm(self, name):
+        return next(arm for arm in self.arms if arm.name == name)
 
     def data(self, config: ConfigDict) -> Any:
         """The data for a config and its seed, loaded once."""
@@ -168,29 +224,43 @@ class Ablation:
     def missing(self) -> list:
         """The programs that still have to be run.
 
-        Raises ValueError for arms that would train alike.
+        Arms whose own code cannot be run are recorded as failed. Raises ValueError for
+        arms that would train alike.
         """
-        wanted = {(a.name, s) for a in self.arms for s in range(self.config.seeds)}
-        most = self.config.replicas_per_program
-        programs = arms.programs(self.arms, wanted - set(self.done), most)
-        if programs:
-            arms.check_effects(self.arms)
-        return programs
+        every = {(a.name, s) for a in self.arms for s in range(self.config.seeds)}
+        wanted = every - set(self.done)
+        if not wanted:
+            return []
+        self.arms, self._computes = arms.trace(self.arms)
+        for arm in self.arms:
+            names = [at for at in sorted(wanted) if arm.broken and at[0] == arm.name]
+            if names:
+                own_code.show(arm.broken)
+                print(f"arm {arm.name} failed: {arm.broken}", file=sys.stderr)
+                self.fail(names, arm.broken)
+                wanted -= {*names}
+        return arms.programs(self.arms, wanted, self.config.replicas_per_program)
 
     def add(self, program, part: dict[str, Any]) -> None:
         """Keeps the results of a program."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with replacing(self.folder / f"{program.digest}.json") as path:
-            Path(path).write_text(json.dumps(part))
-        self._take(program.digest, part)
+        for record in part["replicas"]:
+            if code := self._arm(record["arm"]).code:
+                computes = self._computes[record["arm"]]
+                record |= {"code": code, "computes": computes}
+            self.done[record["arm"], record["seed"]] = record | {"part": program.digest}
+        self._parts[program.digest] = part
+        self._keep(program.digest)
 
-    def fail(self, program, error: Exception) -> None:
-        """Records a program that has raised; the next call tries it again."""
-        text = f"{type(error).__name__}: {error}".splitlines()[0]
-        logging.error("%s failed", _title(program), exc_info=error)
-        for name, seed in program.names:
+    def _keep(self, digest):
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with replacing(self.folder / f"{digest}.json") as path:
+            Path(path).write_text(json.dumps(self._parts[digest]))
+
+    def fail(self, names: list[tuple[str, int]], error: Exception) -> None:
+        """Records (arm, seed)s that have failed; the next call tries them again."""
+        for name, seed in names:
             self._failed[name, seed] = {"seed": seed, "status": "failed", "curve": []}
-            self._failed[name, seed] |= {"error": text, "samples": None}
+            self._failed[name, seed] |= {"error": _text(error), "samples": None}
 
     def write(self) -> dict[str, Any]:
         """Writes results.json, as experiments/ablations/report.py reads it."""
@@ -217,7 +287,7 @@ class Ablation:
         every = {s: r for (name, s), r in self.done.items() if name == arm.name}
         failed = {s: r for (name, s), r in self._failed.items() if name == arm.name}
         parts = [self._parts[r["part"]] for r in every.values()]
-        hidden = ("arm", "digest", "part")
+        hidden = ("arm", "digest", "part", "code", "computes")
         seeds = failed | {
             s: {k: v for k, v in r.items() if k not in hidden} for s, r in every.items()
         }
@@ -234,16 +304,6 @@ class Ablation:
 
 def _kept(path):
     return results_file.read(path) if path.is_file() else {}
-
-
-def _compare(workdir, old, new):
-    changed = configs.differences(old, new, {"data_dir"})
-    if changed:
-        lines = "\n  ".join(changed)
-        raise ValueError(
-            f"{workdir} holds an ablation of another base:\n  {lines}\n"
-            "choose another --workdir"
-        )
 
 
 def failures(results: dict[str, Any]) -> str | None:

@@ -10,22 +10,26 @@ tracing the step shows which floats these are.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 import math
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
 
 from experiments import config as configs
+from experiments import own_code
 from experiments.ablations.config import check
+from experiments.own_code import CodeError
 from experiments.training import effects, floats
 from experiments.training.floats import Place, leaves, spell, traceable
 from gans import core
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Arm:
     """One arm, and how it is run.
 
@@ -34,16 +38,20 @@ class Arm:
         `interval`.
       overrides: what it changes in the base.
       interval: steps from one evaluation to the next.
+      code: of the user's own modules that it names (see `experiments.own_code.code`).
+      broken: the error of that code, which cannot be run; None: it can.
     """
 
     name: str
     config: ConfigDict
     overrides: dict[str, Any]
     interval: int
+    code: dict[str, str] = dataclasses.field(default_factory=dict)
+    broken: CodeError | None = None
 
     @property
     def digest(self) -> str:
-        """A digest of all that the results depend on, except the seed."""
+        """A digest of all that the results depend on, except the seed and own code."""
         text = configs.to_json(self.config) + str(self.interval)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -75,7 +83,9 @@ class Program:
     @property
     def digest(self) -> str:
         """A digest of the replicas."""
-        text = json.dumps([[self.arms[i].digest, seed] for i, seed in self.replicas])
+        replicas = [[self.arms[i].digest, seed] for i, seed in self.replicas]
+        codes = [arm.code for arm in self.arms if arm.code]
+        text = json.dumps([*replicas, codes] if codes else replicas)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property
@@ -98,32 +108,41 @@ def resolve(config: ConfigDict, load: Callable[[ConfigDict], Any]) -> list[Arm]:
     """Returns the arms, the baseline first.
 
     load: config -> the data for the config's seed. Raises ValueError, naming the arm,
-    for a config that cannot be run.
+    for a config that cannot be run. An arm whose own code raises an error is `broken`.
     """
     check(config)
     order = sorted(config.order, key=lambda name: name != config.baseline)
     found = [_arm(config, name, load) for name in order]
-    _check_differ(found, lambda arm: arm.digest, "is {} under another name")
+    _check_differ({arm: arm.digest for arm in found}, "is {} under another name")
     return found
 
 
-def check_effects(arms: list[Arm]) -> None:
-    """Raises ValueError for two arms that would train alike, whatever they set.
+def trace(arms: list[Arm]) -> tuple[list[Arm], dict[str, str]]:
+    """Returns the arms, those broken whose code cannot be traced; and {arm: digest}.
 
-    Such an arm sets what nothing reads, or what another key replaces. Every arm is
-    traced, which takes about a second each.
+    The digests are of what each computes (see `experiments.training.effects`), which
+    takes about a second each. Raises ValueError for two arms that would train alike,
+    whatever they set: such an arm sets what nothing reads, or what another key
+    replaces.
     """
-    _check_differ(
-        arms,
-        lambda arm: (effects.digest(arm.config), arm.interval),
-        "would be trained exactly as {}",
-    )
-
-
-def _check_differ(arms, digest, what):
-    seen = {}
+    traced, digests = [], {}
     for arm in arms:
-        other = seen.setdefault(digest(arm), arm)
+        try:
+            with own_code.explained(arm.config):
+                if not arm.broken:
+                    digests[arm] = effects.digest(arm.config)
+        except CodeError as error:
+            arm = dataclasses.replace(arm, broken=error)
+        traced.append(arm)
+    alike = {arm: (digest, arm.interval) for arm, digest in digests.items()}
+    _check_differ(alike, "would be trained exactly as {}")
+    return traced, {arm.name: digest for arm, digest in digests.items()}
+
+
+def _check_differ(digests, what):
+    seen = {}
+    for arm, digest in digests.items():
+        other = seen.setdefault(digest, arm)
         if other is not arm:
             own = ", ".join(f"{k}={v!r}" for k, v in arm.overrides.items())
             why = f"{own} changes nothing there" if own else "it sets nothing"
@@ -135,8 +154,10 @@ def _check_differ(arms, digest, what):
 
 def _arm(config, name, load):
     overrides = config.arms[name].to_dict()
+    say = functools.partial(print, f"arm {name}:", file=sys.stderr)
+    broken = None
     try:
-        own = configs.override(config.base, overrides)
+        own = configs.override(config.base, overrides, say=say)
         if "steps" not in overrides:
             own.steps = config.steps or own.steps
             if config.images:
@@ -155,18 +176,22 @@ def _arm(config, name, load):
         own.log_every = own.sample_every = own.checkpoint_every = interval
         own.diagnose_every = own.evaluate_every = 0
         configs.check(own)
-        source = load(own)
-        own = configs.resolve(own, source)
-        n_stages = len(configs.stages(own))
+        with own_code.explained(own):
+            source = load(own)
+            own = configs.resolve(own, source)
+            n_stages = len(configs.stages(own))
+            if n_stages == 1:
+                configs.check_pairs(own, configs.build(own), source)
         if n_stages > 1:
             raise ValueError(
                 f"{own.variant} trains in {n_stages} stages, but the replicas of an "
                 "ablation are trained in one"
             )
-        configs.check_pairs(own, configs.build(own), source)
     except ValueError as error:
         raise ValueError(f"arm {name}: {error}") from None
-    return Arm(name, own, overrides, interval)
+    except CodeError as error:
+        broken = error
+    return Arm(name, own, overrides, interval, own_code.code(own), broken)
 
 
 # --- which arms share a program -------------------------------------------------------

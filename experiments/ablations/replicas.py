@@ -15,6 +15,7 @@ import numpy as np
 
 from experiments import config as configs
 from experiments.ablations.arms import Program
+from experiments.ablations.progress import Progress
 from experiments.evaluation import reports
 from experiments.rundir.checkpoint import Checkpoints
 from experiments.sampling import pictures
@@ -43,12 +44,13 @@ class Replicas:
       folder: for the checkpoints; `forget` removes it.
 
     Attributes:
-      compiling: makes a context for what is compiled first: there is nothing to save.
+      at_once: makes a context for what takes long and has nothing to save: a signal
+        ends it at once.
     """
 
     def __init__(self, program: Program, load: Callable[[Any], Any], folder: Path):
         self.program, self.folder = program, folder
-        self.compiling = contextlib.nullcontext
+        self.at_once = contextlib.nullcontext
         config = self.config = program.config
         self.seeds = [seed for _, seed in program.replicas]
         self.sources = {}
@@ -85,12 +87,11 @@ class Replicas:
         return compiled - began - seconds, seconds / self.config.steps_per_call
 
     def run(
-        self, advance: Callable[[int], None], stopped: Callable[[], bool], samples: Path
+        self, progress: Progress, stopped: Callable[[], bool], samples: Path
     ) -> dict[str, Any] | None:
         """Trains and evaluates all replicas, from the last checkpoint if there is one.
 
-        advance: called with the number of replicas' steps as they are done; first with
-          those that were done before.
+        progress: gets the steps of the replicas as they are done, and the evaluations.
         stopped: whether to stop; then a checkpoint is written and None is returned.
         samples: a folder; gets the pictures ARM_SEED.png, or ARM_SEED_OUTPUT.png, of
           each replica that has not diverged.
@@ -109,25 +110,41 @@ class Replicas:
         if restored:
             state, story = runs.put(restored[0]), restored[1]
         else:
-            with self.compiling():
+            with self.at_once():
                 state = runs.init()
             story = {"seconds": 0.0, "curves": [[] for _ in range(n)], "metrics": {}}
             story |= {"protocol": {}, "recent": [], "diverged": [None] * n}
         before = story["seconds"]
         step, pending, saved = int(state.step), [], began
-        advance(step * n)
+        progress.advance(step * n, restored=True)
 
-        def save():
+        def save(state, step):
             self._note(story, pending)
             story["seconds"] = before + time.monotonic() - began
             if checkpoints.latest() != step:
                 checkpoints.save(step, runs.kept(state), story)
 
+        def evaluate(state, step):
+            """With the state on disk first, from which it can be done again."""
+            story["unscored"] = step
+            save(state, step)
+            if stopped():
+                return
+            checkpoints.close()
+            with self.at_once():
+                self._evaluate(evaluator, state, story, step)
+            story["unscored"] = None
+            progress.evaluated(step, config.steps)
+
+        if story.get("unscored") == step:
+            evaluate(state, step)
+            if stopped():
+                return None
         began_at = step
 
         def call(state, step):
             first = step == began_at
-            with self.compiling() if first else contextlib.nullcontext():
+            with self.at_once() if first else contextlib.nullcontext():
                 state, *found = runs.call(state, step)
             return state, found
 
@@ -135,20 +152,19 @@ class Replicas:
         calls = ahead.steps(call, state, step, stop, config.steps_per_call)
         for step, state, found in calls:
             pending.append((step, *found))
-            advance(config.steps_per_call * n)
-            due = step % self.program.arms[0].interval == 0
-            if due:
-                self._note(story, pending)
-                self._evaluate(evaluator, state, story, step)
-            if due or stopped() or time.monotonic() - saved > SAVE_EVERY:
-                save()
+            progress.advance(config.steps_per_call * n)
+            if step % self.program.arms[0].interval == 0:
+                evaluate(state, step)
+                saved = time.monotonic()
+            elif stopped() or time.monotonic() - saved > SAVE_EVERY:
+                save(state, step)
                 saved = time.monotonic()
             if stopped():
                 checkpoints.close()
                 return None
             if None not in story["diverged"]:
                 break
-        advance((config.steps - step) * n)
+        progress.advance((config.steps - step) * n)
         checkpoints.close()
         records = self._records(state, story, samples)
         seconds = round(before + time.monotonic() - began, 1)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
 from collections.abc import Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
 
 from configs import keys
-from experiments.config import changes, checks, parts
+from experiments.config import changes, checks, parts, replaced
 from experiments.expressions import expand
 from gans import names
 
 _FLAG = re.compile(r"--?(no)?config\.([^=]*)(?:=(.*))?", re.S)
+_NAMES = re.compile(r"--?config\.(\w+\.)+(network|name)=")  # those of parts
 _WORDS = {"true": True, "false": False, "none": None}
 _BOOLS = {"yes": True, "no": False, "1": True, "0": False}
 
@@ -29,18 +31,27 @@ def changed(
     does not accept.
 
     Other data than the config's keep their own form, such as channels (`Key.of_data`),
-    unless a flag says otherwise.
+    unless a flag says otherwise. A network's own options may be given before or after
+    it; those that the config has for another one, and this one has not, are left out
+    (see `replaced`).
 
     own: keys that the config's file declares.
     """
     before, config = config, config.copy_and_resolve_references()
-    rest, waiting, given = [], list(argv), set()
+    rest, given = [], set()
+    waiting = sorted(argv, key=lambda x: not _NAMES.match(x))  # the others keep order
     while waiting:
         found = _FLAG.fullmatch(flag := waiting.pop(0))
         if not found:
             rest.append(flag)
             continue
         no, path, text = found.groups()
+        given.add(path)
+        if "]." in path:  # an option of an element
+            text = waiting.pop(0) if text is None and waiting else text
+            value = {path: literal(text or "")}
+            config = changes.override(config, value, "--config")
+            continue
         key = key_of(config, path, own or {})
         if text is None and key.type is bool:
             text = str(not no)
@@ -49,11 +60,15 @@ def changed(
         if text is None or (no and key.type is not bool):
             raise ValueError(f"{flag} needs a value: --config.{path}=VALUE")
         _put(config, path, text, key)
-        given.add(path)
-    if "data" in given and config.data != before.data:
-        _leave_to_data(config, given)
-    if "base.data" in given and config.base.data != before.base.data:
-        _leave_to_data(config.base, {path.removeprefix("base.") for path in given})
+    for start, new, old in [
+        ("", config, before),
+        *([("base.", config.base, before.base)] if "arms" in config else []),
+    ]:
+        of_it = {path.removeprefix(start) for path in given if path.startswith(start)}
+        if "data" in of_it and new.data != old.data:
+            _leave_to_data(new, of_it)
+        for line in replaced.without_old_options(new, old, of_it):
+            print(f"--config.{start}{line}", file=sys.stderr)
     return config, rest
 
 
@@ -108,7 +123,7 @@ def _declared(config, groups, last, where, own):
         known = parts.network(role, where.get("network"))
         if known is not None:
             place = f"--config.{role}"
-            names.options({*known, *keys.PLAYER, *where}, [last], place)
+            names.options({*known, *keys.PLAYER}, [last], place)
     else:
         known = parts.optimiser() if inner == ["optimizer"] else None
     if known and last in known:

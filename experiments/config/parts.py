@@ -10,12 +10,14 @@ from __future__ import annotations
 import ast
 import dataclasses
 import functools
+import importlib.util
 import re
 from pathlib import Path
 from typing import Any
 
 import gans
 from configs import keys
+from experiments import own_code
 
 ROOT = Path(gans.__path__[0])
 ROLES = {"generator": "Generator", "discriminator": "Discriminator"}
@@ -57,27 +59,80 @@ class Described:
         return f"{self.name}({given})" if given else self.name
 
 
-def network(role: str, name: str) -> dict[str, Option] | None:
-    """Returns the options of a network of gans/networks; None for one that is not."""
-    classes = _definitions(f"networks/{name}.py", ast.ClassDef)
-    if ROLES.get(role) not in classes:
+def network(role: str, name: Any) -> dict[str, Option] | None:
+    """Returns the options of a network; None if they cannot be read off its source.
+
+    name: a file of gans/networks, or the path of a user's module or class.
+    """
+    if not isinstance(name, str) or role not in ROLES:
         return None
-    node = classes[ROLES[role]]
-    own = {option.name: option for option in _fields(node)}
-    layers = _definitions("layers/options.py", ast.ClassDef)["Layers"]
-    slots = _assigned(node, "slots")
-    shared = {
-        option.name: option
-        for option in _fields(layers)
-        if slots is None or option.name in slots
-    }
+    if name in networks():
+        file, cls = ROOT / f"networks/{name}.py", ROLES[role]
+    else:
+        modules, rest = own_code.found(name)
+        if not modules or len(rest) > 1:
+            return None
+        file, cls = modules[-1][1], rest[0] if rest else ROLES[role]
+    lineage = _lineage(file, cls)
+    if lineage is None:
+        return None
+    own = {option.name: option for node in lineage for option in _fields(node)}
+    shared, slots = {}, [x for node in lineage if (x := _assigned(node, "slots"))]
+    if "layers" in own:
+        layers = _definitions("layers/options.py", ast.ClassDef)["Layers"]
+        shared = {
+            option.name: option
+            for option in _fields(layers)
+            if not slots or option.name in slots[-1]
+        }
     found = own | shared
     if "norm" in found:  # of the network, where it differs from that of `Layers`
-        norm = re.search(r"Layers\(norm=(.+?)\)", ast.unparse(node))
+        norm = re.search(r"Layers\(norm=(.+?)\)", ast.unparse(lineage[-1]))
         found["norm"] = dataclasses.replace(
             found["norm"], default=norm[1] if norm else "None"
         )
     return {name: x for name, x in found.items() if name not in _NOT_OPTIONS}
+
+
+def _lineage(file: Path, cls: str) -> list[ast.ClassDef] | None:
+    """The class and those that it inherits from, itself the last.
+
+    None for a class, or a base of it, that is not found in a source of ours or of the
+    user's; a base called Module is Flax's.
+    """
+    tree = _tree(file)
+    classes = {x.name: x for x in tree.body if isinstance(x, ast.ClassDef)}
+    if cls not in classes:
+        return _elsewhere(tree, file, cls)
+    above = []
+    for base in map(ast.unparse, classes[cls].bases):
+        if base.rpartition(".")[2] == "Module":
+            continue
+        found = _lineage(file, base) if "." not in base else None
+        if found is None:
+            return None
+        above += found
+    return [*above, classes[cls]]
+
+
+def _elsewhere(tree, file, cls):
+    """The lineage of a class that a module imports by its name."""
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                if (alias.asname or alias.name) == cls:
+                    above = file.parents[node.level - 1] if node.level else None
+                    path = f"{node.module}.{alias.name}" if node.module else alias.name
+                    modules, rest = own_code.found(path, above)
+                    if modules and len(rest) == 1:
+                        return _lineage(modules[-1][1], rest[0])
+    return None
+
+
+def is_off(option: str, value: Any) -> bool:
+    """Whether an option that networks share has the value that changes nothing."""
+    layers = _definitions("layers/options.py", ast.ClassDef)["Layers"]
+    return repr(value) in [x.default for x in _fields(layers) if x.name == option]
 
 
 def optimiser() -> dict[str, Option]:
@@ -85,6 +140,18 @@ def optimiser() -> dict[str, Option]:
     make = _definitions("optim.py", ast.FunctionDef)["make"]
     own = {x.name: x for x in _arguments(make)}
     return {x: own[x] for x in own if x not in {*_NOT_OPTIONS, "equalised"}}
+
+
+def options_of_optimiser(name: Any) -> set[str] | None:
+    """Returns the names of the options of an optimiser of optax; None for others."""
+    spec, shared = importlib.util.find_spec("optax"), set(optimiser())
+    file = Path(spec.submodule_search_locations[0]) / "_src" / "alias.py"
+    functions = {x.name: x for x in _tree(file).body if isinstance(x, ast.FunctionDef)}
+    node = functions.get(str(name).removeprefix("optax."))
+    if node is None or node.args.kwarg:
+        return None
+    arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+    return shared | {x.arg for x in arguments}
 
 
 def optimisers() -> tuple[str, ...]:
@@ -148,7 +215,13 @@ def networks() -> list[str]:
 @functools.cache
 def _tree(file):
     path = ROOT / file
-    return ast.parse(path.read_text() if path.is_file() else "")
+    try:
+        return ast.parse(path.read_text() if path.is_file() else "")
+    except (
+        SyntaxError,
+        ValueError,
+    ):  # of the user's, which is said when it is imported
+        return ast.parse("")
 
 
 def _definitions(file, kind):

@@ -18,6 +18,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from experiments import config as configs
+from experiments import own_code
 from experiments.contracts.trial import KEY, Trial, due_at, equal, quick
 from experiments.rundir.checkpoint import Checkpoints
 from gans import core
@@ -34,6 +35,11 @@ class Skipped(Exception):
     """The promise cannot be asked of this config or machine; the message says why."""
 
 
+def _of_net(gan, name):
+    """Where a network is defined, if it is the user's."""
+    return own_code.where(type(gan.nets[name].module).__call__)
+
+
 def compiles_once(trial: Trial) -> Faults:
     """The step is compiled once."""
     if trial.compilations != 1:
@@ -42,17 +48,17 @@ def compiles_once(trial: Trial) -> Faults:
 
 def is_finite(trial: Trial) -> Faults:
     """Losses and states are finite."""
-    named, _ = jax.tree.flatten_with_path(trial.states[-1])
-    for path, leaf in named:
-        if not np.isfinite(leaf).all():
-            yield f"{jax.tree_util.keystr(path)} after {len(trial.metrics)} steps"
+    if fault := trial.not_finite:
+        yield fault
+        return
     for step, found in enumerate(trial.metrics):
         for update in trial.gan.updates:
-            due = due_at(update, step)
+            if due_at(update, step):
+                continue
             for name, value in found.items():
-                if name.startswith(f"{update.name}/") and np.isfinite(value) != due:
-                    wanted = "a number" if due else "NaN, as it is not due"
-                    yield f"{name} is {value} in step {step}; wanted is {wanted}"
+                if name.startswith(f"{update.name}/") and np.isfinite(value):
+                    wanted = "wanted is NaN, as it is not due"
+                    yield f"{name} is {value} in step {step}; {wanted}"
 
 
 def metrics_are_numbers(trial: Trial) -> Faults:
@@ -82,7 +88,7 @@ def networks_fit_the_game(trial: Trial) -> Faults:
         if made.shape != shape or made.dtype != jnp.float32:
             yield (
                 f"{name} gives {made.dtype} {list(made.shape)}, not float32 "
-                f"{list(shape)}"
+                f"{list(shape)}{_of_net(gan, name)}"
             )
 
 
@@ -91,7 +97,8 @@ def every_network_learns(trial: Trial) -> Faults:
     first, last = trial.states[0].params, trial.states[-1].params
     for name, net in trial.gan.nets.items():
         if net.tx is not None and equal(first[name], last[name]):
-            yield f"{name} is as it was: no gradient reaches it"
+            by = _of_net(trial.gan, name)
+            yield f"{name} is as it was: no gradient reaches it{by}"
 
 
 def updates_keep_apart(trial: Trial) -> Faults:
@@ -104,7 +111,10 @@ def updates_keep_apart(trial: Trial) -> Faults:
         for part in ("params", "opt", "stats"):
             other = set(changes[part]) - set(update.trains)
             if other:
-                yield f"{update.name} changes {part} of {', '.join(sorted(other))}"
+                yield (
+                    f"{update.name} changes {part} of {', '.join(sorted(other))}"
+                    f"{own_code.where(update.loss)}"
+                )
     # A step in which none of a network's updates was due has left it alone.
     for step, (before, after) in enumerate(itertools.pairwise(trial.states)):
         for name in gan.nets:
@@ -122,28 +132,31 @@ def outputs_are_data(trial: Trial) -> Faults:
     batch = specs.blank(spec, N)
     if gan.conditioned_on:
         batch = {name: x[:N] for name, x in trial.batch(0).items()}
-    inputs = gan.inputs(KEY, batch)
+    inputs, of_data = gan.inputs(KEY, batch), False
     for output in gan.outputs:
         sample = functools.partial(core.sample, gan, output=output)
         made = quick(sample)(trial.states[-1], inputs, KEY)
-        known = made.keys() & spec.keys()
-        if not known:
-            yield f"{output} has none of the data's fields {', '.join(spec)}"
+        known, by = made.keys() & spec.keys(), own_code.where(gan.outputs[output])
+        of_data |= bool(known)
         for name in sorted(known):
             x, kind, wanted = made[name], kinds.of(spec[name]), decoded[name]
             place, shape = f"{output}: {name}", (len(x), *spec[name].shape)
             if x.shape != shape or x.dtype != wanted.dtype:
                 yield (
                     f"{place} is {x.dtype} {list(x.shape)}, not {wanted.dtype} "
-                    f"{list(shape)}"
+                    f"{list(shape)}{by}"
                 )
                 continue
             low, high = float(x.min()), float(x.max())
             bounds = (0, spec[name].n_classes - 1) if kind.CLASSES else kind.RANGE
             if bounds and not (bounds[0] <= low and high <= bounds[1]):
-                yield f"{place} is in [{low:.3g}, {high:.3g}], not in {list(bounds)}"
+                said = f"in [{low:.3g}, {high:.3g}], not in {list(bounds)}"
+                yield f"{place} is {said}{by}"
             if not kind.CLASSES and len(x) > 1 and not float(x.std(axis=0).max()) > 0:
-                yield f"{place}: all samples are the same"
+                yield f"{place}: all samples are the same{by}"
+    if not of_data:  # some may have fields of their own, such as a score
+        every = " and ".join(gan.outputs)
+        yield f"{every}: none of the data's fields {', '.join(spec)}"
 
 
 def steps_repeat(trial: Trial) -> Faults:
@@ -199,6 +212,16 @@ def metrics_are_measured(trial: Trial) -> Faults:
             yield f"{name} is {result['value']}"
 
 
+# What is said of numbers, which is left out where they are not finite.
+OF_NUMBERS = (
+    every_network_learns,
+    updates_keep_apart,
+    outputs_are_data,
+    steps_repeat,
+    states_are_restored,
+    devices_agree,
+    metrics_are_measured,
+)
 PROMISES: tuple[Promise, ...] = (
     compiles_once,
     is_finite,

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import itertools
-import traceback
-from pathlib import Path
 
 from ml_collections import ConfigDict
 
 from experiments import config as configs
+from experiments import own_code
 from experiments.contracts import promises, trial
 from experiments.contracts.promises import Promise, Skipped
 from experiments.contracts.trial import Trial
@@ -16,7 +15,6 @@ from experiments.training.stage import Ready, Stages
 
 N_EVALUATE = 500  # samples, at most
 SHOWN = 3  # faults of a promise
-OURS = [Path(__file__).parents[2] / name for name in ("gans", "experiments")]
 
 
 def write(config: ConfigDict) -> int:
@@ -33,7 +31,7 @@ def write(config: ConfigDict) -> int:
     except (ValueError, OSError):
         raise
     except Exception as error:  # a user's own part may raise anything
-        print(line("FAILED", "The networks are built", reason(error)))
+        print(line("FAILED", "The networks are built", reason(error, config)))
         return 1
     broken = 0
     for index in range(len(stages)):
@@ -57,19 +55,22 @@ def of_stage(ready: Ready) -> list[str]:
     try:
         begun = trial.begin(ready.config, ready.gan, batch, ready.evaluate)
     except Exception as error:
-        return [line("FAILED", "The step is compiled and run.", reason(error))]
+        said = "The step is compiled and run"
+        return [line("FAILED", said, reason(error, ready.config))]
     return [line_of(promise, begun) for promise in promises.PROMISES]
 
 
 def line_of(promise: Promise, begun: Trial) -> str:
     """Returns the line of one promise."""
     said = promise.__doc__.partition("\n")[0]
+    if begun.not_finite and promise in promises.OF_NUMBERS:
+        return line("skipped", said, "numbers are not finite")
     try:
         faults = list(itertools.islice(promise(begun), SHOWN + 1))
     except Skipped as skipped:
         return line("skipped", said, str(skipped))
     except Exception as error:
-        faults = [reason(error)]
+        faults = [reason(error, begun.config)]
     if len(faults) > SHOWN:
         faults[SHOWN:] = ["..."]
     return line("FAILED" if faults else "ok", said, "; ".join(faults))
@@ -80,16 +81,6 @@ def line(result: str, said: str, why: str = "") -> str:
     return f"{result:8}{said.rstrip('.')}" + (f": {why}" if why else "")
 
 
-def reason(error: Exception) -> str:
-    """Returns an error in one line, with the last line of the user's code in it."""
-    said = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
-    frames = [
-        frame
-        for frame in traceback.extract_tb(error.__traceback__)
-        if "site-packages" not in frame.filename
-        and not {*OURS} & {*Path(frame.filename).parents}
-        and frame.filename[0] != "<"
-    ]
-    if not frames:
-        return said
-    return f"{said} ({Path(frames[-1].filename).name}, line {frames[-1].lineno})"
+def reason(error: Exception, config: ConfigDict) -> str:
+    """Returns an error in one line, with the line of the user's code that led to it."""
+    return str(own_code.explain(error, config) or own_code.text(error))

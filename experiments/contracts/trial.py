@@ -13,6 +13,7 @@ import numpy as np
 from jax import Array
 from ml_collections import ConfigDict
 
+from experiments import own_code
 from gans import core
 from gans.data import kinds
 from gans.data import spec as specs
@@ -49,6 +50,44 @@ class Trial:
     states: list[core.State]
     metrics: list[dict[str, Array]]
     compilations: int
+
+    @functools.cached_property
+    def not_finite(self) -> str:
+        """What is not finite, and in which step; "" if all is."""
+        for step, found in enumerate(self.metrics):
+            updates = [x for x in self.gan.updates if due_at(x, step)]
+            starts = tuple(f"{update.name}/" for update in updates)
+            bad = [
+                name
+                for name, value in found.items()
+                if name.startswith(starts) and not np.isfinite(value)
+            ]
+            if bad:
+                shown = ", ".join(bad[:3]) + ", ..." * (len(bad) > 3)
+                verb = "is" if len(bad) == 1 else "are"
+                first = next(x for x in updates if bad[0].startswith(f"{x.name}/"))
+                what = f"{verb} {found[bad[0]]} in step {step}"
+                return f"{shown} {what}{self._where(first, step)}"
+        named, _ = jax.tree.flatten_with_path(self.states[-1])
+        bad = [path for path, leaf in named if not np.isfinite(leaf).all()]
+        if not bad:
+            return ""
+        others = f" and {len(bad) - 1} other arrays" if bad[1:] else ""
+        where = jax.tree_util.keystr(bad[0])
+        return f"{where}{others} after {len(self.metrics)} steps: not finite"
+
+    def _where(self, update, step):
+        """The user's line that an update's first NaN or infinity is from, if any."""
+        if not own_code.named(self.config):
+            return ""
+        play = functools.partial(core.play, self.gan, update)
+        try:
+            with jax.disable_jit(), jax.debug_nans(True), jax.debug_infs(True):
+                play(self.states[step], self.batch(step), KEY)
+        except Exception as error:
+            found = own_code.explain(error, self.config)
+            return f": {found}" if found else ""
+        return ""
 
 
 def begin(

@@ -16,6 +16,7 @@ from experiments.evaluation.image_sets import LUMA
 from experiments.sampling.sampler import Arrays, Sampler
 from experiments.sampling.samplers import Samplers
 from gans.data import kinds
+from gans.data.kinds.image import opaque
 
 N_TRAINING = 10_000  # rows at most that are averaged, or looked through
 SIDE = 32  # pixels, at which inputs are compared
@@ -91,7 +92,7 @@ def untranslated(source: Any, given: tuple[str, ...], field: str) -> Make:
         raise ValueError(f"{field} is not of the size of {', '.join(given)}")
 
     def make(examples):
-        x = examples[given[0]]
+        x = opaque(examples[given[0]])
         if x.shape[-1] == shape[-1]:
             return x
         if shape[-1] == 1:

@@ -9,6 +9,7 @@ from typing import Any
 from experiments import config as configs
 from experiments.evaluation import (
     doubts,
+    evaluators,
     extractors,
     image_sets,
     reports,
@@ -116,7 +117,7 @@ def measure(
                 report["results"] |= values
         more |= {"real": real, "fake": fake, "resolution": resolution, "seed": seed}
         known = scores.describe(known, *both, **more)
-    warnings += doubts.of(sides, name, wanted if fake is not None else ())
+    warnings += doubts.of(sides, known, wanted if fake is not None else ())
     return report | {"protocol": known, "warnings": warnings}
 
 
@@ -124,6 +125,10 @@ def _checked(wanted):
     """{score: all its options} of what --metrics says."""
     expanded = configs.expand(tuple(wanted), "--metrics")
     found = [reports.named(metric, "--metrics") for metric in expanded]
+    found = [
+        (x if x in evaluators.names() else scores.of_path(x, "--metrics"), options)
+        for x, options in found
+    ]
     for name, _ in found:
         if [other for other, _ in found].count(name) > 1:
             raise ValueError(f"--metrics: {name} is there twice")

@@ -7,6 +7,7 @@ between models; below 2,000 any score says little.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from experiments.evaluation.features import Features
 from experiments.evaluation.scores import known
@@ -14,6 +15,7 @@ from experiments.evaluation.statistics import Statistics
 
 MANY, FEW = 10_000, 2_000  # images
 SMALL = 75  # pixels: Inception's smallest input
+LEARNT = 0.25  # share of the way from guessing to knowing all
 LEARNT_PHOTOGRAPHS = ("inception", "squeezenet", "lpips_")
 BIASED = (
     "Frechet distances are too large, by an amount that depends on these numbers; "
@@ -23,16 +25,18 @@ UNSURE = "so few differ from set to set; trust only differences beyond the error
 
 
 def of(
-    sides: Mapping[str, Features | Statistics], extractor: str, wanted: Iterable[str]
+    sides: Mapping[str, Features | Statistics],
+    extractor: Mapping[str, Any],
+    wanted: Iterable[str],
 ) -> list[str]:
     """Returns the doubts about scores, in a line each.
 
     Args:
       sides: by name, all that are compared.
-      extractor: its name.
+      extractor: its protocol, with its name as "extractor".
       wanted: names of scores by features; none where only distances are measured.
     """
-    wanted = set(wanted)
+    wanted, name_of = set(wanted), extractor["extractor"]
     frechet = any(known()[name].frechet for name in wanted)
     # {what is the matter: of which sides}
     found: dict[str, list[str]] = {}
@@ -52,9 +56,9 @@ def of(
         if isinstance(images, Features):
             if images.n_repeated:
                 say(name, f"{images.n_repeated} of {n} images repeat others")
-            for what in _of_photographs(images, extractor):
+            for what in _of_photographs(images, name_of):
                 say(name, what)
-    few = _few(sizes, wanted, frechet)
+    few = _few(sizes, wanted, frechet) + _blind(extractor)
     return few + [f"{', '.join(names)}: {what}" for what, names in found.items()]
 
 
@@ -73,6 +77,18 @@ def _few(sizes, wanted, frechet):
         f"{name}: {n} images, fewer than {limit}" for name, n in few.items()
     )
     return [f"{said}: {advice}"]
+
+
+def _blind(extractor):
+    """The line, if any, that a classifier has learnt next to nothing."""
+    right, chance = (extractor.get(x) for x in ("test_accuracy", "chance"))
+    if right is None or chance is None or right - chance >= LEARNT * (1 - chance):
+        return []
+    return [
+        f"the classifier is right on {right:.0%} of the held-out images, and the most "
+        f"frequent class would be on {chance:.0%}: its scores say next to nothing; "
+        "--extractor=random needs no labels"
+    ]
 
 
 def _singular(d):

@@ -362,6 +362,7 @@ def classifier(
         "n_train": n,
         "test_accuracy": float(arrays.pop("test_accuracy")),
         "n_test": len(test[label]),
+        "chance": float(np.bincount(test[label]).max() / len(test[label])),
     }
     return small.make(unflatten_dict(arrays, sep="/"), protocol=protocol)
 

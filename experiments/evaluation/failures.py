@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from experiments import own_code
 from experiments.rundir.checkpoint import FULL
 
 LONGEST = 300  # characters of a reason
@@ -25,8 +26,13 @@ def attempt(compute: Callable[[], Any]) -> Any:
         return error
 
 
-def reason(error: Exception) -> str:
-    """Returns why, in one line; with the exception's type where that says more."""
+def reason(error: Exception, config: Mapping[str, Any] | None = None) -> str:
+    """Returns why, in one line; with the exception's type where that says more.
+
+    config: names the user's own code, of which the line is said.
+    """
+    if own := own_code.explain(error, config or {}):
+        return str(own)
     text = " ".join(str(error).split())
     if not isinstance(error, ValueError | OSError | RuntimeError) or not text:
         text = f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -54,7 +54,11 @@ class Features:
 
     def some(self, n: int, seed: int = 0) -> Features:
         """Returns those of `n` images, drawn by `seed` without repetition."""
-        rows = np.sort(np.random.default_rng(seed).permutation(len(self))[:n])
+        rows = np.random.default_rng(seed).permutation(len(self))[:n]
+        return self.rows(np.sort(rows))
+
+    def rows(self, rows: np.ndarray) -> Features:
+        """Returns those of some images, by their places [n]."""
         parts = {
             name: getattr(self, name)[rows]
             for name in ("features", "logits", "labels")

@@ -171,8 +171,12 @@ class Images:
         protocol = scores.describe(
             extractor, real, fake, real=name, fake=f"{output} of the EMA"
         )
-        other = self._other if self.setting.baseline and self.wanted else None
-        if other is not None:
+        other, baseline = None, self.setting.baseline and bool(self.wanted)
+        if baseline and self._other is None:
+            found["baseline"] = self._of_halves
+            protocol["baseline"] = self._said_of_halves
+        elif baseline:
+            other = self._other
             sides[others] = other
             found["baseline"] = self._of_other
             protocol["n_training" if self.on_test else "n_test"] = len(other)
@@ -188,7 +192,7 @@ class Images:
             self.setting.named(key, self.output) if key in OF_OUTPUT else key: value
             for key, value in protocol.items()
         }
-        found["warnings"] = doubts.of(sides, extractor.name, self.wanted)
+        found["warnings"] = doubts.of(sides, protocol, self.wanted)
         return found
 
     @property
@@ -207,10 +211,36 @@ class Images:
     def _of_other(self):
         return self._flat(self._other)
 
+    @property
+    def _unbiased(self):
+        """The wanted scores that do not depend on the number of images."""
+        known, half = scores.known(), len(self.data.real) // 2
+        return {x: o for x, o in self.wanted.items() if known[x].unbiased and half > 1}
+
+    @functools.cached_property
+    def _of_halves(self):
+        """Of one half of the training images against the other."""
+        rows = np.random.default_rng(0).permutation(len(self.data.real))
+        parts = [self.data.real.rows(np.sort(x)) for x in np.array_split(rows, 2)]
+        return self._named(
+            scores.by_score(self._unbiased, *parts, self.data.extractor.name)
+        )
+
+    @property
+    def _said_of_halves(self):
+        none = "there are no test images"
+        if not self._unbiased:
+            return f"{none}, so the scores of real images are not known"
+        known = f"{', '.join(self._unbiased)} of one random half of the training images"
+        return f"{none}: {known} against the other; other scores would be biased"
+
     def _flat(self, side):
+        return self._named(self.scores_of(side))
+
+    def _named(self, by_score):
         return {
             self.setting.named(quantity, self.output): value
-            for values in self.scores_of(side).values()
+            for values in by_score.values()
             if not isinstance(values, Exception)
             for quantity, value in values.items()
         }

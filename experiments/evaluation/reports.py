@@ -104,7 +104,7 @@ def make_evaluate(
             named = functools.partial(setting.named, output=output)
             found = attempt(functools.partial(_results, evaluator, state, named))
             if isinstance(found, Exception):
-                failed[named(metric)] = reason(found)
+                failed[named(metric)] = reason(found, config)
                 continue
             for name in results.keys() & found.keys():
                 failed[named(metric)] = f"another metric gives {name} too"

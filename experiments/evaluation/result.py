@@ -6,6 +6,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 
 @dataclasses.dataclass(frozen=True)
 class Result:
@@ -23,6 +25,13 @@ class Result:
     better: str | None = None
     error: float | None = None
     protocol: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self):
+        if np.ndim(self.value):
+            shape = [*np.shape(self.value)]
+            raise ValueError(f"a Result is one number, got values of shape {shape}")
+        if hasattr(self.value, "item"):  # of NumPy or JAX
+            object.__setattr__(self, "value", self.value.item())
 
     def to_json(self) -> dict[str, Any]:
         """Returns {"value", "standard_error" if there is one, ..., "better"}."""

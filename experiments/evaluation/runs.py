@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from experiments import config as configs
+from experiments.evaluation import gallery as galleries
 from experiments.evaluation import reports, tables
 from experiments.files import Lines
 from experiments.pages import run as page
@@ -29,11 +30,13 @@ def evaluate_run(
     recalibrate: bool = False,
     beside: Iterable[str | os.PathLike] = (),
     baselines: bool = False,
+    gallery: bool = False,
 ) -> reports.Report:
     """Evaluates a checkpoint of a run; returns the report, and adds it to the run's.
 
     Arguments are those of `experiments.evaluate`; None means the value in the run's
-    config. With `beside` or `baselines` the report has "others", {name: report}.
+    config. With `beside` or `baselines` the report has "others", {name: report}; with
+    `gallery` it has "gallery", the path of the page.
     Raises FileNotFoundError without a run, checkpoint or weights; ValueError for the
     rest.
     """
@@ -68,6 +71,8 @@ def evaluate_run(
         )
         report["title"] = f"{config.variant}, step {int(model.state.step):,}"
         tables.write(folder / "comparison.md", tables.markdown(report))
+    if gallery:
+        report["gallery"] = galleries.write(model, config, folder)
     step = int(model.state.step)
     reports.write(folder, step, report)
     with contextlib.closing(Lines(folder / "metrics.jsonl")) as lines:
@@ -81,4 +86,7 @@ def show(
 ) -> int:
     """Prints a report, see `reports.show`; one with "others" as a table in Markdown."""
     table = tables.markdown(report) if "others" in report else None
-    return reports.show(report, title, out, table=table)
+    code = reports.show(report, title, out, table=table)
+    if "gallery" in report:
+        print(report["gallery"])
+    return code

@@ -40,6 +40,7 @@ class Score:
         in one pass, with the options as arguments.
       frechet: whether it is a Frechet distance.
       statistics: whether mean and covariance are enough.
+      unbiased: whether it does not depend on the numbers of images.
       logits: whether the extractor must classify; "own": the classes of the data.
       labels: the sides that need labels, of "real" and "generated".
       equal_classes: whether a model is asked for equally many of each class, and not as
@@ -54,12 +55,14 @@ class Score:
     distances: str | None = None
     frechet: bool = False
     statistics: bool = False
+    unbiased: bool = False
     logits: bool | str = False
     labels: tuple[str, ...] = ()
     equal_classes: bool = False
 
     def make(self, gan, spec, source, *, setting, output: str = "sample", **options):
         """Returns the evaluator of a run; see `experiments.evaluation.evaluators`."""
+        add(self, setting.place)
         options = self.with_options(options, setting.place)
         check([self.name], extractor=setting.extractor, place=setting.place)
         images = setting.of_images(self.name, output)
@@ -89,6 +92,31 @@ def known() -> dict[str, Score]:
     """Returns the scores by features: files of `evaluators` that have a SCORE."""
     modules = {name: evaluators.module(name) for name in evaluators.names()}
     return {n: m.SCORE for n, m in modules.items() if hasattr(m, "SCORE")}
+
+
+def add(score: Score, place: str) -> str:
+    """Makes a score of the user's known; returns its name.
+
+    Raises ValueError if it is called like one of ours.
+    """
+    if score.name not in evaluators.names():
+        known()[score.name] = score
+    elif evaluators.module(score.name).SCORE is not score:
+        raise ValueError(
+            f"{place}: {score.name!r} is a score of ours; give yours another name: "
+            "Score(NAME, ...)"
+        )
+    return score.name
+
+
+def of_path(path: str, place: str) -> str:
+    """Returns the name of the SCORE of a user's module, which is known from now on.
+
+    Raises ValueError if there is none.
+    """
+    found = names.imported(path, place)
+    found = getattr(found, "SCORE", found)
+    return add(names.wanted(found, Score, place, path, "a module with a SCORE"), place)
 
 
 def beyond_inception(metric: str | Mapping[str, Any]) -> bool:

@@ -33,12 +33,14 @@ class Plan:
       size: of a batch.
       rows: [n], the examples that they are made of, each once; None: of none.
       noted: what the protocol says of it.
+      rows_said: which rows they are, in words.
     """
 
     n: int
     size: int = BATCH
     rows: np.ndarray | None = None
     noted: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    rows_said: str = ""
 
 
 class Setting:
@@ -145,7 +147,7 @@ class Setting:
         size = min(n, BATCH, max(1, VALUES // largest))
         noted = {"made_of": ", ".join(sampler.depends_on), "rows": chosen}
         noted = {self.named(key, output): x for key, x in noted.items()}
-        return Plan(n, size, rows, noted)
+        return Plan(n, size, rows, noted, chosen)
 
     def samples(
         self, state: core.State, output: str = "sample", **options: Any

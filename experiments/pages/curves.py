@@ -11,6 +11,14 @@ import numpy as np
 
 from experiments import pages
 from experiments.pages import trends
+from experiments.pages.panels import (
+    ACCURACY,
+    DIAGNOSTICS,
+    MAIN,
+    SEPARATION,
+    SIGMA,
+    Panel,
+)
 
 Points = Sequence[tuple[int, float]]
 
@@ -34,108 +42,6 @@ _TEXT, _QUIET, _GRID = list(_COLOURS)[-3:]
 _PLAYERS = {"d": "discriminator", "g": "generator"}
 
 
-@dataclasses.dataclass(frozen=True)
-class Panel:
-    """What a curve shows.
-
-    Attributes:
-      title: of the figure.
-      label: of the vertical axis.
-      text: what it is, and what a healthy one looks like.
-      quantities: of the metrics UPDATE/QUANTITY that it shows.
-      limits: of the vertical axis; None: those of the values.
-      level: (value, name) of a dashed line.
-      least: a value that the vertical axis shows in any case.
-    """
-
-    title: str
-    label: str
-    text: str
-    quantities: tuple[str, ...] = ()
-    limits: tuple[float, float] | None = None
-    level: tuple[float, str] | None = None
-    least: float | None = None
-
-
-LOSSES = Panel(
-    "Losses",
-    "loss",
-    "What each network minimises. The two work against each other, so neither has to "
-    "fall: levels that stay are healthy; one that runs away is not.",
-    ("loss",),
-)
-ACCURACY = Panel(
-    "Accuracy of the discriminator",
-    "share recognised",
-    "How many real and generated examples the discriminator tells apart. Healthy: "
-    "between 0.5 (it guesses) and about 0.9; near 1 the generator learns little.",
-    ("accuracy_real", "accuracy_fake"),
-    (-0.03, 1.03),
-    (0.5, "guessing"),
-)
-# Of losses without a boundary, see `experiments.pages.evidence`.
-SEPARATION = dataclasses.replace(
-    ACCURACY,
-    text="How many real and generated examples lie on their side of the midpoint "
-    "between both mean scores. This loss has no boundary, so high values say little: "
-    "a critic may be as good as it can.",
-)
-SCORES = Panel(
-    "Scores of the discriminator",
-    "mean score",
-    "The discriminator's mean output for real and for generated examples. Healthy: two "
-    "curves that stay near each other; a gap that keeps growing means that it wins.",
-    ("score_real", "score_fake", "score_gap"),
-)
-DIVERSITY = Panel(
-    "Diversity of the samples",
-    "relative to the data",
-    "How far apart generated examples lie, as a share of how far apart real ones do. "
-    "Healthy: near 1. Near 0 all samples are the same: the generator has collapsed.",
-    ("diversity",),
-    None,
-    (1.0, "the data"),
-    0.0,
-)
-MAIN = (LOSSES, ACCURACY, SCORES, DIVERSITY)
-DIAGNOSTICS = (
-    Panel(
-        "Gradients",
-        "norm",
-        "The size of each update's gradient. Healthy: of one order of magnitude; one "
-        "that falls to nothing has stopped learning, one that explodes will diverge.",
-        ("grad_norm",),
-    ),
-    Panel(
-        "Saturation",
-        "share of values",
-        "The share of the samples' values at the ends of their range. Near 1 the "
-        "generator no longer learns, unless the data are black and white.",
-        ("saturated",),
-        (-0.03, 1.03),
-    ),
-    Panel(
-        "Overfitting of the discriminator",
-        "mean sign",
-        "The mean sign of the scores of real examples: near 1, the discriminator "
-        "knows its training set by heart (what ADA controls, to about 0.6).",
-        ("sign",),
-        (-1.05, 1.05),
-    ),
-    Panel(
-        "Gradient penalty",
-        "penalty",
-        "How far the discriminator is from the slope that the penalty asks for.",
-        ("gradient_penalty",),
-    ),
-    Panel("Speed", "steps per second", "Training steps per second.", ("steps_per_s",)),
-)
-_SIGMA = (
-    "The largest singular value of each layer: how much it can amplify. Healthy: they "
-    "level off; ones that keep growing announce that training will diverge."
-)
-
-
 def curves_of(records) -> dict[str, list[tuple[int, float]]]:
     """{metric: [(step, value)]} of the finite values of metrics.jsonl."""
     found = {}
@@ -152,6 +58,8 @@ def main(
     boundary: bool = True,
     meanings: Mapping[str, str] | None = None,
     baseline: Mapping[str, float] | None = None,
+    breaks: Mapping[str, Sequence[tuple[int, str]]] | None = None,
+    of: Mapping[str, int | None] | None = None,
 ) -> list[str]:
     """Figures of the scores that were measured more than once, and of MAIN.
 
@@ -159,7 +67,9 @@ def main(
       curves: see `curves_of`.
       boundary: whether the loss has one, so that accuracies say something.
       meanings: a sentence for each score.
-      baseline: the real test images' scores.
+      baseline: the scores of real images.
+      breaks: of scores, see `experiments.pages.trends.breaks`.
+      of: how many a score that is a count can reach.
     """
     figures = []
     for name in (x for x in curves if x.startswith("eval/")):
@@ -167,8 +77,17 @@ def main(
             score = name.removeprefix("eval/")
             text = (meanings or {}).get(score, "")
             level = (baseline or {}).get(score)
-            level = None if level is None else (level, "real test images")
+            level = None if level is None else (level, "real images")
             panel = Panel(score.replace("_", " "), "score", text, (), None, level)
+            panel = dataclasses.replace(
+                panel, breaks=tuple((breaks or {}).get(score, ()))
+            )
+            n = (of or {}).get(score)
+            if n and all(float(y).is_integer() and y <= n for _, y in curves[name]):
+                limits = (-0.03 * n, 1.03 * n)
+                panel = dataclasses.replace(
+                    panel, label=f"of {n}", limits=limits, whole=True
+                )
             figures.append(figure(panel, {score: curves[name]}))
     for panel in MAIN:
         if panel is ACCURACY and not boundary:
@@ -199,7 +118,7 @@ def diagnostics(curves: Mapping[str, Points]) -> list[str]:
         if title.startswith("sigma/"):
             player = title.removeprefix("sigma/")
             whose = _PLAYERS.get(player, player)
-            panel = Panel(f"Singular values, {whose}", "largest", _SIGMA)
+            panel = Panel(f"Singular values, {whose}", "largest", SIGMA)
         figures.append(figure(panel, shown))
     return figures
 
@@ -282,7 +201,21 @@ def draw(panel: Panel, shown: Mapping[str, Points]) -> str:
             fontsize=9,
             color=_QUIET,
         )
-    _style(axes)
+    for step, said in panel.breaks:
+        axes.axvline(step, lw=1, ls=(0, (2, 2)), color=_QUIET)
+        left = step > axes.get_xlim()[1] / 2
+        axes.annotate(
+            _plain(said),
+            (step, 1),
+            (-4 if left else 4, -3),
+            xycoords=("data", "axes fraction"),
+            textcoords="offset points",
+            fontsize=9,
+            color=_QUIET,
+            va="top",
+            ha="right" if left else "left",
+        )
+    _style(axes, panel.whole)
     if n_rows:
         drawn.legend(
             loc="upper left",
@@ -322,14 +255,14 @@ def _limits(panel, values):
     return low - margin, high + margin, False
 
 
-def _style(axes):
+def _style(axes, whole):
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: pages.short(x)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: pages.short(y)))
     if axes.get_yscale() != "log":
-        axes.yaxis.set_major_locator(MaxNLocator(5))
+        axes.yaxis.set_major_locator(MaxNLocator(5, integer=whole))
     axes.tick_params(which="both", labelsize=10, colors=_QUIET, length=0)
     axes.tick_params(which="minor", labelleft=False)
     axes.grid(axis="y", color=_GRID, lw=0.8)

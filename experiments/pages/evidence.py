@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from experiments.pages import trends
+from experiments.pages import scores, trends
 from experiments.training import health
 
 # When there is enough to judge.
@@ -28,9 +28,10 @@ TONES = {
     "strong": "warning",
     "weak": "warning",
     "worse": "warning",
+    "stalled": "warning",
     "improving": "good",
     "done": "good",
-    "healthy": "good",
+    "healthy": "neutral",
     "early": "neutral",
     "unknown": "neutral",
 }
@@ -83,6 +84,7 @@ class Seen:
         self.step = max([int(stopped[1]) if stopped else 0, *steps])
         self.scores = trends.scores(evaluations)
         self.last = evaluations[-1].get("results", {}) if evaluations else {}
+        self.real = scores.baseline(evaluations)
         n_lines = sum(any("/" in name for name in r) for r in records)
         self.enough = self.step >= GRACE and (n_lines >= LINES or self.step >= YOUTH)
         self.boundary = has_boundary(config)

@@ -80,6 +80,8 @@ def write(workdir: str | os.PathLike) -> str:
         boundary=evidence.has_boundary(config),
         meanings=meanings,
         baseline=scores.baseline(evaluations),
+        breaks=trends.breaks(evaluations),
+        of={name: _of(result) for name, (_, result) in last.items()},
     )
     text = pages.fill(
         "run.html",
@@ -93,12 +95,10 @@ def write(workdir: str | os.PathLike) -> str:
         figures=_figures(step, config, run, records),
         samples=drawn,
         frames=frames,
-        scores=scores.table(evaluations, of, meanings),
+        scores=scores.table(evaluations, of, meanings) + scores.beside(evaluations),
         curves=_gallery(figures),
         diagnostics=_diagnostics(curves.diagnostics(of)),
-        memorisation=samples.memorisation(
-            folder, {name: result for name, (_, result) in last.items()}
-        ),
+        memorisation=samples.memorisation(folder, evaluations),
         resume=pages.escape(resume),
         sample=pages.escape(f"python -m experiments.sample --workdir={where} --n=64"),
         config=pages.values_table(config),
@@ -159,6 +159,11 @@ def _lines(path):
         if isinstance(record, dict) and "step" in record:
             records.append(record)
     return records
+
+
+def _of(result):
+    """What a count is of: modes, classes; None of another score."""
+    return result.get("of", result.get("n_classes"))
 
 
 def _meanings(names):

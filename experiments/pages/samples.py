@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from experiments import pages
+from experiments.pages import gallery
 
 _N_FRAMES = 40
 _FRAME_BYTES = 125_000  # of an earlier picture; base64 adds a third
@@ -36,6 +38,11 @@ def samples(folder: Path) -> tuple[str, str]:
         parts.append(player + _real(folder / "samples" / f"{stem}.png", len(series)))
         frames.append(shown)
     pairs = "\n".join(f'<div class="pair">{part}</div>' for part in parts)
+    if (folder / gallery.FOLDER / gallery.PAGE).exists():
+        pairs += (
+            f'\n<p><a href="{gallery.FOLDER}/{gallery.PAGE}">All that was made of the '
+            "test rows</a></p>"
+        )
     return pairs, json.dumps(frames)
 
 
@@ -90,20 +97,38 @@ alt="{title or "Samples"} at step {step}">
     return figure, frames
 
 
-def memorisation(folder: Path, results: dict[str, Any]) -> str:
+def memorisation(folder: Path, evaluations: Iterable[Mapping[str, Any]]) -> str:
     """Returns the section of samples beside their nearest training images, or "".
 
-    results: {score: result} of the last evaluation, of which the share is told.
+    evaluations: the lines of evaluations.jsonl. Of each extractor, and output, the
+    newest picture is shown, with what was measured when it was drawn.
     """
-    found = sorted(folder.glob("memorisation_*.png"))
-    if not found:
+    shown: dict[str, tuple[str, str, int, float | None]] = {}
+    drawn: dict[str, str] = {}  # the score that has drawn each picture last
+    for evaluation in evaluations:
+        results, step = evaluation.get("results") or {}, evaluation.get("step", 0)
+        for name, result in results.items():
+            if "memorisation_distance" in name and result.get("picture"):
+                file = Path(result["picture"]).name
+                by = name.replace("memorisation_distance_", "").replace("/", ", ")
+                share = results.get(name.replace("_distance", "_share"), {})
+                shown.pop(drawn.get(file, ""), None)
+                drawn[file] = name
+                shown[name] = file, by, step, share.get("value")
+    parts = [
+        _pairs(folder / file, by, step, share)
+        for file, by, step, share in shown.values()
+        if (folder / file).exists()
+    ]
+    if not parts:
         return ""
-    path = found[-1]
-    step = int(re.sub(r"\D", "", path.stem) or 0)
-    share = next(
-        (x["value"] for name, x in results.items() if "memorisation_share" in name),
-        None,
-    )
+    return f"""<section aria-labelledby="memorisation">
+<h2 id="memorisation">Does it repeat training images?</h2>
+{"".join(parts)}
+</section>"""
+
+
+def _pairs(path, by, step, share):
     said = ""
     if share is not None:
         said = (
@@ -113,12 +138,11 @@ def memorisation(folder: Path, results: dict[str, Any]) -> str:
         said += (
             "about what new images give." if share < 0.05 else "more than by chance."
         )
-    return f"""<section aria-labelledby="memorisation">
-<h2 id="memorisation">Does it repeat training images?</h2>
-<figure class="samples card">
+    return f"""<figure class="samples card">
 <img src="{pages.data_url(path, _LAST_BYTES)}" alt="Samples and training images">
 <figcaption>{pages.escape(said)} The samples of step {step:,} that are closest to a \
-training image, in the first and every other row; under each, that training image. \
-Pairs that look exactly the same are copies.</figcaption>
+training image by the features of {pages.escape(by)}, in the first and every other \
+row; under each, that training image. Pairs that look exactly the same are copies.\
+</figcaption>
 </figure>
-</section>"""
+"""

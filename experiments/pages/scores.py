@@ -8,7 +8,9 @@ from typing import Any
 from experiments import pages
 from experiments.pages import trends
 
-_COLUMNS = ("Score", "Last", "Best", "Better", "Test images", "What it means")
+# Of cells, for the style of the page.
+_CLASSES = ("", "", "better", "", "meaning")
+_COLUMNS = ("Score", "Last", "Best", "Better", "Real images", "What it means")
 
 
 def table(
@@ -48,21 +50,29 @@ def table(
             "" if test is None else pages.short(test),
             meanings.get(name, ""),
         )
-        rows.append(_row(name, cells))
+        rows.append((name, cells, ""))
     for name, reason in failed.items():
         failed_cells = (f"failed: {reason}", "", "", "", meanings.get(name, ""))
-        rows.append(_row(name, failed_cells, "failed"))
+        rows.append((name, failed_cells, "failed"))
     if not rows:
         return (
             '<p class="missing">Nothing has been scored: name scores by config.metrics'
             " or by experiments.evaluate --metrics.</p>"
         )
-    head = "".join(f'<th scope="col">{x}</th>' for x in _COLUMNS)
+    # A column without any value says nothing; older runs have no directions, say.
+    shown = [
+        i for i in range(len(_COLUMNS) - 1) if any(cells[i] for _, cells, _ in rows)
+    ]
+    head = "".join(
+        f'<th scope="col">{x}</th>'
+        for x in (_COLUMNS[0], *(_COLUMNS[i + 1] for i in shown))
+    )
+    body = "".join(_row(name, cells, shown, kind) for name, cells, kind in rows)
     doubts = evaluations[-1].get("warnings", ()) if evaluations else ()
     notes = "".join(f"<li>{pages.escape(x)}</li>" for x in dict.fromkeys(doubts))
     return (
         f'<table class="card scores"><thead><tr>{head}</tr></thead>\n'
-        f"<tbody>{''.join(rows)}</tbody></table>"
+        f"<tbody>{body}</tbody></table>"
         + (f'\n<ul class="quiet">{notes}</ul>' if notes else "")
     )
 
@@ -79,8 +89,44 @@ def latest(evaluations):
     return last, failed
 
 
+def beside(evaluations: Iterable[Mapping[str, Any]]) -> str:
+    """Returns the newest table of a run beside others and baselines, as HTML, or ""."""
+    found = [x for x in evaluations if x.get("others")]
+    if not found:
+        return ""
+    last = found[-1]
+    rows = {last.get("title", "samples"): last.get("results", {})}
+    rows |= {name: x.get("results", {}) for name, x in last["others"].items()}
+    if last.get("baseline"):
+        rows["real images of the other side"] = last["baseline"]
+    names = list(dict.fromkeys(name for results in rows.values() for name in results))
+    head = "".join(
+        f'<th scope="col">{pages.escape(x).replace("_", "_<wbr>")}</th>'
+        for x in ("", *names)
+    )
+    body = "".join(
+        f'<tr><th scope="row">{pages.escape(name)}</th>'
+        + "".join(_beside(results.get(x), x) for x in names)
+        + "</tr>\n"
+        for name, results in rows.items()
+    )
+    return (
+        '<h3>Beside others</h3>\n<table class="card scores beside"><thead><tr>'
+        f"{head}</tr></thead>\n<tbody>{body}</tbody></table>"
+    )
+
+
+def _beside(result, label):
+    value = result and _number(result.get("value"))
+    if not value:
+        return "<td></td>"
+    error = result.get("standard_error")
+    text = f"{value} ± {error:.2g}" if error else value
+    return f'<td data-label="{pages.escape(label)}">{text}</td>'
+
+
 def baseline(evaluations) -> dict[str, float]:
-    """{score: that of the data's test images}, where it was measured."""
+    """{score: that of real images of the other side}, where it was measured."""
     found = {}
     for evaluation in evaluations:
         for name, result in (evaluation.get("baseline") or {}).items():
@@ -94,10 +140,13 @@ def _number(value):
     return pages.short(value) if trends.finite(value) else None
 
 
-def _row(name, cells, kind=""):
+def _row(name, cells, columns, kind=""):
     shown = [
-        f'<td data-label="{label}">{pages.escape(cell)}</td>' if cell else "<td></td>"
-        for label, cell in zip(_COLUMNS[1:], cells, strict=True)
+        f'<td class="{_CLASSES[i]}" data-label="{_COLUMNS[i + 1]}">'
+        f"{pages.escape(cells[i])}</td>"
+        if cells[i]
+        else "<td></td>"
+        for i in columns
     ]
     named = pages.escape(name).replace("_", "_<wbr>")
     kind = f' class="{kind}"' if kind else ""

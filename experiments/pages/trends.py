@@ -49,9 +49,50 @@ def scores(evaluations):
     return {name: [x[s] for s in sorted(x)] for name, x in found.items()}
 
 
+# What must be equal for scores to be comparable; of an output it is "OUTPUT/n_real".
+COMPARED = ("extractor", "weights", "resize", "n_real", "n_fake", "rows")
+
+
 def _protocol(evaluation):
     protocol = evaluation.get("protocol") or {}
-    return tuple(str(protocol.get(key)) for key in ("extractor", "n_fake", "resize"))
+    named = {key: str(x) for key, x in protocol.items()}
+    return {k: x for k, x in named.items() if k.rpartition("/")[2] in COMPARED}
+
+
+def breaks(evaluations) -> dict[str, list[tuple[int, str]]]:
+    """{score: [(step, what is other from there on)]}: values that cannot be compared.
+
+    Such as the training images, if there are more of them than before.
+    """
+    before: dict[str, dict[str, str]] = {}
+    found: dict[str, list[tuple[int, str]]] = {}
+    for evaluation in sorted(evaluations, key=lambda x: x.get("step", 0)):
+        known = _protocol(evaluation)
+        for name in evaluation.get("results") or {}:
+            # A report may be of several outputs; the last part of a key is what it is.
+            output = name.rpartition("/")[0]
+            now = {
+                k.rpartition("/")[2]: x
+                for k, x in known.items()
+                if k.rpartition("/")[0] in ("", output)
+            }
+            then = before.get(name, now)
+            other = [k for k in COMPARED if then.get(k) != now.get(k)]
+            if other:
+                found.setdefault(name, []).append(
+                    (evaluation["step"], _changed(other, then, now))
+                )
+            before[name] = now
+    return found
+
+
+def _changed(other, then, now):
+    """What a break of a curve is called."""
+    whose = {"n_real": "real images", "n_fake": "samples", "rows": "test rows"}
+    for key in ("n_real", "n_fake"):
+        if key in other:
+            return f"{now.get(key)} {whose[key]}, before {then.get(key)}"
+    return f"other {' and '.join(whose.get(x, x) for x in other)}"
 
 
 def trend(name: str, points) -> Trend | None:

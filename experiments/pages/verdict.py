@@ -10,8 +10,11 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from experiments.pages import checks
+from experiments.pages import checks, trends
 from experiments.pages.evidence import YOUTH, Seen, Verdict, number
+
+# How many times as large as of real images a score is, or as small, that is far off.
+FAR, SHORT = 5.0, 2.0
 
 
 def verdict(
@@ -67,14 +70,44 @@ def _trend(seen):
             "the best checkpoint (--checkpoint=best), a lower or a decaying learning "
             "rate",
         )
+    at_most = f"{number(found.best)} at best, {number(found.first)} at first"
+    reason = _far(seen, found)
+    if reason:
+        return Verdict(
+            "stalled",
+            f"No longer improving, and not good: {found.name} is "
+            f"{number(found.now)}{reason}",
+            (f"It was {at_most} ({found.better} is better).",),
+            "look at the samples: a larger network, more steps at a lower learning "
+            "rate, or another loss",
+        )
     return Verdict(
         "done",
         f"Done: the score has not improved since step {found.best_step:,}",
         (
-            f"{found.name} is {number(found.now)}, {number(found.best)} at best, "
-            f"{number(found.first)} at first ({found.better} is better).",
+            f"{found.name} is {number(found.now)}, {at_most} ({found.better} is "
+            "better).",
         ),
     )
+
+
+def _far(seen, found):
+    """Why a score that has stopped to improve is not good, in words; "" if it may be.
+
+    It is far from that of real images; or, where that is not known, it has never
+    improved.
+    """
+    real, of = seen.real.get(found.name), seen.last.get(found.name, {}).get("of")
+    if real is not None and real > 0:
+        ratio = found.now / real
+        far = ratio > FAR if found.better == "lower" else ratio < 1 / SHORT
+        return f", real images have {number(real)}" if far else ""
+    if of is not None and found.now >= 0.9 * of:
+        return ""
+    gain = (found.best - found.first) * (1 if found.better == "higher" else -1)
+    if gain > trends.CHANGED * abs(found.first):
+        return ""
+    return ", as in its first evaluation"
 
 
 # --- where nothing is wrong -----------------------------------------------------------
@@ -98,8 +131,16 @@ def _calm(seen):
             'a score, such as --config.metrics=("fid",)',
         )
     headline = "No sign of trouble" + (f" ({at})" if "stopped" in at else "")
+    doubts = []
     if not seen.scores:
-        headline += ", but no score measures the quality: look at the samples"
+        doubts.append("no score measures the quality")
+    varied = [seen.recent(name) for name in seen.named("diversity")]
+    if varied and min(varied) < checks.ALIKE:
+        doubts.append(
+            f"the samples vary less than the data, {number(min(varied))} times as much"
+        )
+    if doubts:
+        headline += f", but {' and '.join(doubts)}: look at the samples"
     advice = ""
     if not seen.scores:
         advice = "a score (--config.metrics) and config.evaluate_every"

@@ -15,6 +15,7 @@ from experiments.sampling import pictures
 
 SUFFIXES = (".gif", ".webp")
 FPS = 12
+SIDE = 512  # pixels
 MOST_FRAMES = 400  # of a training: Pillow holds them all
 _HOLD = 2000  # milliseconds that the last picture of a training is shown
 _CAPTION = 18  # pixels
@@ -56,6 +57,12 @@ def save(
             **options,
         )
     return len(shown)
+
+
+def enlarged(frame: np.ndarray) -> np.ndarray:
+    """Returns a small frame [H, W, C] enlarged, each pixel to a square, up to SIDE."""
+    factor = max(1, SIDE // max(frame.shape[:2]))
+    return frame.repeat(factor, 0).repeat(factor, 1)
 
 
 def _picture(frame):

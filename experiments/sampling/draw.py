@@ -19,6 +19,7 @@ from gans.data import kinds
 
 MOST_IN_A_PICTURE = 10_000
 MOST_COLUMNS = 16  # of a grid with a class in each
+N_SAMPLES = 64
 N_LATENTS = 4  # that each sample of an animation goes through
 
 
@@ -41,8 +42,9 @@ def draw(
 
     Args:
       workdir: folder of the run.
-      n: how many of each seed (64 by default, 8 of several seeds); with `interpolate`
-        so many rows (8), or samples side by side in an animation (16).
+      n: how many of each seed (64 by default, of points 2048, and of examples at most
+        one each; 8 of several seeds); with `interpolate` so many rows (8), or samples
+        side by side in an animation (16).
       out: x.png, x.npz, x.gif, x.webp or a folder, see `experiments.sample`; by default
         WORKDIR/samples/drawn_STEP.png, or training.gif.
       label: their class by name or number, or several, "cat,dog", in turn; by default
@@ -90,10 +92,10 @@ def draw(
     seeds = _seeds(seed)
     if interpolate and len(seeds) > 1:
         raise ValueError(f"--seed={seed}: --interpolate takes one seed")
-    least = 16 if moves else 8
-    n = n or (least if interpolate or len(seeds) > 1 else 64)
-    total = n * (interpolate or 1)  # of each seed
-    if form == ".png" and total * len(seeds) > MOST_IN_A_PICTURE:
+    if (
+        form == ".png"
+        and (n or 1) * (interpolate or 1) * len(seeds) > MOST_IN_A_PICTURE
+    ):
         raise ValueError(
             f"--n={n}: one picture holds at most {MOST_IN_A_PICTURE:,} samples; a "
             "folder or .npz holds any number"
@@ -101,6 +103,10 @@ def draw(
     model = Model.load(workdir, checkpoint, recalibrate=recalibrate)
     output = output or model.main_output
     sampler, step = model.sampler(output), int(model.state.step)
+    least = 16 if moves else 8
+    few = interpolate or len(seeds) > 1
+    n = n or (least if few else _default(model.spec, sampler, form))
+    total = n * (interpolate or 1)  # of each seed
     if seed is not None and not sampler.random:
         raise ValueError(
             f"--seed={seed}: output {output!r} draws nothing; it depends on the "
@@ -151,14 +157,28 @@ def draw(
         made = {name: np.concatenate([x[name] for x in parts]) for name in parts[0]}
         columns = interpolate or (n if len(seeds) > 1 else None)
         shown = {} if interpolate else sampler.given(sampler.examples(n))
-        given = {name: np.concatenate([x] * len(seeds)) for name, x in shown.items()}
-        _write_picture(out, model, drawn, made, given, columns)
+        targets = {} if interpolate else sampler.targets(n)
+        given, targets = (
+            {name: np.concatenate([x] * len(seeds)) for name, x in fields.items()}
+            for fields in (shown, targets)
+        )
+        _write_picture(out, model, drawn, made, given, targets, columns)
     print(f"checkpoint of step {step:,}", file=sys.stderr)
     return str(out)
 
 
-def _write_picture(out, model, drawn, made, given, columns):
-    """A grid; with the names of its classes, if each column has one."""
+def _default(spec, sampler, form):
+    """How many samples, if nobody says: a picture's worth, each example once."""
+    kinds_of = {spec[x].kind for x in sampler.fields if x in spec}
+    modules = [pictures.of_kind(x) for x in kinds_of if pictures.drawable(x)]
+    n = N_SAMPLES
+    if form == ".png":  # a cloud of points needs more
+        n = max([n, *(x.N for x in modules if not x.GRID)])
+    return min(n, sampler.n_examples or n)
+
+
+def _write_picture(out, model, drawn, made, given, targets, columns):
+    """A grid; with captions of what its columns show, or the names of their classes."""
     spec = model.spec
     label = next((x for x in made if x in spec and spec[x].kind == "label"), None)
     plain = len(drawn) == 1 and not given and spec[drawn[0]].kind == "image"
@@ -172,6 +192,7 @@ def _write_picture(out, model, drawn, made, given, columns):
         spec,
         {"sample": made},
         given={"sample": given},
+        targets={"sample": targets},
         source=model.data if needs_source else None,
         columns=columns,
         at_most=None,
@@ -235,7 +256,8 @@ def _frames(spec, name, batches):
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder) / "frame.png"
         for batch in batches:
-            yield pictures.of(spec[name]).draw(path, batch[name], name=name)
+            frame = pictures.of(spec[name]).draw(path, batch[name], name=name)
+            yield animation.enlarged(frame)
 
 
 def _drawn(model, sampler, form, interpolate):

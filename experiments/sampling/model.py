@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
+import sys
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -14,7 +16,8 @@ import numpy as np
 from tqdm import tqdm
 
 from experiments import config as configs
-from experiments.rundir import restore
+from experiments import own_code
+from experiments.rundir import manifest, restore
 from experiments.sampling.classes import counts, in_shares
 from experiments.sampling.sampler import Arrays, Sampler
 from experiments.sampling.samplers import Samplers
@@ -56,7 +59,12 @@ class Model:
         """Opens a run; see `experiments.load`."""
         config = restore.config_of(workdir)
         step = restore.step_of(workdir, checkpoint)
-        config, gan, state = restore.restore(config, workdir, step)
+        kept = manifest.read(Path(workdir)).get("code")
+        if changed := own_code.changed(kept, own_code.code(config)):
+            text = f"{own_code.listed(changed)} changed since the training"
+            print(f"warning: {text}", file=sys.stderr)
+        with own_code.explained(config):
+            config, gan, state = restore.restore(config, workdir, step)
         model = cls(config, restore.spec_of(config), gan, state)
         if not recalibrate:
             return model
@@ -127,18 +135,25 @@ class Model:
     def translator(
         self,
         output: str | None = None,
-        *,
         size: str | int | None = None,
         tile: int | None = None,
+        already: bool = False,
     ) -> Translator:
         """Returns what translates pictures; see `translate`. It is made only once."""
         if size is None:
             squashed = "fit=squash" in self.config.data.split(":")
             size = SQUASH if squashed else TRAINING
-        asked = output, size, tile
+        asked = output, size, tile, already
         if asked not in self._translators:
             self._translators[asked] = Translator(
-                self.gan, self.spec, self.state, output, size=size, tile=tile
+                self.gan,
+                self.spec,
+                self.state,
+                output,
+                size=size,
+                tile=tile,
+                name=self.config.data,
+                already=already,
             )
         return self._translators[asked]
 
@@ -154,6 +169,7 @@ class Model:
         seed: int = 0,
         size: str | int | None = None,
         tile: int | None = None,
+        already: bool = False,
     ) -> list[np.ndarray]:
         """Returns what the averaged networks make of pictures, each of its own size.
 
@@ -170,11 +186,13 @@ class Model:
             square, as in the training; None: whichever the training had. Results are
             as large as what they were made of in any case.
           tile: larger pictures are cut into tiles of so many pixels, which overlap.
+          already: where the data are made of pictures, such as drawings: these are such
+            drawings, and not to be drawn.
 
         Raises ValueError for an output that is no translation, and for pictures of
         another number of channels.
         """
-        translator, made = self.translator(output, size=size, tile=tile), []
+        translator, made = self.translator(output, size, tile, already), []
         for i, image in enumerate(images):
             image = np.asarray(image)
             if image.ndim != 3 or image.shape[2] != translator.channels:
@@ -232,6 +250,10 @@ class Model:
         draws: [n], numbers of the inputs: those of one number draw alike (dropout,
           noise). By default each has its own.
         """
+        with own_code.explained(self.config):
+            yield from self._batches(inputs, seed, output, size, draws)
+
+    def _batches(self, inputs, seed, output, size, draws):
         sampler, n = self.sampler(output), core.length(inputs)
         draws, size = np.arange(n) if draws is None else draws, min(size, n)
         key = jax.random.fold_in(jax.random.key(seed), 1)

@@ -19,6 +19,7 @@ from optuna.samplers import RandomSampler, TPESampler
 from optuna.trial import TrialState
 
 from experiments import config as configs
+from experiments import own_code
 from experiments.files import replacing
 from experiments.sweeps import study_file
 from experiments.sweeps.progress import Progress
@@ -86,6 +87,7 @@ def create(
     workdir.mkdir(parents=True, exist_ok=True)
     kept = {"objective": objective, "better": better}
     kept["protocol"] = _protocol(config, space, protocol)
+    kept["code"] = _code(config, space)
     study_file.write(
         workdir / NAME, {"lower": "minimize", "higher": "maximize"}[better], kept
     )
@@ -96,6 +98,12 @@ def _protocol(config, space, given):
         "config": json.loads(configs.to_json(config)),
         "space": {key: str(found) for key, found in space.items()},
     }
+
+
+def _code(config, space):
+    """The user's own code that trials may name."""
+    choices = {key: found.values for key, found in space.items()}
+    return own_code.code({"config": config.to_dict(), "space": choices})
 
 
 def _converted(protocol):
@@ -125,6 +133,7 @@ class Search:
         n_trials: int,
         protocol: dict[str, Any],
         head: dict[str, Any],
+        keep_changed: bool = False,
     ):
         """Opens the study that `create` has made.
 
@@ -133,8 +142,9 @@ class Search:
           n_trials: how many trials are wanted.
           head: "name", "preset", "command", for the report, and "train", the flags of
             experiments.run that give `config`.
+          keep_changed: goes on although the user's own code has changed.
 
-        Raises ValueError if the study belongs to another sweep.
+        Raises ValueError if the study belongs to another sweep, or to former code.
         """
         self.workdir, self.config, self.space = workdir, config, space
         self.n_trials, self.n_failed, self.error = n_trials, 0, ""
@@ -145,6 +155,7 @@ class Search:
         if known["protocol"]["space"].keys() != self._protocol["space"].keys():
             study_file.rename(workdir / NAME, self.study, self._protocol)
             self.study = self._load()
+        self._compare_code(known.get("code"), _code(config, space), keep_changed)
         self.objective, self.better = known["objective"], known["better"]
         self._active, self._waiting = {}, self._left()
         self._progress = Progress(n_trials, self.objective.removeprefix("eval/"))
@@ -169,6 +180,17 @@ class Search:
                 f"{self.workdir} holds another sweep:\n  {lines}\n"
                 "choose another --workdir"
             )
+
+    def _compare_code(self, old, new, keep):
+        changed = own_code.changed(old, new)
+        if changed and not keep:
+            raise ValueError(
+                f"{self.workdir} holds trials of other code: "
+                f"{own_code.listed(changed)} changed since; --changed=keep goes on "
+                "beside their results; another --workdir starts anew"
+            )
+        if old != new:
+            self.study.set_user_attr("code", new)
 
     def _left(self):
         """Trials that were running when the sweep was stopped; they are continued."""

@@ -36,6 +36,7 @@ def run(
     command: str = "",
     train: Sequence[str] = (),
     process: Sequence[str] = trials.COMMAND,
+    keep_changed: bool = False,
 ) -> dict[str, Any]:
     """Searches until there are `n_trials`, and reports; returns what sweep.json holds.
 
@@ -53,6 +54,8 @@ def run(
       command: the command line, for the report.
       train: the flags of experiments.run that train `config`.
       process: the command of a trial.
+      keep_changed: goes on although the user's own code has changed since earlier
+        trials.
 
     Raises ValueError for a search that cannot be run, and if `n_trials` trials fail;
     Interrupted after a signal.
@@ -81,6 +84,7 @@ def run(
                     "command": command,
                     "train": train,
                 },
+                keep_changed=keep_changed,
             )
             start(found, n_workers, lambda: signals.number is not None, process)
             results = found.write(importances=True)
@@ -113,8 +117,12 @@ def check(
             "pruning needs evaluations",
             file=sys.stderr,
         )
+    left_out = []
     for values in spaces.corners(space):
-        configs.check(configs.override(config, spaces.changes(config, values)))
+        changes = spaces.changes(config, values)
+        configs.check(configs.override(config, changes, say=left_out.append))
+    for line in dict.fromkeys(left_out):
+        print(line, file=sys.stderr)
     return config
 
 

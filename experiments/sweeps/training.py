@@ -16,6 +16,8 @@ import jax
 
 from configs import keys
 from experiments import config as configs
+from experiments import own_code
+from experiments.own_code import CodeError
 from experiments.pages import run as page
 from experiments.rundir import manifest
 from experiments.signals import Interrupted
@@ -46,9 +48,15 @@ def work(request: dict[str, Any], line: Any) -> int:
     except Interrupted as error:
         return 128 + error.number
     except Exception as error:
-        if not isinstance(error, (ValueError, OSError, *loop.ERRORS)):
+        parts = request.get("configs") or [request["config"]]
+        found = [own_code.explain(error, json.loads(text)) for text in parts]
+        if own := next(filter(None, found), None):
+            error = own
+            own_code.show(own)
+        elif not isinstance(error, (ValueError, OSError, *loop.ERRORS)):
             traceback.print_exc()
-        name = "" if isinstance(error, loop.ERRORS) else f"{type(error).__name__}: "
+        plain = (*loop.ERRORS, CodeError)
+        name = "" if isinstance(error, plain) else f"{type(error).__name__}: "
         text = str(error)
         if request["kind"] != "check":
             print(f"{name}{text}", file=sys.stderr)

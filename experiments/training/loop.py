@@ -15,8 +15,7 @@ from experiments import config as configs
 from experiments.files import drop_lines
 from experiments.pages import run as page
 from experiments.rundir import manifest
-from experiments.rundir.checkpoint import FULL, CheckpointError
-from experiments.rundir.folder import WorkdirError
+from experiments.rundir.checkpoint import FULL
 from experiments.rundir.log import Log
 from experiments.signals import Interrupted, Signals
 from experiments.training import ahead, announce, facts, health
@@ -39,7 +38,7 @@ class DiskFull(Exception):
 
 
 # What the user can correct: shown in a line, without a traceback.
-ERRORS = (configs.ConfigError, CheckpointError, NotFinite, DiskFull, WorkdirError)
+ERRORS = (ValueError, NotFinite, DiskFull)
 
 
 def train(
@@ -85,7 +84,8 @@ def train(
         record = Record(found.folder, command, started)
         run = _Run(found, record, on_evaluation, on_call)
         try:
-            return run.to_the_end()
+            with record.ending(found.checkpoints.latest):
+                return run.to_the_end()
         except (Interrupted, NotFinite):
             print(page.report(found.folder), file=sys.stderr)
             raise
@@ -186,8 +186,8 @@ class _Run:
                 lines = announce.start(self.record, config, self.workdir, step)
                 for line in [] if finished else lines:
                     log.message(line)
-            if state is not None:
-                log.message(f"continuing after step {step}")
+            for line in self.record.continuing(config, step if state else None):
+                log.message(line)
             if not finished:
                 log.message("compiling: up to minutes, and seconds when it is repeated")
                 self.score_again(state, step, log)

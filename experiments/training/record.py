@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from experiments import own_code
 from experiments.rundir import manifest
+from experiments.signals import noting
 
 
 class Record(dict):
@@ -31,6 +35,54 @@ class Record(dict):
     def seconds(self) -> float:
         """How long the run has taken, with what came before the checkpoint."""
         return self.seconds_before + time.time() - self._started
+
+    def continuing(self, config: Any, step: int | None) -> list[str]:
+        """Notes the user's own code that a config names; returns lines for the start.
+
+        They say where a run continues, and whether its code has changed since.
+
+        step: of the checkpoint; None: the run is new.
+        """
+        code, lines = own_code.code(config), []
+        if code:
+            self |= {"code": code, "code_changes": []}
+        if step is None:
+            return lines
+        lines.append(f"continuing after step {step}")
+        kept = manifest.read(self._workdir)
+        if "code" in kept:
+            self |= {"code": code, "code_changes": kept.get("code_changes", [])}
+        if changed := own_code.changed(kept.get("code"), code):
+            self["code_changes"].append({"after_step": step, "modules": changed})
+            lines.append(
+                f"{own_code.listed(changed)} changed since: from here on, the steps "
+                "are of the new code"
+            )
+        return lines
+
+    @contextlib.contextmanager
+    def ending(self, reached: Callable[[], int | None]) -> Iterator[None]:
+        """Notes in run.json what ends the block before its time: a signal, an error.
+
+        reached: returns the step of the last checkpoint.
+        """
+
+        def stopped():
+            step = reached()
+            where = "before a checkpoint" if step is None else f"after step {step}"
+            self._end(f"stopped {where}")
+
+        with noting(stopped):
+            try:
+                yield
+            except Exception as error:
+                self._end(f"stopped: {own_code.text(error)}")
+                raise
+
+    def _end(self, status):
+        if self["status"] == "running":
+            with contextlib.suppress(OSError):  # a full disk
+                self.write(status=status)
 
     def count(self, n_steps: int, seconds: float, batch_size: int) -> None:
         """Adds steps to those that the run's speed is computed from."""

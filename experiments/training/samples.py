@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from experiments.pages import run as page
-from experiments.sampling import pictures
+from experiments.sampling import pictures, real_examples
 
 
 class Samples:
@@ -30,5 +30,5 @@ class Samples:
             log.image(step, name, picture.pixels)
         if self._real_of is not stage:
             self._real_of = stage
-            pictures.draw_real(stem.with_name("real"), spec, samples, **options)
+            real_examples.draw(stem.with_name("real"), spec, samples, **options)
         self._page.refresh()

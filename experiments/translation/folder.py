@@ -18,6 +18,7 @@ from experiments.translation import picture, places
 from experiments.translation.places import Job
 from experiments.translation.translator import Translator, key_of
 
+NO_MEMORY = "--tile=512 needs less, and so does a smaller --size."
 _AHEAD = 2  # pictures that are read, and files that are written, meanwhile
 
 Record = dict[str, Any]
@@ -45,6 +46,8 @@ def translate(
     tile: int | None = None,
     form: str = "png",
     colour: bool = False,
+    already: bool = False,
+    mask: str | None = None,
     overwrite: bool = False,
 ) -> Count:
     """Translates a picture, or all of a folder, by a checkpoint's averaged weights.
@@ -57,13 +60,15 @@ def translate(
       workdir: folder of the run.
       source: a picture, or a folder of them, with sub-folders.
       out: a folder, which is made; of one picture also a file.
-      output, size, tile: see `Translator`.
+      output, size, tile, already: see `Translator`.
       checkpoint: "last", "best" or a step; by default the last one.
       seed: of what the output draws (0). A picture's result depends on it and on the
         picture's name, and on no other picture.
       n: variants of each picture (1).
       form: of the files: png, jpg or webp.
       colour: grey pictures may get colours also where a model was trained on colours.
+      mask: of where pictures have holes, white there: a picture, or a folder of them by
+        the same names. Without it holes are where a picture is transparent.
       overwrite: replaces files that were made in another way. Files that were not made
         here are never replaced.
 
@@ -75,7 +80,11 @@ def translate(
         raise ValueError(f"--n={n}: wanted at least 1")
     jobs = places.jobs(source, out, n=n or 1, ending=f".{form}")
     model = Model.load(workdir, checkpoint)
-    translator = model.translator(output, size=size, tile=tile)
+    translator = model.translator(output, size, tile, already)
+    if mask:
+        if translator.channels % 2:
+            raise ValueError(f"--mask={mask}: this model does not fill holes")
+        jobs = places.masked(jobs, mask)
     for flag, value in (("seed", seed), ("n", n)):
         if value is not None and not translator.random:
             raise ValueError(
@@ -95,6 +104,7 @@ def translate(
         "size": translator.size,
         "tile": translator.shapes.tile,
         "colour": colour,
+        "already": already,
         "seed": seed or 0,
     }
     earlier = _earlier(jobs, settings, overwrite)
@@ -144,14 +154,16 @@ class _Read:
 def _read(job, channels, settings, earlier) -> _Read:
     try:
         content = job.source.read_bytes()
-        own = {"input": job.name, "crc32": zlib.crc32(content)}
+        mask = job.mask.read_bytes() if job.mask else None
+        crc32 = zlib.crc32(mask or b"", zlib.crc32(content))
+        own = {"input": job.name, "crc32": crc32}
         records = [settings | own | {"variant": i} for i in range(len(job.targets))]
         missing = {
             i: record
             for i, record in enumerate(records)
             if earlier.get(job.targets[i]) != record
         }
-        found = picture.read(content, channels) if missing else None
+        found = picture.read(content, channels, mask) if missing else None
         return _Read(job, missing, found)
     except (OSError, ValueError) as error:
         return _Read(job, {}, error=error)
@@ -185,9 +197,10 @@ def _work(translator: Translator, jobs, settings, earlier, colour) -> Count:
                 except FloatingPointError as error:
                     failed(job, error)
                     break
-                if given.grey and translator.channels == 3 and not colour:
+                if given.grey and translator.coloured and not colour:
                     made = picture.grey(made)
-                written.append(pool.submit(_save, job.targets[i], made, given, record))
+                made = picture.made_of(given, made)
+                written.append(pool.submit(_save, job.targets[i], made, record))
                 count.made += 1
                 if len(written) > _AHEAD:
                     written.popleft().result()
@@ -213,6 +226,6 @@ def _tiles(places):
     return tqdm(places, unit=" tiles", leave=False, delay=2, disable=None)
 
 
-def _save(target, made, given, record):
+def _save(target, made, record):
     os.makedirs(target.parent, exist_ok=True)
-    picture.save(target, made, given, record)
+    picture.save(target, made, record)

@@ -9,11 +9,11 @@ import os
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from experiments.files import replacing
 from experiments.sampling import pictures
-from gans.data.image import ORIENTATION, fit
+from gans.data.image import fit, upright
 from gans.data.kinds import image as images
 
 SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
@@ -31,12 +31,13 @@ class Picture:
     """A picture, upright.
 
     Attributes:
-      pixels: uint8 [H, W, C], on white where it is transparent.
-      alpha: uint8 [H, W]; None for a picture that is nowhere transparent.
+      pixels: uint8 [H, W, C], on white where it is transparent; of 2 or 4 channels the
+        last is opacity.
+      alpha: uint8 [H, W]; None for a picture that is nowhere transparent, and for one
+        with opacity in `pixels`.
       grey: whether its file has no colours.
       deep: whether its file has more than 8 bits of grey.
       profile: its ICC profile, or None.
-      format: of its file, as Pillow calls it.
     """
 
     pixels: np.ndarray
@@ -44,17 +45,22 @@ class Picture:
     grey: bool = False
     deep: bool = False
     profile: bytes | None = None
-    format: str | None = None
 
 
-def read(content: bytes, channels: int) -> Picture:
-    """Returns the picture of a file's content, with 1 or 3 channels.
+def read(content: bytes, channels: int, mask: bytes | None = None) -> Picture:
+    """Returns the picture of a file's content, with 1 to 4 channels.
 
-    Raises ValueError, saying why, if it cannot be read.
+    mask: of a picture that is transparent where this is white.
+
+    Raises ValueError, saying why, if it cannot be read, and if a picture with opacity
+    is wanted and nowhere transparent.
     """
     try:
         with Image.open(io.BytesIO(content)) as image:
-            return of(image, channels)
+            found = of(image, channels if channels % 2 else channels - 1)
+            if channels % 2:
+                return found
+            return _with_opacity(found, image, mask)
     except UnidentifiedImageError:
         raise ValueError("not a picture of a known format") from None
     except Exception as error:  # Pillow has a dozen kinds for damaged files
@@ -62,11 +68,8 @@ def read(content: bytes, channels: int) -> Picture:
 
 
 def of(image: Image.Image, channels: int) -> Picture:
-    """Returns the picture of an image of Pillow's; see `read`."""
-    kept = image.format, image.info.get("icc_profile")
-    if image.getexif().get(ORIENTATION, 1) != 1:
-        image = ImageOps.exif_transpose(image)
-    alpha = None
+    """Returns the picture of an image of Pillow's, with 1 or 3 channels."""
+    image, alpha = upright(image), None
     if image.has_transparency_data:
         alpha = np.asarray(image.convert("RGBA").getchannel("A"))
     mode = image.mode
@@ -76,9 +79,25 @@ def of(image: Image.Image, channels: int) -> Picture:
         alpha,
         grey=deep or mode in ("1", "L", "LA", "La"),
         deep=deep,
-        profile=kept[1],
-        format=kept[0],
+        profile=image.info.get("icc_profile"),
     )
+
+
+def _with_opacity(found, image, mask):
+    """The picture with its transparency as a channel, its colours as they are there."""
+    pixels, alpha = found.pixels, found.alpha
+    if alpha is not None:
+        colours = upright(image).convert("RGBA").convert("RGB")
+        pixels = fit(colours, None, pixels.shape[2])
+    if mask is not None:
+        with Image.open(io.BytesIO(mask)) as holes:
+            size = pixels.shape[1::-1]
+            holes = upright(holes).convert("L").resize(size, Image.NEAREST)
+            alpha = np.where(np.asarray(holes) < 128, np.uint8(255), np.uint8(0))
+    if alpha is None or alpha.min() >= 128:
+        raise ValueError("it has no transparent pixels, so that there is no hole in it")
+    pixels = np.concatenate([pixels, alpha[..., None]], axis=-1)
+    return dataclasses.replace(found, pixels=pixels, alpha=None)
 
 
 def grey(x: np.ndarray) -> np.ndarray:
@@ -86,41 +105,53 @@ def grey(x: np.ndarray) -> np.ndarray:
     return x if x.shape[2] == 1 else (x @ _LUMA)[..., None]
 
 
-def save(
-    path: str | os.PathLike, x: np.ndarray, like: Picture, record: dict[str, Any]
-) -> None:
-    """Writes a picture that was made of another, whole or not at all.
+def made_of(like: Picture, x: np.ndarray) -> Image.Image:
+    """Returns what was made of a picture, floats [H, W, 1 or 3] in [-1, 1].
 
-    Transparency and a colour profile are those of the other. Grey is written with 16
-    bits if the other has them. JPEG has neither; transparency is then on white.
-
-    Args:
-      path: ends in one of `SUFFIXES`.
-      x: floats [H, W, 1 or 3] in [-1, 1].
-      record: how it was made, in values of JSON; `record_of` returns it.
+    Its transparency and its colour profile are those of the picture. Grey has 16 bits
+    if the picture has them.
     """
-    kind = SUFFIXES[os.path.splitext(path)[1].lower()]
-    if like.deep and x.shape[2] == 1 and like.alpha is None and kind == "PNG":
-        made = Image.fromarray(_sixteen_bits(x[..., 0]))
+    if like.deep and x.shape[2] == 1 and like.alpha is None:
+        made = Image.fromarray(_by_bands(_sixteen_bits, x[..., 0]))
     else:
-        pixels = images.encode(x)
+        pixels = _by_bands(images.encode, x)
         made = Image.fromarray(pixels[..., 0] if x.shape[2] == 1 else pixels)
     if like.alpha is not None:
         made.putalpha(Image.fromarray(like.alpha))
-        if kind == "JPEG":
-            made = Image.fromarray(fit(made, None, x.shape[2]).squeeze())
-    exif = pictures.exif()
-    exif[_RECORD] = json.dumps(record)
-    options = _SAVED[kind] | {"exif": exif}
     if like.profile and like.grey == (x.shape[2] == 1):
-        options["icc_profile"] = like.profile
-    with replacing(path) as temporary:
-        made.save(temporary, kind, **options)
+        made.info["icc_profile"] = like.profile
+    return made
+
+
+def _by_bands(encode, x):
+    """encode(x), of some rows at a time: it needs several times their memory."""
+    rows = max(1, 2**20 // x.shape[1])
+    return np.concatenate([encode(x[i : i + rows]) for i in range(0, len(x), rows)])
 
 
 def _sixteen_bits(x):
     scaled = (x.astype(np.float64) + 1) * 32767.5
     return np.clip(np.rint(scaled), 0, 65535).astype(np.uint16)
+
+
+def save(path: str | os.PathLike, made: Image.Image, record: dict[str, Any]) -> None:
+    """Writes a picture, whole or not at all.
+
+    Args:
+      path: ends in one of `SUFFIXES`. JPEG has no transparency, which becomes white,
+        and JPEG and WebP have 8 bits.
+      record: how it was made, in values of JSON; `record_of` returns it.
+    """
+    kind = SUFFIXES[os.path.splitext(path)[1].lower()]
+    profile = made.info.get("icc_profile")
+    if kind != "PNG" and made.mode.startswith("I;16"):
+        made = Image.fromarray(fit(made, None, 1)[..., 0])
+    if kind == "JPEG" and made.mode in ("LA", "RGBA"):
+        made = Image.fromarray(fit(made, None, len(made.mode) - 1).squeeze())
+    exif = pictures.exif()
+    exif[_RECORD] = json.dumps(record)
+    with replacing(path) as temporary:
+        made.save(temporary, kind, exif=exif, icc_profile=profile, **_SAVED[kind])
 
 
 def record_of(path: str | os.PathLike) -> dict[str, Any] | None:

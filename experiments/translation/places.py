@@ -20,11 +20,13 @@ class Job:
       name: relative to the folder that is read.
       source: where it is.
       targets: where its variants go.
+      mask: of where it has holes, or None.
     """
 
     name: str
     source: Path
     targets: tuple[Path, ...]
+    mask: Path | None = None
 
 
 def jobs(source: str, out: str, *, n: int = 1, ending: str = ".png") -> list[Job]:
@@ -60,6 +62,27 @@ def jobs(source: str, out: str, *, n: int = 1, ending: str = ".png") -> list[Job
         made.append(Job(name, Path(root, name), targets))
     _check_apart(made, source, out, alone)
     return made
+
+
+def masked(found: list[Job], mask: str) -> list[Job]:
+    """Returns the jobs with their masks: one for all, or those of a folder by name.
+
+    A mask may have another ending than its picture. Raises FileNotFoundError, naming
+    it, for a picture without one.
+    """
+    if os.path.isfile(mask):
+        return [dataclasses.replace(job, mask=Path(mask)) for job in found]
+    if not os.path.isdir(mask):
+        raise FileNotFoundError(f"--mask={mask}: there is no such file or folder")
+    known = {os.path.splitext(name)[0]: name for name in walk(mask).pictures}
+    masks = [known.get(os.path.splitext(job.name)[0]) for job in found]
+    if None in masks:
+        alone = found[masks.index(None)].name
+        raise FileNotFoundError(f"--mask={mask} has no mask of {alone}")
+    return [
+        dataclasses.replace(job, mask=Path(mask, name))
+        for job, name in zip(found, masks, strict=True)
+    ]
 
 
 def _pictures(folder):

@@ -17,13 +17,14 @@ from PIL import Image
 
 from experiments.sampling.sampler import Sampler
 from experiments.translation import tiles
-from gans import core, names
+from gans import core, data, names
 from gans.data.kinds import image as images
 from gans.data.source import InMemory
 from gans.data.spec import Spec
 
 TRAINING, SQUASH, FULL = "training", "squash", "full"
 TILE = 1024  # pixels
+_FORMED = "a"  # the side that sets of data make from pictures
 
 
 class Translator:
@@ -39,12 +40,17 @@ class Translator:
         becomes as high and as wide as pictures were in training.
       tile: the longest side that the network is given at once, in pixels; None: 1024,
         or twice that of the training.
+      name: of the data. A set that makes what is given from pictures, such as drawings,
+        makes it here, too, and may keep it in what comes out (`gans.data.given`,
+        `finished`).
+      already: pictures are in that form already.
 
     Attributes:
       output: its name.
       others: the names of the model's other outputs.
       given, made: the fields of the data that it takes and makes.
-      channels: of the pictures that it takes.
+      channels: of the pictures that it takes; of 2 or 4 the last is opacity.
+      coloured: whether what the network is given has colours.
       networks: the names of those that it uses.
       random: whether it depends on a seed.
       size: as it was asked for.
@@ -63,12 +69,21 @@ class Translator:
         *,
         size: str | int = TRAINING,
         tile: int | None = None,
+        name: str = "",
+        already: bool = False,
     ):
         self._gan, self._spec, self._state = gan, spec, state
         self.output, self.given, self.made, sampler = _chosen(gan, spec, output)
         self.others = [x for x in gan.outputs if x != self.output]
         self.random = sampler.random
-        *sides, self.channels = spec[self.given].shape
+        *sides, channels = spec[self.given].shape
+        formed = self.given == _FORMED and not already
+        self._form = data.given(name) if formed else None
+        self._finish = data.finished(name) if self.given == _FORMED else None
+        if already and not (self.given == _FORMED and data.given(name)):
+            raise ValueError("already: this model is given pictures as they are anyway")
+        self.channels = max(channels, 3) if self._form and channels != 2 else channels
+        self.coloured = channels >= 3
         self.size, self._seen = size, _seen(size, *sides)
         self.networks = self._in_use()
         modules = [gan.nets[name].module for name in self.networks]
@@ -93,13 +108,21 @@ class Translator:
         Raises FloatingPointError if the model makes no numbers of it.
         """
         lengths = picture.shape[:2]
-        shown = resized(picture, *self._seen(*lengths))
+        if self._form and picture.dtype != np.uint8:
+            picture = images.encode(picture)
+        form = self._form or (lambda x: x)
+        shown = form(resized(picture, *self._seen(*lengths)))
         made = tiles.run(
             lambda x: self._run(self._state, x, key), shown, self.shapes, each
         )
         if not np.isfinite(made).all():
             raise FloatingPointError("the model makes NaN of it")
-        return np.clip(resized(made, *lengths), -1, 1)
+        made = resized(made, *lengths)
+        made = np.clip(made, -1, 1, out=made if made.flags.writeable else None)
+        if self._finish is None:
+            return made
+        finished = self._finish(form(picture), images.encode(made))
+        return finished.astype(np.float32) / 127.5 - 1
 
     def _traced(self, state, x, key):
         """[h, w, C] as it is stored -> [h, w, C'] float32, of the trained network."""
@@ -241,11 +264,9 @@ def resized(x: np.ndarray, height: int, width: int) -> np.ndarray:
         return x
     shrinks = height * width < x.shape[0] * x.shape[1]
     how = Image.Resampling.LANCZOS if shrinks else Image.Resampling.BICUBIC
-    kind = np.uint8 if x.dtype == np.uint8 else np.float32
-    planes = [
-        Image.fromarray(np.ascontiguousarray(x[..., i], kind)).resize(
-            (int(width), int(height)), how
-        )
-        for i in range(x.shape[2])
-    ]
-    return np.stack([np.asarray(plane) for plane in planes], axis=-1)
+    size = int(width), int(height)
+    if x.dtype == np.uint8:  # of grey, RGB, or either with opacity
+        plane = Image.fromarray(x[..., 0] if x.shape[2] == 1 else x).resize(size, how)
+        return np.asarray(plane).reshape(height, width, x.shape[2])
+    planes = np.moveaxis(x, -1, 0).astype(np.float32)
+    return np.stack([Image.fromarray(p).resize(size, how) for p in planes], axis=-1)

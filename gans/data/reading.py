@@ -139,9 +139,7 @@ def common_size(
     sizes = {}
     for path in paths:
         with reader.reading(path) as image:
-            size = image.size[::-1]
-            if image.getexif().get(images.ORIENTATION, 1) != 1:
-                size = images.fit(image, None, 1).shape[:2]  # formats differ in it
+            size = images.upright(image).size[::-1]
         sizes.setdefault(size, path)
         if len(sizes) > 1:
             (a, b), (c, d) = sizes
@@ -164,7 +162,7 @@ def check_pixels(paths: Sequence[str], reader: Reader) -> None:
     some = [paths[i] for i in rows]
     brightest, colours = [], False
     for path in some:
-        with contextlib.suppress(OSError, ValueError), opened(path) as image:
+        with contextlib.suppress(Exception), opened(path) as image:
             if images.is_wide(image):
                 brightest.append(int(np.asarray(image).max()))
             elif reader.channels == 1 and not colours:

@@ -43,18 +43,33 @@ class Adversarial:
     boundary: float | Array | None = 0.0
 
 
-def total(costs: Costs, weights: Array | None = None) -> Array:
+def total(
+    costs: Costs,
+    weights: Array | None = None,
+    *,
+    logits: Array | None = None,
+    by: Callable[..., Costs] | None = None,
+) -> Array:
     """Returns the sum [] of the means of the arrays of costs [B, ...].
 
     `weights` [B, ...], of sum 1, take the place of the mean over the first array.
 
-    Raises ValueError for one array, whose rows would be taken for arrays and summed.
+    Raises ValueError for one array, whose rows would be taken for arrays and summed;
+    and for costs of another shape than `logits` [B, ...], if they are given: a scalar,
+    or [B, B] of logits [B] and [B, 1]. `by`: the function that gave them, for errors.
     """
+    where = names.where(by) if by else ""
     if not isinstance(costs, tuple | list):
         raise ValueError(
             "a loss returns a tuple of arrays of costs [B], got one array of shape "
-            f"{jnp.shape(costs)}; (costs,) is a tuple of one"
+            f"{jnp.shape(costs)}; (costs,) is a tuple of one{where}"
         )
+    for cost in costs if logits is not None else ():
+        if jnp.shape(cost) != logits.shape:
+            raise ValueError(
+                f"a loss returns costs of the shape of its logits, {[*logits.shape]}, "
+                f"got {[*jnp.shape(cost)]}{where}"
+            )
     first, *rest = costs
     return sum((_mean(x) for x in rest), _mean(first, weights))
 

@@ -59,7 +59,8 @@ def make(role: str, network: str, **options) -> nn.Module:
         for name, value in options.items()
         if name in accepted or name not in shared or value != shared[name]
     }
-    names.typed(accepted, options, f"{network}.{role}")
+    place = network if network.endswith(cls.__name__) else f"{network}.{role}"
+    names.typed(accepted, options, place)
     for name in {"widths", "convolutions"} & options.keys():
         if not _sizes(options[name]):
             raise ValueError(

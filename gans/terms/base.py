@@ -156,6 +156,11 @@ def add(
         value = term.value(own)
         if term.memory is not None:
             value, remembered[where] = value
+        if jnp.shape(value) != ():
+            raise ValueError(
+                f"term {term.name!r} is one number [], got {[*jnp.shape(value)]}"
+                f"{names.where(term.value)}"
+            )
         values[term.name] = value
         loss = loss + term.weight * value
     return loss, values, remembered

@@ -103,6 +103,46 @@ def test_errors_of_ours_keep_their_traceback(quiet, monkeypatch):
         cli.run(lambda _: int("x"), "with_errors")
 
 
+OWN = """
+def loss():
+    raise KeyError("in mine")
+"""
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_an_error_in_own_code_is_its_lines_and_a_line(
+    quiet, monkeypatch, capsys, tmp_path, whole
+):
+    """It is that of a run's config, too; --traceback shows all of it."""
+    (tmp_path / "own_of_cli.py").write_text(OWN)
+    (tmp_path / "config.json").write_text('{"loss": "own_of_cli.loss"}')
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "own_of_cli", raising=False)
+    monkeypatch.setattr(cli.flags, "FLAGS", flags.FlagValues())
+    flags.DEFINE_string("workdir", str(tmp_path), "", cli.flags.FLAGS)
+    flags.DEFINE_boolean("traceback", whole, "", cli.flags.FLAGS)
+
+    def work(imported):
+        import own_of_cli
+
+        own_of_cli.loss()
+
+    assert cli.run(work, "json") == 1
+    *before, last = capsys.readouterr().err.splitlines()
+    said = "config.loss='own_of_cli.loss': KeyError: 'in mine' (own_of_cli.py, line 3)"
+    assert last == f"error: {said}"
+    if whole:
+        assert before[0] == "Traceback (most recent call last):"
+    else:
+        wanted = ["  own_of_cli.py, line 3, in loss", '    raise KeyError("in mine")']
+        assert before == wanted
+
+
+def test_all_commands_have_the_flag():
+    assert flags.FLAGS["traceback"].value is False
+
+
 COMMAND = """
     import os, sys
     from absl import flags

@@ -14,6 +14,7 @@ from experiments.expressions import expand
             {"name": "ada", "target": -0.5, "policy": ("color",)},
         ),
         ("x(a=(1, 2), b=None)", {"name": "x", "a": (1, 2), "b": None}),
+        ("fid(output=a_to_b)", {"name": "fid", "output": "a_to_b"}),
         (("r1", "r2(weight=1)"), ("r1", {"name": "r2", "weight": 1})),
         ({"a": {"b": "c(d=1)"}}, {"a": {"b": {"name": "c", "d": 1}}}),
         (3, 3),
@@ -35,7 +36,7 @@ def test_calls_are_expanded(value, expected):
 
 @pytest.mark.parametrize(
     "value",
-    ["r1(10)", "r1(weight=w)", "r1(weight=1", "x(**{})", "x(a=__import__('os'))",
+    ["r1(10)", "r1(weight=w.x)", "r1(weight=1", "x(**{})", "x(a=__import__('os'))",
      "x(name='y')", "x()()", "x(1) + 2"],
 )  # fmt: skip
 def test_calls_of_another_form_are_rejected(value):

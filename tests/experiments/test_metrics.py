@@ -241,3 +241,41 @@ def test_classes_of_other_names_are_not_compared_by_number(place):
     with pytest.raises(ValueError, match=message):
         of_place(place, "real.npz", "fewer.npz", ("intra_fid",))
     assert of_place(place, "real.npz", "fewer.npz", ("fid",))["results"]
+
+
+DARKNESS = """
+from experiments.evaluation.scores import Score
+
+
+def measure(real, fake, seed, power):
+    value = abs(real.features.mean() - fake.features.mean()) ** power
+    return {"darkness": {"value": float(value)}}
+
+
+SCORE = Score("darkness", measure, better={"darkness": "lower"}, options={"power": 2})
+make = SCORE.make
+"""
+
+
+def test_a_score_of_the_users(place):
+    (place / "scoring").mkdir()
+    (place / "scoring" / "dark.py").write_text(DARKNESS)
+    metrics = ("scoring.dark", "kid(subset=20)")
+    options = {"extractor": "mine:quarters"}
+    paths = [str(place / f"{name}.npy") for name in ("real", "fake")]
+    report = measure(*paths, metrics, **options)
+    assert list(report["results"]) == ["darkness_quarters", "kid_quarters"]
+    means = [np.load(path).mean() / 255 for path in paths]
+    value = report["results"]["darkness_quarters"]
+    assert value["value"] == pytest.approx((means[0] - means[1]) ** 2, rel=1e-4)
+    assert value["better"] == "lower"
+    again = measure(*paths, ("scoring.dark.SCORE(power=1)",), **options)
+    value = again["results"]["darkness_quarters"]["value"]
+    assert value == pytest.approx(abs(means[0] - means[1]), rel=1e-4)
+    with pytest.raises(ValueError, match="has no option 'powr'.*mean 'power'"):
+        measure(*paths, ("scoring.dark(powr=1)",), **options)
+    with pytest.raises(ValueError, match="--metrics: 'mine:quarters' is of type func"):
+        measure(*paths, ("mine:quarters",), **options)
+    (place / "another.py").write_text(DARKNESS.replace('"darkness",', '"fid",'))
+    with pytest.raises(ValueError, match="'fid' is a score of ours; give yours anothe"):
+        measure(*paths, ("another",), **options)

@@ -3,6 +3,8 @@ import signal
 import subprocess
 import sys
 
+import pytest
+
 from experiments.signals import Interrupted, Signals
 
 
@@ -52,3 +54,29 @@ with ending_at_once(lambda number: os._exit(128 + number)):
 def test_a_signal_in_a_callback_that_cannot_raise_is_not_lost():
     done = subprocess.run([sys.executable, "-c", LOST], capture_output=True, text=True)
     assert done.returncode == 128 + signal.SIGTERM and done.stderr == ""
+
+
+STUCK = """
+import hashlib, os, signal
+from experiments import signals
+
+with signals.ending_at_once(lambda number: os._exit(128 + number)):
+    with signals.noting(lambda: signals.say("noted")):
+        if {at_once}:
+            signal.raise_signal(signal.SIGTERM)
+        os.system("(sleep 0.5; kill -TERM " + str(os.getpid()) + ") &")
+        # The main thread does not come back to Python, as while it compiles.
+        hashlib.pbkdf2_hmac("sha256", b"", b"", 100_000_000)
+"""
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_a_note_is_written_also_where_the_main_thread_is_stuck(at_once):
+    done = subprocess.run(
+        [sys.executable, "-c", STUCK.format(at_once=at_once)],
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    assert done.stderr.startswith("noted\n") and done.stderr.count("noted\n") == 1
+    assert done.returncode == (1 if at_once else 128 + signal.SIGTERM)

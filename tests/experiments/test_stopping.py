@@ -37,9 +37,9 @@ def command(*flags, name="run"):
 
 
 def start(*flags, name="run", **options):
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    usual = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return subprocess.Popen(
-        command(*flags, name=name), cwd=ROOT, **{**pipes, **options}
+        command(*flags, name=name), **(usual | {"cwd": ROOT} | options)
     )
 
 
@@ -224,3 +224,73 @@ def test_workdirs_of_odd_names(tmp_path, name):
         works("sweep", *flags, where=f"{where}-sweep")
         assert (tmp_path / f"{name}-sweep" / "sweep.db").exists()
     assert {*os.listdir(tmp_path)} <= {name, f"{name}-sweep"}
+
+
+# A score that takes a minute, of which Python sees nothing, as while XLA compiles.
+SLOW = """
+import hashlib, pathlib
+from experiments.evaluation.result import Result
+
+def slow(gan, spec, source, *, setting, output="sample"):
+    def evaluate(state):
+        pathlib.Path("scoring").touch()
+        hashlib.pbkdf2_hmac("sha256", b"", b"", 100_000_000)
+        return {"slow": Result(1.0, "lower")}
+    return evaluate
+"""
+
+
+@pytest.fixture
+def scoring(tmp_path):
+    """scoring(*flags, name=) -> a process that scores, sent a Ctrl-C: what it said."""
+    (tmp_path / "own_score.py").write_text(SLOW)
+    environ = os.environ | {"PYTHONPATH": str(ROOT)}
+
+    def start_and_stop(*flags, name):
+        process = start(*flags, name=name, cwd=tmp_path, env=environ)
+        until((tmp_path / "scoring").exists, process)
+        (tmp_path / "scoring").unlink()
+        began = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=300)
+        assert time.monotonic() - began < 8, said
+        assert process.returncode == 130 and "Traceback" not in said, said
+        assert "interrupted. To continue:\npython -m experiments." in said
+        return said
+
+    return start_and_stop
+
+
+@pytest.mark.slow
+def test_a_run_that_scores_its_last_step_ends_promptly_and_says_so(tmp_path, scoring):
+    small = [x for x in SMALL if "--config=" not in x and "metrics" not in x]
+    flags = ["--config=gan:circle", *small, "--config.steps=20", "--workdir=w"]
+    flags += ["--config.metrics=own_score.slow"]
+    for _ in range(2):
+        scoring(*flags, name="run")
+        assert (
+            '"status": "stopped after step 20"' in (tmp_path / "w/run.json").read_text()
+        )
+    assert steps(tmp_path / "w") == [20]
+
+
+@pytest.mark.slow
+def test_an_ablation_that_scores_ends_promptly_and_goes_on_from_there(
+    tmp_path, scoring
+):
+    (tmp_path / "own.py").write_text(
+        "from configs import gan, presets\n\n"
+        "def get_config(preset='ring8'):\n"
+        "    base = gan.get_config(preset)\n"
+        "    base.generator.widths = base.discriminator.widths = (8,)\n"
+        "    base.batch_size, base.steps_per_call = 8, 2\n"
+        "    base.metrics = ('own_score.slow',)\n"
+        "    return presets.ablation(base, {'base': {}}, baseline='base', seeds=1,\n"
+        "                            steps=20, evaluations=2)\n"
+    )
+    flags = ["--config=own.py", "--workdir=w"]
+    for _ in range(2):
+        said = scoring(*flags, name="ablate")
+        assert "program 1 of 1, base: 1 run of 20 steps; compiling" in said
+        (folder,) = (p for p in (tmp_path / "w/programs").iterdir() if p.is_dir())
+        assert steps(folder) == [10], "the state to score again is on disk"

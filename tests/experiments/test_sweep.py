@@ -432,6 +432,24 @@ def test_the_report_says_what_was_found(tmp_path, toy):
     assert before == {name: (folder / name).read_bytes() for name in written}
 
 
+def test_trials_of_code_that_has_changed_are_not_mixed(tmp_path, toy, monkeypatch):
+    own = tmp_path / "own_of_sweep.py"
+    own.write_text("def one():\n    return 1\n\ndef other():\n    return 2\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    space = f"{SPACE}; loss=choice('own_of_sweep.one', 'own_of_sweep.other')"
+    sweep_of = functools.partial(toy, "w", space=space)
+    sweep_of(n_trials=1)
+    sweep_of(n_trials=2)
+    own.write_text("def one():\n    return 3\n\ndef other():\n    return 2\n")
+    said = (
+        "w holds trials of other code: own_of_sweep has changed since; --changed=keep"
+    )
+    with pytest.raises(ValueError, match=said):
+        sweep_of(n_trials=3)
+    assert len(sweep_of(n_trials=3, keep_changed=True)["trials"]) == 3
+    assert len(sweep_of(n_trials=4)["trials"]) == 4, "once is enough"
+
+
 # --- the command, and real training ---------------------------------------------------
 
 SMALL = [

@@ -6,10 +6,13 @@ import types
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from experiments.config import expand
-from gans import names
+from gans import core, names, networks
+from gans.data.spec import Field
+from gans.game import Game
 from gans.losses import adversarial
 
 LN2, LN3 = np.log(2), np.log(3)
@@ -565,3 +568,44 @@ def test_a_loss_that_returns_one_array_is_refused():
     """Its rows would be summed, which is the batch size times its mean."""
     with pytest.raises(ValueError, match=r"a tuple .* one array of shape \(3,\)"):
         adversarial.total(jnp.ones(3))
+
+
+@pytest.mark.parametrize(
+    "costs, got",
+    [
+        (lambda real, fake: (real.mean(), fake.mean()), r"\[\]"),
+        (lambda real, fake: (real, fake.sum()), r"\[\]"),
+        (lambda real, fake: (real - fake[:, None],), r"\[3, 3\]"),
+        (lambda real, fake: (real[:, None], fake[:, None]), r"\[3, 1\]"),
+    ],
+)
+def test_costs_of_another_shape_than_the_logits_are_refused(costs, got):
+    """[B] less [B, 1] is [B, B]: its mean is a number, and wrong."""
+    logits = jnp.arange(3.0)
+    where = rf" \(\S*test_adversarial.py, line {costs.__code__.co_firstlineno}\)"
+    said = rf"of the shape of its logits, \[3\], got {got}{where}"
+    with pytest.raises(ValueError, match=said):
+        adversarial.total(costs(logits, logits), logits=logits, by=costs)
+    own = adversarial.Adversarial(costs, lambda fake, real=None, w=None: (-fake,))
+    with pytest.raises(ValueError, match=said.replace("3", r"\d")):
+        jax.eval_shape(step_of(own))
+
+
+def step_of(loss):
+    """() -> a step of a game of this loss."""
+    part = {"widths": (4,)}
+    two = Game(
+        generator=networks.make("Generator", "mlp", shape=(2,), **part),
+        discriminator=networks.make("Discriminator", "mlp", **part),
+        tx={"g": optax.sgd(0.1), "d": optax.sgd(0.1)},
+        loss=loss,
+        latent=3,
+        spec={"point": Field("point", (2,), "float32")},
+    ).gan()
+    key = jax.random.key(0)
+    batch = {"point": jnp.ones((3, 2))}
+    return lambda: core.make_step(two)(core.init(two, key), batch, key)
+
+
+def test_costs_of_the_logits_shape_are_accepted():
+    jax.eval_shape(step_of(adversarial.hinge()))

@@ -108,6 +108,12 @@ def build(config, spec, stage=0):
         outputs={
             "a_to_b": lambda nets, inputs, key: {"b": nets["g_ab"](inputs["a"])},
             "b_to_a": lambda nets, inputs, key: {"a": nets["g_ba"](inputs["b"])},
+            "cycle_a": lambda nets, inputs, key: {
+                "a": nets["g_ba"](nets["g_ab"](inputs["a"]))
+            },
+            "cycle_b": lambda nets, inputs, key: {
+                "b": nets["g_ab"](nets["g_ba"](inputs["b"]))
+            },
         },
         aux={f"pool_{name}": jnp.zeros((POOL, *spec[name].shape)) for name in "ab"},
     )

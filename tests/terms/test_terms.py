@@ -16,6 +16,7 @@ from gans import build as parts
 from gans.augment.instance_noise import instance_noise
 from gans.data import spec as specs
 from gans.losses import adversarial, matching, penalties, regularisers
+from gans.terms import Context, Term
 
 KEY = jax.random.key(0)
 POINTS = jax.random.normal(jax.random.key(1), (6, 2))
@@ -639,3 +640,12 @@ def test_terms_are_found_by_listing_their_folder():
     assert set(terms.known("generator")) == {
         "feature_matching", "historical", "latent_diversity", "orthogonal"
     }  # fmt: skip
+
+
+def test_a_term_that_is_no_number_is_refused():
+    """An array would be added to the loss, which then has rows."""
+    own = Term(name="rows", value=lambda context: context.real, weight=1.0)
+    context = Context(name="d", net=None, step=0, real=jnp.ones(3))
+    said = r"term 'rows' is one number \[\], got \[3\] \(\S*test_terms.py, line \d+\)"
+    with pytest.raises(ValueError, match=said):
+        terms.add(jnp.zeros(()), (own,), context, [None], {})

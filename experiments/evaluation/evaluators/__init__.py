@@ -35,8 +35,11 @@ def module(name: str) -> ModuleType:
 
 
 def maker(name: str, place: str = "metrics") -> Callable[..., Any]:
-    """Returns the `make` of an evaluator; raises ValueError if there is none."""
-    make = by_name.part(name, __name__, "make", place)
+    """Returns the `make` of an evaluator, or of its SCORE; ValueError without any."""
+    found = by_name.found(name, __name__, place)
+    if not hasattr(found, "make") and hasattr(found, "SCORE"):
+        found = found.SCORE
+    make = getattr(found, "make", None) or by_name.part(name, __name__, "make", place)
     return by_name.wanted(make, Callable, place, name, "a function")
 
 

@@ -29,5 +29,6 @@ SCORE = Score(
     better={"kid": "lower"},
     least=(2, 2),
     options={"n_subsets": 100, "subset": 1000},
+    unbiased=True,
 )
 make = SCORE.make

@@ -31,7 +31,10 @@ def make(gan, spec, source, *, setting, output: str = "sample"):
     def evaluate(state):
         results, *pairs = memorisation.measure(images.data, images.fake(state))
         if setting.folder is not None:
-            path = setting.folder / f"memorisation_{int(state.step):08d}.png"
+            # Another extractor, or output, has other neighbours.
+            parts = [f"{int(state.step):08d}", images.data.extractor.name]
+            parts += [output] if output != "sample" else []
+            path = setting.folder / f"memorisation_{'_'.join(parts)}.png"
             samples = functools.partial(images.some, state)
             memorisation.draw(
                 path, *pairs, samples, images.data.images, field=images.field

@@ -33,8 +33,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from experiments.files import replacing
 from gans import names
-from gans.data import kinds as data_kinds
-from gans.data.kinds.image import encode
+from gans.data.kinds.image import encode, opaque
 
 # Images up to half this many pixels are enlarged to (nearly) as many, to be seen.
 SOFTWARE = "jax-gans"  # as pictures name what has written them
@@ -132,7 +131,7 @@ def draw(
             n = module.N if at_most == 0 else at_most
             row = columns
             if row is None and len(group) == 1:
-                row = _row_of_classes(spec, fields)
+                row = row_of_classes(spec, fields)
                 if row and at_most == 0:  # no row is cut short
                     n -= n % row
             *beside, examples = (np.asarray(x.examples)[:n] for x in group)
@@ -146,9 +145,9 @@ def draw(
                 columns=row,
             )
             if targets is not None and beside and _captions(kind):
-                n_columns = row or columns_of(len(examples), len(group))
-                names = [x.caption for x in group] * (n_columns // len(group))
-                pixels = caption(path, names, n_columns)
+                each, names = len(group), [x.caption for x in group]
+                n_columns = row * each if row else columns_of(len(examples), each)
+                pixels = caption(path, names * (n_columns // each), n_columns)
             found["/".join(["samples", *parts])] = Drawn(path, pixels)
     return found
 
@@ -167,17 +166,22 @@ def _captions(kind):
 
 
 def groups(
-    outputs: Iterable[str], given: Mapping[str, Arrays] | None = None
+    outputs: Mapping[str, Iterable[str]], given: Mapping[str, Arrays] | None = None
 ) -> list[list[str]]:
-    """Returns the outputs that share a picture: "sample" first, back and forth last.
+    """Returns the outputs that share a picture, which the first of each names.
 
-    given: see `draw`.
+    "sample" comes first; there and back again, what returns its input comes last.
+
+    outputs: {output: its fields}. given: see `draw`.
     """
     found: dict[Any, list[str]] = {}
     for output in sorted(outputs, key=lambda name: name != "sample"):
         made_of = tuple((given or {}).get(output, ()))
         found.setdefault(made_of or output, []).append(output)
-    return [*found.values()]
+    return [
+        sorted(together, key=lambda x: any(field in made_of for field in outputs[x]))
+        for made_of, together in found.items()
+    ]
 
 
 def _columns(together, outputs, given, targets):
@@ -186,17 +190,20 @@ def _columns(together, outputs, given, targets):
     known = given.get(first, {})
     for name, x in known.items():
         yield Column(name, f"input {name}", x)
-    # There and back again: what returns the input comes last.
-    for output in sorted(together, key=lambda x: any(f in known for f in outputs[x])):
+    for output in together:
         for name, x in outputs[output].items():
-            said = f"output {name}" if output == "sample" else output
-            yield Column(name, said.replace("_", " "), x)
+            yield Column(name, said(output, name), x)
     for name, x in targets.get(first, {}).items():
         yield Column(name, f"target {name}", x, False)
 
 
-def _row_of_classes(spec, fields):
-    """The length of rows, about a square's, with a class in each column.
+def said(output: str, field: str) -> str:
+    """Returns what is written above a field of an output."""
+    return f"output {field}" if output == "sample" else output.replace("_", " ")
+
+
+def row_of_classes(spec, fields):
+    """Returns the length of rows, about a square's, with a class in each column.
 
     None unless the samples are of classes in turn, few enough for a row.
     """
@@ -206,59 +213,6 @@ def _row_of_classes(spec, fields):
             if np.array_equal(x, np.arange(len(x)) % n):
                 return n * max(1, round(math.sqrt(len(x)) / n))
     return None
-
-
-def draw_real(
-    stem: str | os.PathLike,
-    spec: Mapping[str, Any],
-    outputs: Mapping[str, Arrays],
-    *,
-    given: Mapping[str, Arrays],
-    source: Any,
-    targets: Mapping[str, Arrays] | None = None,
-) -> None:
-    """Draws real examples as `draw` draws those of outputs, and at the same scale.
-
-    They are as many as the generated ones, if the source has so many, and of the same
-    classes in the same order. Of a kind whose pictures show real examples anyway, these
-    are drawn alone; of outputs that are shown beside their targets, none.
-
-    Args: see `draw`.
-    """
-    for output, *_ in groups(outputs, given):
-        if (targets or {}).get(output):
-            continue
-        fields, real, columns = outputs[output], {}, None
-        for name, x in fields.items():
-            if name not in spec or not drawable(spec[name].kind):
-                continue
-            field, label = spec[name], source.label_of(name)
-            n = min(len(x), of(field).N)
-            like = [k for k in given.get(output, ()) if spec[k].kind == field.kind]
-            if like or source.length_of(name) < n:
-                columns = columns_of(n, 1 + len(like)) or _row_of_classes(spec, fields)
-                columns = columns or math.ceil(math.sqrt(n))
-            examples = source.take(_rows(source, name, n, fields.get(label)))[name]
-            examples = np.asarray(data_kinds.of(field).decode(examples))
-            real[name] = examples[:0] if getattr(of(field), "REAL", False) else examples
-            if label in fields:
-                real[label] = np.asarray(fields[label])[: len(examples)]
-        draw(stem, spec, {output: real}, source=source, columns=columns)
-
-
-def _rows(source, field, n, classes):
-    """At most n rows of the source in random order, the i-th of the i-th class."""
-    rows = np.random.default_rng(0).permutation(source.length_of(field))
-    if classes is None:
-        return rows[:n]
-    rows = rows[: 8 * n]  # classes that none of these has are shown by others
-    left = dict(enumerate(source.take(rows)[source.label_of(field)].tolist()))
-    chosen = []
-    for wanted in np.asarray(classes)[: len(rows)].tolist():
-        chosen.append(next((i for i, x in left.items() if x == wanted), None))
-        chosen[-1] = next(iter(left)) if chosen[-1] is None else chosen[-1]
-        del left[chosen[-1]]
-    return rows[chosen]
 
 
 def grid(images: np.ndarray, columns: int | None = None) -> np.ndarray:
@@ -282,7 +236,7 @@ def grid(images: np.ndarray, columns: int | None = None) -> np.ndarray:
     if columns < 1:
         raise ValueError(f"grid wants at least 1 column, got {columns}")
     factor = max(1, _TILE // max(images.shape[1:3]))
-    tiles = encode(np.nan_to_num(images)).repeat(factor, 1).repeat(factor, 2)
+    tiles = encode(np.nan_to_num(opaque(images))).repeat(factor, 1).repeat(factor, 2)
 
     n, height, width, channels = tiles.shape
     rows = -(-n // columns)
@@ -299,7 +253,7 @@ def side_by_side(arrays: Iterable[np.ndarray]) -> np.ndarray:
     The first of each, then the second of each, and so on. Smaller images are enlarged
     to the largest, by repeating pixels; grey ones become RGB among coloured ones.
     """
-    arrays = [np.asarray(x, np.float32) for x in arrays]
+    arrays = [opaque(np.asarray(x, np.float32)) for x in arrays]
     height, width, channels = np.max([x.shape[-3:] for x in arrays], axis=0)
     same = []
     for x in arrays:

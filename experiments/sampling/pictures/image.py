@@ -28,7 +28,8 @@ def draw(
     """Draws a grid; with `beside`, an example's images are next to each other."""
     n = len(examples)
     if beside:
-        columns = columns or pictures.columns_of(n, len(beside) + 1)
+        each = len(beside) + 1
+        columns = columns * each if columns else pictures.columns_of(n, each)
         examples = pictures.side_by_side([*beside, examples])
     picture = pictures.grid(examples, columns)
     pictures.save_png(path, picture)

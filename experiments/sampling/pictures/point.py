@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -67,7 +68,10 @@ def scatter(
     axes = figure.add_subplot()
     axes.scatter(*real.T, s=16, c="0.6", alpha=0.35, lw=0, label="real")
     if len(fake):
-        axes.scatter(*fake.T, s=6, c="tab:red", alpha=0.5, lw=0, label="generated")
+        # A few points are to be seen as well as thousands.
+        few = min(1.0, math.sqrt(len(fake) / N))
+        size, alpha = 24 - 18 * few, 1 - 0.5 * few
+        axes.scatter(*fake.T, s=size, c="tab:red", alpha=alpha, lw=0, label="generated")
     if modes is not None:
         axes.scatter(
             *np.asarray(modes)[:, :2].T, s=30, c="k", marker="+", lw=0.8, label="modes"

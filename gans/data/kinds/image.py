@@ -44,3 +44,8 @@ def flip(x: Array, coins: Array) -> Array:
     """Mirrors left and right: x [B, ..., W, C] where coins [B] are true."""
     coins = coins.reshape(-1, *[1] * (x.ndim - 1))
     return jnp.where(coins, x[..., ::-1, :], x)
+
+
+def opaque(x: np.ndarray) -> np.ndarray:
+    """Images [..., C] without their opacity, which is the last of 2 or 4 channels."""
+    return x[..., :-1] if x.shape[-1] in (2, 4) else x

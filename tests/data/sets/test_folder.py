@@ -166,6 +166,10 @@ def test_twelve_bits_in_sixteen_are_refused(tmp_path):
         folder.load(f"{tmp_path}:range=0..1023")
     with pytest.raises(ValueError, match="range='4095' is not of the form LOW..HIGH"):
         folder.load(f"{tmp_path}:range=4095")
+    (tmp_path / "broken.png").write_text("no picture")
+    with pytest.raises(ValueError, match="up to 2042 only are nearly black"):
+        folder.load(str(tmp_path), skip_corrupt=True)
+    (tmp_path / "broken.png").unlink()
     flat(tmp_path / "3.png", 60_000, "I;16")  # the others are dark pictures
     assert colours(folder.load(str(tmp_path), channels=1))[0] == [8]
 

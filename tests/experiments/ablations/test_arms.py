@@ -1,11 +1,15 @@
 """Arms: read from a config, and put together into programs."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from configs import gan, presets
 from experiments import config as configs
 from experiments.ablations import arms
 from experiments.ablations.config import check_flags
+from experiments.sweeps import space as spaces
 
 
 def ablation(changes, **options):
@@ -167,9 +171,9 @@ def test_arms_that_would_train_alike_are_refused_though_their_configs_differ():
         ValueError,
         match="arm b would be trained exactly as arm a: ema=0.5, .*changes nothing",
     ):
-        arms.check_effects(both)
+        arms.trace(both)
     (base, *_) = resolved({})
-    arms.check_effects([base, *resolved({"c": {"ema": 0.5}, "d": {"flip": True}})[1:]])
+    arms.trace([base, *resolved({"c": {"ema": 0.5}, "d": {"flip": True}})[1:]])
 
 
 @pytest.mark.parametrize(
@@ -231,3 +235,22 @@ def test_a_config_that_is_no_ablation():
     config.base.metrics = ()
     with pytest.raises(ValueError, match="config.base.metrics"):
         arms.check(config)
+
+
+def test_the_page_shows_how_an_option_of_a_penalty_is_an_arm():
+    page = (Path(__file__).parents[3] / "docs/ablations.md").read_text()
+    (code,) = re.findall(r"^```python\n(# mine/weights.*?)^```$", page, re.M | re.S)
+    exec(code, found := {})
+    config = found["get_config"]()
+    config.order = ("lambda10", "lambda1")
+    ten, one = arms.resolve(config, configs.load_data)
+    for arm, weight in ((ten, 10), (one, 1)):
+        (penalty,) = arm.config.discriminator.penalties
+        assert penalty == {"name": "gradient_penalty", "weight": weight}
+    (space,) = re.findall(r'--space="(discriminator.penalties.*?)"', page)
+    (key,) = spaces.parse(space)
+    (changed,) = spaces.changes(config.base, {key: 3.0}).values()
+    assert changed == ("gradient_penalty(weight=3.0)",)
+    (flag,) = re.findall(r"--config.discriminator.penalties\[0\].weight=1", page)
+    own, _ = configs.changed(config.base, [flag])
+    assert dict(own.discriminator.penalties[0])["weight"] == 1

@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 from configs import keys
 from experiments import config as configs
 from experiments.config import checks, description, files, flags, parts
+from gans import names
 from gans.data.spec import Field
 
 ROOT = Path(__file__).parents[3]
@@ -58,12 +59,21 @@ def parsed(spec, *given):
     return config
 
 
+@functools.cache
+def source_of(spec):
+    """The fields of the data that a config names."""
+    config, _, _ = opened(spec)
+    if config.data in SOURCES:
+        return SOURCES[config.data]
+    return configs.load_data(config).spec
+
+
 def built(spec, *given):
     config = parsed(spec, *given)
-    spec = SOURCES[config.data]
-    field = next(iter(spec.values()))
-    n_classes = spec["label"].n_classes if "label" in spec else None
-    source = types.SimpleNamespace(spec=spec, shape=field.shape, n_classes=n_classes)
+    fields = SOURCES.get(config.data) or source_of(spec)
+    shape = next(iter(fields.values())).shape
+    n_classes = fields["label"].n_classes if "label" in fields else None
+    source = types.SimpleNamespace(spec=fields, shape=shape, n_classes=n_classes)
     config = configs.resolve(config, source)
     return config, configs.build(config)
 
@@ -85,14 +95,20 @@ def test_no_value_of_any_key_is_a_traceback(spec):
         assert any(found) or key in ("data", "data_dir", "extractor", "metrics"), key
 
 
+SOME = ["abc", "0", "-1", "2.5", "1e400", "None", "()", "((1,2),)", "{'name': 3}"]
+SOME += ["x(y=1)", "r1(weight=-1)"]
+VARIANTS = names.files("gans.variants")
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("spec", ["gan", "wgan_gp"])
+@pytest.mark.parametrize("spec", VARIANTS)
 def test_no_value_of_any_key_is_a_traceback_when_it_is_built(spec):
-    some = ["abc", "0", "-1", "2.5", "1e400", "None", "()", "((1,2),)", "{'name': 3}"]
-    some += ["x(y=1)", "r1(weight=-1)"]
-    for key in set(keys_of(spec)) - {"data", "data_dir"}:
-        for bad in some:
-            refused(built, spec, f"--config.{key}={bad}")
+    """One value of each key of each variant; all values, over keys and variants."""
+    shift = VARIANTS.index(spec)
+    tried = sorted(set(keys_of(spec)) - {"data", "data_dir"})
+    assert len(tried) > len(SOME)
+    for i, key in enumerate(tried):
+        refused(built, spec, f"--config.{key}={SOME[(i + shift) % len(SOME)]}")
 
 
 @pytest.mark.parametrize(

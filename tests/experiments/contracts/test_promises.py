@@ -107,14 +107,24 @@ def test_compilations(kept):
 def test_what_is_not_finite(kept):
     metrics = [{**kept.metrics[0], "d/one": np.float32(np.nan)}, *kept.metrics[1:]]
     (fault,) = faults(promises.is_finite, kept, metrics=metrics)
-    assert fault == "d/one is nan in step 0; wanted is a number"
+    assert fault == "d/one is nan in step 0"
     metrics = [{**kept.metrics[0], "g/loss": np.float32(1)}, *kept.metrics[1:]]
     (fault,) = faults(promises.is_finite, kept, metrics=metrics)
     assert fault == "g/loss is 1.0 in step 0; wanted is NaN, as it is not due"
     params = jax.tree.map(lambda x: x * np.inf, kept.states[-1].params)
     states = [*kept.states[:-1], kept.states[-1].replace(params=params)]
-    found = faults(promises.is_finite, kept, states=states)
-    assert len(found) == 4 and "kernel" in found[1] and "after 3 steps" in found[1]
+    (fault,) = faults(promises.is_finite, kept, states=states)
+    assert fault.endswith("and 3 other arrays after 3 steps: not finite")
+
+
+def test_numbers_that_are_not_finite_are_one_failure(kept):
+    metrics = [{**x, "d/loss": np.float32(np.nan)} for x in kept.metrics]
+    params = jax.tree.map(lambda x: x * np.nan, kept.states[-1].params)
+    states = [*kept.states[:-1], kept.states[-1].replace(params=params)]
+    lost = dataclasses.replace(kept, metrics=metrics, states=states)
+    lines = [report.line_of(promise, lost) for promise in promises.PROMISES]
+    (failed,) = [line for line in lines if line.startswith("FAILED")]
+    assert failed == "FAILED  Losses and states are finite: d/loss is nan in step 0"
 
 
 def test_metrics_of_other_shapes(kept):
@@ -136,7 +146,7 @@ def test_an_update_that_changes_another_network(kept):
 
     gan = changed(updates=(Update("d", ("d",), loss), GAME.updates[1]))
     (fault,) = faults(promises.updates_keep_apart, kept, gan=gan)
-    assert fault == "d changes stats of g"
+    assert fault.startswith("d changes stats of g (") and "test_promises.py" in fault
     never = dataclasses.replace(GAME.updates[1], when=lambda step: step < 0)
     gan = changed(updates=(GAME.updates[0], never))
     (fault,) = faults(promises.updates_keep_apart, kept, gan=gan)
@@ -149,13 +159,21 @@ def test_an_update_that_changes_another_network(kept):
         (lambda x: {"point": x[:, :1]}, "sample: point is float32 [4, 1], not float32"),
         (lambda x: {"point": x.astype("bfloat16")}, "point is bfloat16 [4, 2], not"),
         (lambda x: {"point": 0 * x}, "sample: point: all samples are the same"),
-        (lambda x: {"points": x}, "sample has none of the data's fields point"),
+        (lambda x: {"points": x}, "sample: none of the data's fields point"),
     ],
 )
 def test_outputs_that_are_not_like_the_data(kept, made, said):
     outputs = {"sample": lambda *args: made(sample(*args)["point"])}
     (fault,) = faults(promises.outputs_are_data, kept, gan=changed(outputs=outputs))
     assert said in fault
+
+
+def test_an_output_may_have_fields_of_its_own_beside_others(kept):
+    outputs = {"score": lambda *args: {"score": sample(*args)["point"][:, 0]}}
+    (fault,) = faults(promises.outputs_are_data, kept, gan=changed(outputs=outputs))
+    assert fault == "score: none of the data's fields point"
+    gan = changed(outputs=outputs | {"sample": sample})
+    assert faults(promises.outputs_are_data, kept, gan=gan) == []
 
 
 def test_images_out_of_range(kept):
@@ -208,7 +226,7 @@ def test_the_line_of_a_promise(kept):
         yield
 
     (line,) = report.line_of(broken, kept).splitlines()
-    assert line.startswith("FAILED  It holds. And more: RuntimeError: first (test_prom")
+    assert line == "FAILED  It holds. And more: RuntimeError: first second"
 
     def many(trial):
         """It holds."""

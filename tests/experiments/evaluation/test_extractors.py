@@ -339,6 +339,8 @@ def test_a_classifier_is_trained_once(trainings, folder):
         "resize": "none",
     }
     assert expected.items() <= first.protocol.items()
+    most = np.bincount(test["label"]).max() / 360  # who guesses is right so often
+    assert first.protocol["chance"] == most
     assert first.name == "classifier"
 
 

@@ -183,6 +183,27 @@ def test_both_sides_at_equal_numbers(n, column, digits):
     assert all(f"{name}: " in said for name in ("digits", "samples", "digits@test"))
 
 
+def test_without_test_images_halves_are_compared_where_that_is_fair(
+    digits, monkeypatch
+):
+    monkeypatch.setattr("experiments.rundir.restore.load_test", lambda *_: None)
+    evaluate, state = digits("fid", "kid", baseline=True, n_evaluate=200)
+    report = evaluate(state)
+    # A Frechet distance depends on the number of images; a kernel distance does not.
+    assert list(report["baseline"]) == ["kid_mean-colour"]
+    value = report["baseline"]["kid_mean-colour"]
+    assert abs(value["value"]) < 0.05 * report["results"]["kid_mean-colour"]["value"]
+    assert value["subset_size"] == 1437 // 2
+    said = report["protocol"]["baseline"]
+    assert "no test images: kid of one random half of the training images" in said
+    evaluate, state = digits("fid", baseline=True, n_evaluate=200)
+    report = evaluate(state)
+    assert report["baseline"] == {}
+    assert report["protocol"]["baseline"] == (
+        "there are no test images, so the scores of real images are not known"
+    )
+
+
 def test_equal_numbers_need_no_third_column(digits):
     evaluate, state = digits("fid", baseline=True, n_evaluate=360)
     assert "equal_n" not in evaluate(state)
@@ -208,7 +229,7 @@ def test_the_samples_of_the_picture_are_those_that_were_measured(
     )
     np.testing.assert_allclose(np.linalg.norm(x - y, axis=1), distances, rtol=1e-5)
     assert len({*distances}) == 4
-    assert path == tmp_path / "memorisation_00000000.png"
+    assert path == tmp_path / "memorisation_00000000_mean-colour.png"
     kinds = ("distance", "ratio", "share")
     names = [f"memorisation_{kind}_mean-colour" for kind in kinds]
     assert list(report["results"]) == ["fd_mean-colour", *names]
@@ -358,7 +379,9 @@ def test_a_score_that_fails_is_recorded_and_the_others_are_not_lost(
     monkeypatch.setattr("gans.metrics.scores.agreement.measure", fails)
     evaluate, state = digits("kid", "fid", "agreement", "pr", baseline=True)
     report = evaluate(state)
-    assert report["failed"] == {"kid": "out of luck", "agreement": "out of luck"}
+    assert list(report["failed"]) == ["kid", "agreement"]
+    for why in report["failed"].values():  # this file has the extractor, too
+        assert "RuntimeError: out of luck (" in why and "test_reports.py, line" in why
     assert "fd_mean-colour" in report["results"]
     assert "precision_mean-colour" in report["results"]
     assert "fd_mean-colour" in report["baseline"]

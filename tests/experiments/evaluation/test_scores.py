@@ -178,8 +178,26 @@ def test_lpips_gives_distances_alone():
             ValueError, match=f"lpips_vgg gives only distances.* {score} "
         ):
             scores.check([score], extractor="lpips_vgg")
-    (doubt,) = doubts.of({"mine": features(n=5)}, "lpips_vgg", ("nearest",))
+    (doubt,) = doubts.of({"mine": features(n=5)}, of("lpips_vgg"), ("nearest",))
     assert "fewer than 2000" in doubt
+
+
+def of(name, **protocol):
+    return {"extractor": name, **protocol}
+
+
+@pytest.mark.parametrize(
+    "accuracy, chance, doubted",
+    [(0.14, 0.1, True), (0.9, 0.88, True), (0.4, 0.1, False), (0.97, 0.88, False)],
+)
+def test_a_classifier_that_only_guesses(accuracy, chance, doubted):
+    sides = {"mine": features(n=10_000, d=2)}
+    known = of("classifier", test_accuracy=accuracy, chance=chance)
+    found = doubts.of(sides, known, ("fid",))
+    assert len(found) == doubted
+    if doubted:
+        said = f"right on {accuracy:.0%} of the held-out images, and the most frequent"
+        assert said in found[0] and f"class would be on {chance:.0%}" in found[0]
 
 
 @pytest.mark.parametrize(
@@ -193,21 +211,21 @@ def test_lpips_gives_distances_alone():
     ],
 )
 def test_doubts(changes, said):
-    found = doubts.of({"mine": features(**changes)}, "inception", ("fid",))
+    found = doubts.of({"mine": features(**changes)}, of("inception"), ("fid",))
     assert sum(said in doubt for doubt in found) == 1
     assert all(doubt.startswith("mine") for doubt in found)
 
 
 def test_no_doubts_where_there_is_no_reason():
     many = {"mine": features(n=10_000, d=2)}
-    assert doubts.of(many, "inception", ("fid",)) == []
+    assert doubts.of(many, of("inception"), ("fid",)) == []
     grey = {"mine": features(n=10_000, d=2, shape=(16, 16, 1))}
-    assert doubts.of(grey, "classifier", ("fid", "kid")) == []
+    assert doubts.of(grey, of("classifier"), ("fid", "kid")) == []
 
 
 def test_a_doubt_is_one_line_for_all_sides():
     sides = {"a": features(n=300, d=400), "b": features(n=9_000, d=2)}
-    few, singular = doubts.of(sides, "random", ("fid",))
+    few, singular = doubts.of(sides, of("random"), ("fid",))
     assert few.startswith("a: 300 images, fewer than 10000; b: 9000 images, fewer than")
     assert "use kid, which has no such bias" in few
     assert singular.startswith("a: 300 images: so few give a singular covariance")
@@ -215,9 +233,9 @@ def test_a_doubt_is_one_line_for_all_sides():
 
 def test_frechet_distances_are_doubted_only_if_one_was_asked_for():
     sides = {"a": features(n=300, d=400), "b": features(n=9_000, d=2)}
-    (few,) = doubts.of(sides, "random", ("kid", "pr"))
+    (few,) = doubts.of(sides, of("random"), ("kid", "pr"))
     assert "Frechet" not in few and few.startswith("a: 300 images, fewer than 2000: ")
-    assert doubts.of({"b": sides["b"]}, "random", ("kid", "pr")) == []
+    assert doubts.of({"b": sides["b"]}, of("random"), ("kid", "pr")) == []
 
 
 def test_table():

@@ -4,7 +4,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from experiments.pages import curves
+from experiments.pages import curves, panels
 
 PANEL = curves.Panel("Title", "value", "What it is.")
 
@@ -94,7 +94,7 @@ def test_many_points_are_smoothed_and_few():
 
 
 def test_a_level_is_named():
-    found = texts(drawn([(0, 0.5), (1, 0.9)], curves.DIVERSITY))
+    found = texts(drawn([(0, 0.5), (1, 0.9)], panels.DIVERSITY))
     assert "the data" in found
 
 
@@ -127,4 +127,25 @@ def test_what_an_accuracy_means_depends_on_the_loss():
 def test_a_score_has_its_meaning_and_the_test_images():
     measured = {"eval/fid": [(0, 9.0), (1, 5.0)], "eval/once": [(0, 1.0)]}
     (figure,) = curves.main(measured, meanings={"fid": "<How>"}, baseline={"fid": 4.0})
-    assert "&lt;How&gt;" in figure and "real test images" in figure
+    assert "&lt;How&gt;" in figure and "real images" in figure
+
+
+def test_where_values_cannot_be_compared_there_is_a_line():
+    measured = {"eval/fid": [(0, 9.0), (1000, 5.0), (2000, 4.0)]}
+    breaks = {"fid": [(1000, "290 real images, before 300")]}
+    (figure,) = curves.main(measured, breaks=breaks)
+    assert "290 real images, before 300" in figure
+    (plain,) = curves.main(measured)
+    assert figure.count("stroke-dasharray") == plain.count("stroke-dasharray") + 1
+
+
+def test_the_axis_of_a_count_ends_at_its_number():
+    measured = {"eval/modes/modes": [(0, 3.0), (1, 7.0)]}
+    (figure,) = curves.main(measured, of={"modes/modes": 8})
+    named = re.findall(r"<text[^>]*>([^<]*)</text>", figure)
+    numbers = [x for x in named if re.fullmatch(r"[\d.]+", x)]
+    assert "of 8" in named and {"0", "8"} <= {*numbers}
+    assert all(float(x).is_integer() and float(x) <= 8 for x in numbers)
+    # A share is no count.
+    (figure,) = curves.main({"eval/kl": [(0, 0.3), (1, 0.7)]}, of={"kl": 10})
+    assert "of 10" not in figure

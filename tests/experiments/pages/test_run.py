@@ -336,7 +336,7 @@ def test_the_verdict_is_at_the_top_in_its_colour(tmp_path):
         tmp_path, records=[{"step": i, **WRONG, **fine} for i in range(0, 2000, 50)]
     )
     (box,) = [x for x in page.all("section") if "verdict" in x.get("class", "")]
-    assert "good" in box["class"]
+    assert "neutral" in box["class"]
 
 
 def test_every_curve_has_a_sentence_and_diagnostics_are_folded(tmp_path):
@@ -390,17 +390,52 @@ def test_real_examples_stand_beside_the_samples(tmp_path):
     assert len(page.frames()) == 1  # they are no step of the player
 
 
+def memorised(step, share, picture, by="x"):
+    return {
+        "step": step,
+        "results": {
+            f"memorisation_distance_{by}": {"value": 3.0, "picture": picture},
+            f"memorisation_share_{by}": {"value": share, "better": "lower"},
+        },
+    }
+
+
 def test_pictures_of_memorisation_have_a_caption_and_a_verdict(tmp_path):
-    Image.fromarray(flat(50)).save(tmp_path / "memorisation_00000007.png")
-    value = {"value": 0.64, "better": "lower"}
-    evaluation = {"step": 7, "results": {"memorisation_share_x": value}}
+    Image.fromarray(flat(50)).save(tmp_path / "memorisation_00000007_x.png")
+    evaluation = memorised(7, 0.64, "elsewhere/memorisation_00000007_x.png")
     page = make(tmp_path, evaluations=[evaluation])
     caption = " ".join(page.text)
     assert "64.0% of the samples" in caption and "more than by chance" in caption
-    assert "under each, that training image" in caption
-    value["value"] = 0.011
+    assert "under each, that training image" in caption and "of x," in caption
+    evaluation = memorised(7, 0.011, "elsewhere/memorisation_00000007_x.png")
     page = make(tmp_path, evaluations=[evaluation])
     assert "about what new images give" in " ".join(page.text)
+    # Without its picture there is nothing to be seen.
+    other = memorised(7, 0.64, "memorisation_00000008_x.png")
+    page = make(tmp_path, evaluations=[other])
+    assert "Does it repeat training images?" not in page.text
+
+
+def test_pictures_of_memorisation_are_those_of_their_extractor(tmp_path):
+    for name, value in (("7_x", 50), ("7_y", 90)):
+        path = tmp_path / f"memorisation_0000000{name}.png"
+        Image.fromarray(flat(value)).save(path)
+    both = [
+        memorised(7, 0.64, "memorisation_00000007_x.png"),
+        memorised(7, 0.01, "memorisation_00000007_y.png", by="y"),
+    ]
+    page = make(tmp_path, evaluations=both)
+    assert [pixels(x["src"])[1].max() for x in page.all("img")] == [50, 90]
+    caption = " ".join(page.text)
+    assert caption.index("64.0%") < caption.index("of x,") < caption.index("1.0%")
+    # An older picture has the caption of whoever has drawn it last.
+    Image.fromarray(flat(20)).save(tmp_path / "memorisation_00000009.png")
+    over = [
+        memorised(9, 0.5, "memorisation_00000009.png"),
+        memorised(9, 0.02, "memorisation_00000009.png", by="y"),
+    ]
+    caption = " ".join(make(tmp_path, evaluations=over).text)
+    assert "2.0%" in caption and "50.0%" not in caption
 
 
 def test_a_page_that_cannot_be_written_ends_no_training(tmp_path, monkeypatch):

@@ -30,7 +30,27 @@ def test_a_score_has_all_that_is_needed_to_read_it():
         ["fid", "96 ± 2.5 at 2,000", "50 at 1,000", "lower", "3", "How far."],
         ["nearest", "1.5 at 2,000", "", "neither", "", ""],
     ]
-    assert "few &lt;images&gt;" in table
+    assert "Real images" in table and "few &lt;images&gt;" in table
+    # A column without values is left out.
+    del evaluations[1]["baseline"]
+    table = scores.table(evaluations, {}, {"fid": "How far."})
+    assert rows(table)[0] == [
+        "fid", "96 ± 2.5 at 2,000", "50 at 1,000", "lower", "How far."
+    ]  # fmt: skip
+    assert "Real images" not in table
+
+
+def test_what_stands_beside_the_model_is_a_table():
+    last = {"step": 9, "title": "own, step 9", "results": {"fid": RESULT}}
+    last["others"] = {"mean picture": {"results": {"l1": {"value": 0.5}}}}
+    last["baseline"] = {"fid": {"value": 3.0}}
+    found = rows(scores.beside([{"step": 1, "results": {}}, last]))
+    assert found == [
+        ["own, step 9", "96 ± 2.5", ""],
+        ["mean picture", "", "0.5"],
+        ["real images of the other side", "3", ""],
+    ]
+    assert scores.beside([{"step": 1, "results": {}}]) == ""
 
 
 def test_the_best_is_the_highest_where_higher_is_better():

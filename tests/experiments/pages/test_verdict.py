@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from experiments.pages import evidence
+from experiments.pages import evidence, trends
 from experiments.pages.verdict import verdict
 from experiments.training import health
 from gans.losses import adversarial
@@ -55,8 +55,12 @@ def text(found):
 
 def test_healthy_without_scores():
     found = judged(lines())
-    assert (found.kind, found.tone) == ("healthy", "good")
-    assert "no score measures the quality" in found.headline
+    # Nothing says that it is good, either.
+    assert (found.kind, found.tone) == ("healthy", "neutral")
+    assert "no score measures the quality: look at the samples" in found.headline
+    flat = judged(lines(d__diversity=0.5))
+    assert flat.tone == "neutral"
+    assert "vary less than the data, 0.5 times as much: look at" in flat.headline
     assert "diversity is 0.95 of the data's" in text(found)
     assert "75%" in text(found)
 
@@ -98,6 +102,37 @@ def test_plateau():
     assert "99 at best" in text(found) and "400 at first" in text(found)
 
 
+def test_a_bad_score_that_no_longer_improves_is_not_done():
+    values = [4000, 3200, 3120, 3115, 3118, 3115]
+    far, near = (scored(values) for _ in range(2))
+    for evaluations, real in ((far, 500.0), (near, 2000.0)):
+        evaluations[-1]["baseline"] = {"fd_classifier": {"value": real}}
+    found = judged(lines(6000), far)
+    assert (found.kind, found.tone) == ("stalled", "warning")
+    assert found.headline == (
+        "No longer improving, and not good: fd_classifier is 3,115, real images have "
+        "500"
+    )
+    assert "4,000 at first" in text(found)
+    assert judged(lines(6000), near).kind == "done"
+    # Where nobody knows what is good, it has at least to have become better.
+    assert judged(lines(6000), scored(values)).kind == "done"
+    never = judged(lines(6000), scored([3115, 3200, 3120, 3115, 3118, 3115]))
+    assert (never.kind, never.tone) == ("stalled", "warning")
+    assert "as in its first evaluation" in never.headline
+
+
+def test_higher_is_better_of_real_images_too():
+    name = {"name": "recall_classifier", "better": "higher"}
+    low, high = (
+        scored(x, **name) for x in ([0.1, 0.2, 0.2, 0.2], [0.1, 0.6, 0.6, 0.6])
+    )
+    for evaluations in (low, high):
+        evaluations[0]["baseline"] = {"recall_classifier": {"value": 0.9}}
+    assert judged(lines(), low).kind == "stalled"
+    assert judged(lines(), high).kind == "done"
+
+
 def test_a_change_within_the_noise_is_none():
     values = [400, 100, 100, 90]
     assert judged(lines(), scored(values)).kind == "improving"
@@ -118,6 +153,17 @@ def test_evaluations_of_other_protocols_are_not_compared():
     evaluations = scored([400, 150, 100, 100, 100, 100])
     other = scored([5.0])[0] | {"step": 6000, "protocol": {"n_fake": 50}}
     assert judged(lines(6000), [*evaluations, other]).kind == "done"
+
+
+def test_a_changed_reference_is_a_break():
+    evaluations = scored([400, 150, 100, 50])
+    for i, evaluation in enumerate(evaluations):
+        evaluation["protocol"]["n_real"] = 300 if i < 2 else 290
+        evaluation["protocol"]["b/n_real"] = 10 + i  # of another output
+    assert trends.breaks(evaluations) == {
+        "fd_classifier": [(3000, "290 real images, before 300")]
+    }
+    assert trends.breaks(scored([400, 150])) == {}
 
 
 def test_collapsed_is_not_calm():

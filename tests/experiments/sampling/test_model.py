@@ -1,6 +1,7 @@
 """`experiments.load`: a trained model in a notebook."""
 
 import functools
+import json
 import subprocess
 import sys
 
@@ -14,6 +15,7 @@ from ml_collections import ConfigDict
 
 import experiments
 from experiments import config as configs
+from experiments import own_code
 from experiments.rundir import restore
 from experiments.rundir.checkpoint import CheckpointError, Checkpoints
 from experiments.sampling.model import Model
@@ -194,3 +196,52 @@ def test_a_model_of_classes_is_recalibrated_by_the_shares_of_the_data():
     afresh = restore.recalibrate(gan, state, **model._pool())
     mean = afresh.ema["g"]["stats"]["batch_stats"]["BatchNorm_0"]["mean"]
     np.testing.assert_allclose(mean[0], 0.12, rtol=0.1)
+
+
+OWN = """
+import jax.numpy as jnp
+from flax import linen as nn
+
+class Generator(nn.Module):
+    shape: tuple
+
+    @nn.compact
+    def __call__(self, z, label=None, *, train):
+        return nn.Dense(2)(z)
+"""
+
+
+def test_a_model_of_own_code_that_has_changed(tiny, tmp_path, monkeypatch, capsys):
+    def write(code):
+        (tmp_path / "own_of_model.py").write_text(code)
+        sys.modules.pop("own_of_model", None)
+
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    write(OWN)
+    config = tiny("gan", "circle")
+    config = configs.override(config, {"generator.network": "own_of_model"})
+    (tmp_path / "config.json").write_text(configs.to_json(config))
+    code = {"code": own_code.code(config)}
+    (tmp_path / "run.json").write_text(json.dumps(code))
+    state = jax.jit(functools.partial(core.init, configs.build(config)))
+    checkpoints = Checkpoints(tmp_path, keep=None)
+    checkpoints.save(0, state(jax.random.key(0)), {})
+    checkpoints.close()
+    assert experiments.load(tmp_path).sample(3)["point"].shape == (3, 2)
+    assert capsys.readouterr().err == ""
+    write(OWN.replace("(z)", "(2 * z)"))
+    assert experiments.load(tmp_path).sample(3)["point"].shape == (3, 2)
+    said = "warning: own_of_model has changed since the training\n"
+    assert capsys.readouterr().err == said
+    write(OWN.replace("nn.Dense(2)(z)", "nn.Dense(2)(z) @ jnp.ones((3, 2))"))
+    place = (
+        "config.generator.network='own_of_model': TypeError: .*own_of_model.py, line"
+    )
+    with pytest.raises(own_code.CodeError, match=place):
+        experiments.load(tmp_path)
+    unsampled = "nn.Dense(2)(z) if train else nn.Dense(2)(z) @ jnp.ones((3, 2))"
+    write(OWN.replace("nn.Dense(2)(z)", unsampled))
+    with pytest.raises(own_code.CodeError, match=place):
+        experiments.load(tmp_path).sample(3)

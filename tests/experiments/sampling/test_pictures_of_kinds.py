@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments.sampling import pictures
+from experiments.sampling import pictures, real_examples
 from experiments.sampling.pictures import tokens, voxels
 from gans.data import kinds
 from gans.data.source import InMemory
@@ -75,6 +75,23 @@ def test_what_an_output_is_made_of_is_beside_it(name, tmp_path):
     a, b = (x["samples/reconstruct"].pixels for x in (alone, both))
     assert both["samples/reconstruct"].path == tmp_path / "b_reconstruct.png"
     assert a.shape != b.shape or not np.array_equal(a, b)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_opacity_of_what_is_given_is_not_shown(tmp_path, channels):
+    holed = np.concatenate(
+        [np.full((4, 8, 8, channels), 0.5), -np.ones((4, 8, 8, 1))], -1
+    )
+    spec = {"a": Field("image", (8, 8, channels + 1), "uint8"), "b": SPEC["image"]}
+    b = np.zeros((4, 8, 8, 3)) + np.array([-1, 0, 1])
+    made = {"sample": {"b": b}}
+    found = pictures.draw(tmp_path / "x", spec, made, given={"sample": {"a": holed}})
+    picture = found["samples"].pixels
+    assert picture.shape[-1] == 3
+    assert picture[32, 32].tolist() == [191] * 3
+    assert picture[32, 32 + 66].tolist() == [0, 128, 255]
+    alone = pictures.draw(tmp_path / "y", spec, {"sample": {"a": holed}})
+    assert alone["samples"].pixels.shape[-1] == channels
 
 
 def test_pairs_are_side_by_side(tmp_path):
@@ -165,7 +182,7 @@ def test_real_examples_have_the_size_of_the_samples(name, tmp_path):
     source = InMemory("real", {name: stored}, spec)
     samples = {"sample": {name: x}}
     drawn = pictures.draw(tmp_path / "a", spec, samples, source=source)
-    pictures.draw_real(tmp_path / "real", spec, samples, given={}, source=source)
+    real_examples.draw(tmp_path / "real", spec, samples, given={}, source=source)
     real = np.asarray(Image.open(tmp_path / "real.png"))
     pixels = drawn["samples"].pixels
     assert real.shape[:2] == pixels.shape[:2]
@@ -175,7 +192,7 @@ def test_real_examples_have_the_size_of_the_samples(name, tmp_path):
 def test_real_examples_are_of_the_classes_of_the_samples(tmp_path):
     source, asked = labelled(), np.array([2, 0, 2, 1, 0, 0, 1, 2, 2])
     made = {"image": examples("image", 9), "label": asked}
-    pictures.draw_real(
+    real_examples.draw(
         tmp_path / "real", source.spec, {"sample": made}, given={}, source=source
     )
     picture = np.asarray(Image.open(tmp_path / "real.png"))
@@ -187,7 +204,7 @@ def test_real_examples_are_of_the_classes_of_the_samples(tmp_path):
 def test_real_examples_have_a_column_for_each_class_in_turn(tmp_path):
     source, asked = labelled(), np.arange(9) % 3
     made = {"sample": {"image": examples("image", 9), "label": asked}}
-    pictures.draw_real(tmp_path / "real", source.spec, made, given={}, source=source)
+    real_examples.draw(tmp_path / "real", source.spec, made, given={}, source=source)
     picture = np.asarray(Image.open(tmp_path / "real.png"))
     classes = picture[10::66, 10::66, 0] // 6 % 3
     assert (classes == [0, 1, 2]).all()
@@ -198,7 +215,7 @@ def test_real_examples_have_a_column_for_each_class_in_turn(tmp_path):
 
 def test_few_real_examples_keep_the_scale(tmp_path):
     source, made = labelled(10), {"image": examples("image", 64)}
-    pictures.draw_real(
+    real_examples.draw(
         tmp_path / "real", source.spec, {"sample": made}, given={}, source=source
     )
     picture = np.asarray(Image.open(tmp_path / "real.png"))
@@ -215,11 +232,59 @@ def test_real_examples_of_each_output(tmp_path):
     made = {"a_to_b": {"b": examples("image", 8)}, "score": {"score": np.zeros(8)}}
     given = {"a_to_b": {"a": examples("image", 8)}}
     drawn = pictures.draw(tmp_path / "s", spec, made, given=given)
-    pictures.draw_real(tmp_path / "real", spec, made, given=given, source=source)
+    real_examples.draw(tmp_path / "real", spec, made, given=given, source=source)
     assert [x.name for x in tmp_path.glob("real*")] == ["real_a_to_b.png"]
     picture = np.asarray(Image.open(tmp_path / "real_a_to_b.png"))
     assert picture.shape[1] == drawn["samples/a_to_b"].pixels.shape[1]
     assert picture[0, 0, 0] == 1
+
+
+PAIRS = {"a": SPEC["image"], "b": SPEC["image"]}
+
+
+def flat(*values):
+    return np.ones((12, 16, 16, 3)) * np.reshape(values, (-1, 1, 1, 1))
+
+
+def columns_of_tiles(pixels):
+    """The first value of each tile of the first row, below the captions."""
+    return pixels[18 + 30, 30 :: 64 + 2, 0].tolist()
+
+
+def test_input_output_and_target_stand_side_by_side(tmp_path):
+    outputs = {"sample": {"b": flat(0.2)}}
+    given, targets = {"sample": {"a": flat(-1)}}, {"sample": {"b": flat(1)}}
+    drawn = pictures.draw(tmp_path / "s", PAIRS, outputs, given=given, targets=targets)[
+        "samples"
+    ]
+    assert columns_of_tiles(drawn.pixels) == [0, 153, 255] * 2
+    # Twelve of them, two in a row, below a strip of captions.
+    assert drawn.pixels.shape == (18 + 6 * 66 - 2, 6 * 66 - 2, 3)
+    strip = drawn.pixels[:18]
+    assert strip.min() < 100 and (strip[:, :60] < 128).any()
+    saved = np.asarray(Image.open(drawn.path))
+    np.testing.assert_array_equal(saved, drawn.pixels)
+    # Its target is in the picture, so that no other real examples are needed.
+    arrays = {name: np.zeros((20, 16, 16, 3), np.uint8) for name in "ab"}
+    source = InMemory("pairs", arrays, PAIRS)
+    options = {"given": given, "source": source}
+    real_examples.draw(tmp_path / "r", PAIRS, outputs, targets=targets, **options)
+    assert not [*tmp_path.glob("r*")]
+
+
+def test_there_and_back_again_is_one_row(tmp_path):
+    made_of_a = {"cycle_a": {"a": flat(0.5)}, "a_to_b": {"b": flat(0.2)}}
+    outputs = made_of_a | {"b_to_a": {"a": flat(0.2)}, "noise": {"a": flat(0.1)}}
+    given = {"a_to_b": {"a": flat(-1)}, "cycle_a": {"a": flat(-1)}}
+    given |= {"b_to_a": {"b": flat(-1)}}
+    drawn = pictures.draw(tmp_path / "s", PAIRS, outputs, given=given, targets={})
+    assert {*drawn} == {"samples/a_to_b", "samples/b_to_a", "samples/noise"}
+    found = columns_of_tiles(drawn["samples/a_to_b"].pixels)
+    assert found == [0, 153, 191] * 2
+    # Without targets, as in an ablation, there are no captions.
+    plain = pictures.draw(tmp_path / "p", PAIRS, outputs, given=given)
+    pixels = plain["samples/a_to_b"].pixels
+    assert len(pixels) == len(drawn["samples/a_to_b"].pixels) - 18
 
 
 def test_samples_of_classes_in_turn_have_a_column_for_each(tmp_path):

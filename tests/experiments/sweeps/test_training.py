@@ -113,3 +113,26 @@ def test_progress_says_the_step_and_the_value_so_far():
     *lines, last = stream.getvalue().split("\r")
     assert "step 100 of 1,000" in lines[0] and "step 200 of 1,000" in lines[2]
     assert lines[1].strip() == lines[3].strip() == "" and last == "trial 3 finished\n"
+
+
+def test_a_trial_whose_own_code_raises_says_where(tmp_path, tiny, monkeypatch, capfd):
+    (tmp_path / "own_of_trial.py").write_text("def loss():\n    return [][1]\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    config = tiny("gan", "circle")
+    config.loss = "own_of_trial.loss"
+
+    class Line:
+        def say(self, **message):
+            self.message = message
+
+    request = {"kind": "check", "configs": [configs.to_json(config)], "pairs": {}}
+    assert training.work(request, line := Line()) == 0
+    assert line.message == {
+        "kind": "failed",
+        "error": "config.loss='own_of_trial.loss': IndexError: list index out of range "
+        "(own_of_trial.py, line 2)",
+    }
+    shown = capfd.readouterr().err
+    assert "  own_of_trial.py, line 2, in loss\n    return [][1]\n" in shown
+    assert "Traceback" not in shown

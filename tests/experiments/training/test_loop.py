@@ -13,7 +13,7 @@ import pytest
 
 from experiments import config as configs
 from experiments.config import ConfigError
-from experiments.rundir.checkpoint import Checkpoints
+from experiments.rundir.checkpoint import CheckpointError, Checkpoints
 from experiments.signals import Interrupted
 from experiments.training import loop as train_module
 from experiments.training import samples as samples_module
@@ -192,7 +192,7 @@ def test_never_begins_anew_over_damaged_checkpoints(tmp_path, config):
     train(config, tmp_path)
     (tmp_path / "checkpoints" / "10" / "checksums.json").unlink()
     metrics = (tmp_path / "metrics.jsonl").read_text()
-    with pytest.raises(train_module.CheckpointError, match="no good checkpoint"):
+    with pytest.raises(CheckpointError, match="no good checkpoint"):
         train(config, tmp_path)
     assert (tmp_path / "metrics.jsonl").read_text() == metrics
 

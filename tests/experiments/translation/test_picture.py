@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments.translation.picture import grey, read, record_of, save
+from experiments.translation import picture
+from experiments.translation.picture import grey, made_of, read, record_of
 
 COLOURS = np.random.default_rng(0).integers(0, 256, (6, 9, 3)).astype(np.uint8)
 
@@ -23,10 +24,14 @@ def floats(pixels):
     return (pixels / 127.5 - 1).astype(np.float32)
 
 
+def save(path, x, like, record):
+    picture.save(path, made_of(like, x), record)
+
+
 def test_colours(tmp_path):
     found = read(content(Image.fromarray(COLOURS)), 3)
     np.testing.assert_array_equal(found.pixels, COLOURS)
-    assert found.alpha is None and not found.grey and found.format == "PNG"
+    assert found.alpha is None and not found.grey
     record = {"seed": 3, "input": "ü/a.png"}
     for ending in ("png", "webp"):
         path = tmp_path / f"x.{ending}"
@@ -109,6 +114,24 @@ def test_a_profile_goes_with_the_kind_of_colours(tmp_path):
     save(tmp_path / "g.png", floats(COLOURS[..., 0]), found, {})
     assert Image.open(tmp_path / "x.png").info["icc_profile"] == profile
     assert "icc_profile" not in Image.open(tmp_path / "g.png").info
+
+
+@pytest.mark.parametrize("channels", [2, 4])
+def test_opacity_as_a_channel(channels):
+    alpha = np.where(np.arange(54).reshape(6, 9) < 20, 0, 255).astype(np.uint8)
+    image = Image.fromarray(np.dstack([COLOURS, alpha]))
+    found = read(content(image), channels)
+    assert found.pixels.shape == (6, 9, channels) and found.alpha is None
+    np.testing.assert_array_equal(found.pixels[..., -1], alpha)
+    if channels == 4:  # as they are, not on white
+        np.testing.assert_array_equal(found.pixels[..., :3], COLOURS)
+    # The same by a mask, which is white where there is nothing.
+    mask = content(Image.fromarray(255 - alpha).resize((18, 12), Image.NEAREST))
+    opaque = content(Image.fromarray(COLOURS))
+    masked = read(opaque, channels, mask)
+    np.testing.assert_array_equal(masked.pixels[..., -1], alpha)
+    with pytest.raises(ValueError, match="no transparent pixels"):
+        read(opaque, channels)
 
 
 def test_what_cannot_be_read():

@@ -3,7 +3,7 @@
 import pytest
 from PIL import Image
 
-from experiments.translation.places import jobs
+from experiments.translation.places import jobs, masked
 
 
 @pytest.fixture
@@ -91,3 +91,20 @@ def test_what_is_not_there(photos, tmp_path):
         jobs(folder, str(tmp_path / "out"))
     with pytest.raises(ValueError, match="--input is a folder, so this must be one"):
         jobs(folder and photos("b.jpg"), str(tmp_path / "y.png"))
+
+
+def test_masks(photos, tmp_path):
+    found = jobs(photos("a.jpg", "s/b.jpg"), str(tmp_path / "out"))
+    folder = tmp_path / "masks"
+    (folder / "s").mkdir(parents=True)
+    for name in ("a.png", "s/b.gif"):
+        Image.new("L", (2, 2)).save(folder / name)
+    wanted = [folder / "a.png", folder / "s" / "b.gif"]
+    assert [job.mask for job in masked(found, str(folder))] == wanted
+    one = str(folder / "a.png")
+    assert [str(job.mask) for job in masked(found, one)] == [one, one]
+    (folder / "a.png").unlink()
+    with pytest.raises(FileNotFoundError, match="masks has no mask of a.jpg"):
+        masked(found, str(folder))
+    with pytest.raises(FileNotFoundError, match="no such file or folder"):
+        masked(found, one)

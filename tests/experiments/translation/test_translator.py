@@ -14,6 +14,8 @@ from experiments.sampling.model import Model
 from experiments.translation.translator import Translator, key_of, resized
 from gans import core
 from gans.core import GAN, Net
+from gans.data.kinds.image import encode
+from gans.data.sets import colourise, edges
 from gans.data.spec import Field
 
 
@@ -66,6 +68,16 @@ def picture(height, width, channels=3, seed=0):
     random = np.random.default_rng(seed)
     coarse = random.integers(0, 256, (height // 8 + 1, width // 8 + 1, channels))
     return resized(coarse.astype(np.uint8), height, width)
+
+
+def seeing(gan, seen):
+    """The GAN, of which the shapes and values that it is given are noted."""
+
+    def sample(nets, inputs, key):
+        jax.debug.callback(lambda x: seen.append(np.asarray(x)), inputs["a"])
+        return {"b": nets["g"](inputs["a"])}
+
+    return GAN(gan.nets, (), gan.inputs, {"sample": sample}, ("a",))
 
 
 def test_which_outputs_are_translations(model_of):
@@ -122,17 +134,70 @@ def test_any_size_comes_back(size, asked):
 def test_it_is_shown_as_it_was_trained():
     """The shorter side has as many pixels as in training; and none is distorted."""
     gan, spec, state = gan_of(side=16)
-    seen = []
+    for size, wanted in (("training", (16, 24)), ("squash", (16, 16))):
+        seen = []
+        translate = Translator(seeing(gan, seen), spec, state, size=size)
+        translate(picture(64, 96), jax.random.key(0))
+        assert [x.shape for x in seen] == [(1, *wanted, 3)]
 
-    def sample(nets, inputs, key):
-        seen.append(inputs["a"].shape)
-        return {"b": nets["g"](inputs["a"])}
 
-    gan = GAN(gan.nets, (), gan.inputs, {"sample": sample}, ("a",))
-    translate = Translator(gan, spec, state)
-    seen.clear()
-    translate(picture(64, 96), jax.random.key(0))
-    assert seen == [(1, 16, 24, 3)]
+def test_colours_of_grey_keep_its_lightness():
+    x = np.random.default_rng(0).integers(0, 256, (50, 40, 3)).astype(np.uint8)
+    made = Translator(*gan_of((1, 3)), name="colourise:photos")(x, jax.random.key(0))
+    # The network saw 16 pixels; what it makes is grey, so the picture is, in detail.
+    grey = colourise.given(x).astype(int)
+    assert made.shape == (50, 40, 3)
+    np.testing.assert_allclose((made + 1) * 127.5, grey.repeat(3, -1), atol=4)
+    # Another set would have the detail of 16 pixels.
+    other = Translator(*gan_of((1, 3)))(grey.astype(np.uint8), jax.random.key(0))
+    assert np.abs((other + 1) * 127.5 - grey).max() > 20
+
+
+def test_drawings_are_made_or_are_there_already():
+    gan, spec, state = gan_of((1, 3), side=32)
+    x, seen = picture(64, 64), []
+    options = {"name": "edges:photos", "size": "full"}
+    draws = Translator(seeing(gan, seen), spec, state, **options)
+    assert draws.channels == 3 and not draws.coloured
+    draws(x, jax.random.key(0))
+    drawing = edges.given(x)
+    np.testing.assert_allclose((seen[-1][0] + 1) * 127.5, drawing, atol=1e-3)
+    drawn = Translator(seeing(gan, seen), spec, state, already=True, **options)
+    assert drawn.channels == 1
+    drawn(drawing, jax.random.key(0))
+    np.testing.assert_array_equal(seen[0], seen[1])
+    with pytest.raises(ValueError, match="given pictures as they are anyway"):
+        Translator(gan, spec, state, name="pairs:x", already=True)
+
+
+def test_holes_are_filled_and_the_rest_is_kept():
+    gan, spec, state = gan_of((4, 3))
+    x, seen = picture(50, 40, 4).copy(), []
+    x[..., 3] = 255
+    x[10:20, 5:30, 3] = 0
+    translate = Translator(seeing(gan, seen), spec, state, name="inpaint:photos")
+    assert translate.channels == 4 and translate.coloured
+    made = encode(translate(x, jax.random.key(0)))
+    hole = x[..., 3] == 0
+    np.testing.assert_array_equal(made[~hole], x[..., :3][~hole])
+    assert (made[hole] != x[..., :3][hole]).any(-1).mean() > 0.9
+    assert {*np.unique(seen[0][..., 3])} == {-1, 1}  # nothing in between
+
+
+def test_only_side_a_is_made_of_pictures():
+    gan, spec, state = gan_of((1, 3))
+    back = GAN(
+        nets={"g": Net(Times(1), (jax.ShapeDtypeStruct((1, 16, 16, 3), jnp.float32),))},
+        updates=(),
+        inputs=lambda key, batch: {"b": batch["b"]},
+        outputs={"sample": lambda nets, x, key: {"a": nets["g"](x["b"])}},
+        conditioned_on=("b",),
+    )
+    translate = Translator(back, spec, core.init(back, jax.random.key(0)),
+                           name="inpaint:photos", size="full")  # fmt: skip
+    x = picture(20, 20)
+    made = translate(x, jax.random.key(0))
+    np.testing.assert_allclose((made + 1) * 127.5, x.mean(-1, keepdims=True), atol=1)
 
 
 def test_sizes_that_cannot_be():

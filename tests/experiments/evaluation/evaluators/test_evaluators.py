@@ -293,7 +293,8 @@ def test_a_score_needs_enough_images_of_its_own_side(pairs, monkeypatch):
 def test_modes_of_points_whatever_their_field_is_called(monkeypatch):
     ring = data.load("ring8")
     points = ring.arrays["point"][:500]
-    source = Plane("ring", {"xy": points}, {"xy": "point"}, ring.modes, ring.sigma)
+    known = {"modes": ring.modes, "sigma": ring.sigma}
+    source = Plane("ring", {"xy": points}, {"xy": "point"}, **known)
     setting = types.SimpleNamespace(
         place="config.metrics",
         config=ConfigDict({"data": "python:own:ring"}),
