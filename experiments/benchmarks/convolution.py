@@ -13,7 +13,7 @@ class Convolution:
     Attributes:
       kind: "forward", "input gradient" or "kernel gradient".
       a, b: the operands' shapes.
-      geometry: the fields of `gans.layers.conv.forms.Geometry`.
+      geometry: the fields of `gans.layers.conv.geometry.Geometry`.
     """
 
     kind: str

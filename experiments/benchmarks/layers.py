@@ -23,6 +23,7 @@ from experiments.benchmarks.timing import Candidate, Runner
 from gans import core
 from gans.layers.conv import forms, maps
 from gans.layers.conv import table as conv_table
+from gans.layers.conv.geometry import Geometry
 
 OURS, PLAIN = "jax", "lax"
 # The primitives of `gans.layers.conv.maps`, and the words of `Convolution.kind`.
@@ -134,7 +135,7 @@ def ours(each: tuple[Convolution, ...], plain: bool) -> Runner:
     draw = np.random.default_rng(0).standard_normal
     cases, rows = {}, {}
     for one in each:
-        geometry = forms.Geometry(*one.geometry)
+        geometry = Geometry(*one.geometry)
         chosen, lax_form, rule = kinds[one.kind]
         case = conv_table.Case(geometry, one.large[0], one.large[-1], one.kernel[-1])
         rows[one.name] = rule.index(conv_table.choose(rule, case))

@@ -25,6 +25,10 @@ SPECS = (
     "configs/sngan.py:cifar10",
     "configs/sagan.py:cifar10",
     "configs/gan.py:circle",
+    "configs/pix2pix.py:facades128",
+    "configs/pix2pix.py:facades",
+    "configs/cyclegan.py:folder128",
+    "configs/cyclegan.py:folder",
 )
 OURS = "jax"
 STEP = "step"

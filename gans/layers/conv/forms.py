@@ -14,40 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-
-@dataclasses.dataclass(frozen=True)
-class Geometry:
-    """How a kernel moves over an image: y[o] = sum_t x[strides * o + t - low] * w[t].
-
-    All but `groups` (the `feature_group_count` of `jax.lax`) have an entry per spatial
-    axis. A convolution and its two gradients share one geometry.
-    """
-
-    x: tuple[int, ...]
-    w: tuple[int, ...]
-    y: tuple[int, ...]
-    strides: tuple[int, ...]
-    low: tuple[int, ...]
-    groups: int = 1
-
-    @property
-    def high(self) -> tuple[int, ...]:
-        """The padding after x that the last window needs; negative values crop x."""
-        axes = zip(self.x, self.w, self.y, self.strides, self.low, strict=True)
-        return tuple((y - 1) * s + w - x - low for x, w, y, s, low in axes)
-
-    @property
-    def pads(self) -> list[tuple[int, int]]:
-        return list(zip(self.low, self.high, strict=True))
-
-    @property
-    def reverse(self) -> "Geometry":
-        """The geometry of the flipped kernel over the dilated y, which yields x."""
-        axes = zip(self.y, self.strides, strict=True)
-        dilated = tuple((y - 1) * s + 1 for y, s in axes)
-        low = tuple(w - 1 - low for w, low in zip(self.w, self.low, strict=True))
-        return Geometry(dilated, self.w, self.x, _ones(self.x), low, self.groups)
-
+from gans.layers.conv.geometry import Geometry, ones
 
 # The plain operations, with JAX's own derivatives.
 
@@ -100,7 +67,7 @@ def flipped(y, w, geometry):
     return lax.conv_general_dilated(
         y,
         flip(swap(w, geometry.groups)),
-        _ones(geometry.x),
+        ones(geometry.x),
         geometry.reverse.pads,
         lhs_dilation=geometry.strides,
         dimension_numbers=_layout(geometry),
@@ -133,7 +100,7 @@ def canonical(x, y, geometry):
     w = lax.conv_general_dilated(
         jnp.swapaxes(x, 0, -1),
         jnp.moveaxis(y, 0, -2),
-        _ones(geometry.x),
+        ones(geometry.x),
         geometry.pads,
         rhs_dilation=geometry.strides,
         dimension_numbers=_layout(geometry),
@@ -166,6 +133,16 @@ def dot_with_patches(x, y, geometry):
     w = _dot(_patches(y, geometry.reverse), x, _pixels(x), _pixels(x))
     w = w.reshape(*geometry.w, y.shape[-1], -1)
     return swap(flip(w), 1).astype(x.dtype)
+
+
+def dot_with_planes(x, y, geometry):
+    """`dot_with_patches` with channels first, so that windows are long rows."""
+    o = y.shape[-1]
+    planes = jnp.moveaxis(y, -1, 0).reshape(-1, *geometry.y, 1)
+    windows = _windows(planes, geometry.reverse)
+    rows = jnp.concatenate([window.reshape(o, -1) for _, window in windows])
+    w = _dot(rows, x.reshape(-1, x.shape[-1]), 1, 0)
+    return swap(flip(w.reshape(*geometry.w, o, -1)), 1).astype(x.dtype)
 
 
 # Reductions: the same map, computed by `form` with another geometry.
@@ -288,10 +265,6 @@ def _layout(geometry):
     return f"N{axes}C", f"{axes}IO", f"N{axes}C"
 
 
-def _ones(axes):
-    return (1,) * len(axes)
-
-
 def _taps(geometry):
     return itertools.product(*map(range, geometry.w))
 
@@ -343,7 +316,7 @@ def _dot(a, b, axes_a, axes_b):
 def _depth(geometry):
     w = tuple(-(-k // s) for k, s in zip(geometry.w, geometry.strides, strict=True))
     x = tuple(y - 1 + k for y, k in zip(geometry.y, w, strict=True))
-    return Geometry(x, w, geometry.y, _ones(w), (0,) * len(w))
+    return Geometry(x, w, geometry.y, ones(w), (0,) * len(w))
 
 
 def _x_in(x, geometry):

@@ -18,7 +18,8 @@ from flax.linen.dtypes import promote_dtype
 from jax import lax
 
 from gans.layers.conv import maps
-from gans.layers.conv.forms import Geometry, flip, swap
+from gans.layers.conv.forms import flip, swap
+from gans.layers.conv.geometry import Geometry
 
 Padding = str | int | Sequence[int | tuple[int, int]]
 

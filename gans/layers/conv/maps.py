@@ -23,7 +23,7 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 from gans.layers.conv import forms, table
-from gans.layers.conv.forms import Geometry
+from gans.layers.conv.geometry import Geometry
 
 _convolution = Primitive("convolution")
 _input_gradient = Primitive("convolution_input_gradient")

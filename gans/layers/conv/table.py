@@ -12,7 +12,7 @@ from typing import NamedTuple
 import jax
 
 from gans.layers.conv import forms, winograd
-from gans.layers.conv.forms import Geometry
+from gans.layers.conv.geometry import Geometry
 
 
 class Case(NamedTuple):
@@ -55,6 +55,16 @@ class Case(NamedTuple):
         return math.prod(self.geometry.w) * self.i > 8 * self.n * math.prod(
             self.geometry.y
         )
+
+    @property
+    def large(self) -> bool:
+        """An image's kernel of 7x7 and more."""
+        return len(self.geometry.w) == 2 and min(self.geometry.w) > 6
+
+    @property
+    def few(self) -> bool:
+        """Few images: what is done once to a kernel is not shared by many."""
+        return self.n <= 4
 
     @property
     def point(self) -> bool:
@@ -158,6 +168,11 @@ CONVOLUTION = (
         "3 input channels are too few to work on at once, 12 are not",
     ),
     Row(
+        lambda case: case.large and case.unit and case.i <= 4,
+        forms.flat(forms.plain),
+        "3 input channels are too few to work on at once, 21 of 7 rows are not",
+    ),
+    Row(
         lambda case: case.unit and case.o <= 4,
         forms.product_then_shifts,
         "3 output channels are too few to work on at once, 27 are not",
@@ -207,7 +222,7 @@ INPUT_GRADIENT = (
         "few multiplications, none with the zeros of a dilation, and sums in common",
     ),
     Row(
-        lambda case: case.tiled and case.small,
+        lambda case: case.tiled and (case.small or case.few and case.heavy),
         forms.depth_x(forms.products_then_overlaps),
         "a few pixels and many channels: matrix products at their best",
     ),
@@ -217,7 +232,7 @@ INPUT_GRADIENT = (
         "XLA takes 8 to 20 times longer where the kernel is larger than the image",
     ),
     Row(
-        lambda case: case.unit and case.heavy,
+        lambda case: case.unit and case.heavy and case.o > 4,
         forms.products_then_overlaps,
         "turning the kernel around would take as long as the convolution",
     ),
@@ -256,6 +271,11 @@ KERNEL_GRADIENT = (
         "XLA's 3-D convolutions are far behind its 2-D ones",
     ),
     Row(
+        lambda case: case.large and case.unit and case.o <= 4,
+        forms.dot_with_planes,
+        "49 windows of 3 channels are copied in long rows where channels come first",
+    ),
+    Row(
         lambda case: case.unit and case.o <= 4,
         forms.dot_with_patches,
         "windows of 3 channels are cheap to write out, and make 27 outputs of 3",
@@ -276,12 +296,12 @@ KERNEL_GRADIENT = (
         "x is the image of that convolution and y its kernel, and must not be larger",
     ),
     Row(
-        lambda case: case.n <= 4 and case.unit,
+        lambda case: case.few and case.unit,
         forms.padded(forms.canonical),
         "images are the input channels of that convolution: few are slow to pad inside",
     ),
     Row(
-        lambda case: case.n <= 4,
+        lambda case: case.few,
         forms.dot_of_patches,
         "few images, and strides to dilate y with: windows of x cost less",
     ),

@@ -22,7 +22,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from gans.layers.conv.forms import Geometry, kernel_to_depth, kernel_to_space
+from gans.layers.conv.forms import kernel_to_depth, kernel_to_space
+from gans.layers.conv.geometry import Geometry
 
 # Where polynomials are evaluated, beside infinity: small numbers lose least precision.
 _POINTS = tuple(map(Fraction, ("0", "1", "-1", "2", "-2", "1/2", "-1/2")))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from gans.layers.conv import forms
-from gans.layers.conv.forms import Geometry
+from gans.layers.conv.geometry import Geometry
 
 UNIT = Geometry((6, 5), (3, 2), (5, 6), (1, 1), (1, 1))
 TILED = Geometry((7, 8), (4, 2), (4, 4), (2, 2), (2, 0))
@@ -66,6 +66,7 @@ def difference(operands, form, geometry, channels=(4, 6)):
         ("xw", forms.depth(forms.plain), RAGGED),
         ("xw", forms.depth(forms.plain), LINE),
         ("xw", forms.flat(forms.plain), VOLUME),
+        ("xw", forms.flat(forms.plain), UNIT),
         ("xw", forms.group_by_group(forms.plain), GROUPS),
         ("yw", forms.flipped, UNIT),
         ("yw", forms.flipped, RAGGED),
@@ -89,6 +90,7 @@ def difference(operands, form, geometry, channels=(4, 6)):
         ("xy", forms.dot_of_patches, RAGGED),
         ("xy", forms.dot_of_patches, POINT),
         ("xy", forms.dot_with_patches, UNIT),
+        ("xy", forms.dot_with_planes, UNIT),
         ("xy", forms.one_window(forms.depth_w(forms.dot_from_y)), WINDOW),
         ("xy", forms.depth_w(forms.dot_of_patches), TILED),
         ("xy", forms.depth_w(forms.dot_of_patches), RAGGED),

@@ -15,7 +15,7 @@ from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
 from gans.layers.conv import conv, forms, maps
-from gans.layers.conv.forms import Geometry
+from gans.layers.conv.geometry import Geometry
 
 # Ten times less to compile, and the operations are the same.
 quick_jit = functools.partial(

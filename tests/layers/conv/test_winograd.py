@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gans.layers.conv import forms, winograd
-from gans.layers.conv.forms import Geometry
+from gans.layers.conv.geometry import Geometry
 
 UNIT = Geometry((6, 5), (3, 2), (5, 6), (1, 1), (1, 1))
 TILED = Geometry((7, 8), (4, 2), (4, 4), (2, 2), (2, 0))
