@@ -132,13 +132,12 @@ def outputs_are_data(trial: Trial) -> Faults:
     batch = specs.blank(spec, N)
     if gan.conditioned_on:
         batch = {name: x[:N] for name, x in trial.batch(0).items()}
-    inputs = gan.inputs(KEY, batch)
+    inputs, of_data = gan.inputs(KEY, batch), False
     for output in gan.outputs:
         sample = functools.partial(core.sample, gan, output=output)
         made = quick(sample)(trial.states[-1], inputs, KEY)
         known, by = made.keys() & spec.keys(), own_code.where(gan.outputs[output])
-        if not known:
-            yield f"{output} has none of the data's fields {', '.join(spec)}{by}"
+        of_data |= bool(known)
         for name in sorted(known):
             x, kind, wanted = made[name], kinds.of(spec[name]), decoded[name]
             place, shape = f"{output}: {name}", (len(x), *spec[name].shape)
@@ -155,6 +154,9 @@ def outputs_are_data(trial: Trial) -> Faults:
                 yield f"{place} is {said}{by}"
             if not kind.CLASSES and len(x) > 1 and not float(x.std(axis=0).max()) > 0:
                 yield f"{place}: all samples are the same{by}"
+    if not of_data:  # some may have fields of their own, such as a score
+        every = " and ".join(gan.outputs)
+        yield f"{every}: none of the data's fields {', '.join(spec)}"
 
 
 def steps_repeat(trial: Trial) -> Faults:

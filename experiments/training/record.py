@@ -55,8 +55,8 @@ class Record(dict):
         if changed := own_code.changed(kept.get("code"), code):
             self["code_changes"].append({"after_step": step, "modules": changed})
             lines.append(
-                f"{own_code.listed(changed)} changed since: these steps are of the new "
-                "code"
+                f"{own_code.listed(changed)} changed since: from here on, the steps "
+                "are of the new code"
             )
         return lines
 

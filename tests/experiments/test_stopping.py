@@ -37,9 +37,9 @@ def command(*flags, name="run"):
 
 
 def start(*flags, name="run", **options):
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    usual = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return subprocess.Popen(
-        command(*flags, name=name), cwd=ROOT, **{**pipes, **options}
+        command(*flags, name=name), **(usual | {"cwd": ROOT} | options)
     )
 
 

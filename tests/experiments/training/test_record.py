@@ -31,7 +31,9 @@ def test_code_that_has_changed_is_said_once_and_kept(own, tmp_path):
     assert begun(tmp_path, CONFIG, 4)[0] == ["continuing after step 4"]
     own.write_text("def f():\n    return 2\n")
     lines, kept = begun(tmp_path, CONFIG, 8)
-    assert lines[1:] == ["own_loss has changed since: these steps are of the new code"]
+    assert lines[1:] == [
+        "own_loss has changed since: from here on, the steps are of the new code"
+    ]
     lines, kept = begun(tmp_path, CONFIG, 12)
     assert lines == ["continuing after step 12"]
     assert kept["code_changes"] == [{"after_step": 8, "modules": ["own_loss"]}]
