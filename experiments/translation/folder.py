@@ -13,6 +13,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from experiments.files import remove_left
 from experiments.sampling.model import Model
 from experiments.translation import picture, places
 from experiments.translation.places import Job
@@ -170,6 +171,8 @@ def _read(job, channels, settings, earlier) -> _Read:
 
 
 def _work(translator: Translator, jobs, settings, earlier, colour) -> Count:
+    for place in {target.parent for job in jobs for target in job.targets}:
+        remove_left(place)
     count, written = Count(), deque()
     pool = ThreadPoolExecutor(_AHEAD)
 
