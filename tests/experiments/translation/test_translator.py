@@ -257,6 +257,16 @@ def test_the_library():
     assert model.translator() is model.translator()
 
 
+def test_it_is_shown_as_the_data_say():
+    gan, spec, state = gan_of()
+    for name, wanted in (("pairs:x:range=0..4095:fit=squash", "squash"),
+                         ("pairs:x", "training")):  # fmt: skip
+        model = Model(ConfigDict({"variant": "own", "data": name}), spec, gan, state)
+        assert model.translator().size == wanted
+        assert model.translator(size="full").size == "full"
+    assert model.data_options == {}
+
+
 def test_the_library_draws_by_the_place_in_the_list(model_of):
     model, x = model_of("paired"), picture(16, 16, 1)
     one, two = model.translate([x, x], seed=3)
