@@ -21,10 +21,15 @@ test:
 # Once per set of extras, and again when the requirements change.
 setup: $(VENV)/installed-$(subst $(comma),-,$(EXTRAS))
 
+# Bytecode is compiled on all cores, which pip does on one; tests of packages are not.
 $(VENV)/installed%: setup.py constraints.txt
-	test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install -q -c constraints.txt \
+	@echo "setting up $(VENV): the environment"
+	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	@echo "setting up $(VENV): JAX and others, 80 packages; about a minute in all"
+	@$(VENV)/bin/python -m pip install -q --no-compile -c constraints.txt \
 		-e ".$(if $(EXTRAS),[$(EXTRAS)])"
-	$(if $(findstring reference,$(EXTRAS)),$(VENV)/bin/python -m pip install -q --no-deps \
+	$(if $(findstring reference,$(EXTRAS)),@$(VENV)/bin/python -m pip install -q --no-deps \
 		-c constraints.txt $(UNTIED))
-	touch $@
+	@echo "setting up $(VENV): bytecode"
+	@$(VENV)/bin/python -m compileall -qq -j 0 -x '/tests?/' $(VENV)/lib || true
+	@touch $@

@@ -3,6 +3,7 @@
 import pathlib
 import re
 import runpy
+import subprocess
 
 import setuptools
 
@@ -63,3 +64,15 @@ def test_make_train_is_scored_along_the_way():
     assert config.data == "digits" and "classes" in config.metrics
     assert 4 <= config.steps // config.evaluate_every <= 10
     assert config.steps % config.evaluate_every == 0, "the last one is at the end"
+
+
+def test_setting_up_says_what_it_does(tmp_path):
+    command = ["make", "-n", "setup", f"VENV={tmp_path / 'venv'}"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    lines = [line.strip() for line in done.stdout.splitlines() if line.strip()]
+    said = [i for i, line in enumerate(lines) if line.startswith("echo ")]
+    slow = [i for i, line in enumerate(lines) if re.search("venv$|-m (pip|comp)", line)]
+    assert said[0] == 0 and len(said) == 3
+    assert all(i - 1 in said for i in slow) and len(slow) == 3
+    assert "pip install -q --no-compile" in lines[slow[1]]

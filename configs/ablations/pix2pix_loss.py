@@ -24,7 +24,7 @@ ARMS = {
 def get_config(preset: str = "photos"):
     presets.check(preset, ("photos", "facades"))
     base = pix2pix.get_config(preset)
-    base.resolution, base.steps = 64, 4_000
+    base.resolution, base.steps, base.steps_per_call = 64, 4_000, 50
     if preset == "facades":
         base.jitter = 8
         for player in (base.generator, base.discriminator):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import math
 import shlex
@@ -22,9 +21,10 @@ from experiments import config as configs
 from experiments import own_code
 from experiments.files import replacing
 from experiments.sweeps import study_file
+from experiments.sweeps.checking import check
 from experiments.sweeps.progress import Progress
-from experiments.sweeps.space import Range, changes, corners, flags, floats
-from experiments.sweeps.trial import COMMAND, Message, Trial
+from experiments.sweeps.space import Range, changes, flags, floats
+from experiments.sweeps.trial import COMMAND, Message
 
 NAME = "sweep.db"
 SAMPLERS = {"tpe": TPESampler, "random": RandomSampler}
@@ -35,6 +35,10 @@ STARTUP, WARM_UP = 5, 0.3  # trials that are never pruned, and share of the step
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
+class OtherSweep(ValueError):
+    """A folder holds a sweep of another config, space or protocol."""
+
+
 def create(
     workdir: Path,
     config: ConfigDict,
@@ -43,54 +47,20 @@ def create(
     protocol: dict[str, Any],
     process: Sequence[str] = COMMAND,
 ) -> None:
-    """Writes WORKDIR/sweep.db, with no trial in it yet.
-
-    Before that, a separate process builds the corners of the space and evaluates an
-    untrained generator, to learn the objective's name and which direction is better.
+    """Writes WORKDIR/sweep.db, with no trial in it yet, after a `check`.
 
     Args:
       workdir: created if it does not exist.
       config, space: what is searched.
       protocol: {"sampler": one of SAMPLERS, "seed", "prune"}.
       process: the command of a trial.
-
-    Raises ValueError for a config that cannot be built or evaluated.
     """
-
-    def made(values):
-        return configs.to_json(configs.override(config, changes(config, values)))
-
-    points = corners(space)
-    request = {"kind": "check", "configs": [made(x) for x in points]}
-    # Pairs that differ in one key alone.
-    request["pairs"] = {
-        key: [
-            [made(x | {key: one}), made(x | {key: other})]
-            for x in points
-            for one, other in itertools.pairwise(found.values)
-        ]
-        for key, found in space.items()
-    }
-    checking = Trial(request, process)
-    try:
-        known = checking.receive()
-    finally:
-        checking.close()
-    if known["kind"] != "checked":
-        raise ValueError(known["error"])
-    objective, better = known["objective"], known["better"]
-    if better is None:
-        raise ValueError(
-            f"config.metrics: {objective} has no better direction and cannot be the "
-            "objective; put another metric first"
-        )
+    kept = check(config, space, process)
     workdir.mkdir(parents=True, exist_ok=True)
-    kept = {"objective": objective, "better": better}
     kept["protocol"] = _protocol(config, space, protocol)
     kept["code"] = _code(config, space)
-    study_file.write(
-        workdir / NAME, {"lower": "minimize", "higher": "maximize"}[better], kept
-    )
+    direction = {"lower": "minimize", "higher": "maximize"}[kept["better"]]
+    study_file.write(workdir / NAME, direction, kept)
 
 
 def _protocol(config, space, given):
@@ -144,7 +114,8 @@ class Search:
             experiments.run that give `config`.
           keep_changed: goes on although the user's own code has changed.
 
-        Raises ValueError if the study belongs to another sweep, or to former code.
+        Raises OtherSweep if the study belongs to another one, ValueError if it does to
+        former code.
         """
         self.workdir, self.config, self.space = workdir, config, space
         self.n_trials, self.n_failed, self.error = n_trials, 0, ""
@@ -176,7 +147,7 @@ class Search:
         )
         if changed:
             lines = "\n  ".join(changed)
-            raise ValueError(
+            raise OtherSweep(
                 f"{self.workdir} holds another sweep:\n  {lines}\n"
                 "choose another --workdir"
             )

@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 from experiments import config as configs
 from experiments.rundir.lock import Lock
 from experiments.signals import Interrupted, Signals
-from experiments.sweeps import report, search
+from experiments.sweeps import checking, report, search
 from experiments.sweeps import space as spaces
 from experiments.sweeps import trial as trials
 
@@ -71,21 +71,21 @@ def run(
     with lock:
         if not (workdir / search.NAME).exists():
             search.create(workdir, config, space, protocol=protocol, process=process)
+        head = {"name": name, "preset": preset, "command": command, "train": train}
         with Signals() as signals:
-            found = search.Search(
-                workdir,
-                config,
-                space,
-                n_trials=n_trials,
-                protocol=protocol,
-                head={
-                    "name": name,
-                    "preset": preset,
-                    "command": command,
-                    "train": train,
-                },
-                keep_changed=keep_changed,
-            )
+            try:
+                found = search.Search(
+                    workdir,
+                    config,
+                    space,
+                    n_trials=n_trials,
+                    protocol=protocol,
+                    head=head,
+                    keep_changed=keep_changed,
+                )
+            except search.OtherSweep:
+                checking.check(config, space, process)  # a wrong value is called wrong
+                raise
             start(found, n_workers, lambda: signals.number is not None, process)
             results = found.write(importances=True)
             report.write(workdir)

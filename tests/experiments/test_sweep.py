@@ -129,6 +129,22 @@ def statuses(results):
     return [trial["status"] for trial in results["trials"]]
 
 
+def test_a_wrong_value_is_called_wrong_not_another_sweep(toy, tmp_path):
+    toy("x", n_trials=1)
+    with pytest.raises(
+        ValueError, match=r"holds another sweep:\n  loss: .*wasserstein"
+    ):
+        toy("x", n_trials=1, changes={"loss": "wasserstein"})
+    file = tmp_path / "refusing.py"
+    said = "config of gan: loss: 'hing' is not one of hinge"
+    file.write_text(
+        f'import json; print(json.dumps({{"kind": "failed", "error": "{said}"}}))'
+    )
+    process = [sys.executable, str(file)]
+    with pytest.raises(ValueError, match=f"^{said}$"):
+        toy("x", n_trials=1, changes={"loss": "hing"}, process=process)
+
+
 # --- what is searched -----------------------------------------------------------------
 
 

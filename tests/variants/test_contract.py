@@ -62,7 +62,10 @@ def test_there_is_a_config_for_every_variant():
 
 @pytest.mark.parametrize("promise", OF_ONE_DEVICE, ids=lambda x: x.__name__)
 def test_a_variant_keeps_its_promises(promise, trained):
-    assert list(promise(trained)) == []
+    try:
+        assert list(promise(trained)) == []
+    except promises.Skipped as skipped:
+        pytest.skip(str(skipped))
 
 
 @pytest.mark.slow

@@ -28,11 +28,13 @@ PRESETS = {
     "batch_size": ["digits", "digits_steps", "ring8", "cifar10"],
     "n_critic": ["digits", "ring8", "cifar10"],
     "mode_collapse": ["ring8", "grid25", "stacked_digits", "stacked_mnist"],
+    "pix2pix_loss": ["photos", "facades"],
 }
 BOTH = [(name, preset) for name, of in PRESETS.items() for preset in of]
 SHAPES = {"digits": (16, 16, 1), "tfds:cifar10": (32, 32, 3)}
 SHAPES |= dict.fromkeys(("ring8", "grid25"), (2,))
 SHAPES |= dict.fromkeys(("stacked:digits", "stacked:tfds:mnist"), (16, 16, 3))
+SIDES = {"colourise:photos": (1, 3), "pairs:facades": (3, 3)}  # channels of a and b
 PENALTY = {"name": "gradient_penalty", "weight": 10.0}  # WGAN-GP's
 
 
@@ -42,6 +44,10 @@ def load(name, preset=""):
 
 def source(config):
     """What `resolve` asks of the data, which is not read."""
+    if config.data in SIDES:
+        side, channels = config.resolution, zip("ab", SIDES[config.data], strict=True)
+        spec = {x: Field("image", (side, side, n), "uint8") for x, n in channels}
+        return types.SimpleNamespace(spec=spec, n_classes=None, groups=[("a", "b")])
     shape = SHAPES[config.data]
     if len(shape) == 1:
         spec = {"point": Field("point", shape, "float32")}
@@ -99,7 +105,7 @@ def test_every_arm_builds_and_differs(name, preset):
         assert arm.config.steps == ablation.evaluations * arm.interval
         assert arm.interval % arm.config.steps_per_call == 0
         # The generator is updated before each evaluation; calls are worth their cost.
-        assert arm.interval >= arm.config.n_critic
+        assert arm.interval >= arm.config.get("n_critic", 1)
         if preset != "cifar10":
             assert arm.config.steps_per_call >= 40
 

@@ -53,6 +53,26 @@ def test_learns_mnist_in_a_few_steps():
     assert classifier.accuracy(variables, *split("t10k")) >= 0.96
 
 
+def test_it_begins_with_the_weights_that_flax_draws(monkeypatch):
+    """Compiled as a whole, which is quicker, to the bits of one operation at a time."""
+    key, _ = jax.random.split(jax.random.key(3))
+    x = jnp.zeros((1, 16, 16, 1))
+    wanted = classifier.Classifier(10).init(key, x)["params"]
+    begun = []
+
+    def step(params, opt, *rest):
+        begun.append(params)
+        return params, opt
+
+    monkeypatch.setattr(classifier, "_make_step", lambda *args: step)
+    classifier.train(*digits("train"), 10, seed=3, steps=1)
+    for a, b in zip(*map(jax.tree.leaves, (wanted, begun[0])), strict=True):
+        assert a.tobytes() == b.tobytes()
+    other = classifier.Classifier(10).init(jax.random.key(4), x)["params"]
+    a, b = (jax.tree.leaves(x)[-1] for x in (wanted, other))
+    assert a.tobytes() != b.tobytes()
+
+
 def test_accuracy_by_hand(trained, extractor):
     images, labels = digits("test")
     logits = extractor.apply(trained, images)["logits"]
