@@ -137,7 +137,7 @@ def test_stopped_at_any_moment_it_ends_as_if_it_had_not_been(tmp_path, per_call)
     logged = [[line["step"] for line in lines(w)] for w in (stopped, whole)]
     assert logged[0] == logged[1]
     scores = [
-        [x for x in lines(w) if "eval/modes/modes" in x] for w in (stopped, whole)
+        [x for x in lines(w) if "eval/modes/sectors" in x] for w in (stopped, whole)
     ]
     assert scores[0] == scores[1] and len(scores[0]) == 24
     one, other = (run_json(w) for w in (stopped, whole))
