@@ -2,11 +2,11 @@
 
     python -m experiments.benchmark [--config=NAME[:PRESET] ...]
         [--against=torch] [--layers | --stabilisers | --seeds=8 [--steps=N]]
-        [--batch_size=N] [--rounds=9] [--out=FILE]
+        [--batch_size=N] [--only=NAME ...] [--rounds=9] [--out=FILE]
     python -m experiments.benchmark --metrics [--n=10000] [--batch_size=16]
         [--features=inception|classifier ...] [--only=NAME ...] [--rounds=5]
 
-Times the compiled step of each config (by default the five of the table in the
+Times the compiled step of each config (by default those of the table in the
 documentation) on data in memory. Each candidate runs in its own process and has a row:
 compile seconds, ms per step (median and quartiles), images/s, peak memory.
 `--against=torch` (extra `reference`) adds the same GAN in PyTorch. `--layers` times
@@ -28,7 +28,7 @@ from experiments import cli
 # Flags that each benchmark takes, beside --rounds and --out.
 STEPS = "steps"
 TAKES = {
-    STEPS: {"config", "batch_size", "against"},
+    STEPS: {"config", "batch_size", "against", "only"},
     "layers": {"config", "batch_size", "against"},
     "stabilisers": {"config", "batch_size"},
     "seeds": {"config", "batch_size", "steps"},
@@ -88,7 +88,9 @@ if __name__ == "__main__":
     flags.DEFINE_multi_string(
         "features", None, "With --metrics: extractor whose feature width is used."
     )
-    flags.DEFINE_multi_string("only", None, "With --metrics: measure only these.")
+    flags.DEFINE_multi_string(
+        "only", None, "Of metrics, or of what a step is timed against: only these."
+    )
     flags.DEFINE_integer(
         "batch_size", None, "Batch size, instead of the config's.", lower_bound=1
     )

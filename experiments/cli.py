@@ -164,12 +164,25 @@ class _Path(flags.ArgumentParser):
         return expanded(argument)
 
 
-def path_flag(name: str, default: str | None, help: str, **options: bool) -> None:
+def path_flag(
+    name: str,
+    default: str | None,
+    help: str,
+    several: bool = False,
+    **options: bool,
+) -> None:
     """Defines a flag for a path, of which `~` and $VAR are expanded.
 
+    several: it may be given again and again; its value is a list.
     options: `required`, as absl has it.
     """
-    flags.DEFINE(_Path(), name, default, help, flags.FLAGS, **options)
+    if several:
+        written = flags.ArgumentSerializer()
+        flags.DEFINE_multi(
+            _Path(), written, name, default, help, flags.FLAGS, **options
+        )
+    else:
+        flags.DEFINE(_Path(), name, default, help, flags.FLAGS, **options)
 
 
 def expand_config(argv: list[str]) -> list[str]:
@@ -267,7 +280,7 @@ def read(argv: list[str]) -> list[str]:
         missing = re.match(r"flag --([\w-]+)=None: ", str(error))
         if not missing:
             raise
-        said = flags.FLAGS[missing[1]].help
+        said = " ".join(flags.FLAGS[missing[1]].help.split())
         raise ValueError(f"--{missing[1]} is missing: {said}") from None
 
 

@@ -71,6 +71,28 @@ def replacing(path: str | os.PathLike) -> Iterator[str]:
             os.remove(temporary)
 
 
+def remove_left(folder: str | os.PathLike) -> None:
+    """Removes what killed processes have left of `replacing` in a folder.
+
+    Files of processes that still run are kept.
+    """
+    for entry in os.scandir(folder) if os.path.isdir(folder) else ():
+        named = re.fullmatch(r"\.(\d+)-[0-9a-f]{8}\.tmp", entry.name)
+        if named and not _runs(int(named[1])):
+            with contextlib.suppress(FileNotFoundError):
+                os.remove(entry.path)
+
+
+def _runs(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # of another user
+        pass
+    return True
+
+
 class Lines:
     """A file of JSON lines, to which complete lines are appended."""
 

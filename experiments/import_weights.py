@@ -49,8 +49,9 @@ def parse(argv):
 
 if __name__ == "__main__":
     cli.config_flag()
-    flags.DEFINE_multi_string("file", None, "State dict of a generator, .pth.")
-    flags.mark_flag_as_required("file")
+    cli.path_flag(
+        "file", None, "State dict of a generator, .pth.", several=True, required=True
+    )
     cli.path_flag("workdir", None, "Folder for the model.", required=True)
     flags.DEFINE_boolean(
         "evaluating", False, "Stored statistics of batch norm, and no dropout."

@@ -30,7 +30,7 @@ from gans import names
 
 ROOT = Path(__file__).parents[1]
 # Keys whose values name no code, except for data=python:MODULE:FUNCTION.
-_TEXT = {"data_dir", "spec", "features_dir"}
+_TEXT = {"data_dir"}
 _PATH = re.compile(r"[A-Za-z_]\w*(?:[.:][A-Za-z_]\w*)*")
 _LONGEST = 300  # characters of an error's text
 _MOST = 8  # lines of a user's code that are shown
@@ -96,7 +96,9 @@ def _strings(value, place):
             inner = f"{place}.{key}" if place else key
             if key in _TEXT:
                 continue
-            if key == "data" and isinstance(x, str):
+            if key == "spec" and isinstance(x, Mapping):  # classes have names, too
+                yield from ((f"{inner}.{n}", f.get("kind", "")) for n, f in x.items())
+            elif key == "data" and isinstance(x, str):
                 path = x.partition("python:")[2]
                 yield from [(inner, path)] if path else []
             else:

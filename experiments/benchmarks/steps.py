@@ -8,6 +8,7 @@ and compiled. On a GPU both libraries are timed in bfloat16 too.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import jax
 
@@ -17,6 +18,7 @@ from experiments.benchmarks import machine, timing, workload
 from experiments.benchmarks.timing import Candidate, Result, Runner
 from experiments.rundir import manifest
 from experiments.training.programs import Programs
+from gans import names
 from gans.data.spec import from_json
 
 SPECS = (
@@ -38,6 +40,7 @@ def benchmark(
     config,
     *,
     against: str | None = None,
+    only: Sequence[str] = (),
     rounds: int = 9,
     seconds: float = 1.0,
     progress: timing.Progress = timing.silent,
@@ -46,12 +49,19 @@ def benchmark(
 
     Args:
       against: "torch" or None.
+      only: the candidates beside our own, of which all are in memory at once; () for
+        all that there are.
       rounds, seconds, progress: see `timing.time_in_rounds`.
 
-    Raises RuntimeError if our own step fails.
+    Raises ValueError for an unknown candidate, RuntimeError if our own step fails.
     """
+    found = candidates(config, against, machine.has_gpu())
+    for name in only:
+        names.check(name, [one.name for one in found], "--only")
+    if only:
+        found = [one for one in found if one.name in (OURS, *only)]
     results = timing.time_in_rounds(
-        candidates(config, against, machine.has_gpu()),
+        found,
         [STEP],
         rounds=rounds,
         seconds=seconds,

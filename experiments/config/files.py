@@ -15,6 +15,7 @@ from ml_collections import ConfigDict
 
 import configs
 from configs import keys, presets
+from experiments.config import checks
 from gans import names
 
 PACKAGED = Path(configs.__path__[0])
@@ -105,9 +106,10 @@ def _nearest(name, preset):
     for config, path in packaged().items():
         module = loaded(path)
         for own in presets_of(module) if "/" not in config else ():
-            player = module.get_config(own).get("generator") or {}
-            needs_classes = bool(player.get("condition"))
-            having.setdefault(own, []).append((needs_classes, f"{config}:{own}"))
+            values = module.get_config(own).to_dict()
+            # Those that need classes, or data of another form, come last.
+            plain = checks.is_game(values) and not values["generator"].get("condition")
+            having.setdefault(own, []).append((not plain, f"{config}:{own}"))
     plain = {re.sub(r"[\W_]", "", x): x for x in having}
     near = difflib.get_close_matches(asked, plain, n=1)
     return [x for _, x in sorted(having[plain[near[0]]])] if near else []

@@ -124,6 +124,7 @@ def make_evaluate(
             report |= {key: x for key, x in found.items() if key not in report}
         report["protocol"] = {**setting.noted, **report["protocol"]}
         report["warnings"] = list(dict.fromkeys(report["warnings"]))
+        setting.end()
         return report
 
     return evaluate

@@ -116,6 +116,10 @@ class Setting:
         """Begins a new report."""
         self.noted = dict(self._chosen)
 
+    def end(self) -> None:
+        """Ends a report: outputs are kept no longer."""
+        self._state, self._encoded = None, {}
+
     def sampler(self, output: str, metric: str = "") -> Sampler:
         """Returns the sampler of an output; `metric` is named in errors."""
         try:

@@ -68,7 +68,14 @@ def table(
         for x in (_COLUMNS[0], *(_COLUMNS[i + 1] for i in shown))
     )
     body = "".join(_row(name, cells, shown, kind) for name, cells, kind in rows)
-    doubts = evaluations[-1].get("warnings", ()) if evaluations else ()
+    newest = evaluations[-1] if evaluations else {}
+    doubts = [*newest.get("warnings", ())]
+    # Where the scores of real images are, or that there are none.
+    doubts += [
+        f"real images: {said}"
+        for key, said in (newest.get("protocol") or {}).items()
+        if key.rpartition("/")[2] == "baseline"
+    ]
     notes = "".join(f"<li>{pages.escape(x)}</li>" for x in dict.fromkeys(doubts))
     return (
         f'<table class="card scores"><thead><tr>{head}</tr></thead>\n'

@@ -13,8 +13,9 @@ from typing import Any
 from experiments.pages import checks, trends
 from experiments.pages.evidence import YOUTH, Seen, Verdict, number
 
-# How many times as large as of real images a score is, or as small, that is far off.
+# How many times as large as of real images a score is, or as small, that is far off,
 FAR, SHORT = 5.0, 2.0
+LEFT = 0.2  # if it has not come nearer to it than this share of where it began
 
 
 def verdict(
@@ -99,8 +100,10 @@ def _far(seen, found):
     """
     real, of = seen.real.get(found.name), seen.last.get(found.name, {}).get("of")
     if real is not None and real > 0:
-        ratio = found.now / real
-        far = ratio > FAR if found.better == "lower" else ratio < 1 / SHORT
+        far = found.now < real / SHORT
+        if found.better == "lower":
+            near = real + LEFT * (found.first - real)
+            far = found.now > max(FAR * real, near)
         return f", real images have {number(real)}" if far else ""
     if of is not None and found.now >= 0.9 * of:
         return ""

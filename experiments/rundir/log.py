@@ -32,7 +32,7 @@ class Log:
     metrics.jsonl up to `start` are kept, of scores up to `scored` if it is given; later
     ones are removed, because they will be written again. Without it, both logs start
     empty. The attribute `batch_size`, from which the images per second are counted, may
-    change in between.
+    change in between; `things` is what they are called, if not images.
 
     A line is written completely or not at all. If the disk is full, OSError is raised
     and every earlier line is intact.
@@ -47,6 +47,7 @@ class Log:
         batch_size: int,
         resume: bool,
         scored: int | None = None,
+        things: str = "images",
     ):
         os.makedirs(workdir, exist_ok=True)
         last_kept = start if resume else -1
@@ -54,7 +55,7 @@ class Log:
         drop_lines(path, last_kept, scored)
         self._lines = Lines(path)
         self._events = _Events(workdir, purge_step=last_kept + 1)
-        self._steps, self.batch_size = steps, batch_size
+        self._steps, self.batch_size, self._things = steps, batch_size, things
         self._mark = None  # (time, step) from which the speed is measured
         self._start, self._early = start, [*_FIRST_LINES]
         self._quiet, self._losses = _QUIET, ""
@@ -64,6 +65,7 @@ class Log:
                 total=steps,
                 initial=start,
                 batch_size=batch_size,
+                things=things,
                 bar_format=_BAR,
                 dynamic_ncols=True,
             )
@@ -102,7 +104,8 @@ class Log:
         late = now - before >= self._quiet
         if metrics is not None or early or late:
             speed = (step - n_before) / (now - before) if now > before else 0.0
-            self.message(_line(step, self._steps, speed, self.batch_size, self._losses))
+            said = _speed(speed, self.batch_size, self._things)
+            self.message(_line(step, self._steps, said, speed, self._losses))
             self._early = [n for n in self._early if n > step - self._start]
             self._quiet = min(1.5 * self._quiet, _LONGEST) if late else self._quiet
             self._mark = (now, step)
@@ -215,8 +218,8 @@ class _Events:
 class _Bar(tqdm):
     """A bar that also shows images per second, and the losses."""
 
-    def __init__(self, *, batch_size, **kwargs):
-        self.batch_size = batch_size
+    def __init__(self, *, batch_size, things, **kwargs):
+        self.batch_size, self.things = batch_size, things
         self.losses = ""
         super().__init__(**kwargs)
 
@@ -226,7 +229,7 @@ class _Bar(tqdm):
         # tqdm has no rate before its first update and after it has been closed.
         seconds, n_steps = shown["elapsed"], shown["n"] - shown["initial"]
         rate = shown["rate"] or (n_steps / seconds if seconds else 0.0)
-        speed = _speed(rate, self.batch_size)
+        speed = _speed(rate, self.batch_size, self.things)
         return {**shown, "speed": speed, "losses": self.losses}
 
 
@@ -235,17 +238,17 @@ def _number(value):
     return value if math.isfinite(value) else None
 
 
-def _line(step, steps, speed, batch_size, losses):
+def _line(step, steps, said, speed, losses):
     where = f"{step:>{len(str(steps))}}/{steps} {step / max(steps, 1):4.0%}"
     if not speed:  # only one moment is known
         return f"{where}{losses}"
     left = datetime.timedelta(seconds=round((steps - step) / speed))
-    return f"{where}  {_speed(speed, batch_size)}  {left} left{losses}"
+    return f"{where}  {said}  {left} left{losses}"
 
 
-def _speed(steps_per_s, batch_size):
+def _speed(steps_per_s, batch_size, things):
     steps = f"{steps_per_s:.3g}" if steps_per_s < 100 else f"{steps_per_s:.0f}"
-    return f"{steps} steps/s  {steps_per_s * batch_size:.0f} images/s"
+    return f"{steps} steps/s  {steps_per_s * batch_size:.0f} {things}/s"
 
 
 def _losses(metrics):

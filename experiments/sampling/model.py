@@ -92,6 +92,12 @@ class Model:
         """The training set."""
         return configs.load_data(self.config)
 
+    @property
+    def data_options(self) -> dict[str, str]:
+        """How pictures are read: {"fit": "squash"} of "pairs:x:fit=squash"."""
+        parts = self.config.data.split(":")
+        return dict(part.split("=", 1) for part in parts if "=" in part)
+
     @functools.cached_property
     def samplers(self) -> Samplers:
         """The samplers of all outputs."""
@@ -141,7 +147,7 @@ class Model:
     ) -> Translator:
         """Returns what translates pictures; see `translate`. It is made only once."""
         if size is None:
-            squashed = "fit=squash" in self.config.data.split(":")
+            squashed = self.data_options.get("fit") == "squash"
             size = SQUASH if squashed else TRAINING
         asked = output, size, tile, already
         if asked not in self._translators:

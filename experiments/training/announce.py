@@ -167,6 +167,16 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60} min"
 
 
+def things(spec: Mapping[str, Any]) -> str:
+    """Returns what the examples of data are called: images, points, ..., examples."""
+    kinds = {field.kind for field in spec.values()} - {"label"}
+    try:
+        (kind,) = kinds
+        return _plural(kind)
+    except (ValueError, AttributeError):  # several, or one without a picture
+        return "examples"
+
+
 def _plural(kind):
     return pictures.of_kind(kind).PLURAL.lower()
 

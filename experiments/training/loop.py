@@ -175,6 +175,7 @@ class _Run:
             batch_size=stage.batch_size,
             resume=state is not None,
             scored=scored,
+            things=announce.things(stage.source.spec),
         )
         # Of the lines that are kept: steps that are trained again are checked again.
         path = self.workdir / "metrics.jsonl"

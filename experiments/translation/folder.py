@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import sys
 import zlib
@@ -13,10 +14,13 @@ from typing import Any
 
 from tqdm import tqdm
 
+from experiments.files import remove_left
 from experiments.sampling.model import Model
 from experiments.translation import picture, places
 from experiments.translation.places import Job
 from experiments.translation.translator import Translator, key_of
+from gans.data import sets
+from gans.data.image import WIDE
 
 NO_MEMORY = "--tile=512 needs less, and so does a smaller --size."
 _AHEAD = 2  # pictures that are read, and files that are written, meanwhile
@@ -111,7 +115,16 @@ def translate(
     again = [job for job in jobs if _is_jpeg(job.source)]
     if again and _is_jpeg(jobs[0].targets[0]):
         print("JPEG is compressed again, at quality 95; png keeps all", file=sys.stderr)
-    return _work(translator, jobs, settings, earlier, colour)
+    given = model.data_options.get("range")
+    levels = sets.levels(model.config.data, given) if given else WIDE
+    read = functools.partial(
+        _read,
+        channels=translator.channels,
+        levels=levels,
+        settings=settings,
+        earlier=earlier,
+    )
+    return _work(translator, jobs, read, settings["seed"], colour)
 
 
 def _is_jpeg(path):
@@ -151,7 +164,7 @@ class _Read:
     error: Exception | None = None
 
 
-def _read(job, channels, settings, earlier) -> _Read:
+def _read(job, *, channels, levels, settings, earlier) -> _Read:
     try:
         content = job.source.read_bytes()
         mask = job.mask.read_bytes() if job.mask else None
@@ -163,18 +176,17 @@ def _read(job, channels, settings, earlier) -> _Read:
             for i, record in enumerate(records)
             if earlier.get(job.targets[i]) != record
         }
-        found = picture.read(content, channels, mask) if missing else None
+        found = picture.read(content, channels, mask, levels) if missing else None
         return _Read(job, missing, found)
     except (OSError, ValueError) as error:
         return _Read(job, {}, error=error)
 
 
-def _work(translator: Translator, jobs, settings, earlier, colour) -> Count:
+def _work(translator: Translator, jobs, read, seed, colour) -> Count:
+    for place in {target.parent for job in jobs for target in job.targets}:
+        remove_left(place)
     count, written = Count(), deque()
     pool = ThreadPoolExecutor(_AHEAD)
-
-    def read(job):
-        return _read(job, translator.channels, settings, earlier)
 
     def failed(job, error):
         count.failed += 1
@@ -191,7 +203,7 @@ def _work(translator: Translator, jobs, settings, earlier, colour) -> Count:
                 continue
             count.kept += len(job.targets) - len(found.missing)
             for i, record in found.missing.items():
-                key = key_of(settings["seed"], job.name, i)
+                key = key_of(seed, job.name, i)
                 try:
                     made = translator(given.pixels, key, _tiles)
                 except FloatingPointError as error:

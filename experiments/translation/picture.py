@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import io
 import json
 import os
@@ -13,7 +14,7 @@ from PIL import Image, UnidentifiedImageError
 
 from experiments.files import replacing
 from experiments.sampling import pictures
-from gans.data.image import fit, upright
+from gans.data.image import WIDE, fit, upright
 from gans.data.kinds import image as images
 
 SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
@@ -37,6 +38,7 @@ class Picture:
         with opacity in `pixels`.
       grey: whether its file has no colours.
       deep: whether its file has more than 8 bits of grey.
+      levels: black and white of these.
       profile: its ICC profile, or None.
     """
 
@@ -44,20 +46,28 @@ class Picture:
     alpha: np.ndarray | None = None
     grey: bool = False
     deep: bool = False
+    levels: tuple[float, float] = WIDE
     profile: bytes | None = None
 
 
-def read(content: bytes, channels: int, mask: bytes | None = None) -> Picture:
+def read(
+    content: bytes,
+    channels: int,
+    mask: bytes | None = None,
+    levels: tuple[float, float] = WIDE,
+) -> Picture:
     """Returns the picture of a file's content, with 1 to 4 channels.
 
-    mask: of a picture that is transparent where this is white.
+    Args:
+      mask: of a picture that is transparent where this is white.
+      levels: black and white of grey with 16 bits.
 
     Raises ValueError, saying why, if it cannot be read, and if a picture with opacity
     is wanted and nowhere transparent.
     """
     try:
         with Image.open(io.BytesIO(content)) as image:
-            found = of(image, channels if channels % 2 else channels - 1)
+            found = of(image, channels if channels % 2 else channels - 1, levels)
             if channels % 2:
                 return found
             return _with_opacity(found, image, mask)
@@ -67,7 +77,7 @@ def read(content: bytes, channels: int, mask: bytes | None = None) -> Picture:
         raise ValueError(str(error) or type(error).__name__) from None
 
 
-def of(image: Image.Image, channels: int) -> Picture:
+def of(image: Image.Image, channels: int, levels: tuple[float, float]) -> Picture:
     """Returns the picture of an image of Pillow's, with 1 or 3 channels."""
     image, alpha = upright(image), None
     if image.has_transparency_data:
@@ -75,10 +85,11 @@ def of(image: Image.Image, channels: int) -> Picture:
     mode = image.mode
     deep = mode in ("I", "F") or mode.startswith("I;16")
     return Picture(
-        fit(image, None, channels),
+        fit(image, None, channels, levels=levels),
         alpha,
         grey=deep or mode in ("1", "L", "LA", "La"),
         deep=deep,
+        levels=levels,
         profile=image.info.get("icc_profile"),
     )
 
@@ -112,7 +123,8 @@ def made_of(like: Picture, x: np.ndarray) -> Image.Image:
     if the picture has them.
     """
     if like.deep and x.shape[2] == 1 and like.alpha is None:
-        made = Image.fromarray(_by_bands(_sixteen_bits, x[..., 0]))
+        encode = functools.partial(_sixteen_bits, levels=like.levels)
+        made = Image.fromarray(_by_bands(encode, x[..., 0]))
     else:
         pixels = _by_bands(images.encode, x)
         made = Image.fromarray(pixels[..., 0] if x.shape[2] == 1 else pixels)
@@ -129,9 +141,10 @@ def _by_bands(encode, x):
     return np.concatenate([encode(x[i : i + rows]) for i in range(0, len(x), rows)])
 
 
-def _sixteen_bits(x):
-    scaled = (x.astype(np.float64) + 1) * 32767.5
-    return np.clip(np.rint(scaled), 0, 65535).astype(np.uint16)
+def _sixteen_bits(x, levels):
+    low, high = levels
+    scaled = (x.astype(np.float64) + 1) / 2 * (high - low) + low
+    return np.clip(np.rint(scaled), *WIDE).astype(np.uint16)
 
 
 def save(path: str | os.PathLike, made: Image.Image, record: dict[str, Any]) -> None:

@@ -227,8 +227,9 @@ def python(*arguments):
     return seconds, done.stdout, imported
 
 
-def test_there_are_ten_commands():
-    names = "run sample evaluate metrics report benchmark ablate sweep collapse check"
+def test_there_are_twelve_commands():
+    names = "run sample evaluate metrics report benchmark ablate sweep collapse check "
+    names += "translate import_weights"
     assert set(COMMANDS) == set(names.split())
 
 
@@ -266,6 +267,7 @@ def test_commands_are_thin(name):
 
 
 PATHS = {"workdir", "out", "save-stats", "space", "init-from", "{name}-weights"}
+PATHS |= {"input", "mask", "file"}
 
 
 def test_every_flag_for_a_path_expands_it():

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from experiments.evaluation import score_flags
-from experiments.files import Lines, check_json, drop_lines, replacing
+from experiments.files import Lines, check_json, drop_lines, remove_left, replacing
 
 ROOT = Path(__file__).parents[2]
 REPLACE = """
@@ -61,6 +61,17 @@ def test_a_line_goes_to_the_file_that_is_there_now(tmp_path):
     lines.append({"step": 4})
     lines.close()
     assert path.read_text() == '{"step": 1}\n{"step": 2}\n{"step": 4}\n'
+
+
+def test_what_killed_processes_have_left_is_removed(tmp_path):
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    kept = [f".{os.getpid()}-0123abcd.tmp", ".1-x.tmp", "x.png", ".7.tmp"]
+    for name in (f".{dead.pid}-0123abcd.tmp", *kept):
+        (tmp_path / name).write_text("x")
+    remove_left(tmp_path)
+    assert sorted(os.listdir(tmp_path)) == sorted(kept)
+    remove_left(tmp_path / "none")
 
 
 @pytest.mark.parametrize("name", ["x" * 255, "a?%", os.fsdecode(b"\xff")])

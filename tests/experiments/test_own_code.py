@@ -62,6 +62,10 @@ CONFIG = {
         "penalties": ("r1", {"name": "mine.parts:halved", "weight": 1.0}),
     },
     "metrics": ("fid", "gone.metrics.ink"),
+    "spec": {
+        "image": {"kind": "image", "dtype": "uint8"},
+        "sound": {"kind": "mine.more", "names": ["alone", "mine.apart"]},
+    },
 }
 
 
@@ -72,6 +76,7 @@ def test_names_of_own_code_are_found_wherever_they_are(mine):
         "loss": "mine.losses.margin",
         "generator.network": "alone",
         "discriminator.penalties[1]": "mine.parts:halved",
+        "spec.sound": "mine.more",
     }
     ours = {"variant": "gan", "loss": "gans.losses.adversarial.hinge", "x": ("jax.nn",)}
     assert own_code.named(ours) == [], "neither ours nor what is installed"

@@ -10,9 +10,10 @@ from experiments import config as configs
 from experiments.training.loop import train
 
 ROOT = Path(__file__).parents[2]
-# As many samples must be read as the digit asked for, with a probability of 0.9 or
-# more. Measured: FIRST after 70 steps, LAST after 700 (0.975 after all 3,500).
-FLOOR = 0.85
+# Share of the samples that are read as the digit asked for, with a probability of 0.9
+# or more. Measured: 0.074 after 70 steps, 0.876 after 490 and 0.884 after 630 of 700;
+# 0.975 after all 3,500. It takes 76 s of processor time.
+FLOOR = 0.75
 
 
 @pytest.mark.slow

@@ -49,7 +49,7 @@ def test_command(workdir, tmp_path):
     assert process.returncode == 1, errors
     assert said == f"{out}: 2 made, 1 failed\n"
     assert errors.splitlines() == [
-        "output: a_to_b; --output also takes b_to_a",
+        "output: a_to_b; --output also takes b_to_a, cycle_a, cycle_b",
         f"cannot translate {source / 'broken.jpg'}: not a picture of a known format",
     ]
     (source / "broken.jpg").unlink()
@@ -88,3 +88,4 @@ def test_killed_and_begun_again(workdir, tmp_path, number):
     after = {path.name: path.read_bytes() for path in out.glob("*.png")}
     assert after == {path.name: path.read_bytes() for path in whole.glob("*.png")}
     assert after.items() >= done.items()
+    assert not [*out.glob(".*")]

@@ -69,7 +69,7 @@ def test_the_list_has_a_line_for_each_preset(tmp_path):
         for preset in files.presets_of(files.loaded(path))
     ]
     assert [*lines] == presets and len(rows) == len(presets)
-    assert max(map(len, rows)) <= 105
+    assert max(map(len, rows)) <= 120
     code, shown, _ = command(tmp_path, "ablate", "--list")
     assert code == 0 and "  ttur:ring8 " in shown and "wgan_gp:digits" not in shown
 

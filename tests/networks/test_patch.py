@@ -9,7 +9,7 @@ import pytest
 
 from gans import networks
 from gans.layers.conv.inspect import slow_convolutions
-from gans.losses import penalties
+from gans.losses import adversarial, penalties
 from gans.networks import patch
 
 MADE = "Discriminator", "patch", patch.from_torch
@@ -145,3 +145,34 @@ def test_what_is_rejected():
         init(discriminator(n_layers=5), 1, 64, 64, 3)
     with pytest.raises(ValueError, match="not a patch discriminator .*kernels are"):
         patch.from_torch({"model.0.weight": np.zeros((4, 3, 3, 3))})
+
+
+# The authors' name of a loss, and ours. Logits are kept to 6 decimals.
+@pytest.mark.parametrize(
+    "theirs, ours",
+    [
+        ("vanilla", {"name": "non_saturating"}),
+        ("lsgan", {"name": "least_squares", "factor": 1.0}),
+        ("wgangp", {"name": "wasserstein"}),
+    ],
+)
+def test_the_authors_losses_of_maps(authors, theirs, ours):
+    expected = authors.rules()["gan_loss"][theirs]
+    options = dict(ours)
+    loss = adversarial.make(options.pop("name"), **options)
+    with jax.enable_x64(True):
+        logits = jnp.asarray(np.squeeze(np.array(expected["prediction"]), 1))
+        assert logits.ndim == 3  # [B, h, w]
+        sides = {
+            "real": lambda x: jnp.mean(loss.discriminator(x, x)[0]),
+            "fake": lambda x: jnp.mean(loss.discriminator(x, x)[1]),
+        }
+        for side, cost in sides.items():
+            value, grad = jax.value_and_grad(cost)(logits)
+            np.testing.assert_allclose(value, expected[side], rtol=2e-6)
+            first = expected[f"grad_first_{side}"]
+            np.testing.assert_allclose(grad.ravel()[0], first, rtol=2e-6)
+        # What fools the discriminator is what a real image would cost it.
+        fooled = adversarial.total(loss.generator(logits))
+        np.testing.assert_allclose(fooled, expected["real"], rtol=2e-6)
+        assert abs(fooled / expected["fake"] - 1) > 0.01

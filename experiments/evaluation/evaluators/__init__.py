@@ -55,7 +55,9 @@ def meaning(result: str) -> str:
     found |= {k.replace("fid", "fd"): x for k, x in found.items() if "fid" in k}
     while result:
         for quantity in sorted(found, key=len, reverse=True):
-            if result == quantity or result.startswith(f"{quantity}_"):
+            if result == quantity or result.startswith(
+                (f"{quantity}_", f"{quantity}/")
+            ):
                 return found[quantity]
         result = result.partition("/")[2]
     return ""

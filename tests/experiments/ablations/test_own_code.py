@@ -82,7 +82,7 @@ def mine(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     monkeypatch.setattr(ablation, "Replicas", Trained)
-    monkeypatch.setattr(reports, "write", lambda workdir: None)
+    monkeypatch.setattr(ablation.report, "write", lambda workdir: None)
     monkeypatch.setattr(Trained, "trained", [])
 
     def write(file, code):
@@ -233,3 +233,28 @@ def test_an_option_of_a_term_is_an_arm(mine):
     assert results["arms"]["w10"]["overrides"] == {
         "discriminator.penalties[0].weight": 10.0
     }
+
+
+def test_a_baseline_that_is_broken_leaves_a_report_of_the_others(mine, monkeypatch):
+    made = config({"hinge": {"loss": "hinge"}, "plain": {"loss": "minimax"}})
+    made.base.loss = "own_losses.unmade"
+    results = ablation.run(made, PATH, name="own")
+    assert [set(names) for names in Trained.trained] == [{"hinge"}, {"plain"}]
+    assert ablation.failures(results).startswith("2 runs of base failed")
+    folder = PATH.absolute()
+    monkeypatch.undo()
+    reports.write(folder)
+    text = (folder / "report.md").read_text()
+    assert "base: failed with seed 0, 1: config.loss='own" in text.replace("\\", "")
+
+
+def test_data_of_ones_own_that_cannot_be_loaded(mine, capsys):
+    mine("own_data", "def points(**options):\n    return 1 / 0\n")
+    broken = {"other": {"data": "python:own_data:points"}}
+    results, trained = run(broken)
+    assert [set(names) for names in trained] == [{"base"}]
+    (first, _) = results["arms"]["other"]["seeds"]
+    assert first["error"] == (
+        "config.data='own_data:points': ZeroDivisionError: division by zero "
+        "(own_data.py, line 2)"
+    )

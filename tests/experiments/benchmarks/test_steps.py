@@ -92,3 +92,18 @@ def test_ratios_take_the_faster_memory_format():
         "eager": 2.0,
         "eager allocator": 1.5,
     }
+
+
+def test_candidates_can_be_chosen(monkeypatch):
+    timed = []
+
+    def time_in_rounds(candidates, *_, **__):
+        timed[:] = [one.name for one in candidates]
+        return {name: Result({"step": [1.0]}) for name in timed}
+
+    monkeypatch.setattr(timing, "time_in_rounds", time_in_rounds)
+    config = workload.load("configs/gan.py:circle", batch_size=2)
+    steps.benchmark(config, against="torch", only=("torch allocator",))
+    assert timed == ["jax", "torch allocator"]
+    with pytest.raises(ValueError, match="--only: 'tosch' .*did you mean 'torch'"):
+        steps.benchmark(config, against="torch", only=("tosch",))

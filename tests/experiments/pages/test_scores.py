@@ -31,13 +31,15 @@ def test_a_score_has_all_that_is_needed_to_read_it():
         ["nearest", "1.5 at 2,000", "", "neither", "", ""],
     ]
     assert "Real images" in table and "few &lt;images&gt;" in table
-    # A column without values is left out.
+    # A column without values is left out, and the reason said.
     del evaluations[1]["baseline"]
+    evaluations[1]["protocol"] = {"a_to_b/baseline": "there are no test images"}
     table = scores.table(evaluations, {}, {"fid": "How far."})
     assert rows(table)[0] == [
         "fid", "96 ± 2.5 at 2,000", "50 at 1,000", "lower", "How far."
     ]  # fmt: skip
     assert "Real images" not in table
+    assert "<li>real images: there are no test images</li>" in table
 
 
 def test_what_stands_beside_the_model_is_a_table():

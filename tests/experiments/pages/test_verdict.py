@@ -115,6 +115,10 @@ def test_a_bad_score_that_no_longer_improves_is_not_done():
     )
     assert "4,000 at first" in text(found)
     assert judged(lines(6000), near).kind == "done"
+    # One that has come nearly all the way is not far off, however near to 0 that is.
+    little = scored([0.3, 0.02, 0.01, 0.01, 0.01, 0.01])
+    little[-1]["baseline"] = {"fd_classifier": {"value": 1e-5}}
+    assert judged(lines(6000), little).kind == "done"
     # Where nobody knows what is good, it has at least to have become better.
     assert judged(lines(6000), scored(values)).kind == "done"
     never = judged(lines(6000), scored([3115, 3200, 3120, 3115, 3118, 3115]))

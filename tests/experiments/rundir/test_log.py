@@ -19,8 +19,8 @@ from experiments.rundir import log as log_module
 from experiments.rundir.log import Log
 
 
-def make(workdir, *, start=0, steps=1000, resume=False):
-    return Log(workdir, start=start, steps=steps, batch_size=64, resume=resume)
+def make(workdir, *, start=0, steps=1000, resume=False, **more):
+    return Log(workdir, start=start, steps=steps, batch_size=64, resume=resume, **more)
 
 
 def read(workdir):
@@ -205,6 +205,15 @@ def test_lines_when_not_at_a_terminal(tmp_path, capsys, at):
         " 200/2000  10%  20 steps/s  1280 images/s  0:01:30 left  d 1",
         "hello",
     ]
+
+
+def test_points_are_called_points(tmp_path, capsys, at):
+    log = make(tmp_path, things="points")
+    log.progress(1)
+    at(1)
+    log.progress(11, {"d/loss": 1.0})
+    log.close()
+    assert "10 steps/s  640 points/s" in shown(capsys)[-1]
 
 
 def test_the_first_lines_come_after_1_10_and_100_steps(tmp_path, capsys, at):

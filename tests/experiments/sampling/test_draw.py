@@ -13,6 +13,7 @@ from experiments import config as configs
 from experiments.rundir.checkpoint import CheckpointError, Checkpoints
 from experiments.sampling import pictures
 from experiments.sampling.draw import draw
+from experiments.sampling.pictures import point
 from gans import core
 from gans.data.kinds.image import encode
 
@@ -326,3 +327,19 @@ def test_a_file_of_another_kind_is_not_replaced(images, points, tmp_path):
             draw(workdir, n=n, out=tmp_path / name)
     draw(points[0], n=4, out=tmp_path / "points.png")
     draw(points[0], n=8, out=tmp_path / "points.png")
+
+
+def test_a_picture_of_points_has_as_many_as_in_training(points, tmp_path, monkeypatch):
+    seen, scatter = [], point.scatter
+
+    def counted(path, real, fake, modes):
+        seen.append(len(fake))
+        return scatter(path, real, fake, modes)
+
+    monkeypatch.setattr(point, "scatter", counted)
+    draw(points[0], out=tmp_path / "x.png")
+    draw(points[0], out=tmp_path / "y.png", n=5)
+    assert seen == [point.N, 5]
+    draw(points[0], out=tmp_path / "x.npz")
+    with np.load(tmp_path / "x.npz") as file:
+        assert len(file["point"]) == 64

@@ -270,3 +270,17 @@ def test_the_last_lines_say_where_things_are(tmp_path):
 )
 def test_durations(seconds, shown):
     assert announce.duration(seconds) == shown
+
+
+@pytest.mark.parametrize(
+    "kinds, said",
+    [
+        (("image", "label"), "images"),
+        (("point",), "points"),
+        (("image", "image"), "images"),
+        (("image", "series"), "examples"),
+    ],
+)
+def test_what_examples_are_called(kinds, said):
+    spec = {str(i): types.SimpleNamespace(kind=kind) for i, kind in enumerate(kinds)}
+    assert announce.things(spec) == said

@@ -39,7 +39,7 @@ def test_a_folder_of_all_kinds(unpaired, photos, tmp_path, capsys):
     out = tmp_path / "new" / "out"
     assert run(unpaired, source, out) == Count(made=7)
     said = capsys.readouterr().err
-    assert said == "output: a_to_b; --output also takes b_to_a\n"
+    assert said == "output: a_to_b; --output also takes b_to_a, cycle_a, cycle_b\n"
     assert sorted(contents(out)) == [
         "a.png",
         "alpha.png",

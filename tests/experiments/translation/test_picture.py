@@ -107,6 +107,16 @@ def test_sixteen_bits(tmp_path):
             assert made.mode == mode
 
 
+def test_twelve_bits(tmp_path):
+    levels = (0, 4095)
+    narrow = np.arange(54, dtype=np.uint16).reshape(6, 9) * 77
+    found = read(content(Image.fromarray(narrow)), 1, levels=levels)
+    np.testing.assert_allclose(found.pixels[..., 0], narrow / 4095 * 255, atol=0.51)
+    x = (narrow / 4095 * 2 - 1)[..., None].astype(np.float32)
+    save(tmp_path / "x.png", x, found, {})
+    np.testing.assert_array_equal(Image.open(tmp_path / "x.png"), narrow)
+
+
 def test_a_profile_goes_with_the_kind_of_colours(tmp_path):
     profile = b"not looked into"
     found = read(content(Image.fromarray(COLOURS), icc_profile=profile), 3)

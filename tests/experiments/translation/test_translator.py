@@ -84,7 +84,7 @@ def test_which_outputs_are_translations(model_of):
     model = model_of("cycle")
     found = Translator(model.gan, model.spec, model.state)
     assert (found.output, found.given, found.made) == ("a_to_b", "a", "b")
-    assert found.others == ["b_to_a"] and found.random is False
+    assert found.others[0] == "b_to_a" and found.random is False
     other = Translator(model.gan, model.spec, model.state, "b_to_a")
     assert (other.given, other.made) == ("b", "a")
     with pytest.raises(ValueError, match="'b_to_b' is not one of.*did you mean"):
@@ -255,6 +255,16 @@ def test_the_library():
     with pytest.raises(ValueError, match=r"images\[0\] .*wanted \[H, W, 3\]"):
         model.translate([np.zeros((4, 4), np.uint8)])
     assert model.translator() is model.translator()
+
+
+def test_it_is_shown_as_the_data_say():
+    gan, spec, state = gan_of()
+    for name, wanted in (("pairs:x:range=0..4095:fit=squash", "squash"),
+                         ("pairs:x", "training")):  # fmt: skip
+        model = Model(ConfigDict({"variant": "own", "data": name}), spec, gan, state)
+        assert model.translator().size == wanted
+        assert model.translator(size="full").size == "full"
+    assert model.data_options == {}
 
 
 def test_the_library_draws_by_the_place_in_the_list(model_of):

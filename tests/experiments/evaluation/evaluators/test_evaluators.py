@@ -35,6 +35,17 @@ def test_the_contract_of_an_evaluator(name):
     assert (name in scores.known()) == (score is not None)
 
 
+def test_results_have_the_meaning_of_their_evaluator():
+    assert evaluators.meaning("cycle/a").startswith("How far a pixel is from the image")
+    assert evaluators.meaning("a_to_b/l1").startswith(
+        "How far a pixel is from the real"
+    )
+    assert "people's judgement" in evaluators.meaning("lpips_alex")
+    assert "features of output" in evaluators.meaning("perceptual_squeezenet")
+    assert "either covers" in evaluators.meaning("palette/class_iou")
+    assert evaluators.meaning("nothing/of/the/kind") == ""
+
+
 def test_results_as_json():
     result = Result(1.5, "lower", 0.25, {"k": 3, "seconds": 2.0})
     found = result.to_json()

@@ -246,3 +246,38 @@ def test_without_weights_there_is_no_lpips(pairs, monkeypatch):
     gan, _ = of_rows(source, sample=same)
     with pytest.raises(FileNotFoundError, match="lpips_alex needs.*perceptual is"):
         reports.make_evaluate(gan, configured("lpips"), source)
+
+
+def test_lpips_is_called_by_its_network_and_weights(pairs, monkeypatch):
+    """With weights that are not the authors' it has another name."""
+    from experiments.evaluation import extractors
+    from gans.metrics.features.extractor import Extractor
+
+    asked = []
+
+    def find(name, **options):
+        asked.append(name)
+        apply = lambda variables, x: mean_colour(x)  # noqa: E731
+        protocol = {"weights": {"trunk": "1", "heads": "2"}}
+        return lambda: Extractor(f"{name}-12345678", apply, {}, protocol)
+
+    monkeypatch.setattr(extractors, "find", find)
+    monkeypatch.setattr(extractors, "check", lambda *_, **__: None)
+    gan, state = of_rows(pairs, sample=same)
+    report = reports.make_evaluate(gan, configured(of("lpips", net="vgg")), pairs)(
+        state
+    )
+    (name,) = report["results"]
+    assert asked == ["lpips_vgg"] and name == "lpips_vgg-12345678"
+    found = report["results"][name]
+    assert found["distance"] == "LPIPS" and found["weights"]["heads"] == "2"
+    a, b = (pairs.arrays[x].mean((1, 2)) for x in "ab")
+    assert found["value"] == pytest.approx(((a - b) ** 2).sum(-1).mean(), rel=1e-4)
+    assert found["standard_error"] > 0
+
+
+def test_outputs_that_are_not_finite_fail_their_scores(pairs):
+    gan, state = of_rows(pairs, sample=lambda n, x, k: {"b": x["a"] * jnp.nan})
+    report = reports.make_evaluate(gan, configured("l1", "ssim"), pairs)(state)
+    said = "samples of 'sample' are not finite"
+    assert report["failed"] == {"l1": said, "ssim": said}
