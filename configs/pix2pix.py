@@ -80,7 +80,8 @@ def get_config(preset: str = "photos"):
         "n_layers": 3,
         "penalties": (),
     }
-    adam = presets.adam(2e-4, 0.5, 0.999, schedule=schedule)
+    rate = 5e-4 if preset == "photos" else 2e-4
+    adam = presets.adam(rate, 0.5, 0.999, schedule=schedule)
     for player in (config.generator, config.discriminator):
         player.optimizer = adam
     config.sample_every = config.checkpoint_every = config.steps // 10
