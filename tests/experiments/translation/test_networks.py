@@ -18,13 +18,18 @@ from gans.data.spec import Field
 SIDE = 32
 
 
-def model_of(module, generator):
+def blank():
+    field = Field("image", (SIDE, SIDE, 3), "uint8")
+    x = np.zeros((1, *field.shape), np.uint8)
+    return InMemory("blank", {"a": x, "b": x}, {"a": field, "b": field})
+
+
+def model_of(module, generator, data=None):
     config = module.get_config("folder_small")
     config.resolution, config.discriminator.width = SIDE, 2
     config.generator.update(generator)
-    field = Field("image", (SIDE, SIDE, 3), "uint8")
-    blank = np.zeros((1, *field.shape), np.uint8)
-    source = InMemory("blank", {"a": blank, "b": blank}, {"a": field, "b": field})
+    config.data, config.jitter = data or config.data, 0
+    source = configs.load_data(config) if data else blank()
     config = configs.resolve(config, source)
     gan = configs.build(config)
     shapes = jax.eval_shape(functools.partial(core.init, gan), jax.random.key(0))
@@ -75,6 +80,24 @@ def test_at_the_size_of_training_it_is_the_network(residual):
     g = core.bind(residual.gan, residual.state, train=False, ema=True)["g_ab"]
     wanted = np.asarray(g((x / 127.5 - 1).astype(np.float32)[None])[0])
     np.testing.assert_allclose(made, (wanted + 1) * 127.5, atol=0.6)
+
+
+@pytest.mark.parametrize(
+    "task, channels", [("colourise", 3), ("edges", 3), ("inpaint", 4)]
+)
+def test_tasks_that_are_made_of_pictures(task, channels):
+    model = model_of(pix2pix, {"width": 2}, f"{task}:photos")
+    x = photo(50, 70)
+    if channels == 4:
+        x = np.concatenate([x, np.full((50, 70, 1), 255, np.uint8)], axis=-1)
+        x[10:30, 20:40, 3] = 0
+    (made,) = model.translate([x])
+    assert made.shape == (50, 70, 3)
+    if channels == 4:
+        kept = x[..., 3] > 0
+        np.testing.assert_array_equal(made[kept], x[..., :3][kept])
+    with pytest.raises(ValueError, match=rf"wanted \[H, W, {channels}\]"):
+        model.translate([x[..., :2]])
 
 
 def steps(x, axis):
