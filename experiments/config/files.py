@@ -108,8 +108,8 @@ def _nearest(name, preset):
         for own in presets_of(module) if "/" not in config else ():
             values = module.get_config(own).to_dict()
             # Those that need classes, or data of another form, come last.
-            plain = checks.is_game(values) and not values["generator"].get("condition")
-            having.setdefault(own, []).append((not plain, f"{config}:{own}"))
+            usual = checks.is_game(values) and not values["generator"].get("condition")
+            having.setdefault(own, []).append((not usual, f"{config}:{own}"))
     plain = {re.sub(r"[\W_]", "", x): x for x in having}
     near = difflib.get_close_matches(asked, plain, n=1)
     return [x for _, x in sorted(having[plain[near[0]]])] if near else []

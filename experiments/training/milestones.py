@@ -110,7 +110,8 @@ class Milestones:
 
         A signal ends it early; it is done when the run goes on.
         """
-        if self.unscored != step:
+        stopping = signals is not None and signals.number is not None
+        if self.unscored != step or stopping:
             return
         log.message(f"step {step}: scoring")
         with signals.ending_early() if signals else contextlib.nullcontext():

@@ -64,6 +64,10 @@ def lines(workdir):
     return [json.loads(x) for x in (workdir / "metrics.jsonl").read_text().splitlines()]
 
 
+def run_json(workdir):
+    return json.loads((workdir / "run.json").read_text())
+
+
 @pytest.mark.parametrize(
     "flags, said",
     [
@@ -106,6 +110,9 @@ def test_stopped_at_any_moment_it_ends_as_if_it_had_not_been(tmp_path, per_call)
         f"--config.steps={1200 * per_call}",
         *(f"--config.{x}_every={100 * per_call}" for x in ("log", "checkpoint")),
         f"--config.sample_every={600 * per_call}",
+        f"--config.evaluate_every={50 * per_call}",  # so that some are cut short
+        "--config.metrics=modes",
+        "--config.n_evaluate=500",
     ]
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     code, said = run(*flags, f"--workdir={whole}")
@@ -129,6 +136,12 @@ def test_stopped_at_any_moment_it_ends_as_if_it_had_not_been(tmp_path, per_call)
     assert pictures(stopped) == pictures(whole) and len(pictures(whole)) == 3
     logged = [[line["step"] for line in lines(w)] for w in (stopped, whole)]
     assert logged[0] == logged[1]
+    scores = [
+        [x for x in lines(w) if "eval/modes/modes" in x] for w in (stopped, whole)
+    ]
+    assert scores[0] == scores[1] and len(scores[0]) == 24
+    one, other = (run_json(w) for w in (stopped, whole))
+    assert one["best"] == other["best"] and one["status"] == "finished"
 
 
 DISK = [

@@ -224,6 +224,30 @@ def depth_w(form):
     return apply
 
 
+def phases_w(form):
+    """w from x and y, with the pixels of each phase of the strides by themselves."""
+
+    def apply(x, y, geometry):
+        g, n = geometry, len(geometry.x)
+        w = jnp.zeros((*g.w, x.shape[-1], y.shape[-1]), x.dtype)
+        phases = jnp.split(_x_in(x, g), math.prod(g.strides), -1)
+        places = itertools.product(*map(range, g.strides))
+        for place, phase in zip(places, phases, strict=True):
+            taps = tuple(
+                slice(p, None, s) for p, s in zip(place, g.strides, strict=True)
+            )
+            k = w[taps].shape[:n]
+            if min(k) == 0:
+                continue  # a kernel that is smaller than the strides
+            size = tuple(y + k - 1 for y, k in zip(g.y, k, strict=True))
+            phase = phase[:, *map(slice, size)]
+            one = Geometry(size, k, g.y, ones(k), (0,) * n)
+            w = w.at[taps].set(form(phase, y, one))
+        return w
+
+    return apply
+
+
 def flat(form):
     """y from x and w: first-axis taps become channels, first-axis positions batch."""
 

@@ -301,6 +301,11 @@ KERNEL_GRADIENT = (
         "images are the input channels of that convolution: few are slow to pad inside",
     ),
     Row(
+        lambda case: case.few and not case.tiled and math.prod(case.geometry.y) > 1000,
+        forms.phases_w(forms.canonical),
+        "a convolution for each phase multiplies no zeros, and writes no windows",
+    ),
+    Row(
         lambda case: case.few,
         forms.dot_of_patches,
         "few images, and strides to dilate y with: windows of x cost less",

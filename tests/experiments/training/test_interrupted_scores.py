@@ -177,6 +177,26 @@ def test_a_checkpoint_before_the_last_one_scored_is_scored_again(
     assert evaluations(tmp_path) == evaluations(reference)
 
 
+def test_a_signal_before_scores_is_not_kept_waiting_by_them(
+    tmp_path, config, whole, monkeypatch
+):
+    reference, seen, save = whole(config), [], milestones.Milestones.save
+
+    def signalled(self, stage, state, step, **options):
+        save(self, stage, state, step, **options)
+        if step == 20:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        counted(patch, seen)
+        patch.setattr(milestones.Milestones, "save", signalled)
+        train(config, tmp_path)
+    assert seen == [10] and Checkpoints(tmp_path, keep=None).latest() == 20
+    train(config, tmp_path)
+    assert lines(tmp_path) == lines(reference)
+    assert evaluations(tmp_path) == evaluations(reference)
+
+
 def test_without_metrics_evaluations_make_no_checkpoints(tmp_path, config):
     config.metrics = ()
     train(config, tmp_path)
