@@ -8,6 +8,13 @@
 
 PATH holds pictures whose left half is side a and whose right half is side b, or two
 folders a and b with pictures of the same names (see docs/data.md).
+
+photos: 23 minutes on 2 very busy CPU cores (2 to 20 steps/s, 4 minutes of it
+compiling). Held-out crops get the colours of petals, leaves and sky; details are
+softened. l1 0.130, psnr 21.6, ssim 0.68.
+
+At facades128 a step takes 0.58 s of processor time, and 0.16 s with generator.width=32
+and discriminator.width=32. The other presets have not been timed.
 """
 
 import dataclasses
@@ -80,7 +87,8 @@ def get_config(preset: str = "photos"):
         "n_layers": 3,
         "penalties": (),
     }
-    adam = presets.adam(2e-4, 0.5, 0.999, schedule=schedule)
+    rate = 5e-4 if preset == "photos" else 2e-4
+    adam = presets.adam(rate, 0.5, 0.999, schedule=schedule)
     for player in (config.generator, config.discriminator):
         player.optimizer = adam
     config.sample_every = config.checkpoint_every = config.steps // 10

@@ -37,7 +37,6 @@ _MOST = 8  # lines of a user's code that are shown
 # What JAX adds to its errors, beside the error itself.
 _ADDED = {"SimplifiedTraceback", "UnfilteredStackTrace"}
 _ADDED |= {"JaxStackTraceBeforeTransformation"}
-
 _WITH_DOCSTRING = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 Module = tuple[str, Path]  # its full name, and its file

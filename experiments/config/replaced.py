@@ -53,7 +53,7 @@ def _replaced(config, before) -> Iterator[tuple]:
         if not isinstance(part, ConfigDict):
             continue
         if part.get("network") != old.get("network"):
-            known = parts.network(role, part.network)
+            known = parts.network(role, part.get("network"))
             yield role, part, old, "network", known
         inner, inner_old = part.get("optimizer"), old.get("optimizer")
         if not isinstance(inner, ConfigDict) or not isinstance(inner_old, ConfigDict):

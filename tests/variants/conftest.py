@@ -118,3 +118,14 @@ def two_steps():
 def rules():
     """Numbers of the authors' code: losses, rates by epoch, traces of the pool."""
     return json.loads(path_of("rules.json").read_text())
+
+
+@pytest.fixture(scope="session")
+def arrays():
+    """arrays(name) -> the arrays of a file of theirs; skips where it is missing."""
+
+    def load(name):
+        with np.load(path_of(f"{name}.npz")) as file:
+            return {k: file[k] for k in file.files}
+
+    return load

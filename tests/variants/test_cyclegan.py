@@ -102,6 +102,7 @@ def test_two_steps_are_the_authors(two_steps):
     assert reference.error(state, NETWORKS) < 1e-6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes", [{"identity": 0.0}, {"cycle": 9.0}, {"loss": "least_squares"}]
 )
@@ -112,6 +113,7 @@ def test_other_weights_have_other_numbers(two_steps, changes):
     assert reference.error(state, NETWORKS) > 1e-5
 
 
+@pytest.mark.slow
 def test_discriminators_first_have_other_numbers(two_steps):
     """As would fakes that are made after the generators' update: a negative control."""
     reference = two_steps("cyclegan_two_steps")
@@ -239,6 +241,7 @@ def flops(f, *args):
     return quick(f).lower(*args).compile().cost_analysis()["flops"]
 
 
+@pytest.mark.slow
 def test_fakes_are_made_once(tiny):
     """The discriminators' updates make no pass of a generator."""
     _, gan, state, batch = ready(tiny)
@@ -310,6 +313,7 @@ def sides(key, n=8):
     return {"a": x[0] - 0.5, "b": x[1] + 0.5}
 
 
+@pytest.mark.slow
 def test_it_learns_to_brighten_and_keeps_the_content(tiny):
     spec = specs.to_json({side: image(16, 16, 3) for side in "ab"})
     options = {"learning_rate": 2e-3, "schedule": "constant"}

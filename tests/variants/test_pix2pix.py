@@ -82,6 +82,7 @@ def test_two_steps_are_the_authors(two_steps):
     assert reference.error(state, NETWORKS) < 1e-6
 
 
+@pytest.mark.slow
 def test_other_games_have_other_numbers(two_steps):
     """The negative controls: another weight; the discriminator of before its update."""
     reference = two_steps("pix2pix_two_steps")
@@ -115,6 +116,7 @@ def flops(f, *args):
     return quick(f).lower(*args).compile().cost_analysis()["flops"]
 
 
+@pytest.mark.slow
 def test_the_generator_makes_one_pass_forward(tiny):
     """Passes of the two updates that are equal are compiled into one."""
     config, gan, state, batch = ready(tiny)
@@ -227,6 +229,7 @@ def negatives(key, n=8):
     return {"a": x, "b": -x}
 
 
+@pytest.mark.slow
 def test_it_learns_to_make_negatives(tiny):
     spec = specs.to_json({side: image(32, 32, 3) for side in "ab"})
     options = {"learning_rate": 2e-3, "schedule": "constant"}
