@@ -85,6 +85,7 @@ def get_config(preset: str = "photos"):
         "network": "patch",
         "width": width,
         "n_layers": 3,
+        "norm": "instance(affine=True)",  # batch norm, at a batch of one
         "penalties": (),
     }
     rate = 5e-4 if preset == "photos" else 2e-4

@@ -9,14 +9,14 @@ import os
 import pkgutil
 from collections.abc import Callable
 from types import ModuleType
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from gans.data import sets
-from gans.data.cropped import Cropped
 from gans.data.notes import note
 from gans.data.sets import expanded, without_options
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def load(
@@ -87,7 +87,11 @@ def load(
         skip_corrupt=skip_corrupt,
         seed=seed,
     )
-    return Cropped(source, resolution) if jitter else source
+    if not jitter:
+        return source
+    from gans.data.cropped import Cropped  # commands name data before numpy is loaded
+
+    return Cropped(source, resolution)
 
 
 def of_path(path: str) -> str | None:

@@ -12,7 +12,7 @@ from experiments.training.loop import train
 ROOT = Path(__file__).parents[2]
 # Share of the samples that are read as the digit asked for, with a probability of 0.9
 # or more. Measured: 0.074 after 70 steps, 0.876 after 490 and 0.884 after 630 of 700;
-# 0.975 after all 3,500. It takes 76 s of processor time.
+# 0.975 after all 3,500.
 FLOOR = 0.75
 
 
@@ -21,11 +21,8 @@ def test_digits_are_read_as_the_ones_asked_for(tmp_path):
     named = re.search(r"^CONFIG \?= (\S+)$", (ROOT / "Makefile").read_text(), re.M)
     config, _ = configs.load_file(str(ROOT / named[1]))
     config.steps = config.sample_every = config.checkpoint_every = 700
-    config.evaluate_every, config.metrics, config.n_evaluate = 70, ("classes",), 1000
+    config.evaluate_every, config.metrics, config.n_evaluate = 0, ("classes",), 1000
     config.diagnose_every = 0
     train(config, tmp_path)
-    found = {}
-    for line in (tmp_path / "evaluations.jsonl").read_text().splitlines():
-        record = json.loads(line)
-        found[record["step"]] = record["results"]["as_asked_classifier"]["value"]
-    assert found[70] < FLOOR < found[700]
+    (line,) = (tmp_path / "evaluations.jsonl").read_text().splitlines()
+    assert json.loads(line)["results"]["as_asked_classifier"]["value"] > FLOOR

@@ -128,9 +128,8 @@ def test_norms(norm):
 
 
 def test_unknown_norms():
-    with pytest.raises(
-        ValueError, match="norm, if not None: 'pixle' is not one of batch, pixel, virt"
-    ):
+    known = "norm, if not None: 'pixle' is not one of batch, instance, pixel, virtual"
+    with pytest.raises(ValueError, match=known):
         Normed(Layers("pixle")).init(KEY, images(6, 5), LABEL, train=True)
 
 

@@ -323,7 +323,7 @@ def test_half_precision_networks_give_float32(bound, run, network):
         ),
         (
             SMALL_D.copy(layers=Layers("pixel")),
-            "norm, .*'pixel' is not one of batch, virtual",
+            "norm, .*'pixel' is not one of batch, instance, virtual",
         ),
         (SMALL_G.copy(activation="gelu"), "activation: 'gelu' is not one of leaky_"),
         (SMALL_D.copy(activation="gelu"), "activation: 'gelu' is not one of leaky_"),

@@ -94,6 +94,7 @@ def losses_error(reference, metrics):
     )
 
 
+@pytest.mark.slow
 def test_two_steps_are_the_authors(two_steps):
     reference = two_steps("cyclegan_two_steps")
     state, metrics = reference.train(theirs(reference), NETWORKS)
@@ -103,9 +104,7 @@ def test_two_steps_are_the_authors(two_steps):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "changes", [{"identity": 0.0}, {"cycle": 9.0}, {"loss": "least_squares"}]
-)
+@pytest.mark.parametrize("changes", [{"cycle": 9.0}, {"loss": "least_squares"}])
 def test_other_weights_have_other_numbers(two_steps, changes):
     """The negative controls."""
     reference = two_steps("cyclegan_two_steps")

@@ -75,6 +75,7 @@ def losses_error(reference, metrics):
     return worst
 
 
+@pytest.mark.slow
 def test_two_steps_are_the_authors(two_steps):
     reference = two_steps("pix2pix_two_steps")
     state, metrics = reference.train(theirs(reference), NETWORKS)

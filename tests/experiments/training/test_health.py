@@ -7,9 +7,9 @@ import pytest
 
 from experiments.rundir.checkpoint import Checkpoints
 from experiments.training import health
-from experiments.training import loop as train_module
 from experiments.training.health import HINTS, HealthMonitor
 from experiments.training.loop import train
+from experiments.training.milestones import Milestones
 
 UPDATES = {"d": ("d",), "g": ("g",)}
 HEALTHY = {
@@ -376,10 +376,10 @@ def test_a_warning_is_on_disk_before_a_run_is_killed(tmp_path, collapsed, monkey
     class Killed(BaseException):
         pass
 
-    def kill(*args):
+    def kill(*args, **options):
         raise Killed
 
-    monkeypatch.setattr(train_module._Run, "save", kill)
+    monkeypatch.setattr(Milestones, "save", kill)
     collapsed.checkpoint_every = 700
     with pytest.raises(Killed):
         train(collapsed, tmp_path)
