@@ -118,7 +118,7 @@ def _strings(value, place):
 
 @functools.cache
 def _our_names() -> frozenset[str]:
-    """The plain names that are files of ours: "mlp", "dcgan", "fid"."""
+    """The plain names that are files of ours: "mlp", "unet", "fid"."""
     folders = (ROOT / "gans", ROOT / "experiments" / "evaluation")
     return frozenset(p.stem for folder in folders for p in folder.rglob("*.py"))
 
