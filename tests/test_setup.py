@@ -68,7 +68,7 @@ def test_make_train_is_scored_along_the_way():
 
 
 def test_setting_up_says_what_it_does(tmp_path):
-    command = ["make", "-n", "setup", f"VENV={tmp_path / 'venv'}"]
+    command = ["make", "-n", "setup", f"VENV={tmp_path / 'venv'}", "EXTRAS=test"]
     own = {name: x for name, x in os.environ.items() if not name.startswith("MAKE")}
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=own)
     assert done.returncode == 0, done.stderr

@@ -65,7 +65,15 @@ def test_networks_are_ours(part, from_torch):
 @pytest.mark.parametrize(
     "variant, options, parts",
     [
-        ("pix2pix", {"norm": "batch", "dropout": 0.0}, {"g": "g", "d": "d"}),
+        (
+            "pix2pix",
+            {
+                "generator.norm": "batch",
+                "generator.dropout": 0.0,
+                "discriminator.norm": "batch",
+            },
+            {"g": "g", "d": "d"},
+        ),
         ("cyclegan", {}, {x: x for x in ("g_ab", "g_ba", "d_a", "d_b")}),
     ],
 )
@@ -73,7 +81,9 @@ def test_losses_of_a_step_agree(tiny, variant, options, parts):
     config = tiny(variant, batch_size=1)
     config.discriminator.n_layers = 1
     with config.unlocked(), config.ignore_type():
-        config.generator.update(options)
+        for path, value in options.items():
+            part, name = path.split(".")
+            config[part][name] = value
     package = translation.__name__.rpartition(".")[0]
     training = importlib.import_module(f"{package}.{variant}").Training(config)
     gan = configs.build(config)
