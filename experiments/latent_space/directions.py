@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -126,13 +127,16 @@ def _of_labels(styled, layers, n, label, extractor):
         if field is None or logits.shape[1] != field.n_classes:
             titles = tuple(f"logit {i}" for i in range(logits.shape[1]))
     numbers = _asked(label, field, titles)
+    # The accuracy is that on samples that were not learnt from.
+    half = np.random.default_rng(0).permutation(n) % 2 == 0
     vectors, accuracies, kept = [], [], []
     for i in numbers:
         inside = classes == (i if len(titles) > 1 else True)
-        if inside.sum() < 2 or (~inside).sum() < 2:
-            tqdm.write(f"{titles[i]}: {inside.sum()} of {n} samples, left out")
+        parts = [np.sum(inside[x] == y) for x in (half, ~half) for y in (True, False)]
+        if min(parts) < 2:
+            said = f"{titles[i]}: {inside.sum()} of {n} samples show it; left out"
+            tqdm.write(said, sys.stderr)
             continue
-        half = np.arange(n) % 2 == 0  # the accuracy is that of samples not learnt from
         direction = factors.between_classes(w[half], inside[half])
         accuracies.append(factors.accuracy(w[~half], inside[~half], direction))
         vectors.append(factors.between_classes(w, inside))

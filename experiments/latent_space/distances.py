@@ -33,11 +33,9 @@ class Distance(NamedTuple):
 
 
 def find(
-    name: str,
-    shape: tuple[int, int, int],
-    weights: Mapping[str, str | None],
-) -> Callable[[], Distance]:
-    """Returns a function that loads a distance of images of a shape [H, W, C].
+    name: str, shape: tuple[int, int, int], weights: Mapping[str, str | None]
+) -> Distance:
+    """Returns a distance of images of a shape [H, W, C].
 
     Args:
       name: "l2", the mean squared difference of pixels in [-1, 1]; "lpips_vgg" and so
@@ -51,26 +49,22 @@ def find(
     """
     names.check(name, NAMES, "--distance", own=True)
     if name == L2:
-        return lambda: Distance(L2, _pixels, {})
+        return Distance(L2, _pixels, {})
     side = min(shape[0], MOST)
     extractors.check(name, (side, side, shape[2]), floats=True)
     try:
-        load = extractors.find(name, weights=dict(weights))
+        extractor = extractors.find(name, weights=dict(weights))()
     except FileNotFoundError as error:
         raise FileNotFoundError(
             f"--distance={name}: {error}; --distance=l2 compares pixels, without any"
         ) from None
 
-    def made():
-        extractor = load()
-        embed = embedding(extractor)
+    embed = embedding(extractor)
 
-        def shrunk(variables, images):
-            return embed(variables, at_most(images, MOST))
+    def shrunk(variables, images):
+        return embed(variables, at_most(images, MOST))
 
-        return Distance(extractor.name, shrunk, extractor.variables)
-
-    return made
+    return Distance(extractor.name, shrunk, extractor.variables)
 
 
 def _pixels(variables, images):

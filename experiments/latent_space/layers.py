@@ -15,10 +15,10 @@ def named(n_ws: int) -> dict[str, range]:
     """Returns {name: layers} of the ranges that have names.
 
     Those of figure 3 of arXiv 1812.04948: 0-3 are coarse (4 and 8 pixels), 4-7 middle
-    (16 and 32), the rest fine. A small generator has a third of its layers in each.
+    (16 and 32), the rest fine. Of fewer than twelve layers a third is in each.
     """
     low = min(4, -(-n_ws // 3))
-    high = min(2 * low, n_ws)
+    high = low + min(4, -(-(n_ws - low) // 2))
     return {
         "coarse": range(low),
         "middle": range(low, high),

@@ -90,8 +90,8 @@ def run(
     jobs = places.jobs(input, out)
     styled = Styled.load(workdir, checkpoint)
     label = asked.classes(styled.model.spec, label)
+    measure = distances.find(distance, styled.shape, weights or {})
     w_avg, w_std = styled.statistics(label)
-    measure = distances.find(distance, styled.shape, weights or {})()
     settings = {
         "step": int(styled.model.state.step),
         "weights": _digest(styled),

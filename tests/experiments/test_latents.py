@@ -15,9 +15,9 @@ from PIL import Image
 TESTS = Path(__file__).parents[1]
 
 
-@pytest.fixture(scope="module")
-def workdir(untrained, tmp_path_factory):
-    return untrained("styled", tmp_path_factory.mktemp("styled"))
+@pytest.fixture
+def workdir(styled_run):
+    return styled_run
 
 
 def start(*arguments):

@@ -25,8 +25,8 @@ def parity():
 
 
 @pytest.fixture(scope="session")
-def workdir(untrained, tmp_path_factory):
-    return str(untrained("styled", tmp_path_factory.mktemp("styled")))
+def workdir(styled_run):
+    return str(styled_run)
 
 
 @pytest.fixture(scope="session")

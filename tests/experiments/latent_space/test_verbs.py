@@ -234,7 +234,7 @@ def test_project(styled, workdir, tmp_path, capsys):
         ({"steps": 0}, "--steps=0 must be a number of at least 1"),
         (
             {"distance": "l1"},
-            "--distance: 'l1' is not one of l2, lpips_alex.*did you mean",
+            "--distance: 'l1' is not one of l2, lpips_alex, .*or MODULE.NAME",
         ),
         ({"distance": "lpips_alex"}, "sees nothing of 16x16 pixels; at least 31"),
         ({"input": "no"}, "--input=no: there is no such file or folder"),

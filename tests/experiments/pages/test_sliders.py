@@ -30,7 +30,7 @@ def content(text):
 def test_all_that_was_drawn_is_in_the_page(page):
     text = page.read_text()
     assert "smile &lt;1&gt;" in text and "a &amp; b" in text and "<1>" not in text
-    assert text.count('type="range"') == 3 and text.count("<option") == 2
+    assert text.count('<input type="range"') == 3 and text.count("<option") == 2
     assert len(re.findall(r'<label for="d\d">', text)) == 3
     assert re.findall(r'min="0" max="4" value="2"', text)
     assert not re.findall(r"(?:src|href)=|https?://|\$[a-z{]", text)

@@ -8,9 +8,9 @@ from experiments.sampling.draw import draw
 from gans import core
 
 
-@pytest.fixture(scope="module")
-def workdir(untrained, tmp_path_factory):
-    return untrained("styled", tmp_path_factory.mktemp("styled"))
+@pytest.fixture
+def workdir(styled_run):
+    return styled_run
 
 
 def test_samples_move_towards_the_mean(workdir, tmp_path):

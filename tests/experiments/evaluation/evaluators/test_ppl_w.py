@@ -93,11 +93,11 @@ def test_large_images_are_shrunk_by_means():
 
 
 @pytest.fixture(scope="module")
-def run(untrained, tmp_path_factory):
+def run(styled_run):
     """The model of an untrained run, and its setting with 20 pairs."""
     from experiments.sampling.model import Model
 
-    model = Model.load(untrained("styled", tmp_path_factory.mktemp("styled")))
+    model = Model.load(styled_run)
     config = model.config.copy_and_resolve_references()
     with config.unlocked():
         config.n_evaluate, config.extractor = 20, "random"
