@@ -49,7 +49,8 @@ def save(
     fps: frames a second, to whole hundredths of a second in a GIF.
     hold: milliseconds for the last frame; None: as for the others.
 
-    Returns the number of frames. Raises ValueError if there are none.
+    Returns the number of frames. Raises ValueError if there are none, and with what
+    ffmpeg says where it fails.
     """
     with replacing(path) as temporary:
         write = _mp4 if Path(path).suffix == ".mp4" else _pillow
@@ -106,7 +107,7 @@ def _mp4(temporary, suffix, frames, fps, hold):
             process.kill()
     if process.returncode:
         lines = said.decode(errors="replace").strip().splitlines()
-        raise OSError(f"ffmpeg: {lines[-1] if lines else process.returncode}")
+        raise ValueError(f"ffmpeg: {lines[-1] if lines else process.returncode}")
     return n
 
 

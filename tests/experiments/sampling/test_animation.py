@@ -61,7 +61,7 @@ def test_without_ffmpeg_and_where_it_fails(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", program(tmp_path, fails))
     many = np.zeros((40, 256, 256, 3), np.uint8)  # more than a pipe holds
     for frames in (FRAMES, many):
-        with pytest.raises(OSError, match="ffmpeg: Unknown encoder"):
+        with pytest.raises(ValueError, match="ffmpeg: Unknown encoder"):
             animation.save(path, iter(frames))
     assert sorted(os.listdir(tmp_path)) == ["ffmpeg"]
     with pytest.raises(ValueError, match="x.mp4: there are no frames"):
