@@ -174,9 +174,9 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """Images [B, H, W, C] in [-1, 1] -> logits [B] float32.
 
-    The output of each block is sown in `features`, as b8 for one of 8x8 pixels and so
-    on. With labels, a logit is the product with what a mapping network makes of the
-    label. Batches are multiples of `group`, or smaller.
+    The output of each block is sown in `features` as hidden0, hidden1 ... With labels,
+    a logit is the product with what a mapping network makes of the label. Batches are
+    multiples of `group`, or smaller.
 
     Raises ValueError for images that are not square or not a power of two from 8.
 
@@ -212,7 +212,7 @@ class Discriminator(nn.Module):
         self.layers.factory(self, train, kernel_init="normal")  # checks its options
         sides = _sides(x.shape[1:])
         h, image, wide = None, x, _wide(self.layers)
-        for side in reversed(sides[1:]):
+        for i, side in enumerate(reversed(sides[1:])):
             block = DiscriminatorBlock(
                 _channels(self, side),
                 _channels(self, side // 2),
@@ -222,7 +222,7 @@ class Discriminator(nn.Module):
                 name=f"b{side}",
             )
             h, image = block(h, image)
-            self.sow("features", f"b{side // 2}", h)
+            self.sow("features", f"hidden{i}", h)
         width = _channels(self, 4)
         n = 1 if self.n_classes is None else width
         last = LastBlock(
