@@ -176,9 +176,7 @@ def build(config, spec, stage=0):
 
     return GAN(
         nets={
-            "g": Net(
-                Generator(n_classes), (z, label), adam, 0.9, rngs=Generator.streams
-            ),
+            "g": Net(Generator(n_classes), (z, label), adam, ema=0.9),
             "d": Net(Discriminator(), (x,), adam),
         },
         updates=(
