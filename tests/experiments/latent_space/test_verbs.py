@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from experiments.evaluation import extractors
 from experiments.latent_space import directions, edit, interpolate, mix, points, project
 from gans.data.kinds.image import encode
+from gans.metrics.features.extractor import Extractor
 
 TILE, GAP, TOP = 64, 2, 18
 
@@ -147,6 +149,25 @@ def test_directions_of_the_classes_that_were_asked_for(styled, workdir, tmp_path
     w, classes = styled.samples(1000)
     along = w @ found.vectors[1]
     assert along[classes == 4].mean() > along[classes != 4].mean()
+
+
+def test_directions_of_what_a_network_sees(styled, workdir, tmp_path, monkeypatch):
+    def bright(_, images):
+        mean = images.mean((1, 2, 3))[:, None]
+        return {"features": mean, "logits": mean - 127.5}
+
+    network = Extractor("bright", bright, {}, {})
+    monkeypatch.setattr(extractors, "find", lambda name, **_: lambda: network)
+    out = str(tmp_path / "x.npz")
+    directions.run(workdir, out=out, method="labels", n=400, extractor="mine.bright")
+    found = directions.load(out, styled)
+    assert found.names == ("logit 0",) and found.values[0] > 0.7
+    # Along it images become brighter, and darker to the other side.
+    ws = styled.ws(0, 20)
+    steps = 2 * found.deviations * np.array([-1, 0, 1])
+    moved = [edit.along(x, found.vectors[0], steps, found.layers) for x in ws]
+    means = styled.images(np.concatenate(moved)).mean((1, 2, 3)).reshape(20, 3).mean(0)
+    assert means[0] < means[1] < means[2]
 
 
 @pytest.mark.parametrize(
