@@ -24,6 +24,7 @@ _SAVED = {
     "WEBP": {"lossless": True},
 }
 _SOFTWARE, _RECORD = 0x0131, 0x010E  # in EXIF; the second is ImageDescription
+_OTHERS = {"CMYK", "LAB", "HSV", "YCbCr"}  # modes that become RGB: not their profiles
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R 601, as Pillow has it
 
 
@@ -90,7 +91,7 @@ def of(image: Image.Image, channels: int, levels: tuple[float, float]) -> Pictur
         grey=deep or mode in ("1", "L", "LA", "La"),
         deep=deep,
         levels=levels,
-        profile=image.info.get("icc_profile"),
+        profile=None if mode in _OTHERS else image.info.get("icc_profile"),
     )
 
 
