@@ -111,7 +111,7 @@ def test_files_that_cannot_be_read_are_named_and_the_rest_is_done(
     assert run(unpaired, source, out) == Count(made=2, failed=2)
     said = capsys.readouterr().err
     assert f"cannot translate {source / 'm.png'}: " in said
-    assert f"{source / 'n.png'}: not a picture of a known format" in said
+    assert f"{source / 'n.png'}: it is not a picture of a known format" in said
     assert sorted(contents(out)) == ["a.png", "z.png"]
     (source / "m.png").write_bytes(whole)
     (source / "n.png").unlink()
