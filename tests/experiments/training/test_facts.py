@@ -93,9 +93,9 @@ def test_of_a_set_on_disk_a_few_examples_are_read():
 
 def test_images_in_colour_without_any():
     """Of pairs and of sets that do not correspond; one pixel is enough to have some."""
-    grey = np.zeros((70, 2, 2, 3), np.uint8)
+    grey = np.full((70, 2, 2, 3), 200, np.uint8)
     coloured, luma = grey.copy(), grey[..., :1]
-    coloured[0, 0, 0, 2] = 1
+    coloured[0, 0, 0, 2] = 201
 
     def held(**arrays):
         return InMemory("x", arrays, dict.fromkeys(arrays, "image"))
@@ -106,19 +106,19 @@ def test_images_in_colour_without_any():
     assert facts.colourless(Unpaired("x", sides)) == ["b"]
 
 
-def test_the_test_set_is_read_once(tiny, monkeypatch):
+def test_the_test_set_is_read_once(system, monkeypatch):
     """By scores, pictures, and what is said of it, together."""
     read, load = [], restore.load_test
     monkeypatch.setattr(
         "experiments.rundir.restore.load_test", lambda *of: read.append(of) or load(*of)
     )
-    config = tiny("pix2pix", metrics=("l1",), resolution=16)
+    config = configs.override(system("paired").get_config(), {"metrics": ("l1",)})
     source = configs.load_data(config)
     config = configs.resolve(config, source)
     stage = Ready(config, 0, source, configs.build(config))
     template = stage.programs.template
     found = facts.gather(config, source, stage.samplers, template)
-    assert found["test_examples"] == 200 and len(read) == 1
+    assert found["test_examples"] == 8 and len(read) == 1
 
 
 @pytest.mark.parametrize("variant, unused", [("gan", ["label"]), ("cgan", [])])
