@@ -115,6 +115,7 @@ class Model:
         *,
         seed: int | Sequence[int] = 0,
         label: Label | Sequence[Label] | None = None,
+        truncation: float | None = None,
         output: str = "sample",
         batch_size: int = 64,
     ) -> Arrays:
@@ -127,14 +128,18 @@ class Model:
           seed: of all that is drawn; several: n samples of each, one after the other.
           label: the class of all samples, by its name or number; several: in turn.
             None: as the model chooses, often all in turn.
+          truncation: psi of the truncation trick (arXiv 1812.04948, appendix B), of
+            models with a mapping network: w becomes w_avg + psi (w - w_avg). 0 is the
+            mean image, 1 (None) the model as it was trained; 0.7 is usual.
           output: one of `outputs`.
           batch_size: how many are made at once.
 
-        Raises ValueError for an unknown output, and for a label that does not exist.
+        Raises ValueError for an unknown output, for a label that does not exist, and
+        for a truncation of a model without a mapping network.
         """
-        parts = []
+        parts, given = [], {"label": label, "truncation": truncation, "output": output}
         for one in [seed] if isinstance(seed, int | np.integer) else seed:
-            inputs = self.inputs(n, seed=one, label=label, output=output)
+            inputs = self.inputs(n, seed=one, **given)
             parts += self.batches(inputs, seed=one, output=output, size=batch_size)
         if not parts:
             raise ValueError("seed: wanted at least one")
@@ -219,6 +224,7 @@ class Model:
         *,
         seed: int = 0,
         label: Label | Sequence[Label] | None = None,
+        truncation: float | None = None,
         output: str = "sample",
     ) -> Arrays:
         """Returns n inputs of an output, {name: numpy [n, ...]}; see `sample`."""
@@ -233,7 +239,20 @@ class Model:
             classes = [specs.class_of(field, one) for one in several]
             turns = np.resize(classes, len(inputs[name]))
             inputs[name] = turns.astype(inputs[name].dtype)
+        if truncation is not None:
+            inputs["truncation"] = self._truncation(inputs, truncation)
         return inputs
+
+    def _truncation(self, inputs: Arrays, psi: float) -> np.ndarray:
+        """The input "truncation" [n] of models with a mapping network."""
+        if "truncation" not in inputs:
+            raise ValueError(
+                f"truncation {psi:g}: {self.config.variant} has no mapping network, "
+                "whose latents w could be moved towards their mean"
+            )
+        if not np.isfinite(psi):
+            raise ValueError(f"truncation {psi}: wanted a number, often from 0 to 1")
+        return np.full_like(inputs["truncation"], psi)
 
     def _label(self, inputs: Arrays, asked: Iterable[Label]) -> tuple[str, Field]:
         """The input that is a class, and its field."""
