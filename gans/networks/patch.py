@@ -52,7 +52,7 @@ class Discriminator(nn.Module):
         if min(height, width) < self.least:
             raise ValueError(
                 f"patches of n_layers={self.n_layers} need images of at least "
-                f"{self.least}x{self.least}, got {height}x{width}; fewer layers need less"
+                f"{self.least}x{self.least}, got {height}x{width}"
             )
         make = self.layers.factory(
             self, train, kernel_init="normal", gain_init=around_one
