@@ -5,6 +5,7 @@ import functools
 import gc
 import importlib
 import importlib.util
+import json
 import os
 import pathlib
 import signal
@@ -15,6 +16,7 @@ from unittest import mock
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 # Tests compile many small programs, some of them in several processes: share them, and
@@ -155,5 +157,26 @@ def reference():
         finally:
             for stub in stubs:
                 del sys.modules[stub]
+
+    return load
+
+
+STYLE = pathlib.Path(__file__).parents[1] / "../shared/reference/parity/style"
+
+
+@pytest.fixture(scope="session")
+def style_reference():
+    """style_reference("ops_mbstd") -> (what its hyper says, {name: array}).
+
+    Numbers of the authors' code of the StyleGAN family, channels first; skips without.
+    """
+
+    def load(name):
+        path = STYLE / f"{name}.npz"
+        if not path.exists():
+            pytest.skip(f"{path.name} is not in ../shared/reference/parity/style")
+        with np.load(path) as file:
+            arrays = {k: file[k] for k in file.files}
+        return json.loads(str(arrays.pop("hyper"))), arrays
 
     return load
