@@ -144,4 +144,5 @@ def save(state, path):
 def written():
     """What writes files as torch does."""
     known = Name, Call, EasyDict, Tensor, dumps, module, nested, save
-    return types.SimpleNamespace(**{x.__name__: x for x in known})
+    named = {x.__name__: x for x in known}
+    return types.SimpleNamespace(PARITY=PARITY, **named)
