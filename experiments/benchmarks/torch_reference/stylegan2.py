@@ -75,13 +75,14 @@ class Training(Networks):
         penalty = slope.square().sum((1, 2, 3)).mean() / 2
         return penalty * options.get("weight", 10.0) * every
 
-    def path_length_loss(self, z):
-        """[] of z [B, L]; moves the mean of the lengths."""
+    def path_length_loss(self, z, noise=None):
+        """[] of z [B, L] and images of noise; moves the mean of the lengths."""
         every, options = self.path_length
         ws = self.g.styles(z, track=False)
         images = self.g.synthesis(ws)
-        noise = torch.randn_like(images) / (images.shape[2] * images.shape[3]) ** 0.5
-        (slope,) = torch.autograd.grad((images * noise).sum(), ws, create_graph=True)
+        noise = torch.randn_like(images) if noise is None else noise
+        along = (images * noise).sum() / (images.shape[2] * images.shape[3]) ** 0.5
+        (slope,) = torch.autograd.grad(along, ws, create_graph=True)
         lengths = slope.square().sum(2).mean(1).sqrt()
         mean = self.mean_length.lerp(lengths.mean(), options.get("decay", 0.01))
         self.mean_length = mean.detach()
