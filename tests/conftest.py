@@ -72,7 +72,8 @@ def _tiny(variant, preset=None, **changes):
             player.convolutions = tuple(
                 (8, size, stride) for _, size, stride in player.convolutions
             )
-        for option, least in (("width", 4), ("blocks", 1)):
+        sizes = {"width": 4, "blocks": 1, "channel_max": 4, "w_dim": 6}
+        for option, least in sizes.items():
             if option in player:
                 player[option] = least
     config.batch_size = 4

@@ -18,6 +18,8 @@ from gans.schedules import every
 class Generator(nn.Module):
     """z [B, 4] -> w [B, 6] (mapping) -> images [B, 16, 16, 1] (synthesis)."""
 
+    streams = ("noise",)
+
     def setup(self):
         self.to_w = [nn.Dense(6), nn.Dense(6)]
         self.first = self.param("const", nn.initializers.normal(1.0), (8, 8, 8))
@@ -128,7 +130,7 @@ def build(config, spec, stage=0):
     adam = optax.adam(1e-3, b1=0.0)
     return GAN(
         nets={
-            "g": Net(Generator(), (z,), adam, ema=0.9, rngs=("noise",)),
+            "g": Net(Generator(), (z,), adam, ema=0.9),
             "d": Net(Discriminator(), (x,), adam),
         },
         updates=(
