@@ -59,7 +59,7 @@ def weights(
             }
         found |= made
         said.append(f"{name}: {len(made)} arrays, {named}")
-    found = {name: np.ascontiguousarray(x) for name, x in found.items()}
+    found = {name: np.asarray(x, order="C") for name, x in found.items()}
     metadata = {
         files.CONFIG: configs.to_json(config),
         files.STEP: str(int(state.step)),

@@ -128,7 +128,7 @@ def _networks(content: Mapping[Any, files.File]) -> tuple[list[Weights], list[st
                 refused.append(f"{path}: {name and f'{name}: '}{error}")
                 continue
             base = name.removesuffix(AVERAGE)
-            place = ", ".join(x for x in (Path(path).name, base) if x)
+            place = f"{base} of {Path(path).name}" if base else Path(path).name
             one = weights.setdefault((path, base), Weights(place))
             setattr(one, "own" if name == base else "average", found)
         if refused and not any(key[0] == path for key in weights):
@@ -244,7 +244,7 @@ def _fitted(gan, weights, own):
         else:
             given |= arrays.of_average(free[0], average.variables)
         given |= arrays.of_network(free[0], own_.variables)
-    places = ", ".join(one.place for one in weights)
+    places = " and ".join(one.place for one in weights)
     try:
         return placed, arrays.taken(_shapes(gan), given)
     except ValueError as error:
@@ -257,12 +257,21 @@ def _shapes(gan):
 
 def _state(gan, taken):
     """The first state, with what is taken."""
-    nets = {
-        name: dataclasses.replace(net, given=taken.variables.get(name, net.given))
-        for name, net in gan.nets.items()
-    }
-    state = core.init(dataclasses.replace(gan, nets=nets), jax.random.key(0))
-    return state.replace(ema={**state.ema, **taken.averages})
+
+    def init(key, variables):
+        nets = {
+            name: dataclasses.replace(net, given=variables.get(name, net.given))
+            for name, net in gan.nets.items()
+        }
+        return core.init(dataclasses.replace(gan, nets=nets), key).replace(frozen={})
+
+    # Random numbers in many shapes take a compiler long at its usual level.
+    quick = {"xla_backend_optimization_level": 1}
+    on_cpu = jax.default_backend() == "cpu"
+    init = jax.jit(init, compiler_options=quick if on_cpu else None)
+    state = init(jax.random.key(0), taken.variables)
+    frozen = core.frozen_variables(gan)
+    return state.replace(ema={**state.ema, **taken.averages}, frozen=frozen)
 
 
 def _said(gan, placed, taken) -> Iterator[str]:

@@ -194,7 +194,8 @@ class _Unpickler(pickle.Unpickler):
     def find_class(self, module, name):
         found = self.known.get(f"{module}.{name}")
         if found is None:
-            raise ValueError(f"it names {module}.{name}, accepted are {[*self.known]}")
+            accepted = ", ".join(self.known)
+            raise ValueError(f"it names {module}.{name}, accepted are {accepted}")
         return found if isinstance(found, str | type) else _Function(found)
 
     def persistent_load(self, saved):

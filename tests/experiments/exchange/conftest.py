@@ -45,7 +45,7 @@ class Tensor:
     """Is pickled as torch pickles a tensor: its storage is a stream of its own."""
 
     def __init__(self, x):
-        self.x = np.ascontiguousarray(x, np.float32)
+        self.x = np.asarray(x, np.float32, order="C")
 
     def __reduce__(self):
         strides = tuple(n // 4 for n in self.x.strides)
@@ -124,7 +124,7 @@ def save(state, path):
     """Writes a state dict of float32 arrays as torch.save does."""
     pickled, records = b"\x80\x02}", {}
     for i, (name, x) in enumerate(state.items()):
-        x = np.ascontiguousarray(x, np.float32)
+        x = np.asarray(x, np.float32, order="C")
         strides = tuple(n // 4 for n in x.strides)
         pickled += (
             push(name) + b"ctorch._utils\n_rebuild_tensor_v2\n((" + push("storage")
