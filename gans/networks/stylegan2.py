@@ -79,6 +79,7 @@ class Generator(nn.Module):
         return 2 * len(_sides(self.shape))
 
     def setup(self):
+        """Makes the blocks, the average w [w_dim] and the stored noise [H, W]."""
         names.check(self.architecture, ARCHITECTURES, "architecture")
         self.layers.factory(self, False, kernel_init="normal")  # checks its options
         sides = _sides(self.shape)

