@@ -69,13 +69,17 @@ def recognised(network: Network) -> Found:
             options, variables = module.from_torch(network.state)
         except ValueError as error:
             refused.append(str(error))
-            continue
-        return _found(name, module, options, variables, network.arguments)
+        else:
+            return _found(name, module, options, variables, network.arguments)
     raise ValueError("; ".join(refused))
 
 
 def _found(name, module, options, variables, arguments) -> Found:
-    of_data = getattr(module, "of_data", lambda *_: {})(options, variables)
+    of_data = {}
+    if hasattr(module, "Generator"):
+        if not hasattr(module, "of_data"):
+            raise ValueError(f"{name} cannot be imported: its file has no of_data")
+        of_data = module.of_data(options, variables)
     told = {x: y for x, y in options.items() if x not in OF_DATA}
     accepted = getattr(module, "ARGUMENTS", {})
     told |= {accepted[x]: arguments[x] for x in accepted if x in arguments}

@@ -229,7 +229,7 @@ def python(*arguments):
 
 def test_there_are_no_other_commands():
     names = "run sample evaluate metrics report benchmark ablate sweep collapse check "
-    names += "translate import_weights export_weights"
+    names += "translate latents import_weights export_weights"
     assert set(COMMANDS) == set(names.split())
 
 
