@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+import textwrap
 from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
@@ -68,7 +69,7 @@ def recognised(network: Network) -> Found:
         try:
             options, variables = module.from_torch(network.state)
         except ValueError as error:
-            refused.append(str(error))
+            refused.append(textwrap.shorten(str(error), 120, placeholder=" ..."))
         else:
             return _found(name, module, options, variables, network.arguments)
     raise ValueError("; ".join(refused))
