@@ -11,7 +11,7 @@ import numpy as np
 from jax import Array
 from tqdm import tqdm
 
-from experiments.evaluation import extractors, statistics
+from experiments.evaluation import distances, statistics
 from experiments.evaluation.failures import attempt
 from experiments.evaluation.result import Result
 from gans import core
@@ -186,7 +186,7 @@ def by_features(
 
     @functools.cache
     def distance():
-        return extractors.distance(extractor())
+        return distances.distance(extractor())
 
     pairs.want(metric, lambda x, y: distance()[0](x, y))
 

@@ -67,6 +67,16 @@ def change(found: Mapping[str, Any]) -> str:
     return f"{_count(before)} until step {step:,}, {_count(now)} since"
 
 
+def marks(run: Mapping[str, Any]) -> list[tuple[int, str]]:
+    """Returns [(step, what is other from there on)] of the data changes in run.json."""
+    return [(x["step"], _mark(x)) for x in run.get("data_changes") or ()]
+
+
+def _mark(found):
+    before, now = _count(found["n_before"]), _count(found["n"])
+    return "other data" if before == now else f"{now} examples, before {before}"
+
+
 def _count(n):
     if isinstance(n, int):
         return f"{n:,}"

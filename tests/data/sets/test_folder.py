@@ -247,6 +247,25 @@ def test_every_ending_that_pillow_reads(tmp_path, capsys):
         assert part in said
 
 
+def test_what_pillow_does_not_know_is_named(tmp_path):
+    """Phones and messengers call HEIC .jpg."""
+    flat(tmp_path / "a.png", RED)
+    for head, said in (b"\0\0\0\x18ftypmif1", "pip install pillow-heif"), (b"x", "."):
+        (tmp_path / "b.jpg").write_bytes(head + bytes(99))
+        with pytest.raises(OptionWanted, match=r"b.jpg: it is not .* format") as found:
+            folder.load(str(tmp_path))
+        assert said in str(found.value) and "_io" not in str(found.value)
+
+
+def test_heic(tmp_path):
+    pytest.importorskip("pillow_heif", reason="HEIC needs pillow-heif")
+    tree.plug_in()
+    flat(tmp_path / "a.HEIC", RED, size=(24, 16), format="HEIF", quality=100)
+    source = folder.load(str(tmp_path))
+    assert source.spec["image"].shape == (16, 24, 3)
+    np.testing.assert_allclose(colours(source), [RED], atol=3)
+
+
 @pytest.mark.parametrize("ending", ["gif", "tif", "webp", "png"])
 def test_the_first_of_several_frames_is_read(tmp_path, ending, capsys):
     first, second = (Image.new("RGB", (8, 8), c) for c in (RED, (0, 0, 255)))

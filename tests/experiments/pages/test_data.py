@@ -51,3 +51,8 @@ def test_changes_of_the_data():
         "x: 300 training examples; 250 until step 1,000, 300 since; "
         "others, though as many, since step 2,000"
     )
+    assert data.marks(run) == [
+        (1000, "300 examples, before 250"),
+        (2000, "other data"),
+    ]
+    assert data.marks({}) == []
