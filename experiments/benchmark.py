@@ -3,14 +3,16 @@
     python -m experiments.benchmark [--config=NAME[:PRESET] ...]
         [--against=torch] [--layers | --stabilisers | --seeds=8 [--steps=N]]
         [--batch_size=N] [--only=NAME ...] [--rounds=9] [--out=FILE]
+    python -m experiments.benchmark --compilation [--config=...] [--batch_size=N]
     python -m experiments.benchmark --metrics [--n=10000] [--batch_size=16]
         [--features=inception|classifier ...] [--only=NAME ...] [--rounds=5]
 
 Times the compiled step of each config (by default those of the table in the
 documentation) on data in memory. Each candidate runs in its own process and has a row:
 compile seconds, ms per step (median and quartiles), images/s, peak memory.
-`--against=torch` (extra `reference`) adds the same GAN in PyTorch. `--layers` times
-each convolution of the step on its own, `--stabilisers` the step with each stabiliser,
+`--against=torch` (extra `reference`) adds the same GAN in PyTorch. `--compilation` says
+how long the step takes to compile, at first and from the cache. `--layers` times each
+convolution of the step on its own, `--stabilisers` the step with each stabiliser,
 `--seeds=8` eight vmapped runs in one program against eight runs one by one, and
 `--metrics` extractors and scores against their reference implementations.
 """
@@ -25,14 +27,15 @@ from absl import flags
 
 from experiments import cli
 
-# Flags that each benchmark takes, beside --rounds and --out.
+# Flags that each benchmark takes, beside --out.
 STEPS = "steps"
 TAKES = {
-    STEPS: {"config", "batch_size", "against", "only"},
-    "layers": {"config", "batch_size", "against"},
-    "stabilisers": {"config", "batch_size"},
-    "seeds": {"config", "batch_size", "steps"},
-    "metrics": {"batch_size", "n", "features", "only"},
+    STEPS: {"config", "batch_size", "against", "only", "rounds"},
+    "compilation": {"config", "batch_size"},
+    "layers": {"config", "batch_size", "against", "rounds"},
+    "stabilisers": {"config", "batch_size", "rounds"},
+    "seeds": {"config", "batch_size", "steps", "rounds"},
+    "metrics": {"batch_size", "n", "features", "only", "rounds"},
 }
 NAMES = {"config": "specs", "seeds": "n_seeds"}  # of arguments, where they differ
 
@@ -62,7 +65,7 @@ def chosen(values: flags.FlagValues) -> tuple[str, dict[str, Any]]:
             raise ValueError(f"--{name} needs --{owner}")
     if values.against == "torch" and util.find_spec("torch") is None:
         raise ValueError('--against=torch needs pip install ".[reference]"')
-    wanted = TAKES[kind] | {"rounds"} | ({kind} & {"seeds"})
+    wanted = TAKES[kind] | ({kind} & {"seeds"})
     return kind, {
         NAMES.get(name, name): values[name].value
         for name in sorted(wanted)
@@ -73,6 +76,7 @@ def chosen(values: flags.FlagValues) -> tuple[str, dict[str, Any]]:
 if __name__ == "__main__":
     flags.DEFINE_multi_string("config", [], "PATH.py[:PRESET]; may be repeated.")
     flags.DEFINE_enum("against", None, ["torch"], "What to compare with.")
+    flags.DEFINE_boolean("compilation", False, "Time to compile the step.")
     flags.DEFINE_boolean("layers", False, "Each convolution of the step on its own.")
     flags.DEFINE_boolean("stabilisers", False, "The step with each stabiliser.")
     flags.DEFINE_integer(

@@ -11,6 +11,7 @@ import numpy as np
 
 from experiments import config as configs
 from experiments.files import expanded
+from gans import names
 from gans.data import kinds, pipeline, spec
 
 SIDE = 32  # pixels, of the images for extractors
@@ -103,7 +104,13 @@ def steps_per_run(config) -> int:
     """The steps in one timed run: whole calls, in which each update is done equally
     often in every run."""
     # Variants without the key do every update in every step.
-    return math.lcm(config.get("n_critic", 1), config.steps_per_call)
+    n = math.lcm(config.get("n_critic", 1), config.steps_per_call)
+    updates = {"generator": config.get("n_critic", 1), "discriminator": 1}
+    for role, per_update in updates.items():
+        terms = config.get(role, {}).get("penalties", ())
+        each = [names.named(x, "penalties")[1].get("every", 1) for x in terms]
+        n = math.lcm(n, *(per_update * every for every in each))
+    return n
 
 
 def images(batch_size: int) -> np.ndarray:
