@@ -147,7 +147,7 @@ def _of_labels(styled, layers, n, label, extractor):
 
 
 def _names(field):
-    return tuple(points.named(field, i) for i in range(field.n_classes))
+    return tuple(f"towards {points.named(field, i)}" for i in range(field.n_classes))
 
 
 def _asked(label, field, titles):

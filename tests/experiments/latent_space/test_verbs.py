@@ -141,7 +141,11 @@ def test_directions_of_the_classes_that_were_asked_for(styled, workdir, tmp_path
     out = str(tmp_path / "x.npz")
     said = directions.run(workdir, out=out, method="labels", n=1000, label="1,4")
     found = directions.load(out, styled)
-    assert found.names == ("1", "4") and found.layers.tolist() == [0, 1, 2]
+    assert found.names == ("towards 1", "towards 4") and found.layers.tolist() == [
+        0,
+        1,
+        2,
+    ]
     accuracies = re.findall(r"accuracy ([\d.]+)", said)
     assert [float(x) for x in accuracies] == pytest.approx(found.values, abs=0.01)
     # Classes have embeddings of their own: one is told from the others.
