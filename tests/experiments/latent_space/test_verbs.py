@@ -14,15 +14,15 @@ from gans.metrics.features.extractor import Extractor
 TILE, GAP, TOP = 64, 2, 18
 
 
-def tiles(path, columns, top=TOP, left=0):
+def tiles(path, columns, top=TOP, left=0, tile=TILE):
     """[rows, columns, 16, 16]: the pixels of a grid's images, which are enlarged."""
     pixels = np.asarray(Image.open(path).convert("L"))[top:, left:]
-    rows = (len(pixels) + GAP) // (TILE + GAP)
-    step = TILE + GAP
+    rows = (len(pixels) + GAP) // (tile + GAP)
+    step, each = tile + GAP, tile // 16
     return np.array(
         [
             [
-                pixels[r * step : r * step + TILE : 4, c * step : c * step + TILE : 4]
+                pixels[r * step :, c * step :][:tile:each, :tile:each]
                 for c in range(columns)
             ]
             for r in range(rows)
@@ -236,7 +236,7 @@ def test_project(styled, workdir, tmp_path, capsys):
         assert (arrays["before"], arrays["after"]) == pytest.approx(count.distances[0])
     point = points.load(out / "a.npz", styled)
     image = styled.images(point.ws[None], point.noise)[0]
-    strip = tiles(out / "a.png", 7)[0]
+    strip = tiles(out / "a.png", 7, tile=128)[0]
     assert_same(strip[0], np.asarray(Image.open(photos / "a.png")))
     assert_same(strip[6], encode(image)[..., 0])
     # The same call keeps what is there; a picture that is missing is made again.
