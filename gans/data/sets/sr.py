@@ -77,6 +77,20 @@ def load(
     return make(name, sizes, picture, degraded, size, channels, names)
 
 
+def fields(size: int, scale: int, channels: int) -> Spec:
+    """Returns what an example holds: crops of `size` pixels, and small ones."""
+    sides = {"a": size // scale, "b": size}
+    return {
+        key: Field("image", (side, side, channels), "uint8")
+        for key, side in sides.items()
+    }
+
+
+def scale_of(name: str, argument: str) -> int:
+    """Returns the scale that the name of a set says; ValueError for other options."""
+    return int(options(name, argument, OPTIONS)[1].get("scale", 4))
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Set(Source):
     """Pictures that are cut.
@@ -103,12 +117,7 @@ class _Set(Source):
 
     @property
     def spec(self) -> Spec:
-        small = self.size // self.degraded.scale
-        sides = {"a": small, "b": self.size}
-        return {
-            key: Field("image", (side, side, self.channels), "uint8")
-            for key, side in sides.items()
-        }
+        return fields(self.size, self.degraded.scale, self.channels)
 
     def crop(self, number: int, top: int, left: int, height: int, width: int, draw):
         """Returns (small, large) of a part of a picture, uint8 [h, w, C], [H, W, C].

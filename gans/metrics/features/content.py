@@ -48,6 +48,11 @@ NETS = {
 }
 
 
+def known(name: str) -> str:
+    """Returns the name of features; ValueError for an unknown one."""
+    return check(name, NETS, "name")
+
+
 class Content(nn.Module):
     """Images [B, H, W, 1 or 3] in [-1, 1] -> features [B, h, w, C] of NETS[name].
 
