@@ -174,12 +174,13 @@ class Setting:
         """Yields a field of `samples` as the data store it: images as uint8.
 
         What is made of examples is kept for other metrics of the same state, unless it
-        is large or `options` are given. Raises ValueError for samples that are not
-        finite.
+        is large or asked for `whole` (see `Sampler.examples`). Raises ValueError for
+        samples that are not finite.
         """
         if state is not self._state:
             self._state, self._encoded = state, {}
-        if not options and (output, field) in self._encoded:
+        whole = options.get("whole", False)
+        if not whole and (output, field) in self._encoded:
             self.note(self.plan(output).noted)
             yield from self._encoded[output, field]
             return
@@ -191,7 +192,7 @@ class Setting:
             n_bytes += batch.nbytes
             kept = [*kept, batch] if n_bytes <= KEPT else []
         made_of = self.plan(output).rows is not None
-        if made_of and not options and n_bytes <= KEPT:
+        if made_of and not whole and n_bytes <= KEPT:
             self._encoded[output, field] = kept
 
     def counts(self, label: str) -> np.ndarray:

@@ -195,7 +195,7 @@ class Pictures(_Set):
         return self._taken(self._middle(int(i)) for i in indices)
 
     def whole(self, indices: np.ndarray) -> Arrays:
-        """The picture `indices` [1], as large as it is: [1, h, w, C] and [1, H, W, C].
+        """The picture of `indices` [B], with B = 1, in its own size: [B, H, W, C].
 
         The upper left part is kept, as papers do it.
         """
