@@ -50,7 +50,7 @@ def _of_pictures(reading) -> Iterator[str]:
         yield f"of {n:,} that were looked at"
     if n := reading.get("cropped"):
         share = f"{reading['cut_off']:.0%} of all pixels cut off"
-        yield f"{n:,} cropped to a square ({share})"
+        yield f"{n:,} pictures cropped to a square ({share})"
     if n := reading.get("squashed"):
         yield f"{n:,} squashed to a square"
     if n := reading.get("enlarged"):

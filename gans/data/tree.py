@@ -16,6 +16,7 @@ from PIL import Image
 # another program.
 UNREAD = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
 HEIF = (".heic", ".heif", ".hif")
+LARGE = 2**28  # pixels, beyond which Pillow warns; it refuses twice as many
 # What folders of splits are called, and the split that each is; the first there counts.
 SPLITS = {
     "train": ("train", "training"),
@@ -42,7 +43,8 @@ class Tree:
 
 @functools.cache
 def plug_in() -> None:
-    """Has Pillow read HEIC, if the package for it is installed."""
+    """Has Pillow read HEIC, if the package for it is installed, and large pictures."""
+    Image.MAX_IMAGE_PIXELS = LARGE
     with contextlib.suppress(ImportError):
         import pillow_heif
 

@@ -104,9 +104,12 @@ class Generator(nn.Module):
 
     def _check(self, x, depth):
         if depth < 2:
+            height, width = self.shape[:2]
+            given = f"depth={self.depth} is less"
+            found = f"{height}x{width} are no multiples of 4"
             raise ValueError(
-                f"a U-Net halves its images at least twice; {self.shape[:2]} with "
-                f"depth={self.depth} allows {depth}"
+                "a U-Net halves its images at least twice; "
+                + (found if self.depth is None else given)
             )
         height, width = x.shape[1:3]
         if height % self.multiple or width % self.multiple:

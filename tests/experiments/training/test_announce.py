@@ -182,8 +182,10 @@ def test_what_was_done_to_the_pictures_is_said(tmp_path):
     source = images(12)
     given = found(source) | {"hardware": "cpu", "reading": read}
     lines = announce.start(given, config_of(source), tmp_path)
-    wanted = "12 cropped to a square (25% of all pixels cut off), 12 stored in colour, "
-    assert f"  reading   {wanted}read as grey" in lines
+    wanted = (
+        "12 pictures cropped to a square (25% of all pixels cut off), 12 stored in "
+    )
+    assert f"  reading   {wanted}colour, read as grey" in lines
     assert not any(".txt" in line for line in lines)  # said when they were read
 
 
