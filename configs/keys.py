@@ -280,7 +280,7 @@ GAME = {
         below=1,
     ),
     "ema_half_life": Key(
-        default=0,
+        default=0.0,
         help="Its half-life in updates, instead of ema; 0: use ema.",
         type=float,
         least=0,

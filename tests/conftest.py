@@ -76,6 +76,8 @@ def _tiny(variant, preset=None, **changes):
         for option, least in sizes.items():
             if option in player:
                 player[option] = least
+        if "channel_max" in player:  # networks that deepen with the resolution
+            config.resolution = 8
     config.batch_size = 4
     if "latent" in config:
         config.latent = 5

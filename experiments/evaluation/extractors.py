@@ -114,7 +114,7 @@ def choose(
     """
     if photographs and files.at_hand(files.INCEPTION, (weights or {}).get("inception")):
         return "inception", "its weights are at hand"
-    why = "Inception's weights are not at hand (--extractor=inception downloads them)"
+    why = "Inception's weights are not at hand (extractor=inception downloads them)"
     if not photographs:
         why = "the scores need more than Inception's features"
     low, high = SIDES

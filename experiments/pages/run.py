@@ -82,6 +82,7 @@ def write(workdir: str | os.PathLike) -> str:
         baseline=scores.baseline(evaluations),
         breaks=trends.breaks(evaluations),
         of={name: _of(result) for name, (_, result) in last.items()},
+        changes=data.marks(run),
     )
     text = pages.fill(
         "run.html",
@@ -97,7 +98,7 @@ def write(workdir: str | os.PathLike) -> str:
         frames=frames,
         scores=scores.table(evaluations, of, meanings) + scores.beside(evaluations),
         curves=_gallery(figures),
-        diagnostics=_diagnostics(curves.diagnostics(of)),
+        diagnostics=_diagnostics(curves.diagnostics(of, data.marks(run))),
         memorisation=samples.memorisation(folder, evaluations),
         resume=pages.escape(resume),
         sample=pages.escape(f"python -m experiments.sample --workdir={where} --n=64"),

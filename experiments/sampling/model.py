@@ -41,12 +41,14 @@ class Model:
       spec: of the data.
       gan: the `gans.core.GAN`.
       state: of the checkpoint.
+      run: what its run.json says; {} if there is none.
     """
 
     config: Any
     spec: Spec
     gan: core.GAN
     state: core.State
+    run: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def load(
@@ -59,13 +61,13 @@ class Model:
         """Opens a run; see `experiments.load`."""
         config = restore.config_of(workdir)
         step = restore.step_of(workdir, checkpoint)
-        kept = manifest.read(Path(workdir)).get("code")
-        if changed := own_code.changed(kept, own_code.code(config)):
+        run = manifest.read(Path(workdir))
+        if changed := own_code.changed(run.get("code"), own_code.code(config)):
             text = f"{own_code.listed(changed)} changed since the training"
             print(f"warning: {text}", file=sys.stderr)
         with own_code.explained(config):
             config, gan, state = restore.restore(config, workdir, step)
-        model = cls(config, restore.spec_of(config), gan, state)
+        model = cls(config, restore.spec_of(config), gan, state, run)
         if not recalibrate:
             return model
         if not any(jax.tree.leaves(kept["stats"]) for kept in state.ema.values()):
@@ -165,6 +167,7 @@ class Model:
                 tile=tile,
                 name=self.config.data,
                 already=already,
+                colourless=self.run.get("colourless", ()),
             )
         return self._translators[asked]
 

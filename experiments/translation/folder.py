@@ -187,7 +187,7 @@ def _read(job, *, channels, levels, settings, earlier) -> _Read:
 def _work(translator: Translator, jobs, read, seed, colour) -> Count:
     for place in {target.parent for job in jobs for target in job.targets}:
         remove_left(place)
-    count, written = Count(), deque()
+    count, written, told = Count(), deque(), False
     pool = ThreadPoolExecutor(_AHEAD)
 
     def failed(job, error):
@@ -213,6 +213,12 @@ def _work(translator: Translator, jobs, read, seed, colour) -> Count:
                     break
                 if given.grey and translator.coloured and not colour:
                     made = picture.grey(made)
+                    if not told:
+                        tqdm.write(
+                            "grey pictures stay grey; --colour lets them have colours",
+                            sys.stderr,
+                        )
+                    told = True
                 made = picture.made_of(given, made)
                 written.append(pool.submit(_save, job.targets[i], made, record))
                 count.made += 1

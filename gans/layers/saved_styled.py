@@ -38,6 +38,20 @@ def from_torch(state: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]
     return options, unflatten_dict(variables)
 
 
+def of_data(options: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what `from_torch`'s results say of the data.
+
+    Of a generator {"shape": [H, W, C] of its images, "latent": dimensions of z,
+    "n_classes"}, of a discriminator {}.
+    """
+    if "shape" not in options:
+        return {}
+    n_classes, first = options.get("n_classes"), variables["params"]["mapping"]["fc0"]
+    embedded = options["w_dim"] if n_classes else 0
+    latent = len(first["kernel"]) - embedded
+    return {"shape": options["shape"], "latent": latent, "n_classes": n_classes}
+
+
 def to_torch(
     options: Mapping[str, Any], variables: Mapping[str, Any]
 ) -> dict[str, np.ndarray]:

@@ -18,7 +18,7 @@ from jax import Array
 
 from gans import names
 from gans.layers import Layers
-from gans.layers.saved_styled import from_torch, to_torch
+from gans.layers.saved_styled import from_torch, of_data, to_torch
 from gans.layers.style_blocks import (
     ARCHITECTURES,
     NOISE,
@@ -28,7 +28,10 @@ from gans.layers.style_blocks import (
 )
 from gans.layers.styled import Mapping, truncated
 
-__all__ = ["Discriminator", "Generator", "from_torch", "to_torch"]
+__all__ = ["Discriminator", "Generator", "from_torch", "of_data", "to_torch"]
+
+# Arguments of the authors' classes that a state dict does not show: our options.
+ARGUMENTS = {"conv_clamp": "clamp", "mbstd_group_size": "group"}
 
 
 class Generator(nn.Module):

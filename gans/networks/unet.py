@@ -104,9 +104,12 @@ class Generator(nn.Module):
 
     def _check(self, x, depth):
         if depth < 2:
+            height, width = self.shape[:2]
+            given = f"depth={self.depth} is less"
+            found = f"{height}x{width} are no multiples of 4"
             raise ValueError(
-                f"a U-Net halves its images at least twice; {self.shape[:2]} with "
-                f"depth={self.depth} allows {depth}"
+                "a U-Net halves its images at least twice; "
+                + (found if self.depth is None else given)
             )
         height, width = x.shape[1:3]
         if height % self.multiple or width % self.multiple:
@@ -226,3 +229,14 @@ def from_torch(state: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]
     norms = [f"{name}_norm" for name in names]
     ups = range(depth, 2 * depth)
     return options, saved.variables(layers, names, norms, biased, ups)
+
+
+def of_data(options: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what `from_torch`'s results say of the data.
+
+    {"given": channels of the images that it takes, "shape": [H, W, C] of those it
+    makes}: its smallest map is one pixel.
+    """
+    params, side = variables["params"], 2 ** options["depth"]
+    given = params["down0"]["kernel"].shape[-2]
+    return {"given": given, "shape": (side, side, len(params["up0"]["bias"]))}
