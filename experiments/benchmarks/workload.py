@@ -6,6 +6,7 @@ Importing it imports neither JAX nor PyTorch: every candidate's process can do s
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -22,14 +23,19 @@ SIDES = ("pairs", "unpaired")
 N_CLASSES = 10  # of images
 
 
-def load(config: str, batch_size: int | None = None):
+def load(config: str, batch_size: int | None = None, changes: Sequence[str] = ()):
     """Returns a config, given as PATH.py[:PRESET], resolved.
 
     The data are loaded only if the config alone does not say what they hold.
 
-    batch_size: replaces the config's. Raises ValueError for an unknown config.
+    Args:
+      batch_size: replaces the config's.
+      changes: --config.KEY=VALUE, of any config.
+
+    Raises ValueError for an unknown config, key or value.
     """
-    config, _ = configs.load_file(expanded(config))
+    config, _, module = configs.opened(expanded(config))
+    config, _ = configs.changed(config, list(changes), configs.own_keys(module))
     if batch_size is not None:
         config.batch_size = batch_size
     return configs.resolve(config, source(config))
