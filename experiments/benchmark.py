@@ -15,11 +15,16 @@ how long the step takes to compile, at first and from the cache. `--layers` time
 convolution of the step on its own, `--stabilisers` the step with each stabiliser,
 `--seeds=8` eight vmapped runs in one program against eight runs one by one, and
 `--metrics` extractors and scores against their reference implementations.
+
+`--config.KEY=VALUE` changes a value of each config: --config.augment='()'. A run is as
+many steps as it takes for lazy terms to be done equally often in each.
 """
 
 from __future__ import annotations
 
 import os
+import re
+import sys
 from importlib import util
 from typing import Any
 
@@ -37,6 +42,7 @@ TAKES = {
     "seeds": {"config", "batch_size", "steps", "rounds"},
     "metrics": {"batch_size", "n", "features", "only", "rounds"},
 }
+CHANGE = re.compile(r"--?(no)?config\.")
 NAMES = {"config": "specs", "seeds": "n_seeds"}  # of arguments, where they differ
 
 
@@ -44,12 +50,17 @@ def main(report) -> None:
     """Runs one, with the imported `experiments.benchmarks.report`."""
     # Several processes share a GPU; none may reserve its memory.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
-    kind, options = chosen(flags.FLAGS)
+    changes = tuple(x for x in sys.argv if CHANGE.match(x))
+    kind, options = chosen(flags.FLAGS, changes)
     report.run(kind, out=flags.FLAGS.out, **options)
 
 
-def chosen(values: flags.FlagValues) -> tuple[str, dict[str, Any]]:
+def chosen(
+    values: flags.FlagValues, changes: tuple[str, ...] = ()
+) -> tuple[str, dict[str, Any]]:
     """Returns which benchmark the flags ask for, and its options.
+
+    changes: the flags that change values of configs.
 
     Raises ValueError for flags that exclude each other.
     """
@@ -66,11 +77,19 @@ def chosen(values: flags.FlagValues) -> tuple[str, dict[str, Any]]:
     if values.against == "torch" and util.find_spec("torch") is None:
         raise ValueError('--against=torch needs pip install ".[reference]"')
     wanted = TAKES[kind] | ({kind} & {"seeds"})
-    return kind, {
+    options = {
         NAMES.get(name, name): values[name].value
         for name in sorted(wanted)
         if values[name].value is not None
     }
+    if changes and "config" not in TAKES[kind]:
+        raise ValueError(f"{changes[0]} cannot be combined with --{kind}")
+    return kind, options | ({"changes": changes} if changes else {})
+
+
+def parse(argv: list[str]) -> list[str]:
+    """Parses the flags but those that change values of configs."""
+    return cli.flags_only([x for x in argv if not CHANGE.match(x)])
 
 
 if __name__ == "__main__":
@@ -103,4 +122,4 @@ if __name__ == "__main__":
     )
     cli.path_flag("out", None, "A JSON file with every sample.")
     # Each candidate configures its own process.
-    cli.main(main, "experiments.benchmarks.report", jax=False)
+    cli.main(main, "experiments.benchmarks.report", parse=parse, jax=False)

@@ -1,5 +1,6 @@
 """StyleGAN2 in PyTorch: the fixtures' networks, and the losses of our updates."""
 
+import functools
 import pathlib
 
 import jax
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 from experiments import config as configs
+from experiments.benchmarks import workload
 from gans import core
 from gans.networks import stylegan2
 
@@ -16,6 +18,7 @@ import torch  # noqa: E402
 from experiments.benchmarks.torch_reference import styled  # noqa: E402
 from experiments.benchmarks.torch_reference.stylegan2 import Training  # noqa: E402
 
+torch.set_num_threads(1)  # these are small
 STYLE = pathlib.Path(__file__).parents[5] / "shared/reference/parity/style"
 KEY = jax.random.key(3)
 QUICK = {"xla_backend_optimization_level": 0}
@@ -75,10 +78,8 @@ def random_state(module):
 
 
 @pytest.fixture(scope="module")
-def game():
-    """(gan, state, batch, PyTorch's with the same weights)."""
-    from experiments.benchmarks import workload
-
+def training():
+    """PyTorch's, narrow and without style mixing."""
     config = configs.load_file("configs/stylegan2.py:folder")[0]
     config.resolution, config.batch_size, config.latent = 16, 4, 6
     config.augment = ()
@@ -89,7 +90,13 @@ def game():
         config.generator.penalties = ("path_length(weight=2, every=4)",)
         config.discriminator.penalties = ("r1(weight=3, every=16)",)
     config = configs.resolve(config, workload.source(config))
-    gan, training = configs.build(config), Training(config)
+    return Training(config)
+
+
+@pytest.fixture(scope="module")
+def game(training):
+    """(gan, state, batch, PyTorch's with the same weights)."""
+    gan = configs.build(training.config)
     params, stats = {}, {}
     for name in "gd":
         module = getattr(training, name)
@@ -101,7 +108,8 @@ def game():
     shapes = jax.eval_shape(lambda: core.init(gan, KEY))
     for ours, theirs in ((shapes.params, params), (shapes.stats, stats)):
         assert jax.tree.map(np.shape, ours) == jax.tree.map(np.shape, theirs)
-    state = core.init(gan, KEY).replace(params=params, stats=stats)
+    init = jax.jit(functools.partial(core.init, gan), compiler_options=QUICK)
+    state = init(KEY).replace(params=params, stats=stats)
     x = jax.random.uniform(KEY, (4, 16, 16, 3), minval=-1.0)
     return gan, state, {"image": x}, training
 
@@ -168,8 +176,17 @@ def test_losses_and_gradients_agree(game, index):
         assert np.abs(grads[name] - x.numpy()).max() < 2e-3 * size, name
 
 
-def test_a_cycle_updates_what_is_due(game):
-    *_, training = game
+@pytest.mark.slow
+def test_other_weights_disagree(game):
+    training = game[-1]
+    value, _ = ours(game, 3)
+    with torch.no_grad():
+        training.d.b8.skip.weight.mul_(1.05)
+    expected, _ = theirs(game, 3)
+    assert abs(value / expected - 1) > 0.01
+
+
+def test_a_cycle_updates_what_is_due(training):
     real = torch.rand(4, 3, 16, 16)
     before = training.mean_length.clone()
     for _ in range(3):
@@ -191,8 +208,8 @@ def test_a_cycle_updates_what_is_due(game):
         ({"discriminator.penalties": ({"name": "r1"},)}, "every above 1"),
     ],
 )
-def test_configs_without_a_counterpart_are_rejected(game, changes, named):
-    config = game[-1].config.copy_and_resolve_references()
+def test_configs_without_a_counterpart_are_rejected(training, changes, named):
+    config = training.config.copy_and_resolve_references()
     with config.ignore_type():
         config.update_from_flattened_dict(changes)
     with pytest.raises(ValueError, match=named):
