@@ -14,8 +14,8 @@ RENAMED = {"critic": "discriminator"}
 RENAMED_OF_NETWORKS = {"layers": "convolutions"}
 RENAMED_OF_ABLATIONS = {"lanes": "replicas_per_program"}
 NEW_NAMES = RENAMED | RENAMED_OF_NETWORKS | RENAMED_OF_ABLATIONS
-# "ada" was the controller with the transforms of diff_augment. Without `transforms`, which
-# `marked` writes out, it is still that.
+# "ada" was the controller with the transforms of diff_augment. Without `transforms`,
+# which `marked` writes, it is read as that.
 _ADA, _FORMER_ADA = {"name": "ada", "transforms": "bgc"}, "adaptive_diff_augment"
 # Keys that tell the config of a run from a part of one, and of a game from others.
 _OF_RUN, _OF_GAME = {"variant", "data", "steps"}, {"latent", "loss", "n_critic"}

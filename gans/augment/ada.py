@@ -48,7 +48,10 @@ class Transformed(Augment):
         boundary: Array | float | None = 0.0,
         shape: tuple[int, ...] | None = None,
     ) -> None:
-        """Raises ValueError for other data, for few pixels, and for other channels."""
+        """Raises ValueError for what is not made of enough pixels, or not of colours.
+
+        shape: [H, W, C]; the rest is as in `Augment`.
+        """
         super().check(kind, boundary, shape)
         if shape is not None:
             pipeline.check(self.strengths, shape, self._place)

@@ -9,16 +9,18 @@ affine map of the image (`geometry`), one of its colours (`colour`), a filter (`
 noise and cutout (`corruption`).
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 
 from gans import names
 from gans.augment.pipeline import bands, colour, corruption, geometry
-from gans.augment.pipeline.transform import normal
+from gans.augment.pipeline.transform import normal, uniform
 from gans.sharding import split
 
 TRANSFORMS = (
@@ -39,7 +41,7 @@ GROUPS["bgcfn"] = (*GROUPS["bgcf"], "noise")
 GROUPS["bgcfnc"] = (*GROUPS["bgcfn"], "cutout")
 NAMES = sorted({*GROUPS, *TRANSFORMS} - set(GROUPS["rotate"]))
 
-# One of each transformation: values [B, ...] and coins [B, ...]; and noise [B, H, W, C].
+# (values [B, ...], coins [B, ...]) of each, and under "pixels" noise [B, H, W, C].
 Draws = dict[str, Any]
 
 
@@ -94,13 +96,30 @@ def draw(
     dtype: Any = jnp.float32,
 ) -> Draws:
     """All random numbers of the transformations, for images of shape [B, H, W, C]."""
-    keys = dict(zip(TRANSFORMS, jax.random.split(key, len(TRANSFORMS)), strict=True))
-    draws = {
-        name: TRANSFORMS[name].drawn(keys[name], shape[0], dtype) for name in strengths
-    }
-    if "noise" in strengths:
-        draws["pixels"] = split(normal(jax.random.fold_in(key, 0), shape, dtype))
+    key_coins, key_uniform, key_normal, key_noise = jax.random.split(key, 4)
+    used = {name: TRANSFORMS[name] for name in strengths}
+    coins = _drawn(
+        uniform, key_coins, {x: t.coins for x, t in used.items()}, shape[0], dtype
+    )
+    values = {}
+    for of, key_values in (uniform, key_uniform), (normal, key_normal):
+        shapes = {name: t.shape for name, t in used.items() if t.draw is of}
+        values |= _drawn(of, key_values, shapes, shape[0], dtype)
+    draws = {name: (values[name], coins[name]) for name in used}
+    if "noise" in used:
+        draws["pixels"] = split(normal(key_noise, shape, dtype))
     return draws
+
+
+def _drawn(draw, key, shapes, n, dtype):
+    """{name: numbers [n, *shape]}, in one call, which compiles sooner than many."""
+    sizes = [math.prod(shape) for shape in shapes.values()]
+    every = split(draw(key, (n, sum(sizes)), dtype))
+    parts = jnp.split(every, np.cumsum(sizes)[:-1], axis=1) if sizes else ()
+    return {
+        name: part.reshape(n, *shapes[name])
+        for name, part in zip(shapes, parts, strict=True)
+    }
 
 
 def apply(

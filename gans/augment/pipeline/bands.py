@@ -43,7 +43,8 @@ def gains(value: Array, fired: Array) -> Array:
     """
     alone = jnp.where(fired, transform.made(value), 1)
     each = jnp.where(jnp.eye(BANDS) == 1, alone[:, :, None], 1)
-    power = jnp.sum(POWER * each**2, axis=-1, keepdims=True)
+    share = jnp.asarray(POWER, each.dtype)
+    power = jnp.sum(share * each**2, axis=-1, keepdims=True)
     return jnp.prod(each / jnp.sqrt(power), axis=1)
 
 

@@ -40,48 +40,42 @@ def recolour(x: Array, matrix: Array) -> Array:
     return (colours[..., :3] * x[..., None, :]).sum(-1) + colours[..., 3]
 
 
-# --- the transformations, each from a value [B] to a matrix [B, 4, 4] ------------------
+# --- the transformations, each from a value [B] to a matrix [B, 4, 4] -----------------
 
 
-def _diagonal(by):
-    """Colours times `by` [B]."""
-    return by[:, None, None] * jnp.diag(jnp.array([1.0, 1, 1, 0])) + jnp.diag(
-        jnp.array([0.0, 0, 0, 1])
+def _sum(*terms):
+    """The sum of pairs of a factor, a number or [B], and a matrix [4, 4]."""
+    return sum(
+        jnp.asarray(by)[..., None, None] * jnp.asarray(matrix, jnp.result_type(float))
+        for by, matrix in terms
     )
 
 
-def _brightness(u):
-    to = jnp.zeros((4, 4)).at[:3, 3].set(1)
-    return jnp.eye(4) + 0.2 * u[:, None, None] * to
-
-
-def _lumaflip(u):
-    return jnp.eye(4) - 2 * jnp.floor(2 * u)[:, None, None] * np.outer(LUMA, LUMA)
+_ALONG = np.outer(LUMA, LUMA)
+_LAST = np.diag([0, 0, 0, 1])
+_ACROSS = np.eye(4) - _ALONG - _LAST
+# The cross product with the axis of luma.
+_CROSS = LUMA[0] * np.array([[0, -1, 1, 0], [1, 0, -1, 0], [-1, 1, 0, 0], [0] * 4])
+_ALL = np.diag([1, 1, 1, 0])
+_TO_ALL = np.outer([1, 1, 1, 0], [0, 0, 0, 1])
 
 
 def _hue(u):
     """A rotation about the axis of luma, by Rodrigues' formula."""
-    angle = np.pi * (2 * u - 1)[:, None, None]
-    axis = np.outer(LUMA, LUMA)
-    a = LUMA[0]
-    cross = np.array([[0, -a, a, 0], [a, 0, -a, 0], [-a, a, 0, 0], [0, 0, 0, 0]])
-    last = np.diag([0, 0, 0, 1])
-    across = np.eye(4) - axis - last
-    return axis + last + jnp.cos(angle) * across + jnp.sin(angle) * cross
-
-
-def _saturation(u):
-    axis = np.outer(LUMA, LUMA)
-    last = np.diag([0, 0, 0, 1])
-    return axis + last + (np.eye(4) - axis - last) * (2**u)[:, None, None]
+    angle = np.pi * (2 * u - 1)
+    fixed = _ALONG + _LAST
+    return _sum((1, fixed), (jnp.cos(angle), _ACROSS), (jnp.sin(angle), _CROSS))
 
 
 # In this order.
 TRANSFORMS = {
-    "brightness": Transform(normal, _brightness),
-    "contrast": Transform(normal, lambda u: _diagonal(2 ** (0.5 * u))),
-    "lumaflip": Transform(uniform, _lumaflip),
+    "brightness": Transform(normal, lambda u: _sum((1, np.eye(4)), (0.2 * u, _TO_ALL))),
+    "contrast": Transform(normal, lambda u: _sum((1, _LAST), (2 ** (0.5 * u), _ALL))),
+    "lumaflip": Transform(
+        uniform, lambda u: _sum((1, np.eye(4)), (-2 * jnp.floor(2 * u), _ALONG))
+    ),
     "hue": Transform(uniform, _hue),
-    "saturation": Transform(normal, _saturation),
+    "saturation": Transform(
+        normal, lambda u: _sum((1, _ALONG + _LAST), (2**u, _ACROSS))
+    ),
 }
-OF_COLOUR = ("hue", "saturation")  # which do nothing to grey images

@@ -1,12 +1,10 @@
-"""What all transformations of the pipeline have in common: their random numbers."""
+"""A transformation of the pipeline, as data."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 from jax import Array
-
-from gans.sharding import split
 
 uniform, normal = jax.random.uniform, jax.random.normal
 
@@ -27,9 +25,3 @@ class Transform(NamedTuple):
     shape: tuple[int, ...] = ()
     coins: tuple[int, ...] = ()
     chance: Callable[[Array], Array] = lambda p: p
-
-    def drawn(self, key: Array, n: int, dtype: Any) -> tuple[Array, Array]:
-        """(values [n, *shape], coins [n, *coins] uniform in [0, 1)) for n images."""
-        key_value, key_coin = jax.random.split(key)
-        value = self.draw(key_value, (n, *self.shape), dtype)
-        return split(value), split(uniform(key_coin, (n, *self.coins), dtype))
