@@ -25,6 +25,7 @@ setup(
         "numpy",
         "scipy",
         "pillow",
+        "safetensors",
         "matplotlib",
         "scikit-learn",
         "tqdm",

@@ -3,21 +3,28 @@
     python -m experiments.benchmark [--config=NAME[:PRESET] ...]
         [--against=torch] [--layers | --stabilisers | --seeds=8 [--steps=N]]
         [--batch_size=N] [--only=NAME ...] [--rounds=9] [--out=FILE]
+    python -m experiments.benchmark --compilation [--config=...] [--batch_size=N]
     python -m experiments.benchmark --metrics [--n=10000] [--batch_size=16]
         [--features=inception|classifier ...] [--only=NAME ...] [--rounds=5]
 
 Times the compiled step of each config (by default those of the table in the
 documentation) on data in memory. Each candidate runs in its own process and has a row:
 compile seconds, ms per step (median and quartiles), images/s, peak memory.
-`--against=torch` (extra `reference`) adds the same GAN in PyTorch. `--layers` times
-each convolution of the step on its own, `--stabilisers` the step with each stabiliser,
+`--against=torch` (extra `reference`) adds the same GAN in PyTorch. `--compilation` says
+how long the step takes to compile, at first and from the cache. `--layers` times each
+convolution of the step on its own, `--stabilisers` the step with each stabiliser,
 `--seeds=8` eight vmapped runs in one program against eight runs one by one, and
 `--metrics` extractors and scores against their reference implementations.
+
+`--config.KEY=VALUE` changes a value of each config: --config.augment='()'. A run is as
+many steps as it takes for lazy terms to be done equally often in each.
 """
 
 from __future__ import annotations
 
 import os
+import re
+import sys
 from importlib import util
 from typing import Any
 
@@ -25,15 +32,17 @@ from absl import flags
 
 from experiments import cli
 
-# Flags that each benchmark takes, beside --rounds and --out.
+# Flags that each benchmark takes, beside --out.
 STEPS = "steps"
 TAKES = {
-    STEPS: {"config", "batch_size", "against", "only"},
-    "layers": {"config", "batch_size", "against"},
-    "stabilisers": {"config", "batch_size"},
-    "seeds": {"config", "batch_size", "steps"},
-    "metrics": {"batch_size", "n", "features", "only"},
+    STEPS: {"config", "batch_size", "against", "only", "rounds"},
+    "compilation": {"config", "batch_size"},
+    "layers": {"config", "batch_size", "against", "rounds"},
+    "stabilisers": {"config", "batch_size", "rounds"},
+    "seeds": {"config", "batch_size", "steps", "rounds"},
+    "metrics": {"batch_size", "n", "features", "only", "rounds"},
 }
+CHANGE = re.compile(r"--?(no)?config\.")
 NAMES = {"config": "specs", "seeds": "n_seeds"}  # of arguments, where they differ
 
 
@@ -41,12 +50,17 @@ def main(report) -> None:
     """Runs one, with the imported `experiments.benchmarks.report`."""
     # Several processes share a GPU; none may reserve its memory.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
-    kind, options = chosen(flags.FLAGS)
+    changes = tuple(x for x in sys.argv if CHANGE.match(x))
+    kind, options = chosen(flags.FLAGS, changes)
     report.run(kind, out=flags.FLAGS.out, **options)
 
 
-def chosen(values: flags.FlagValues) -> tuple[str, dict[str, Any]]:
+def chosen(
+    values: flags.FlagValues, changes: tuple[str, ...] = ()
+) -> tuple[str, dict[str, Any]]:
     """Returns which benchmark the flags ask for, and its options.
+
+    changes: the flags that change values of configs.
 
     Raises ValueError for flags that exclude each other.
     """
@@ -62,17 +76,26 @@ def chosen(values: flags.FlagValues) -> tuple[str, dict[str, Any]]:
             raise ValueError(f"--{name} needs --{owner}")
     if values.against == "torch" and util.find_spec("torch") is None:
         raise ValueError('--against=torch needs pip install ".[reference]"')
-    wanted = TAKES[kind] | {"rounds"} | ({kind} & {"seeds"})
-    return kind, {
+    wanted = TAKES[kind] | ({kind} & {"seeds"})
+    options = {
         NAMES.get(name, name): values[name].value
         for name in sorted(wanted)
         if values[name].value is not None
     }
+    if changes and "config" not in TAKES[kind]:
+        raise ValueError(f"{changes[0]} cannot be combined with --{kind}")
+    return kind, options | ({"changes": changes} if changes else {})
+
+
+def parse(argv: list[str]) -> list[str]:
+    """Parses the flags but those that change values of configs."""
+    return cli.flags_only([x for x in argv if not CHANGE.match(x)])
 
 
 if __name__ == "__main__":
     flags.DEFINE_multi_string("config", [], "PATH.py[:PRESET]; may be repeated.")
     flags.DEFINE_enum("against", None, ["torch"], "What to compare with.")
+    flags.DEFINE_boolean("compilation", False, "Time to compile the step.")
     flags.DEFINE_boolean("layers", False, "Each convolution of the step on its own.")
     flags.DEFINE_boolean("stabilisers", False, "The step with each stabiliser.")
     flags.DEFINE_integer(
@@ -99,4 +122,4 @@ if __name__ == "__main__":
     )
     cli.path_flag("out", None, "A JSON file with every sample.")
     # Each candidate configures its own process.
-    cli.main(main, "experiments.benchmarks.report", jax=False)
+    cli.main(main, "experiments.benchmarks.report", parse=parse, jax=False)

@@ -57,7 +57,7 @@ flags.disclaim_key_flags()  # `path_flag` defines those of the command that call
 BEGIN_AGAIN = ("benchmark", "evaluate", "metrics", "report", "sample")
 
 # Flags that name a user's own code, or a config that does.
-_NAMING = ("config", "workdir", "metrics", "extractor")
+_NAMING = ("config", "workdir", "metrics", "extractor", "distance")
 
 Work = Callable[..., int | None]  # (imported module, *arguments) -> exit code
 

@@ -13,8 +13,12 @@ the classes in `label_names`. A name without an extension is a folder of single 
 `--seed=0,1,2` or `--seed=0-15` draws --n samples of each seed: a row of the grid each.
 
 `--interpolate=8` shows rows from one latent to another. `--interpolate=24 --out=x.gif`
-(or .webp) is an animation: 24 frames from each latent to the next, through four and
+(.webp, .mp4) is an animation: 24 frames from each latent to the next, through four and
 back. `--training --out=x.gif` shows the samples that the run has drawn in training.
+`--out=x.mp4` needs ffmpeg.
+
+`--truncation=0.7` moves each latent w of a model with a mapping network towards their
+mean: fewer kinds of images, and better ones. See also `experiments.latents`.
 """
 
 from absl import flags
@@ -38,6 +42,7 @@ def main(draw):
         batch_size=values.batch_size,
         recalibrate=values.recalibrate,
         output=values.output,
+        truncation=values.truncation,
     )
     print(out)
 
@@ -48,7 +53,7 @@ if __name__ == "__main__":
     cli.path_flag(
         "out",
         None,
-        "x.png (a grid), x.npz (arrays), a folder (single PNGs), x.gif or x.webp.",
+        "x.png (a grid), x.npz (arrays), a folder (single PNGs), x.gif, .webp or .mp4.",
     )
     flags.DEFINE_string("class", None, "Class, by name or number; or several: cat,dog.")
     flags.DEFINE_string("seed", None, "Seed of the samples (0); or several: 0-15.")
@@ -60,4 +65,5 @@ if __name__ == "__main__":
     flags.DEFINE_integer("batch_size", None, "Samples made at once (64).")
     flags.DEFINE_boolean("recalibrate", False, "Recompute the EMA's batch statistics.")
     flags.DEFINE_string("output", None, "The model's output: sample, reconstruct, ...")
+    flags.DEFINE_float("truncation", None, "Psi of the truncation trick, as 0.7 (1).")
     cli.main(main, "experiments.sampling.draw")

@@ -69,7 +69,6 @@ class Net:
       given: {"params": tree, collection: tree ...} to start from, such as a pretrained
         network's; None: the module's own initialisers. A frozen network that is given
         lives in `State.frozen`, outside checkpoints.
-      rngs: the random streams that its layers ask for (`make_rng`).
     """
 
     module: nn.Module
@@ -77,12 +76,16 @@ class Net:
     tx: optax.GradientTransformation | None = None
     ema: float | Callable[[Array], Array] | None = None
     given: Mapping[str, Tree] | None = None
-    rngs: tuple[str, ...] = ("dropout",)
 
     @property
     def frozen(self) -> bool:
         """Whether its variables are given and stay as they are."""
         return self.given is not None and self.tx is None
+
+    @property
+    def rngs(self) -> tuple[str, ...]:
+        """The random streams (`make_rng`) that the module's `streams` names, if any."""
+        return getattr(self.module, "streams", ("dropout",))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -241,10 +244,7 @@ def init(gan: GAN, key: Array) -> State:
             ema[name] = jax.tree.map(
                 jnp.copy, {"params": params[name], "stats": stats[name]}
             )
-    aux = {
-        name: first(params) if callable(first) else first
-        for name, first in gan.aux.items()
-    }
+    aux = {k: f(params) if callable(f) else f for k, f in gan.aux.items()}
     return State(jnp.int32(0), params, stats, opt, ema, aux, frozen_variables(gan))
 
 

@@ -5,6 +5,7 @@ import functools
 import gc
 import importlib
 import importlib.util
+import json
 import os
 import pathlib
 import signal
@@ -15,6 +16,7 @@ from unittest import mock
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 # Tests compile many small programs, some of them in several processes: share them, and
@@ -70,9 +72,12 @@ def _tiny(variant, preset=None, **changes):
             player.convolutions = tuple(
                 (8, size, stride) for _, size, stride in player.convolutions
             )
-        for option, least in (("width", 4), ("blocks", 1)):
+        sizes = {"width": 4, "blocks": 1, "channel_max": 4, "w_dim": 6}
+        for option, least in sizes.items():
             if option in player:
                 player[option] = least
+        if "channel_max" in player:  # networks that deepen with the resolution
+            config.resolution = 8
     config.batch_size = 4
     if "latent" in config:
         config.latent = 5
@@ -155,5 +160,26 @@ def reference():
         finally:
             for stub in stubs:
                 del sys.modules[stub]
+
+    return load
+
+
+STYLE = pathlib.Path(__file__).parents[1] / "../shared/reference/parity/style"
+
+
+@pytest.fixture(scope="session")
+def style_reference():
+    """style_reference("ops_mbstd") -> (what its hyper says, {name: array}).
+
+    Numbers of the authors' code of the StyleGAN family, channels first; skips without.
+    """
+
+    def load(name):
+        path = STYLE / f"{name}.npz"
+        if not path.exists():
+            pytest.skip(f"{path.name} is not in ../shared/reference/parity/style")
+        with np.load(path) as file:
+            arrays = {k: file[k] for k in file.files}
+        return json.loads(str(arrays.pop("hyper"))), arrays
 
     return load

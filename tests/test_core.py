@@ -478,6 +478,29 @@ def test_dropout_wants_a_key_and_features_have_names():
     assert "features" not in state.stats["d"]
 
 
+def test_a_module_names_its_random_streams():
+    """The first has the pass's own key, the second another; without names: dropout."""
+
+    class Noisy(nn.Module):
+        streams = ("noise", "mixing")
+
+        @nn.compact
+        def __call__(self, x, *, train):
+            of = [jax.random.normal(self.make_rng(name), ()) for name in self.streams]
+            return x * self.param("w", nn.initializers.ones, ()) + jnp.stack(of)
+
+    noisy = net(Noisy())
+    assert noisy.rngs == ("noise", "mixing") and net(Mlp()).rngs == ("dropout",)
+    gan = GAN({"g": noisy}, (), lambda key, batch: {}, {})
+    g = core.bind(gan, core.init(gan, KEY), train=True)["g"]
+    first, second = (
+        g(jnp.zeros((1, 2)), key=key)[0] for key in (KEY, jax.random.key(8))
+    )
+    assert len({*map(float, (*first, *second))}) == 4
+    assert jnp.array_equal(first, g(jnp.zeros((1, 2)), key=KEY)[0])
+    assert core.streams(KEY, noisy.rngs)["noise"] is KEY
+
+
 def test_a_game_is_checked_when_it_is_made():
     u = Update("d", ("d",), d_loss)
     with pytest.raises(ValueError, match="names must differ"):

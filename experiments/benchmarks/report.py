@@ -23,7 +23,7 @@ def run(kind: str, *, out: str | None = None, **options) -> None:
     """Runs one of the modules of this package; prints a table for each config.
 
     Args:
-      kind: "steps", "layers", "stabilisers", "seeds" or "metrics".
+      kind: "steps", "compilation", "layers", "stabilisers", "seeds" or "metrics".
       out: a JSON file, written after every table.
       options: of `of_configs`, or of `metrics.entries`.
 
@@ -50,6 +50,7 @@ def of_configs(
     *,
     specs: Sequence[str] = (),
     batch_size: int | None = None,
+    changes: Sequence[str] = (),
     progress,
     **options,
 ) -> Iterator[Entry]:
@@ -58,10 +59,10 @@ def of_configs(
     Args:
       module: has `benchmark(config, progress=, **options)`, `table` and SPECS.
       specs: instead of SPECS.
-      batch_size: instead of the configs'.
+      batch_size, changes: see `workload.load`.
     """
     for spec in specs or module.SPECS:
-        config = workload.load(spec, batch_size)
+        config = workload.load(spec, batch_size, changes)
         try:
             found = module.benchmark(
                 config,
@@ -70,6 +71,7 @@ def of_configs(
             )
         except RuntimeError as error:
             raise RuntimeError(f"{spec}: {error}") from error
+        spec = " ".join([spec, *changes])
         found = {"config": spec, "batch_size": config.batch_size, **found}
         yield "configs", found, module.table(found)
 

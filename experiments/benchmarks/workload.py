@@ -6,29 +6,38 @@ Importing it imports neither JAX nor PyTorch: every candidate's process can do s
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
 from experiments import config as configs
 from experiments.files import expanded
+from gans import names
 from gans.data import kinds, pipeline, spec
+from gans.data.sets import sr
 
 SIDE = 32  # pixels, of the images for extractors
 # Sets whose examples are known without loading them, of images by their prefix.
 PLANE = ("circle", "ring8", "grid25")
 IMAGES = ("tfds", "folder")
 SIDES = ("pairs", "unpaired")
+ENLARGED = ("sr",)
 N_CLASSES = 10  # of images
 
 
-def load(config: str, batch_size: int | None = None):
+def load(config: str, batch_size: int | None = None, changes: Sequence[str] = ()):
     """Returns a config, given as PATH.py[:PRESET], resolved.
 
     The data are loaded only if the config alone does not say what they hold.
 
-    batch_size: replaces the config's. Raises ValueError for an unknown config.
+    Args:
+      batch_size: replaces the config's.
+      changes: --config.KEY=VALUE, of any config.
+
+    Raises ValueError for an unknown config, key or value.
     """
-    config, _ = configs.load_file(expanded(config))
+    config, _, module = configs.opened(expanded(config))
+    config, _ = configs.changed(config, list(changes), configs.own_keys(module))
     if batch_size is not None:
         config.batch_size = batch_size
     return configs.resolve(config, source(config))
@@ -54,9 +63,12 @@ def _spec(config):
         return {"point": spec.Field("point", (2,), "float32")}
     kind = config.data.partition(":")[0]
     known = config.resolution and config.channels
-    if kind not in (*IMAGES, *SIDES) or not known:
+    if kind not in (*IMAGES, *SIDES, *ENLARGED) or not known:
         return None
     shape = (config.resolution, config.resolution, config.channels)
+    if kind in ENLARGED:
+        scale = sr.scale_of(config.data, config.data.partition(":")[2])
+        return sr.fields(config.resolution, scale, config.channels)
     if kind in SIDES:
         return {side: spec.Field("image", shape, "uint8") for side in "ab"}
     label = spec.Field("label", (), "int32", config.n_classes or N_CLASSES)
@@ -103,7 +115,13 @@ def steps_per_run(config) -> int:
     """The steps in one timed run: whole calls, in which each update is done equally
     often in every run."""
     # Variants without the key do every update in every step.
-    return math.lcm(config.get("n_critic", 1), config.steps_per_call)
+    n = math.lcm(config.get("n_critic", 1), config.steps_per_call)
+    updates = {"generator": config.get("n_critic", 1), "discriminator": 1}
+    for role, per_update in updates.items():
+        terms = config.get(role, {}).get("penalties", ())
+        each = [names.named(x, "penalties")[1].get("every", 1) for x in terms]
+        n = math.lcm(n, *(per_update * every for every in each))
+    return n
 
 
 def images(batch_size: int) -> np.ndarray:

@@ -10,7 +10,6 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
@@ -115,7 +114,7 @@ def choose(
     """
     if photographs and files.at_hand(files.INCEPTION, (weights or {}).get("inception")):
         return "inception", "its weights are at hand"
-    why = "Inception's weights are not at hand (--extractor=inception downloads them)"
+    why = "Inception's weights are not at hand (extractor=inception downloads them)"
     if not photographs:
         why = "the scores need more than Inception's features"
     low, high = SIDES
@@ -261,31 +260,6 @@ def _float_problem(function, shape):
     if not np.allclose(of_levels, of_floats, rtol=1e-3, atol=1e-3 * of_levels.std()):
         return "of floats it gives other features than of the same uint8"
     return "it rounds floats" if np.array_equal(between, of_floats) else None
-
-
-def distance(
-    extractor: Extractor,
-) -> tuple[Callable[[jax.Array, jax.Array], jax.Array], str]:
-    """Returns d(x, y) of images [B, H, W, C] -> [B], and what it is.
-
-    They are uint8, or floats in [-1, 1], which the extractor must accept, see `check`.
-    It is LPIPS of the extractors of that name, else its own; both are quadratic in
-    small differences.
-    """
-    is_lpips = extractor.name.startswith("lpips")
-
-    def features(variables, images):
-        if images.dtype != jnp.uint8:
-            images = (images + 1) * 127.5
-        h = extractor.apply(variables, images)["features"]
-        return h if is_lpips else h / jnp.linalg.norm(h, axis=-1, keepdims=True)
-
-    @jax.jit
-    def squared(variables, x, y):
-        return jnp.sum((features(variables, x) - features(variables, y)) ** 2, axis=-1)
-
-    protocol = "LPIPS" if is_lpips else "|f(x)/|f(x)| - f(y)/|f(y)||^2 of features f"
-    return functools.partial(squared, extractor.variables), protocol
 
 
 def classifier(

@@ -61,7 +61,13 @@ def evaluate_run(
             config.extractor = extractor
     options = {"resize": resize, "weights": weights}
     evaluate = reports.make_evaluate(
-        model.gan, config, model.data, baseline=True, folder=folder, **options
+        model.gan,
+        config,
+        model.data,
+        baseline=True,
+        folder=folder,
+        samplers=model.samplers,
+        **options,
     )
     report = evaluate(model.state)
     report["protocol"]["recalibrated"] = recalibrate

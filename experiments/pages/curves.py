@@ -26,6 +26,7 @@ _WIDE = 50  # greatest over least, from which an axis is logarithmic
 _MANY = 60  # points; a curve of more is drawn smoothed as well
 # Points: of the drawing, of its plot, beside and under that, and of a row of names.
 _WIDTH, _PLOT, _LEFT, _FOOT, _ROW = 360, 160, 58, 36, 16
+_SAID = 11  # points that a caption in the plot is high
 _PIXELS = 500  # points at most; a panel has no more pixels
 # Colours that stand for those of the page, which differ by day and night.
 _COLOURS = {
@@ -60,6 +61,7 @@ def main(
     baseline: Mapping[str, float] | None = None,
     breaks: Mapping[str, Sequence[tuple[int, str]]] | None = None,
     of: Mapping[str, int | None] | None = None,
+    changes: Sequence[tuple[int, str]] = (),
 ) -> list[str]:
     """Figures of the scores that were measured more than once, and of MAIN.
 
@@ -70,10 +72,11 @@ def main(
       baseline: the scores of real images.
       breaks: of scores, see `experiments.pages.trends.breaks`.
       of: how many a score that is a count can reach.
+      changes: of the data, see `experiments.pages.data.marks`.
     """
     figures = []
     for name in (x for x in curves if x.startswith("eval/")):
-        if len(curves[name]) > 1:
+        if len({step for step, _ in curves[name]}) > 1:
             score = name.removeprefix("eval/")
             text = (meanings or {}).get(score, "")
             level = (baseline or {}).get(score)
@@ -88,22 +91,27 @@ def main(
                 panel = dataclasses.replace(
                     panel, label=f"of {n}", limits=limits, whole=True
                 )
-            figures.append(figure(panel, {score: curves[name]}))
+            figures.append(figure(panel, {score: curves[name]}, changes))
     for panel in MAIN:
         if panel is ACCURACY and not boundary:
             panel = SEPARATION
         if shown := _of(panel, curves):
-            figures.append(figure(panel, shown))
+            figures.append(figure(panel, shown, changes))
     return figures
 
 
-def diagnostics(curves: Mapping[str, Points]) -> list[str]:
-    """Figures of DIAGNOSTICS, of singular values, and of whatever else was logged."""
+def diagnostics(
+    curves: Mapping[str, Points], changes: Sequence[tuple[int, str]] = ()
+) -> list[str]:
+    """Figures of DIAGNOSTICS, of singular values, and of whatever else was logged.
+
+    changes: see `main`.
+    """
     figures, told = [], {q for panel in MAIN for q in panel.quantities}
     for panel in DIAGNOSTICS:
         told |= {*panel.quantities}
         if shown := _of(panel, curves):
-            figures.append(figure(panel, shown))
+            figures.append(figure(panel, shown, changes))
     rest: dict[str, dict] = {}
     for name, points in curves.items():
         if name.startswith("sigma/"):
@@ -119,7 +127,7 @@ def diagnostics(curves: Mapping[str, Points]) -> list[str]:
             player = title.removeprefix("sigma/")
             whose = _PLAYERS.get(player, player)
             panel = Panel(f"Singular values, {whose}", "largest", SIGMA)
-        figures.append(figure(panel, shown))
+        figures.append(figure(panel, shown, changes))
     return figures
 
 
@@ -144,8 +152,17 @@ def _of(panel, curves):
     return shown
 
 
-def figure(panel: Panel, shown: Mapping[str, Points]) -> str:
-    """Returns a <figure>: title, sentence, and the curves of {label: points} as SVG."""
+def figure(
+    panel: Panel,
+    shown: Mapping[str, Points],
+    changes: Sequence[tuple[int, str]] = (),
+) -> str:
+    """Returns a <figure>: title, sentence, and the curves of {label: points} as SVG.
+
+    changes: (step, what is other from there on), beside those of the panel.
+    """
+    marks = sorted({*panel.breaks, *changes})
+    panel = dataclasses.replace(panel, breaks=tuple(marks))
     title, text = pages.escape(panel.title), pages.escape(panel.text)
     text = f'<p class="quiet">{text}</p>' if text else ""
     name = pages.escape(f"{panel.title}: {', '.join(shown)} over the training steps")
@@ -201,13 +218,14 @@ def draw(panel: Panel, shown: Mapping[str, Points]) -> str:
             fontsize=9,
             color=_QUIET,
         )
-    for step, said in panel.breaks:
+    end = axes.get_xlim()[1]
+    for i, (step, said) in enumerate(x for x in panel.breaks if x[0] <= end):
         axes.axvline(step, lw=1, ls=(0, (2, 2)), color=_QUIET)
-        left = step > axes.get_xlim()[1] / 2
+        left = step > end / 2
         axes.annotate(
             _plain(said),
             (step, 1),
-            (-4 if left else 4, -3),
+            (-4 if left else 4, -3 - _SAID * (i % 4)),  # neighbours may be near
             xycoords=("data", "axes fraction"),
             textcoords="offset points",
             fontsize=9,

@@ -50,7 +50,7 @@ def _of_pictures(reading) -> Iterator[str]:
         yield f"of {n:,} that were looked at"
     if n := reading.get("cropped"):
         share = f"{reading['cut_off']:.0%} of all pixels cut off"
-        yield f"{n:,} cropped to a square ({share})"
+        yield f"{n:,} pictures cropped to a square ({share})"
     if n := reading.get("squashed"):
         yield f"{n:,} squashed to a square"
     if n := reading.get("enlarged"):
@@ -65,6 +65,16 @@ def change(found: Mapping[str, Any]) -> str:
     if before == now:
         return f"others, though as many, since step {step:,}"
     return f"{_count(before)} until step {step:,}, {_count(now)} since"
+
+
+def marks(run: Mapping[str, Any]) -> list[tuple[int, str]]:
+    """Returns [(step, what is other from there on)] of the data changes in run.json."""
+    return [(x["step"], _mark(x)) for x in run.get("data_changes") or ()]
+
+
+def _mark(found):
+    before, now = _count(found["n_before"]), _count(found["n"])
+    return "other data" if before == now else f"{now} examples, before {before}"
 
 
 def _count(n):

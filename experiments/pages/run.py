@@ -82,6 +82,7 @@ def write(workdir: str | os.PathLike) -> str:
         baseline=scores.baseline(evaluations),
         breaks=trends.breaks(evaluations),
         of={name: _of(result) for name, (_, result) in last.items()},
+        changes=data.marks(run),
     )
     text = pages.fill(
         "run.html",
@@ -97,10 +98,11 @@ def write(workdir: str | os.PathLike) -> str:
         frames=frames,
         scores=scores.table(evaluations, of, meanings) + scores.beside(evaluations),
         curves=_gallery(figures),
-        diagnostics=_diagnostics(curves.diagnostics(of)),
+        diagnostics=_diagnostics(curves.diagnostics(of, data.marks(run))),
         memorisation=samples.memorisation(folder, evaluations),
         resume=pages.escape(resume),
         sample=pages.escape(f"python -m experiments.sample --workdir={where} --n=64"),
+        translate=_translate(config, where),
         config=pages.values_table(config),
         manifest=pages.values_table({k: v for k, v in run.items() if k != "warnings"}),
     )
@@ -239,6 +241,16 @@ def _examples(config):
         return pictures.of_kind(kind).PLURAL
     except (ValueError, AttributeError):  # several, or one without a picture
         return "Examples"
+
+
+def _translate(config, where):
+    """The command for pictures of the user's own, if the data have images of two."""
+    fields = (config.get("spec") or {}).values()
+    if [field["kind"] for field in fields].count("image") < 2:
+        return ""
+    text = f"python -m experiments.translate --workdir={where} --input=FOLDER "
+    text = pages.escape(text + "--out=FOLDER")
+    return f'<p>Translate pictures:</p>\n<pre class="card">{text}</pre>'
 
 
 def _warnings(messages):

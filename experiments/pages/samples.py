@@ -40,8 +40,8 @@ def samples(folder: Path) -> tuple[str, str]:
     pairs = "\n".join(f'<div class="pair">{part}</div>' for part in parts)
     if (folder / gallery.FOLDER / gallery.PAGE).exists():
         pairs += (
-            f'\n<p><a href="{gallery.FOLDER}/{gallery.PAGE}">All that was made of the '
-            "test rows</a></p>"
+            f'\n<p><a href="{gallery.FOLDER}/{gallery.PAGE}">All that was made, '
+            "row by row</a></p>"
         )
     return pairs, json.dumps(frames)
 

@@ -1,9 +1,11 @@
-"""Animations: frames in a GIF or WebP, and those that a run's samples make."""
+"""Animations: frames in a GIF, WebP or MP4, and those that a run's samples make."""
 
 from __future__ import annotations
 
 import os
 import re
+import shutil
+import subprocess
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -13,12 +15,24 @@ from PIL import Image, ImageDraw, ImageFont
 from experiments.files import replacing
 from experiments.sampling import pictures
 
-SUFFIXES = (".gif", ".webp")
+SUFFIXES = (".gif", ".webp", ".mp4")
 FPS = 12
 SIDE = 512  # pixels
 MOST_FRAMES = 400  # of a training: Pillow holds them all
 _HOLD = 2000  # milliseconds that the last picture of a training is shown
 _CAPTION = 18  # pixels
+
+
+def check(path: str | os.PathLike, flag: str = "--out") -> None:
+    """Raises ValueError, before any work, where a file of this name cannot be made."""
+    suffix = Path(path).suffix
+    if suffix not in SUFFIXES:
+        raise ValueError(f"{flag}={path}: wanted a name in {', '.join(SUFFIXES)}")
+    if suffix == ".mp4" and not shutil.which("ffmpeg"):
+        raise ValueError(
+            f"{flag}={path}: MP4 needs the program ffmpeg, which is not installed; "
+            ".webp and .gif need nothing"
+        )
 
 
 def save(
@@ -30,33 +44,94 @@ def save(
 ) -> int:
     """Writes frames, uint8 [H, W, 1 or 3] of one size, that are shown again and again.
 
-    path: ends in .gif (256 colours a frame) or .webp (lossless).
+    path: ends in .gif (256 colours a frame), .webp (lossless) or .mp4 (H.264, which
+      ffmpeg writes, frame by frame; players repeat it if asked to).
     fps: frames a second, to whole hundredths of a second in a GIF.
     hold: milliseconds for the last frame; None: as for the others.
 
-    Returns the number of frames. Raises ValueError if there are none.
+    Returns the number of frames. Raises ValueError if there are none, and with what
+    ffmpeg says where it fails.
     """
+    with replacing(path) as temporary:
+        write = _mp4 if Path(path).suffix == ".mp4" else _pillow
+        n = write(temporary, Path(path).suffix, frames, fps, hold)
+        if not n:
+            raise ValueError(f"{path}: there are no frames")
+    return n
+
+
+def _pillow(temporary, suffix, frames, fps, hold):
     shown = [_picture(frame) for frame in frames]
     if not shown:
-        raise ValueError(f"{path}: there are no frames")
+        return 0
     durations = [round(1000 / fps)] * len(shown)
     durations[-1] = hold or durations[-1]
-    kind = Path(path).suffix[1:].upper()
     options = {
-        "GIF": {"comment": pictures.SOFTWARE.encode()},
-        "WEBP": {"lossless": True, "exif": pictures.exif()},
-    }[kind]
-    with replacing(path) as temporary:
-        shown[0].save(
-            temporary,
-            kind,
-            save_all=True,
-            append_images=shown[1:],
-            duration=durations,
-            loop=0,
-            **options,
-        )
+        ".gif": {"comment": pictures.SOFTWARE.encode()},
+        ".webp": {"lossless": True, "exif": pictures.exif()},
+    }[suffix]
+    shown[0].save(
+        temporary,
+        suffix[1:].upper(),
+        save_all=True,
+        append_images=shown[1:],
+        duration=durations,
+        loop=0,
+        **options,
+    )
     return len(shown)
+
+
+def _mp4(temporary, suffix, frames, fps, hold):
+    """Frames of odd sizes get a row or a column more: H.264 halves its colours."""
+    n, process, last = 0, None, None
+    try:
+        for frame in frames:
+            frame = frame.repeat(3, 2) if frame.shape[2] == 1 else frame
+            odd = [(0, side % 2) for side in frame.shape[:2]]
+            frame = np.ascontiguousarray(np.pad(frame, (*odd, (0, 0)), "edge"))
+            if process is None:
+                process = _ffmpeg(temporary, frame.shape, fps)
+            process.stdin.write(frame)
+            last, n = frame, n + 1
+        if process is None:
+            return 0
+        for _ in range(round((hold or 0) / 1000 * fps) - 1):
+            process.stdin.write(last)
+        _, said = process.communicate()
+    except BrokenPipeError:  # it has said why
+        said = process.stderr.read()
+        process.wait()
+    finally:
+        if process is not None and process.poll() is None:
+            process.kill()
+    if process.returncode:
+        lines = said.decode(errors="replace").strip().splitlines()
+        raise ValueError(f"ffmpeg: {lines[-1] if lines else process.returncode}")
+    return n
+
+
+def _ffmpeg(path, shape, fps):
+    """The process; it is told what the frames are, and that we have made them."""
+    size = f"{shape[1]}x{shape[0]}"
+    given = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", size, "-r", f"{fps:g}"]
+    made = ["-c:v", "libx264", "-crf", "18", "-pix_fmt", "yuv420p", "-f", "mp4"]
+    made += ["-movflags", "+faststart", "-metadata", f"comment={pictures.SOFTWARE}"]
+    quiet = ["ffmpeg", "-loglevel", "error", "-y"]
+    return subprocess.Popen(
+        [*quiet, *given, "-i", "-", *made, os.fspath(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+
+
+def is_ours(path: str | os.PathLike) -> bool:
+    """Whether a file is a picture or an animation that was made here."""
+    if Path(path).suffix != ".mp4":
+        return pictures.is_ours(path)
+    content = Path(path).read_bytes()
+    return content[4:8] == b"ftyp" and pictures.SOFTWARE.encode() in content
 
 
 def enlarged(frame: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ import numpy as np
 
 from experiments.files import replacing
 from experiments.rundir import restore
-from experiments.sampling import animation, interpolation, pictures
+from experiments.sampling import animation, asked, interpolation, pictures
 from experiments.sampling.model import Model
 from gans.data import kinds
 
@@ -37,6 +37,7 @@ def draw(
     batch_size: int | None = None,
     recalibrate: bool = False,
     output: str | None = None,
+    truncation: float | None = None,
 ) -> str:
     """Draws samples by the averaged weights of a checkpoint; returns where they are.
 
@@ -45,8 +46,8 @@ def draw(
       n: how many of each seed (64 by default, of points 2048, and of examples at most
         one each; 8 of several seeds); with `interpolate` so many rows (8), or samples
         side by side in an animation (16).
-      out: x.png, x.npz, x.gif, x.webp or a folder, see `experiments.sample`; by default
-        WORKDIR/samples/drawn_STEP.png, or training.gif.
+      out: x.png, x.npz, x.gif, x.webp, x.mp4 or a folder, see `experiments.sample`; by
+        default WORKDIR/samples/drawn_STEP.png, or training.gif.
       label: their class by name or number, or several, "cat,dog", in turn; by default
         all classes in turn.
       seed: 0, "0,1,2" or "0-15". Sample i depends on it and i alone, up to rounding.
@@ -58,6 +59,7 @@ def draw(
       batch_size: how many are made at once (64).
       recalibrate: see `experiments.load`.
       output: of the model; by default "sample", or the only one that can be drawn.
+      truncation: see `Model.sample`.
 
     Raises FileNotFoundError if there is no such run or no checkpoint, CheckpointError
     if there is none of that step, FileExistsError if `out` is a folder with PNGs,
@@ -77,19 +79,22 @@ def draw(
     moves = form in animation.SUFFIXES
     if moves and not (training or interpolate):
         raise ValueError(f"--out={out}: an animation needs --interpolate or --training")
+    if moves and out is not None:
+        animation.check(out)
     if fps is not None and not moves:
         raise ValueError(
-            f"--fps={fps} is for animations: --out must end in .gif or .webp"
+            f"--fps={fps} is for animations: --out must end in .gif, .webp or .mp4"
         )
     fps = fps or animation.FPS
     if training:
         drawing = {"n": n, "class": label, "seed": seed, "interpolate": interpolate}
         drawing |= {"checkpoint": checkpoint, "batch_size": batch_size}
+        drawing |= {"truncation": truncation}
         given = [x for x, v in drawing.items() if v is not None]
         given += ["recalibrate"] * recalibrate
         return _training(workdir, out, form, given, output=output, fps=fps)
 
-    seeds = _seeds(seed)
+    seeds = asked.seeds(seed)
     if interpolate and len(seeds) > 1:
         raise ValueError(f"--seed={seed}: --interpolate takes one seed")
     if (
@@ -117,10 +122,10 @@ def draw(
         _check_old(pathlib.Path(out), fields | {f"{name}_names" for name in model.spec})
     # Arrays need no picture, and to see what can be drawn takes a trace of the model.
     drawn = [] if form == ".npz" else _drawn(model, sampler, form, interpolate)
-    label = _classes(model.spec, label)
+    label = asked.classes(model.spec, label)
 
     def inputs(seed):
-        given = {"seed": seed, "output": output}
+        given = {"seed": seed, "output": output, "truncation": truncation}
         if moves:
             turns = _resized(label, n)  # each sample keeps its class
             found = model.inputs(N_LATENTS * n, label=turns, **given)
@@ -210,39 +215,13 @@ def _training(workdir, out, form, given, *, output, fps):
             "no effect on them"
         )
     if form not in animation.SUFFIXES:
-        raise ValueError(f"--out={out}: --training needs a name in .gif or .webp")
+        raise ValueError(f"--out={out}: --training needs a name in .gif, .webp or .mp4")
     out = pathlib.Path(out or pathlib.Path(workdir) / "samples" / "training.gif")
     restore.config_of(workdir)  # whether there is a run
     _check_old(out)
     os.makedirs(out.parent, exist_ok=True)
     animation.training(out, workdir, output=output, fps=fps)
     return str(out)
-
-
-def _seeds(text):
-    """The seeds of 3, "3", "0,1,2" or "0-15"."""
-    found = []
-    for part in str(0 if text is None else text).split(","):
-        ends = re.fullmatch(r"\s*(-?\d+)\s*(?:-\s*(\d+)\s*)?", part)
-        if not ends or (ends[2] and int(ends[2]) < int(ends[1])):
-            raise ValueError(f"--seed={text}: wanted a number, 0,1,2 or 0-15")
-        found += range(int(ends[1]), int(ends[2] or ends[1]) + 1)
-    if len(set(found)) < len(found):
-        raise ValueError(f"--seed={text} names a seed twice")
-    if not all(-(2**31) <= one < 2**32 for one in found):
-        raise ValueError(
-            f"--seed={text}: wanted numbers from {-(2**31)} to {2**32 - 1}"
-        )
-    return found
-
-
-def _classes(spec, given):
-    """What `Model.inputs` takes of "cat,dog": names that have commas stay whole."""
-    names = {name for field in spec.values() for name in field.names or ()}
-    if not isinstance(given, str) or given in names:
-        return given
-    found = [part.strip() for part in given.split(",")]
-    return [int(x) if re.fullmatch(r"-\d+", x) else x for x in found]
 
 
 def _resized(classes, n):
@@ -289,7 +268,8 @@ def _form(out):
     if path.suffix not in (".png", ".npz", *animation.SUFFIXES):
         raise ValueError(
             f"--out={out}: unknown extension {path.suffix!r}; wanted .png (a grid), "
-            ".npz (arrays), .gif or .webp (an animation), or none (a folder of PNGs)"
+            ".npz (arrays), .gif, .webp or .mp4 (an animation), or none (a folder of "
+            "PNGs)"
         )
     return path.suffix
 
@@ -305,7 +285,7 @@ def _check_old(out, fields=frozenset()):
             <= fields
         )
     else:
-        ours = pictures.is_ours(out)
+        ours = animation.is_ours(out)
     if not ours:
         raise FileExistsError(
             f"--out={out}: this file was not drawn by this command; remove it, or "

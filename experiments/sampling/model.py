@@ -41,12 +41,14 @@ class Model:
       spec: of the data.
       gan: the `gans.core.GAN`.
       state: of the checkpoint.
+      run: what its run.json says; {} if there is none.
     """
 
     config: Any
     spec: Spec
     gan: core.GAN
     state: core.State
+    run: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def load(
@@ -59,13 +61,13 @@ class Model:
         """Opens a run; see `experiments.load`."""
         config = restore.config_of(workdir)
         step = restore.step_of(workdir, checkpoint)
-        kept = manifest.read(Path(workdir)).get("code")
-        if changed := own_code.changed(kept, own_code.code(config)):
+        run = manifest.read(Path(workdir))
+        if changed := own_code.changed(run.get("code"), own_code.code(config)):
             text = f"{own_code.listed(changed)} changed since the training"
             print(f"warning: {text}", file=sys.stderr)
         with own_code.explained(config):
             config, gan, state = restore.restore(config, workdir, step)
-        model = cls(config, restore.spec_of(config), gan, state)
+        model = cls(config, restore.spec_of(config), gan, state, run)
         if not recalibrate:
             return model
         if not any(jax.tree.leaves(kept["stats"]) for kept in state.ema.values()):
@@ -113,6 +115,7 @@ class Model:
         *,
         seed: int | Sequence[int] = 0,
         label: Label | Sequence[Label] | None = None,
+        truncation: float | None = None,
         output: str = "sample",
         batch_size: int = 64,
     ) -> Arrays:
@@ -125,14 +128,18 @@ class Model:
           seed: of all that is drawn; several: n samples of each, one after the other.
           label: the class of all samples, by its name or number; several: in turn.
             None: as the model chooses, often all in turn.
+          truncation: psi of the truncation trick (arXiv 1812.04948, appendix B), of
+            models with a mapping network: w becomes w_avg + psi (w - w_avg). 0 is the
+            mean image, 1 (None) the model as it was trained; 0.7 is usual.
           output: one of `outputs`.
           batch_size: how many are made at once.
 
-        Raises ValueError for an unknown output, and for a label that does not exist.
+        Raises ValueError for an unknown output, for a label that does not exist, and
+        for a truncation of a model without a mapping network.
         """
-        parts = []
+        parts, given = [], {"label": label, "truncation": truncation, "output": output}
         for one in [seed] if isinstance(seed, int | np.integer) else seed:
-            inputs = self.inputs(n, seed=one, label=label, output=output)
+            inputs = self.inputs(n, seed=one, **given)
             parts += self.batches(inputs, seed=one, output=output, size=batch_size)
         if not parts:
             raise ValueError("seed: wanted at least one")
@@ -160,6 +167,7 @@ class Model:
                 tile=tile,
                 name=self.config.data,
                 already=already,
+                colourless=self.run.get("colourless", ()),
             )
         return self._translators[asked]
 
@@ -216,6 +224,7 @@ class Model:
         *,
         seed: int = 0,
         label: Label | Sequence[Label] | None = None,
+        truncation: float | None = None,
         output: str = "sample",
     ) -> Arrays:
         """Returns n inputs of an output, {name: numpy [n, ...]}; see `sample`."""
@@ -230,7 +239,20 @@ class Model:
             classes = [specs.class_of(field, one) for one in several]
             turns = np.resize(classes, len(inputs[name]))
             inputs[name] = turns.astype(inputs[name].dtype)
+        if truncation is not None:
+            inputs["truncation"] = self._truncation(inputs, truncation)
         return inputs
+
+    def _truncation(self, inputs: Arrays, psi: float) -> np.ndarray:
+        """The input "truncation" [n] of models with a mapping network."""
+        if "truncation" not in inputs:
+            raise ValueError(
+                f"truncation {psi:g}: {self.config.variant} has no mapping network, "
+                "whose latents w could be moved towards their mean"
+            )
+        if not np.isfinite(psi):
+            raise ValueError(f"truncation {psi}: wanted a number, often from 0 to 1")
+        return np.full_like(inputs["truncation"], psi)
 
     def _label(self, inputs: Arrays, asked: Iterable[Label]) -> tuple[str, Field]:
         """The input that is a class, and its field."""

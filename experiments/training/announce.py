@@ -31,10 +31,9 @@ def start(found: Facts, config: Any, workdir: Path, step: int = 0) -> list[str]:
     spec = restore.spec_of(config)
     size, each = found["batch_size"], found["batch_size_per_device"]
     split = "" if each == size else f" ({each} on each of {size // each} devices)"
-    evaluated = (
-        f"every {config.evaluate_every:,} steps" if config.evaluate_every else ""
-    )
-    metrics = ", ".join(x if isinstance(x, str) else x["name"] for x in config.metrics)
+    often = 0 < config.evaluate_every < config.steps
+    evaluated = f"every {config.evaluate_every:,} steps" if often else "at the end"
+    metrics = ", ".join(map(_metric, config.metrics))
     parameters = found["parameters"]
     lines = {
         "data": _data(found, spec),
@@ -44,7 +43,7 @@ def start(found: Facts, config: Any, workdir: Path, step: int = 0) -> list[str]:
         + " parameters",
         "devices": f"{found['hardware']}, batches of {size}{split}, {config.dtype}",
         "training": f"{config.steps:,} steps, {_epochs(found['epochs'])}",
-        "scores": metrics and f"{metrics} {evaluated or 'at the end'}",
+        "scores": metrics and f"{metrics} {evaluated}",
         "workdir": str(workdir),
         "report": str(workdir / "report.html"),
     }
@@ -55,6 +54,14 @@ def start(found: Facts, config: Any, workdir: Path, step: int = 0) -> list[str]:
         *_changed(found.get("data_changes", ()), step),
         *advice(found, config),
     ]
+
+
+def _metric(metric):
+    """A score's name, and the output that it is of, if it is named."""
+    if isinstance(metric, str):
+        return metric
+    output = metric.get("output")
+    return f"{metric['name']} of {output}" if output else metric["name"]
 
 
 def _changed(changes, step):

@@ -12,7 +12,8 @@ import numpy as np
 
 from experiments import config as configs
 from experiments.rundir import restore
-from gans import core, stages
+from experiments.sampling.samplers import Samplers
+from gans import stages
 from gans.data import spec as specs
 from gans.data.spec import Field, Spec
 
@@ -22,19 +23,20 @@ Facts = dict[str, Any]
 # Examples by which a set is recognised: of one on the disk, and of one that is made of
 # another in memory. Of a set of arrays it is all.
 N_STREAMED, N_MADE = 16, 2_000
+N_COLOURS = 64  # examples in which colours are looked for
 
 
-def gather(config: Any, source: Any, gan: core.GAN, template: Any) -> Facts:
+def gather(config: Any, source: Any, samplers: Samplers, template: Any) -> Facts:
     """Returns `of` a run, and what is found by reading its data.
 
     Args:
       config: resolved.
       source: the training set.
-      gan: what is trained.
+      samplers: of what is trained.
       template: a state of shapes (see `Programs.template`).
     """
     try:
-        test = restore.load_test(config, source.spec)
+        test = samplers.test
     except (ValueError, RuntimeError, OSError):
         test = None  # whoever needs it will say what is wrong
     found = of(
@@ -46,9 +48,10 @@ def gather(config: Any, source: Any, gan: core.GAN, template: Any) -> Facts:
         n_devices=jax.device_count(),
     )
     return found | {
-        "unused_labels": _unused_labels(gan, source.spec),
+        "unused_labels": _unused_labels(samplers.gan, source.spec),
         "reading": source.reading(),
         "data_checksum": checksum(source),
+        "colourless": colourless(source),
     }
 
 
@@ -137,6 +140,25 @@ def checksum(source: Any) -> str | None:
     except (ValueError, OSError):  # the training will say what is wrong
         return None
     return f"{found:08x}"
+
+
+def colourless(source: Any) -> list[str]:
+    """Returns the fields of images in colour, of which none has any: all are grey.
+
+    Some, evenly spread, are looked at. What cannot be read has colours.
+    """
+    found = []
+    for name, field in source.spec.items():
+        if field.kind != "image" or field.shape[-1] != 3:
+            continue
+        n = source.length_of(name)
+        rows = np.unique(np.linspace(0, n - 1, min(n, N_COLOURS)).astype(int))
+        try:
+            x = source.take(*(rows % length for length in source.lengths))[name]
+        except (ValueError, OSError):  # the training will say what is wrong
+            continue
+        found += [name] * bool((x == x[..., :1]).all())
+    return found
 
 
 def changes(before: Facts, now: Facts, step: int) -> list[Facts]:

@@ -212,7 +212,7 @@ class _Run:
     def describe(self, stage, step):
         """Notes in run.json what is trained on what."""
         template = stage.programs.template
-        found = facts.gather(self.config, self.opened.source, stage.gan, template)
+        found = facts.gather(self.config, self.opened.source, stage.samplers, template)
         changes = facts.changes(self.opened.before, found, step)
         self.record |= {**found, "data_changes": changes}
         self.record["init_from"] = self.milestones.init_from
@@ -291,7 +291,7 @@ class _Run:
         key = programs.key(self.milestones.stream)
         batches = stage.batches(self.milestones.stream)
         batches = pipeline.iterate(batches, step, per_call=per_call)
-        buffer = MetricBuffer(stage.gan, step)
+        buffer = MetricBuffer(stage.gan, step, self.milestones.unlogged)
         compiled, compiling = self.stages.start(stage.index).result()
         first_step, mark = step + per_call, (0.0, step)
 
@@ -340,6 +340,7 @@ class _Run:
                 self.samples.show(stage, programs.draw(state), step, log)
             if due & {"evaluate", "checkpoint"}:
                 unscored = "evaluate" in due or step == self.stages.n_steps
+                self.milestones.unlogged = buffer.sums()
                 self.milestones.save(stage, state, step, unscored=unscored)
             if "evaluate" in due:
                 self.milestones.score(stage, state, step, log, signals)
@@ -350,6 +351,7 @@ class _Run:
                 log.progress(step)
             if signals.number is not None:
                 buffer.fetch()
+                self.milestones.unlogged = buffer.sums()
                 break
         return state, step
 

@@ -7,6 +7,9 @@ import numpy as np
 
 from gans import core
 
+# {metric: (sum of its values, how many they are)}.
+Sums = dict[str, tuple[float, int]]
+
 
 class NotFinite(FloatingPointError):
     """A loss or the state is NaN or infinite."""
@@ -18,19 +21,22 @@ class MetricBuffer:
     Args:
       gan: its updates say when each loss must be finite.
       step: the number of steps done before the first metrics.
+      before: the `sums` of a buffer that this one continues.
     """
 
-    def __init__(self, gan: core.GAN, step: int):
+    def __init__(self, gan: core.GAN, step: int, before: Sums | None = None):
         self._when = {
             update.name: update.when and jax.jit(jax.vmap(update.when))
             for update in gan.updates
         }
         self._calls = []
         self.clear(step)
+        self._before = dict(before or {})
 
     def clear(self, step: int) -> None:
         """Forgets everything; the next metrics are those after `step` steps."""
         self._start, self._calls, self._values = step, [], {}
+        self._before: Sums = {}
 
     def add(self, metrics: core.Metrics) -> None:
         """Keeps the metrics of one call, each [] or [k], without waiting for them."""
@@ -54,8 +60,16 @@ class MetricBuffer:
 
     def means(self) -> dict[str, float]:
         """Returns each metric's mean over the fetched steps that have it."""
-        found = {name: x[~np.isnan(x)] for name, x in self._values.items()}
-        return {n: float(x.mean(dtype=np.float64)) for n, x in found.items() if x.size}
+        return {name: total / n for name, (total, n) in self.sums().items()}
+
+    def sums(self) -> Sums:
+        """Returns each metric's sum over these steps, and how many they are."""
+        found = dict(self._before)
+        for name, x in self._values.items():
+            x, (total, n) = x[~np.isnan(x)], found.get(name, (0.0, 0))
+            if x.size:
+                found[name] = total + float(x.sum(dtype=np.float64)), n + x.size
+        return found
 
     def _check(self, values, first):
         bad = []

@@ -14,7 +14,7 @@ from experiments.rundir.checkpoint import Checkpoints
 from experiments.rundir.log import Log
 from experiments.signals import Signals
 from experiments.training import announce
-from experiments.training.metric_buffer import NotFinite
+from experiments.training.metric_buffer import NotFinite, Sums
 from experiments.training.record import Record
 from experiments.training.stage import Ready, Stages
 from gans.core import State
@@ -37,6 +37,8 @@ class Milestones:
       stream: of random numbers.
       best: {"step", "metric", "value"} of the best evaluation so far, or None.
       unscored: the step of the newest checkpoint, if its scores are missing; or None.
+      unlogged: metrics of the steps since the last line of the log, which a run that
+        goes on from the next checkpoint will need (see `MetricBuffer.sums`).
       init_from: what run.json says of the weights that the run has started from.
     """
 
@@ -55,6 +57,7 @@ class Milestones:
         self._stages, self._before, self._record = stages, before, record
         self._on_evaluation = on_evaluation
         self.stream, self.best, self.unscored = 0, None, None
+        self.unlogged: Sums = {}
         self.init_from = before.get("init_from")
 
     def restore(self) -> tuple[State | None, float]:
@@ -68,6 +71,7 @@ class Milestones:
         step, log = 0 if state is None else int(state.step), "metrics.jsonl"
         self._stages.count(step, extra.get("examples"), self._workdir / log)
         self.stream, self.init_from = extra.get("stream", 0), extra.get("init_from")
+        self.unlogged = extra.get("unlogged", {})
         # Of this process, if it has gone back before.
         known = self._record if "last_scored" in self._record else self._before
         scored = known.get("last_scored", 0)
@@ -94,6 +98,7 @@ class Milestones:
             "stage": stage.index,
             "examples": self._stages.examples(step),
             "unscored": self.unscored is not None,
+            "unlogged": self.unlogged,
             "init_from": self.init_from,
         }
         self._checkpoints.save(step, state, extra)

@@ -38,6 +38,7 @@ class Ready:
       config: the run's, with the stage's resolution and batch size.
       source: its data.
       gan: what is trained.
+      samplers: of the outputs; they have the test set, which is read once.
       evaluate: see `experiments.evaluation.reports.make_evaluate`.
       drawing: what is drawn of it again and again.
       programs: what it compiles.
@@ -62,11 +63,17 @@ class Ready:
         self.config = configs.of_stage(config, index)
         self.source, self.gan = source, gan
         configs.check_pairs(config, gan, source)
+        self.samplers = Samplers(gan, self.config, source.spec, lambda: source)
         self.evaluate = reports.make_evaluate(
-            gan, self.config, source, baseline=True, equal_n=False, folder=folder
+            gan,
+            self.config,
+            source,
+            baseline=True,
+            equal_n=False,
+            folder=folder,
+            samplers=self.samplers,
         )
-        samplers = Samplers(gan, self.config, source.spec, lambda: source)
-        self.drawing = samplers.drawing(
+        self.drawing = self.samplers.drawing(
             key=jax.random.fold_in(jax.random.key(config.seed), _LATENTS),
             n=pictures.count(source.spec),
         )

@@ -111,7 +111,7 @@ def translate(
         "already": already,
         "seed": seed or 0,
     }
-    earlier = _earlier(jobs, settings, overwrite)
+    found = earlier(jobs, settings, overwrite)
     again = [job for job in jobs if _is_jpeg(job.source)]
     if again and _is_jpeg(jobs[0].targets[0]):
         print("JPEG is compressed again, at quality 95; png keeps all", file=sys.stderr)
@@ -122,7 +122,7 @@ def translate(
         channels=translator.channels,
         levels=levels,
         settings=settings,
-        earlier=earlier,
+        earlier=found,
     )
     return _work(translator, jobs, read, settings["seed"], colour)
 
@@ -131,7 +131,9 @@ def _is_jpeg(path):
     return picture.SUFFIXES.get(path.suffix.lower()) == "JPEG"
 
 
-def _earlier(jobs, settings, overwrite) -> dict[os.PathLike, Record]:
+def earlier(
+    jobs: Iterable[Job], settings: Record, overwrite: bool
+) -> dict[os.PathLike, Record]:
     """How those files were made that are there; FileExistsError if one must stay."""
     found = {}
     for target in (target for job in jobs for target in job.targets):
@@ -185,7 +187,7 @@ def _read(job, *, channels, levels, settings, earlier) -> _Read:
 def _work(translator: Translator, jobs, read, seed, colour) -> Count:
     for place in {target.parent for job in jobs for target in job.targets}:
         remove_left(place)
-    count, written = Count(), deque()
+    count, written, told = Count(), deque(), False
     pool = ThreadPoolExecutor(_AHEAD)
 
     def failed(job, error):
@@ -211,6 +213,12 @@ def _work(translator: Translator, jobs, read, seed, colour) -> Count:
                     break
                 if given.grey and translator.coloured and not colour:
                     made = picture.grey(made)
+                    if not told:
+                        tqdm.write(
+                            "grey pictures stay grey; --colour lets them have colours",
+                            sys.stderr,
+                        )
+                    told = True
                 made = picture.made_of(given, made)
                 written.append(pool.submit(_save, job.targets[i], made, record))
                 count.made += 1

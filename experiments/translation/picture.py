@@ -16,6 +16,7 @@ from experiments.files import replacing
 from experiments.sampling import pictures
 from gans.data.image import WIDE, fit, upright
 from gans.data.kinds import image as images
+from gans.data.tree import plug_in, unknown
 
 SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 _SAVED = {
@@ -24,6 +25,7 @@ _SAVED = {
     "WEBP": {"lossless": True},
 }
 _SOFTWARE, _RECORD = 0x0131, 0x010E  # in EXIF; the second is ImageDescription
+_OTHERS = {"CMYK", "LAB", "HSV", "YCbCr"}  # modes that become RGB: not their profiles
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R 601, as Pillow has it
 
 
@@ -65,6 +67,7 @@ def read(
     Raises ValueError, saying why, if it cannot be read, and if a picture with opacity
     is wanted and nowhere transparent.
     """
+    plug_in()
     try:
         with Image.open(io.BytesIO(content)) as image:
             found = of(image, channels if channels % 2 else channels - 1, levels)
@@ -72,7 +75,7 @@ def read(
                 return found
             return _with_opacity(found, image, mask)
     except UnidentifiedImageError:
-        raise ValueError("not a picture of a known format") from None
+        raise ValueError(unknown(content[:8])) from None
     except Exception as error:  # Pillow has a dozen kinds for damaged files
         raise ValueError(str(error) or type(error).__name__) from None
 
@@ -90,7 +93,7 @@ def of(image: Image.Image, channels: int, levels: tuple[float, float]) -> Pictur
         grey=deep or mode in ("1", "L", "LA", "La"),
         deep=deep,
         levels=levels,
-        profile=image.info.get("icc_profile"),
+        profile=None if mode in _OTHERS else image.info.get("icc_profile"),
     )
 
 

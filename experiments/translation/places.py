@@ -38,7 +38,7 @@ def jobs(source: str, out: str, *, n: int = 1, ending: str = ".png") -> list[Job
 
     Raises FileNotFoundError without pictures, FileExistsError if a result would lie in
     the folder that is read, or instead of the picture, and ValueError for a name of a
-    file that cannot be written.
+    file that cannot be written, or that two pictures would have.
     """
     alone = os.path.isfile(source)
     if alone:
@@ -61,6 +61,7 @@ def jobs(source: str, out: str, *, n: int = 1, ending: str = ".png") -> list[Job
         targets = tuple(folder / f"{stem}{number}{ending}" for number in numbers)
         made.append(Job(name, Path(root, name), targets))
     _check_apart(made, source, out, alone)
+    _check_different(made)
     return made
 
 
@@ -123,4 +124,17 @@ def _check_apart(made, source, out, alone):
                 raise FileExistsError(
                     f"--out={out} lies in --input={source}: results would be among "
                     "the pictures that are read; choose another --out"
+                )
+
+
+def _check_different(made):
+    """Raises ValueError if two pictures would become one file."""
+    taken = {}
+    for job in made:
+        for target in job.targets:
+            other = taken.setdefault(str(target).casefold(), job)
+            if other is not job:
+                raise ValueError(
+                    f"{other.name} and {job.name} would both become {target}; rename "
+                    "one of them"
                 )

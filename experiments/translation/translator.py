@@ -6,7 +6,7 @@ import hashlib
 import math
 import os
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import NamedTuple
 
 import jax
@@ -44,13 +44,14 @@ class Translator:
         makes it here, too, and may keep it in what comes out (`gans.data.given`,
         `finished`).
       already: pictures are in that form already.
+      colourless: the fields of three channels that had no colours in the training.
 
     Attributes:
       output: its name.
       others: the names of the model's other outputs.
       given, made: the fields of the data that it takes and makes.
       channels: of the pictures that it takes; of 2 or 4 the last is opacity.
-      coloured: whether what the network is given has colours.
+      coloured: whether what the network is given has colours, as in the training.
       networks: the names of those that it uses.
       random: whether it depends on a seed.
       size: as it was asked for.
@@ -71,6 +72,7 @@ class Translator:
         tile: int | None = None,
         name: str = "",
         already: bool = False,
+        colourless: Collection[str] = (),
     ):
         self._gan, self._spec, self._state = gan, spec, state
         self.output, self.given, self.made, sampler = _chosen(gan, spec, output)
@@ -83,7 +85,7 @@ class Translator:
         if already and not (self.given == _FORMED and data.given(name)):
             raise ValueError("already: this model is given pictures as they are anyway")
         self.channels = max(channels, 3) if self._form and channels != 2 else channels
-        self.coloured = channels >= 3
+        self.coloured = channels >= 3 and self.given not in colourless
         self.size, self._seen = size, _seen(size, *sides)
         self.networks = self._in_use()
         modules = [gan.nets[name].module for name in self.networks]

@@ -11,12 +11,12 @@ from typing import TypeVar
 
 import numpy as np
 import tqdm
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from gans.data import image as images
 from gans.data.notes import note
 from gans.data.sets import OptionWanted
-from gans.data.tree import endings
+from gans.data.tree import endings, plug_in, unknown
 
 # Formats in which the second picture is not another one for the eye.
 ONE_PICTURE = {"MPO", "PSD"}
@@ -69,12 +69,16 @@ class Reader:
         except OptionWanted:
             raise
         except Exception as error:  # Pillow has a dozen kinds for damaged files
+            if isinstance(error, UnidentifiedImageError):
+                with open(path, "rb") as file:
+                    error = unknown(file.read(8))
             raise OptionWanted(f"cannot read {path}: {error}", "skip_corrupt") from None
 
 
 @contextlib.contextmanager
 def opened(path: str) -> Iterator[Image.Image]:
     """A file as Pillow opens it; its pixels are not decoded yet."""
+    plug_in()
     # Not by its path: Pillow would map some TIFFs into memory, and turn them wrongly.
     with open(path, "rb") as file, Image.open(file) as image:
         yield image

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import os
 import stat
 from collections import Counter, deque
@@ -15,6 +16,7 @@ from PIL import Image
 # another program.
 UNREAD = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
 HEIF = (".heic", ".heif", ".hif")
+LARGE = 2**28  # pixels, beyond which Pillow warns; it refuses twice as many
 # What folders of splits are called, and the split that each is; the first there counts.
 SPLITS = {
     "train": ("train", "training"),
@@ -39,12 +41,27 @@ class Tree:
     n_links: int
 
 
-def endings() -> set[str]:
-    """Returns the endings of files that can be read here, such as ".png"."""
+@functools.cache
+def plug_in() -> None:
+    """Has Pillow read HEIC, if the package for it is installed, and large pictures."""
+    Image.MAX_IMAGE_PIXELS = LARGE
     with contextlib.suppress(ImportError):
         import pillow_heif
 
         pillow_heif.register_heif_opener()
+
+
+def unknown(head: bytes) -> str:
+    """Returns what is wrong with a file that Pillow does not know, by its beginning."""
+    said = "it is not a picture of a known format"
+    if head[4:8] == b"ftyp":  # ISO/IEC 14496-12, whatever the file is called
+        said += "; if it is HEIC, pip install pillow-heif reads it"
+    return said
+
+
+def endings() -> set[str]:
+    """Returns the endings of files that can be read here, such as ".png"."""
+    plug_in()
     known = Image.registered_extensions()  # of all formats, after Pillow has read them
     formats = {*Image.OPEN, "MPO"} - UNREAD  # MPO is opened as JPEG
     return {ending for ending, format in known.items() if format in formats}

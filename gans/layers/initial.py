@@ -26,3 +26,7 @@ def initialiser(name: str) -> nn.initializers.Initializer:
 def around_one(key: Array, shape: tuple[int, ...], dtype=jnp.float32) -> Array:
     """Gains of norms [*shape] from N(1, 0.02), as in the code of DCGAN and pix2pix."""
     return 1 + 0.02 * jax.random.normal(key, shape, dtype)
+
+
+# ESRGAN (arXiv 1809.00219, section 3.1): "smaller initialization" of residual layers.
+a_tenth_of_he = nn.initializers.variance_scaling(0.02, "fan_in", "truncated_normal")

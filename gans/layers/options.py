@@ -64,7 +64,12 @@ class Layers:
     @property
     def mixes_batch(self) -> bool:
         """Whether an example's result depends on the others of its batch."""
-        return norms.find(self.norm)[0].mixes_batch or self.minibatch is not None
+        return self.norm_mixes_batch or self.minibatch is not None
+
+    @property
+    def norm_mixes_batch(self) -> bool:
+        """Whether the norm takes statistics of the whole batch."""
+        return norms.find(self.norm)[0].mixes_batch
 
     @property
     def per_class(self) -> bool:

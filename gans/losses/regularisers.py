@@ -3,11 +3,15 @@
 Those of examples return one number per example; the caller takes the mean.
 """
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import Array
+
+from gans.sharding import split
 
 
 def lecam(
@@ -91,6 +95,35 @@ def historical(params: Any, average: Any) -> Array:
 def running_mean(average: Any, params: Any, n: Array) -> Any:
     """The mean of n + 1 values: `average` of n of them, and `params`; n [] int32."""
     return jax.tree.map(lambda a, p: a + (p - a) / (n + 1), average, params)
+
+
+def path_lengths(synthesis: Callable[[Array], Array], ws: Array, key: Array) -> Array:
+    """How far each image moves with its styles, |J^T y| of equation 4 in 1912.04958.
+
+    J is the derivative of an image by its styles and y an image of N(0, 1) noise,
+    divided by the root of the number of its pixels H W. The length is the root of the
+    squares' sum over w_dim and mean over the layers. With this scale the weight 2 is
+    the paper's gamma_pl = ln 2 / (r^2 (ln r - ln 2)), r = H = W (appendix B), of the
+    lengths in raw units. A length of 0, whose root has no derivative, gets the
+    subgradient 0.
+
+    Args:
+      synthesis: ws -> images [B, H, W, C], each of its own styles.
+      ws: [B, layers, w_dim].
+      key: draws y.
+
+    Returns: [B] float32.
+    """
+
+    def along_noise(ws):
+        images = _wide(synthesis(ws))
+        noise = split(jax.random.normal(key, images.shape, images.dtype))
+        return jnp.sum(images * noise) / math.sqrt(images.shape[1] * images.shape[2])
+
+    slopes = _wide(jax.grad(along_noise)(ws))
+    squares = jnp.mean(jnp.sum(jnp.square(slopes), axis=2), axis=1)
+    flat = squares == 0
+    return jnp.where(flat, 0.0, jnp.sqrt(jnp.where(flat, 1.0, squares)))
 
 
 def _wide(x):

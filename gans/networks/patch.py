@@ -41,8 +41,19 @@ class Discriminator(nn.Module):
         """Whether a logit depends on other examples of its batch."""
         return self.layers.mixes_batch
 
+    @property
+    def least(self) -> int:
+        """The height and width that images have at least."""
+        return 3 * 2**self.n_layers if self.n_layers else 1
+
     @nn.compact
     def __call__(self, x: Array, *, train: bool) -> Array:
+        height, width = x.shape[1:3]
+        if min(height, width) < self.least:
+            raise ValueError(
+                f"patches of n_layers={self.n_layers} need images of at least "
+                f"{self.least}x{self.least}, got {height}x{width}"
+            )
         make = self.layers.factory(
             self, train, kernel_init="normal", gain_init=around_one
         )

@@ -130,3 +130,14 @@ def from_torch(state: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]
     biased = range(n) if options["norm"] is None else (n - 1,)
     ups = (n - 3, n - 2)
     return options, saved.variables(layers, names, norms, biased, ups)
+
+
+def of_data(options: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what `from_torch`'s results say of the data.
+
+    {"given": channels of the images that it takes, "shape": [None, None, C] of those it
+    makes}: it takes any size.
+    """
+    params = variables["params"]
+    given = params["in"]["kernel"].shape[-2]
+    return {"given": given, "shape": (None, None, len(params["out"]["bias"]))}

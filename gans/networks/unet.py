@@ -1,4 +1,7 @@
-"""The U-Net of pix2pix (arXiv 1611.07004, section 6.1.1), from image to image."""
+"""U-Nets: pix2pix's from image to image, Real-ESRGAN's from image to logits.
+
+arXiv 1611.07004, section 6.1.1, and arXiv 2107.10833, section 3.4.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -101,9 +104,12 @@ class Generator(nn.Module):
 
     def _check(self, x, depth):
         if depth < 2:
+            height, width = self.shape[:2]
+            given = f"depth={self.depth} is less"
+            found = f"{height}x{width} are no multiples of 4"
             raise ValueError(
-                f"a U-Net halves its images at least twice; {self.shape[:2]} with "
-                f"depth={self.depth} allows {depth}"
+                "a U-Net halves its images at least twice; "
+                + (found if self.depth is None else given)
             )
         height, width = x.shape[1:3]
         if height % self.multiple or width % self.multiple:
@@ -125,6 +131,63 @@ def _up(make, features, name, bias, **options):
         name=name,
         **options,
     )
+
+
+class Discriminator(nn.Module):
+    """Images [B, H, W, C] in [-1, 1] -> logits [B, H, W] float32, one for each pixel.
+
+    arXiv 2107.10833, section 3.4, in the layout of its authors' code: a 3x3
+    convolution; three of 4x4 with stride 2; three times a bilinear doubling, a 3x3
+    convolution, and the sum with what the way down has at that size; two of 3x3, and
+    one to the logit. LeakyReLU of slope 0.2 follows all but the last. Kernels are
+    spectrally normalised, but those of the first and the last.
+
+    H and W are multiples of 8; ValueError for others.
+
+    Attributes:
+      width: channels after the first layer; they double three times.
+      layers: how layers are made; kernels start from "lecun".
+    """
+
+    width: int = 64
+    layers: Layers = Layers(spectral=True)
+
+    slots = ("spectral", "equalised", "kernel_init", "dtype")
+
+    @nn.compact
+    def __call__(self, x: Array, *, train: bool) -> Array:
+        height, width = x.shape[1:3]
+        if height % 8 or width % 8:
+            raise ValueError(
+                f"this U-Net takes multiples of 8, got images of {height}x{width}"
+            )
+        make = self.layers.factory(self, train, kernel_init="lecun")
+        plain = self.layers.replace(spectral=False).factory(
+            self, train, kernel_init="lecun"
+        )
+
+        def conv(h, features, name, size=3, stride=1):
+            sizes = (size, size), (stride, stride), ((1, 1), (1, 1))
+            return make(Conv, features, *sizes, use_bias=False, name=name)(h)
+
+        def active(h):
+            return jax.nn.leaky_relu(h, 0.2)
+
+        h = x.astype(self.layers.dtype)
+        h = active(plain(Conv, self.width, (3, 3), name="in")(h))
+        skips = []
+        for i in range(1, 4):
+            skips.append(h)
+            h = active(conv(h, self.width * 2**i, f"down{i}", 4, 2))
+        for i in reversed(range(3)):
+            n, height, width, c = h.shape
+            size = n, 2 * height, 2 * width, c
+            h = jax.image.resize(h, size, "linear", antialias=False)
+            h = skips[i] + active(conv(h, self.width * 2**i, f"up{i}"))
+        for i in range(2):
+            h = active(conv(h, self.width, f"last{i}"))
+        logits = plain(Conv, 1, (3, 3), gain=1, name="out")(h)[..., 0]
+        return logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
 
 
 def from_torch(state: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -166,3 +229,14 @@ def from_torch(state: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]
     norms = [f"{name}_norm" for name in names]
     ups = range(depth, 2 * depth)
     return options, saved.variables(layers, names, norms, biased, ups)
+
+
+def of_data(options: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what `from_torch`'s results say of the data.
+
+    {"given": channels of the images that it takes, "shape": [H, W, C] of those it
+    makes}: its smallest map is one pixel.
+    """
+    params, side = variables["params"], 2 ** options["depth"]
+    given = params["down0"]["kernel"].shape[-2]
+    return {"given": given, "shape": (side, side, len(params["up0"]["bias"]))}

@@ -68,10 +68,14 @@ class Term:
       memory: the first parameters of its network -> what it remembers at first, a tree
         kept in `state.aux`; None: nothing.
       about: the networks that it is for: "discriminator", "generator".
-      per_example: it differentiates each logit with respect to its own example.
+      per_example: it differentiates logits with respect to their examples. A norm with
+        statistics of the batch has no part in that; minibatch features have: then it is
+        about the gradient of the sum of all logits, as in the papers that use both
+        (arXiv 1710.10196, 1912.04958).
       replaces: the adversarial loss, which is then left out.
       of_kernels: it is about the size of kernels.
       of_latents: it moves the latents z of a generator.
+      of_styles: it is about the styles w of a generator with a mapping network.
       kinds: the kinds of data that it is for; None: any.
 
     Raises ValueError for a weight or an interval out of range, and for a lazy term that
@@ -88,6 +92,7 @@ class Term:
     replaces: bool = False
     of_kernels: bool = False
     of_latents: bool = False
+    of_styles: bool = False
     kinds: tuple[str, ...] | None = None
 
     def __post_init__(self):
@@ -108,13 +113,19 @@ class Term:
                 f"not {kind!r}"
             )
         layers = getattr(module, "layers", None)
-        if self.per_example and getattr(module, "mixes_batch", False):
+        mixes = getattr(module, "mixes_batch", False)
+        if self.per_example and mixes and getattr(layers, "norm_mixes_batch", True):
             raise ValueError(
                 f"{self.name} differentiates each logit with respect to its own "
-                "example, but this discriminator's logits depend on the whole batch: "
-                f"norm={getattr(layers, 'norm', None)!r}, "
-                f"minibatch={getattr(layers, 'minibatch', None)!r}; accepted is None "
-                "for both"
+                "example, but this discriminator normalises the whole batch: "
+                f"norm={getattr(layers, 'norm', None)!r}; accepted is None, or a norm "
+                "of each example"
+            )
+        if self.of_styles and not hasattr(module, "mapping"):
+            file = type(module).__module__.rpartition(".")[2]
+            raise ValueError(
+                f"{self.name} is about the styles w of a generator with a mapping "
+                f"network, and network={file!r} has none"
             )
         if self.of_kernels and getattr(layers, "equalised", False):
             raise ValueError(

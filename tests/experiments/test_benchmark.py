@@ -48,6 +48,8 @@ def test_our_step_is_timed_and_written(tmp_path):
         (["--steps=9"], "--steps needs --seeds"),
         (["--n=40"], "--n needs --metrics"),
         (["--metrics", "--only=nfns"], "did you mean 'nnfs'"),
+        (["--compilation", "--rounds=2"], "--rounds cannot be combined with --comp"),
+        (["--metrics", "--config.steps=2"], "--config.steps=2 cannot be combined"),
     ],
 )
 def test_errors_are_one_line(flags, message):

@@ -227,9 +227,9 @@ def python(*arguments):
     return seconds, done.stdout, imported
 
 
-def test_there_are_twelve_commands():
+def test_there_are_no_other_commands():
     names = "run sample evaluate metrics report benchmark ablate sweep collapse check "
-    names += "translate import_weights"
+    names += "translate latents import_weights export_weights"
     assert set(COMMANDS) == set(names.split())
 
 

@@ -50,7 +50,8 @@ def test_command(workdir, tmp_path):
     assert said == f"{out}: 2 made, 1 failed\n"
     assert errors.splitlines() == [
         "output: a_to_b; --output also takes b_to_a, cycle_a, cycle_b",
-        f"cannot translate {source / 'broken.jpg'}: not a picture of a known format",
+        f"cannot translate {source / 'broken.jpg'}: it is not a picture of a known "
+        "format",
     ]
     (source / "broken.jpg").unlink()
     process = start(*flags, "--output=a_to_b", "--size=training")

@@ -1,5 +1,5 @@
 """Networks with weights that take no compilation to draw, and networks against the
-numbers of the authors of pix2pix and CycleGAN, in float64."""
+numbers of PyTorch code that others use, in float64."""
 
 import functools
 import json
@@ -64,13 +64,13 @@ def authors():
     return types.SimpleNamespace(Reference=Reference, errors=errors, rules=rules)
 
 
-FOLDER = pathlib.Path(__file__).parents[3] / "shared/reference/parity/image_translation"
+FOLDER = pathlib.Path(__file__).parents[3] / "shared/reference/parity"
 QUICK = {"xla_backend_optimization_level": 0}
 
 
 def rules():
     """The numbers that need no arrays."""
-    path = FOLDER / "rules.json"
+    path = FOLDER / "image_translation/rules.json"
     if not path.exists():
         pytest.skip(f"{path.name} is not in ../shared/reference/parity")
     return json.loads(path.read_text())
@@ -79,8 +79,8 @@ def rules():
 class Reference:
     """The arrays of a file in float64, channels last, and its state dict."""
 
-    def __init__(self, name):
-        path = FOLDER / f"{name}.npz"
+    def __init__(self, name, folder="image_translation"):
+        path = FOLDER / folder / f"{name}.npz"
         if not path.exists():
             pytest.skip(f"{path.name} is not in ../shared/reference/parity")
         with np.load(path) as file:
@@ -93,8 +93,9 @@ class Reference:
         }
 
     def __getitem__(self, name):
-        """An array of images, [B, H, W, C]."""
-        return np.moveaxis(self.arrays[name].astype(np.float64), 1, -1)
+        """An array of images, [B, H, W, C], or of logits [B]."""
+        x = self.arrays[name].astype(np.float64)
+        return np.moveaxis(x, 1, -1) if x.ndim > 2 else x.reshape(len(x))
 
     def named(self, from_torch, tree, collection="params"):
         """{name in torch: our array} of a tree that is like the network's."""
@@ -107,12 +108,22 @@ class Reference:
 
 
 def errors(
-    reference, role, network, from_torch, *, masks=None, training=True, **changed
+    reference,
+    role,
+    network,
+    from_torch,
+    *,
+    masks=None,
+    training=True,
+    given=lambda x: x,
+    made=lambda y: y,
+    **changed,
 ):
     """{what is compared: its largest error, as a share of the largest value}.
 
     masks: by height, of dropout in training. training: whether that is compared, too.
-    changed: options that are.
+    given, made: theirs to our input, and our output to theirs. changed: options that
+    are.
     """
     with jax.enable_x64(True):
         options, variables = from_torch(reference.state)
@@ -130,14 +141,15 @@ def errors(
 
         def run(params, x, train):
             with nn.intercept_methods(multiplied):
-                return module.apply(
-                    {"params": params, **stats}, x, train=train, mutable=[*stats]
+                y, after = module.apply(
+                    {"params": params, **stats}, given(x), train=train, mutable=[*stats]
                 )
+            return made(y), after
 
         def trained(params, x, cotangent):
             def total(params, x):
                 out, after = run(params, x, True)
-                out = out.reshape(*out.shape[:3], -1)
+                out = out.reshape(cotangent.shape or out.shape)
                 return jnp.sum(out * cotangent), (out, after)
 
             return jax.grad(total, (0, 1), has_aux=True)(params, x)
@@ -151,24 +163,26 @@ def errors(
         found["eval/out"] = out.reshape(reference["eval/out"].shape)
         if not training:
             return _shares(found, {"eval/out": reference["eval/out"]})
+        # Of a network that is the same in training there is only the one pass.
+        mode = "train" if "train/out" in reference.arrays else "eval"
         cotangent = np.ones(())
-        if "train/cotangent" in reference.arrays:
-            cotangent = reference["train/cotangent"]
+        if f"{mode}/cotangent" in reference.arrays:
+            cotangent = reference[f"{mode}/cotangent"]
         grads, (out, after) = compiled(trained, params, x, cotangent)
-        found["train/out"] = out
+        found[f"{mode}/out"] = out.reshape(reference[f"{mode}/out"].shape)
         expected = {name: reference[name] for name in found}
-        if "train/cotangent" in reference.arrays:
-            kept = expected["train/grad_in"] = reference["train/grad_in"]
+        if f"{mode}/cotangent" in reference.arrays:
+            kept = expected["grad_in"] = reference[f"{mode}/grad_in"]
             # Of large inputs only the first example, every second row and column.
             whole = kept.shape == grads[1].shape
-            found["train/grad_in"] = grads[1] if whole else grads[1][:1, ::2, ::2]
-            norms = reference.arrays["train/grad_norms"]
-            names = reference.arrays["train/grad_names"]
+            found["grad_in"] = grads[1] if whole else grads[1][:1, ::2, ::2]
+            norms = reference.arrays[f"{mode}/grad_norms"]
+            names = reference.arrays[f"{mode}/grad_names"]
             ours = reference.named(from_torch, grads[0])
             ours = {k: np.linalg.norm(v) for k, v in ours.items()}
             # What is not there is a bias that a norm removes, of gradient 0.
-            found["train/grad_norms"] = np.array([ours.get(n, 0.0) for n in names])
-            expected["train/grad_norms"] = norms
+            found["grad_norms"] = np.array([ours.get(n, 0.0) for n in names])
+            expected["grad_norms"] = norms
         if "train_batch1/out" in reference.arrays:
             first = compiled(lambda p, x: run(p, x, True)[0], params, x[:1])
             found["train_batch1/out"] = first

@@ -141,8 +141,13 @@ def test_no_slow_convolution():
 
 
 def test_what_is_rejected():
-    with pytest.raises(ValueError, match="is too small for w"):
-        init(discriminator(n_layers=5), 1, 64, 64, 3)
+    with pytest.raises(ValueError, match="n_layers=5 need .* 96x96, got 64x95"):
+        init(discriminator(n_layers=5), 1, 64, 95, 3)
+    for n_layers in range(6):
+        d = discriminator(n_layers=n_layers, width=1)
+        init(d, 1, d.least, d.least, 3)
+        with pytest.raises(ValueError, match="of at least"):
+            init(d, 1, d.least, d.least - 1, 3)
     with pytest.raises(ValueError, match="not a patch discriminator .*kernels are"):
         patch.from_torch({"model.0.weight": np.zeros((4, 3, 3, 3))})
 

@@ -88,7 +88,9 @@ DEFAULTS = {
     "orthogonal": {"weight": 1e-4, "off_diagonal": True},  # 1809.11096
     "historical": {"weight": 1},
     "feature_matching": {"weight": 1, "moments": 1, "alone": True},
+    "path_length": {"weight": 2, "decay": 0.01, "shrink": 2},  # 1912.04958
 }
+LAZY = {"path_length": 4}
 
 
 def test_options_are_the_papers_if_none_is_given():
@@ -98,7 +100,7 @@ def test_options_are_the_papers_if_none_is_given():
         for name, f in factories.items()
     }
     assert {name: options.pop("every") for name, options in found.items()} == {
-        name: 1 for name in DEFAULTS
+        name: LAZY.get(name, 1) for name in DEFAULTS
     }
     assert found == DEFAULTS
     for role in ("discriminator", "generator"):
@@ -106,7 +108,7 @@ def test_options_are_the_papers_if_none_is_given():
             assert (
                 term.name in DEFAULTS
                 and term.weight == DEFAULTS[term.name]["weight"]
-                and term.every == 1
+                and term.every == LAZY.get(term.name, 1)
             )
 
 
@@ -525,11 +527,8 @@ def test_the_adaptive_probability_follows_the_discriminator(tiny):
         ),
         (
             {},
-            {
-                "discriminator.minibatch": "stddev",
-                "discriminator.penalties": ("dragan",),
-            },
-            "dragan differentiates each logit.*minibatch='stddev'",
+            {"generator.penalties": ("path_length",)},
+            "path_length is for data of kind image",
         ),
         ({}, {"discriminator.norm": "virtual"}, "n_reference=64, got batch_size=6"),
         ({"augment": ("diff_augment",)}, {}, "is for data of kind image"),
@@ -553,6 +552,29 @@ def test_the_adaptive_probability_follows_the_discriminator(tiny):
 def test_what_cannot_be_is_rejected(tiny, changes, players, message):
     with pytest.raises(ValueError, match=message):
         ready(tiny, players=players, **changes)
+
+
+def test_r1_with_minibatch_features_is_of_the_sum_of_the_logits(tiny):
+    """Cross terms are in it, as in PGGAN and StyleGAN2: by finite differences."""
+    players = {
+        "discriminator.penalties": ("r1",),
+        "discriminator.minibatch": "stddev(group=3)",
+    }
+    _, gan, state = ready(tiny, players=players)
+    d = core.bind(gan, state, train=True)["d"]
+    _, out = loss_of(gan, state, "d")
+    with jax.enable_x64(True):
+        d = dataclasses.replace(d, params=jax.tree.map(jnp.float64, d.params))
+        x, h, slopes = np.asarray(POINTS, float), 1e-4, np.zeros(POINTS.shape)
+        alone = np.zeros(POINTS.shape)
+        for at in np.ndindex(*x.shape):
+            step = np.zeros_like(x)
+            step[at] = h
+            change = (d(jnp.array(x + step)) - d(jnp.array(x - step))) / (2 * h)
+            slopes[at], alone[at] = change.sum(), change[at[0]]
+    wanted = 0.5 * (slopes**2).sum(1).mean()
+    np.testing.assert_allclose(out.metrics["r1"], wanted, rtol=1e-3)
+    assert abs(0.5 * (alone**2).sum(1).mean() - wanted) > 0.01 * wanted
 
 
 def test_ada_needs_logits_with_a_zero(tiny):
@@ -635,10 +657,12 @@ def test_terms_are_found_by_listing_their_folder():
     folder = pathlib.Path(terms.__file__).parent
     files = {p.stem for p in folder.glob("*.py")}
     assert files - {"__init__", "base"} == {
-        "consistency", "features", "gradient_penalties", "logits", "parameters"
+        "consistency", "features", "gradient_penalties", "logits", "parameters",
+        "path_length",
     }  # fmt: skip
     assert set(terms.known("generator")) == {
-        "feature_matching", "historical", "latent_diversity", "orthogonal"
+        "feature_matching", "historical", "latent_diversity", "orthogonal",
+        "path_length",
     }  # fmt: skip
 
 

@@ -17,7 +17,8 @@ import pytest
 from configs.ablations import mode_collapse
 from experiments import config as configs
 from experiments.rundir.checkpoint import Checkpoints
-from gans import core, names
+from gans import core, names, networks
+from gans.layers import Layers
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 VARIANTS = sorted(
@@ -93,9 +94,9 @@ def rejection(config):
     for player in (discriminator, generator):
         if player.optimizer.name == "rmsprop" and "b1" in player.optimizer:
             return "optimiser rmsprop has no option 'b1'"
-        if player.spectral and player.equalised:
+        if player.get("spectral") and player.get("equalised"):
             return "equalised"
-        if player.equalised and "clip" in player.optimizer:
+        if player.get("equalised") and "clip" in player.optimizer:
             return "equalised kernels"
         conditional = player.get("condition") == "projection"
         if (
@@ -106,13 +107,19 @@ def rejection(config):
             return "condition|norm"
         if player.get("condition") and name_of(player.get("norm")) == "virtual":
             return "condition"
-    if discriminator.network == "resnet" and "norm" in discriminator:
-        return "has no option 'norm'"
+    for role in ("generator", "discriminator"):
+        known = networks.options_of(
+            networks.find(role.capitalize(), config[role].network)
+        )
+        of_layers = {*names.options_of(Layers)} & {*config[role]} - {*known}
+        if any(config[role][option] for option in of_layers):
+            return "has no option"
     if config.loss == "wasserstein" and "ada" in map(name_of, config.augment):
         return "has no meaning with a Wasserstein"
-    mixes = discriminator.get("norm") == "batch" or discriminator.minibatch
     slopes = ("gradient_penalty", "dragan", "r1", "r2", "zero_centred")
-    if mixes and {*slopes} & {*map(name_of, discriminator.penalties)}:
+    if discriminator.get("norm") == "batch" and {*slopes} & {
+        *map(name_of, discriminator.penalties)
+    }:
         return "with respect to its own example"
     return None
 

@@ -38,6 +38,7 @@ from gans.data.kinds.image import encode, opaque
 # Images up to half this many pixels are enlarged to (nearly) as many, to be seen.
 SOFTWARE = "jax-gans"  # as pictures name what has written them
 _EXIF = 0x0131  # the key of it in WebP
+CAPTION = 18  # pixels, of the names above a grid
 _TILE = 64
 _GAP = 2  # pixels
 _MOST_IN_A_ROW = 16  # classes, each a column
@@ -272,24 +273,29 @@ def columns_of(n: int, n_arrays: int) -> int | None:
 
 
 def caption(path: str | os.PathLike, names: Iterable[str], columns: int) -> np.ndarray:
-    """Writes names above the columns of a grid, into its PNG; long ones are cut.
-
-    Returns the picture, uint8 [H, W, 3].
-    """
+    """Writes names above the columns of a grid, into its PNG; see `captioned`."""
     with Image.open(path) as file:
-        picture = file.convert("RGB")
-    width = (picture.width + _GAP) / columns
+        pixels = captioned(np.asarray(file.convert("RGB")), names, columns)
+    save_png(path, pixels)
+    return pixels
+
+
+def captioned(grid: np.ndarray, names: Iterable[str], columns: int) -> np.ndarray:
+    """Returns a grid, uint8 [H, W, 1 or 3], with names above its columns; [h, W, 3].
+
+    Names that are too long are cut.
+    """
+    grid = grid if grid.shape[2] == 3 else grid.repeat(3, 2)
+    width = (grid.shape[1] + _GAP) / columns
     font = ImageFont.load_default(12)
-    strip = Image.new("RGB", (picture.width, 18), "white")
+    strip = Image.new("RGB", (grid.shape[1], CAPTION), "white")
     draw = ImageDraw.Draw(strip)
     for i, name in enumerate(names):
         short = name
         while short and draw.textlength(short, font=font) > width - 2 * _GAP:
             short = short.removesuffix("…")[:-1] + "…" if len(short) > 2 else ""
         draw.text((i * width + _GAP, 2), short, fill="black", font=font)
-    pixels = np.concatenate([np.asarray(strip), np.asarray(picture)])
-    save_png(path, pixels)
-    return pixels
+    return np.concatenate([np.asarray(strip), grid])
 
 
 def save_png(path: str | os.PathLike, image: np.ndarray) -> None:

@@ -3,15 +3,17 @@
 A .pth file is a pickle, which could name any function to call. Only the few names that
 a state dict of plain tensors needs are known here, and each stands for something of
 ours. Both formats of `torch.save` are read: the zip archive (since torch 1.6) and the
-stream of pickles before it.
+stream of pickles before it. `load` reads plain pickles as well, in which the caller may
+allow more names.
 """
 
+import io
 import pathlib
 import pickle
 import struct
 import zipfile
-from collections.abc import Callable
-from typing import BinaryIO, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, BinaryIO, NamedTuple
 
 import ml_dtypes
 import numpy as np
@@ -42,12 +44,7 @@ def read(path: str | pathlib.Path) -> dict[str, np.ndarray]:
     Raises ValueError, with the file's name, if the file names anything but dicts and
     dense tensors on the heap (nothing of it is run), or is damaged.
     """
-    with open(path, "rb") as file:
-        # What a damaged pickle or archive raises depends on where it is damaged.
-        try:
-            state = (_read_zip if zipfile.is_zipfile(file) else _read_stream)(file)
-        except Exception as error:
-            raise ValueError(f"{path}: not a readable .pth file: {error}") from error
+    state = load(path)
     if not isinstance(state, dict):
         raise ValueError(
             f"{path}: holds a {type(state).__name__}, accepted is a dict of tensors"
@@ -55,7 +52,36 @@ def read(path: str | pathlib.Path) -> dict[str, np.ndarray]:
     return state
 
 
-def _read_zip(file):
+def load(path: str | pathlib.Path, known: Mapping[str, Callable] | None = None) -> Any:
+    """Whatever `torch.save`, or with `known` pickle itself, has written.
+
+    known: {"module.name": what is called in its place, or a class of dicts}: names that
+      are accepted beside those of a state dict. None: plain pickles are rejected.
+
+    Tensors become arrays [...]; raises ValueError as `read` does.
+    """
+    with open(path, "rb") as file:
+        # What a damaged pickle or archive raises depends on where it is damaged.
+        try:
+            read = _read_zip if zipfile.is_zipfile(file) else _read_stream
+            return read(file, known)
+        except Exception as error:
+            kind = pathlib.Path(path).suffix or "weights"
+            raise ValueError(f"{path}: not a readable {kind} file: {error}") from error
+
+
+def storage(data: bytes) -> "_Storage":
+    """The storage that a plain pickle holds as `data`, a stream of its own.
+
+    It is what `torch.storage._load_from_bytes` makes, for `known` of `load`.
+    """
+    found = _read_stream(io.BytesIO(data), None)
+    if not isinstance(found, _Storage):
+        raise ValueError(f"a storage holds a {type(found).__name__}")
+    return found
+
+
+def _read_zip(file, known):
     with zipfile.ZipFile(file) as archive:
         names = archive.namelist()
         root = next((n for n in names if n.endswith("/data.pkl")), None)
@@ -75,10 +101,10 @@ def _read_zip(file):
             return bytearray(found)
 
         with archive.open(f"{root}data.pkl") as pickled:
-            return _Unpickler(pickled, record).load()
+            return _Unpickler(pickled, record, known).load()
 
 
-def _read_stream(file):
+def _read_stream(file, known):
     file.seek(0, 2)
     end = file.tell()
     file.seek(0)
@@ -88,13 +114,18 @@ def _read_stream(file):
             raise ValueError(f"storage {key} of {size} bytes is larger than the file")
         return bytearray(size)  # filled below, once the pickles are read
 
-    header = tuple(_Unpickler(file, empty).load() for _ in _HEADER)
-    if header != _HEADER:
+    first = _Unpickler(file, empty, known)
+    content = first.load()
+    if known is not None and content != _HEADER[0]:
+        if first.storages:
+            raise ValueError(f"storages {sorted(first.storages)} are missing")
+        return content
+    if (content, _Unpickler(file, empty).load()) != _HEADER:
         raise ValueError("it is neither a zip archive nor a stream of torch's pickles")
     system = _Unpickler(file, empty).load()
     if not system["little_endian"]:
         raise ValueError("numbers are big-endian, accepted are little-endian ones")
-    unpickler = _Unpickler(file, empty)
+    unpickler = _Unpickler(file, empty, known)
     state = unpickler.load()
     for key in _Unpickler(file, empty).load():
         storage = unpickler.storages.pop(key)
@@ -111,11 +142,29 @@ class _Storage(NamedTuple):
     data: bytearray
 
 
-class _Dict(dict):
-    """An OrderedDict: its attributes (torch's `_metadata`) are dropped."""
+class Dict(dict):
+    """A dict whose class a pickle names: attributes (torch's `_metadata`) are dropped.
+
+    It can be called with what a dict is made of, [(key, value), ...].
+    """
 
     def __setstate__(self, state):
         pass
+
+
+class _Function:
+    """What a name stands for: it can be called, and a pickle cannot change it."""
+
+    __slots__ = ("_call",)
+
+    def __init__(self, call):
+        self._call = call
+
+    def __call__(self, *args):
+        return self._call(*args)
+
+    def __setstate__(self, state):
+        raise ValueError("it gives attributes to a function")
 
 
 class _Unpickler(pickle.Unpickler):
@@ -124,22 +173,30 @@ class _Unpickler(pickle.Unpickler):
     data(key, size) returns the bytes of a storage, and is asked once for each.
     """
 
-    def __init__(self, file: BinaryIO, data: Callable[[str, int], bytearray]):
+    def __init__(
+        self,
+        file: BinaryIO,
+        data: Callable[[str, int], bytearray],
+        known: Mapping[str, Callable] | None = None,
+    ):
         super().__init__(file, encoding="utf-8")
         self.data = data
         self.storages: dict[str, _Storage] = {}
-
-    def find_class(self, module, name):
-        known = {
-            "collections.OrderedDict": _Dict,
+        self.known = {
+            "collections.OrderedDict": Dict,
             "torch._utils._rebuild_tensor_v2": _tensor,
             "torch._utils._rebuild_parameter": _parameter,
             # Types of storages stand for themselves: a string can do nothing.
             **{f"torch.{storage}": storage for storage in DTYPES},
+            **(known or {}),
         }
-        if f"{module}.{name}" not in known:
-            raise ValueError(f"it names {module}.{name}, accepted are {list(known)}")
-        return known[f"{module}.{name}"]
+
+    def find_class(self, module, name):
+        found = self.known.get(f"{module}.{name}")
+        if found is None:
+            accepted = ", ".join(self.known)
+            raise ValueError(f"it names {module}.{name}, accepted are {accepted}")
+        return found if isinstance(found, str | type) else _Function(found)
 
     def persistent_load(self, saved):
         kind, name, key, _, n, *view = saved

@@ -1,11 +1,14 @@
 """Folders with pictures of every kind, and with broken ones."""
 
+import struct
+import zlib
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from gans import data
-from gans.data import tree
+from gans.data import reading, tree
 from gans.data.sets import NoSplit, OptionWanted, folder
 from gans.data.source import InMemory, Streamed
 
@@ -228,10 +231,12 @@ def test_linked_folders_and_files_are_read_once(tmp_path, capsys):
     assert "4 links (broken, or to what is read already)" in capsys.readouterr().err
 
 
-def test_every_ending_that_pillow_reads(tmp_path, capsys):
+def test_every_ending_that_pillow_reads(tmp_path, capsys, monkeypatch):
     kept = "tif TIFF jfif jpe gif ppm tga jp2 webp avif pcx mpo".split()
     kept = [e for e in kept if f".{e.lower()}" in tree.endings()]
     assert len(kept) >= 10
+    without_heic = tree.endings() - {*tree.HEIF}
+    monkeypatch.setattr(tree, "endings", lambda: without_heic)
     for i, ending in enumerate(kept):
         form = {"jfif": "JPEG", "jpe": "JPEG", "mpo": "JPEG"}.get(ending)
         flat(tmp_path / f"{i:02}.{ending}", RED, format=form)
@@ -245,6 +250,36 @@ def test_every_ending_that_pillow_reads(tmp_path, capsys):
     heic = "1 .heic (pip install pillow-heif reads them)"
     for part in (heic, "1 .h5", "1 .mp4", "1 without an ending"):
         assert part in said
+
+
+def test_what_pillow_does_not_know_is_named(tmp_path):
+    """Phones and messengers call HEIC .jpg."""
+    flat(tmp_path / "a.png", RED)
+    for head, said in (b"\0\0\0\x18ftypmif1", "pip install pillow-heif"), (b"x", "."):
+        (tmp_path / "b.jpg").write_bytes(head + bytes(99))
+        with pytest.raises(OptionWanted, match=r"b.jpg: it is not .* format") as found:
+            folder.load(str(tmp_path))
+        assert said in str(found.value) and "_io" not in str(found.value)
+
+
+def test_the_largest_photographs_of_telephones(tmp_path, recwarn):
+    """Pillow by itself warns from 90 megapixels on, and refuses twice as many."""
+    flat(tmp_path / "a.png", 0, "1")
+    content = bytearray((tmp_path / "a.png").read_bytes())
+    content[16:24] = struct.pack(">II", 16384, 12288)
+    content[29:33] = struct.pack(">I", zlib.crc32(content[12:29]))
+    (tmp_path / "a.png").write_bytes(content)
+    with reading.opened(str(tmp_path / "a.png")) as image:
+        assert image.size == (16384, 12288) and not recwarn
+
+
+def test_heic(tmp_path):
+    pytest.importorskip("pillow_heif", reason="HEIC needs pillow-heif")
+    tree.plug_in()
+    flat(tmp_path / "a.HEIC", RED, size=(24, 16), format="HEIF", quality=100)
+    source = folder.load(str(tmp_path))
+    assert source.spec["image"].shape == (16, 24, 3)
+    np.testing.assert_allclose(colours(source), [RED], atol=3)
 
 
 @pytest.mark.parametrize("ending", ["gif", "tif", "webp", "png"])

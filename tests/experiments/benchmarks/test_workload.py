@@ -117,3 +117,15 @@ def test_importing_it_starts_no_library(module):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_values_can_be_changed_and_lazy_terms_make_a_run():
+    """R1 every 16 steps, path length every 4 of the generator's."""
+    changes = ["--config.resolution=16", "--config.augment=()"]
+    config = workload.load("configs/stylegan2.py:folder", 8, changes)
+    assert config.shape == (16, 16, 3) and not config.augment
+    assert workload.steps_per_run(config) == 16
+    config.n_critic = 3
+    assert workload.steps_per_run(config) == 48
+    with pytest.raises(ValueError, match="resolution"):
+        workload.load("configs/stylegan2.py", None, ["--config.resolutio=16"])

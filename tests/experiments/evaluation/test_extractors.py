@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments.evaluation import extractors, scores
+from experiments.evaluation import distances, extractors, scores
 from experiments.evaluation.extractors import find
 from experiments.evaluation.pretrained import INCEPTION, checksum
 from gans import data
@@ -185,7 +185,7 @@ def test_lpips_is_the_distance_and_its_name_is_of_its_own_trunk_alone(
     images = np.random.default_rng(1).integers(0, 256, (2, 3, 32, 24, 3), np.uint8)
     x, y = (jnp.asarray(side / 127.5 - 1, jnp.float32) for side in images)
     wanted = lpips.distance("squeeze", found.variables, x, y)
-    distance, said = extractors.distance(found)
+    distance, said = distances.distance(found)
     assert said == "LPIPS"
     np.testing.assert_allclose(distance(x, y), wanted, rtol=1e-5)
     features = [found.apply(found.variables, side)["features"] for side in images]

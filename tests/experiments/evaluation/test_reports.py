@@ -266,7 +266,7 @@ def test_path_lengths_of_a_model(digits):
 @pytest.mark.parametrize(
     "metric, changes, message",
     [
-        ("ppl_w", {}, "ppl_w needs a mapping network, which no variant has yet"),
+        ("ppl_w", {}, "ppl_w: this model has no mapping network from z to w"),
         ("ppl_z", {"dtype": "bfloat16"}, "config.dtype=float32.*cgan has .*bfloat16"),
         ("ppl_z", {"extractor": "inception"}, "'inception' sees no steps smaller"),
         ("ppl_z", {"extractor": "lpips_vgg"}, "lpips_vgg needs torchvision's vgg16-39"),

@@ -126,6 +126,7 @@ def test_what_an_accuracy_means_depends_on_the_loss():
 
 def test_a_score_has_its_meaning_and_the_test_images():
     measured = {"eval/fid": [(0, 9.0), (1, 5.0)], "eval/once": [(0, 1.0)]}
+    measured["eval/twice"] = [(9, 1.0), (9, 1.0)]  # of one step
     (figure,) = curves.main(measured, meanings={"fid": "<How>"}, baseline={"fid": 4.0})
     assert "&lt;How&gt;" in figure and "real images" in figure
 
@@ -137,6 +138,32 @@ def test_where_values_cannot_be_compared_there_is_a_line():
     assert "290 real images, before 300" in figure
     (plain,) = curves.main(measured)
     assert figure.count("stroke-dasharray") == plain.count("stroke-dasharray") + 1
+
+
+def test_where_the_data_have_changed_every_curve_has_a_line():
+    measured = {
+        "eval/fid": [(0, 9.0), (1000, 5.0)],
+        "d/loss": [(0, 1.0), (1000, 2.0)],
+        "d/grad_norm": [(0, 1.0), (400, 2.0)],
+    }
+    changes = [(300, "9 examples, before 8"), (320, "other data"), (700, "late")]
+
+    def count(drawn, text):
+        return [figure.count(text) for figure in drawn]
+
+    both = [curves.main, curves.diagnostics]
+    drawn = [x for make in both for x in make(measured, changes=changes)]
+    plain = [x for make in both for x in make(measured)]
+    assert count(drawn, "9 examples, before 8") == [1, 1, 1]
+    assert count(drawn, "late") == [1, 1, 0]  # the last curve ends before
+    lines, without = (count(x, "stroke-dasharray") for x in (drawn, plain))
+    assert [n - m for n, m in zip(lines, without, strict=True)] == [3, 3, 2]
+    # Captions of neighbours are not on top of each other.
+    svg = re.search("<svg.*</svg>", drawn[1], re.S)[0].replace("xlink:href", "href")
+    svg = ElementTree.fromstring(svg)
+    heights = {x.text: float(x.get("y")) for x in svg.iter("text") if x.get("y")}
+    first, second = (heights[said] for _, said in changes[:2])
+    assert second - first == pytest.approx(11, abs=0.2)
 
 
 def test_the_axis_of_a_count_ends_at_its_number():

@@ -18,9 +18,9 @@ def test_nothing_that_was_lost_is_left_out():
     run = {"examples_in_data": 1250, "reading": READING}
     assert data.sentence({"data": "folder:x"}, run) == (
         "folder:x: 1,250 training examples; files left out: 2 .txt, 1 without ending; "
-        "links left out: 1; unreadable files left out: 3; 240 cropped to a square (31% "
-        "of all pixels cut off); 12 smaller ones enlarged; 250 stored in colour, read "
-        "as grey"
+        "links left out: 1; unreadable files left out: 3; 240 pictures cropped to a "
+        "square (31% of all pixels cut off); 12 smaller ones enlarged; 250 stored in "
+        "colour, read as grey"
     )
 
 
@@ -37,7 +37,7 @@ def test_sets_that_do_not_correspond_are_said_by_name():
     }
     assert data.sentence({"data": "x"}, run) == (
         "x: 1,000 of a and 20 of b training examples; b: files left out: 1 .txt; "
-        "b: 2 cropped to a square (10% of all pixels cut off)"
+        "b: 2 pictures cropped to a square (10% of all pixels cut off)"
     )
 
 
@@ -51,3 +51,8 @@ def test_changes_of_the_data():
         "x: 300 training examples; 250 until step 1,000, 300 since; "
         "others, though as many, since step 2,000"
     )
+    assert data.marks(run) == [
+        (1000, "300 examples, before 250"),
+        (2000, "other data"),
+    ]
+    assert data.marks({}) == []

@@ -81,7 +81,8 @@ def test_epochs_count_the_batches_of_all_stages():
 
 def test_the_first_lines_are_aligned_and_few(tmp_path):
     source = images(250, names=("cat", "dog"), labels=[0] * 220 + [1] * 30)
-    config = config_of(source, metrics=("kid", {"name": "pr", "k": 5}))
+    of = {"name": "fid", "output": "a_to_b"}
+    config = config_of(source, metrics=("kid", {"name": "pr", "k": 5}, of))
     config.evaluate_every, config.steps = 1000, 5000
     lines = start(source, tmp_path, config, steps=5000)
     assert lines == [
@@ -91,10 +92,13 @@ def test_the_first_lines_are_aligned_and_few(tmp_path):
         "  networks  d 1,200, g 7, vgg 9 parameters",
         "  devices   cpu (2 cores), batches of 16, float32",
         "  training  5,000 steps, 320 epochs",
-        "  scores    kid, pr every 1,000 steps",
+        "  scores    kid, pr, fid of a_to_b every 1,000 steps",
         f"  workdir   {tmp_path}",
         f"  report    {tmp_path / 'report.html'}",
     ]
+    config.evaluate_every = 10_000  # more than there are
+    lines = start(source, tmp_path, config, steps=5000)
+    assert "  scores    kid, pr, fid of a_to_b at the end" in lines
 
 
 def test_the_batch_of_each_device_and_the_test_set(tmp_path):
@@ -178,8 +182,10 @@ def test_what_was_done_to_the_pictures_is_said(tmp_path):
     source = images(12)
     given = found(source) | {"hardware": "cpu", "reading": read}
     lines = announce.start(given, config_of(source), tmp_path)
-    wanted = "12 cropped to a square (25% of all pixels cut off), 12 stored in colour, "
-    assert f"  reading   {wanted}read as grey" in lines
+    wanted = (
+        "12 pictures cropped to a square (25% of all pixels cut off), 12 stored in "
+    )
+    assert f"  reading   {wanted}colour, read as grey" in lines
     assert not any(".txt" in line for line in lines)  # said when they were read
 
 

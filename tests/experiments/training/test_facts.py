@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from experiments import config as configs
+from experiments.rundir import restore
 from experiments.training import facts
 from experiments.training.loop import train
+from experiments.training.stage import Ready
 from gans.data.cropped import Cropped
 from gans.data.source import InMemory, Streamed, Unpaired
 
@@ -87,6 +89,36 @@ def test_of_a_set_on_disk_a_few_examples_are_read():
         raise ValueError("cannot read")
 
     assert facts.checksum(Streamed("x", broken, 9, spec)) is None
+
+
+def test_images_in_colour_without_any():
+    """Of pairs and of sets that do not correspond; one pixel is enough to have some."""
+    grey = np.full((70, 2, 2, 3), 200, np.uint8)
+    coloured, luma = grey.copy(), grey[..., :1]
+    coloured[0, 0, 0, 2] = 201
+
+    def held(**arrays):
+        return InMemory("x", arrays, dict.fromkeys(arrays, "image"))
+
+    assert facts.colourless(held(a=grey, b=coloured)) == ["a"]
+    assert facts.colourless(held(a=luma, b=grey)) == ["b"]
+    sides = {"a": held(image=coloured[:9]), "b": held(image=grey)}
+    assert facts.colourless(Unpaired("x", sides)) == ["b"]
+
+
+def test_the_test_set_is_read_once(system, monkeypatch):
+    """By scores, pictures, and what is said of it, together."""
+    read, load = [], restore.load_test
+    monkeypatch.setattr(
+        "experiments.rundir.restore.load_test", lambda *of: read.append(of) or load(*of)
+    )
+    config = configs.override(system("paired").get_config(), {"metrics": ("l1",)})
+    source = configs.load_data(config)
+    config = configs.resolve(config, source)
+    stage = Ready(config, 0, source, configs.build(config))
+    template = stage.programs.template
+    found = facts.gather(config, source, stage.samplers, template)
+    assert found["test_examples"] == 8 and len(read) == 1
 
 
 @pytest.mark.parametrize("variant, unused", [("gan", ["label"]), ("cgan", [])])

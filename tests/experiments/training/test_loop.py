@@ -337,6 +337,26 @@ def test_ctrl_c_leaves_a_checkpoint(tmp_path, whole, config, monkeypatch, capfd)
     assert_same(tmp_path, whole(config))
 
 
+def test_what_was_not_logged_yet_counts_when_a_run_goes_on(tmp_path, whole, config):
+    """Checkpoints lie between two lines of the log; the run ends between two."""
+
+    class Killed(BaseException):
+        pass
+
+    def kill(step):
+        if step == 20:
+            raise Killed
+
+    config.checkpoint_every = 15
+    with pytest.raises(Killed):
+        train(config, tmp_path, on_call=kill)
+    assert Checkpoints(tmp_path, keep=None).latest() == 15
+    assert [x["step"] for x in lines(tmp_path)] == [10]
+    train(config, tmp_path)
+    config.checkpoint_every = 10
+    assert_same(tmp_path, whole(config))
+
+
 def test_a_run_of_an_older_version_goes_on_to_the_same_bits(tmp_path, whole, config):
     penalty = {"name": "r1", "weight": 2.0}
     config.discriminator.penalties = (penalty,)

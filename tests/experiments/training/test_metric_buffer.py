@@ -53,6 +53,19 @@ def test_fetching_twice_counts_nothing_twice():
     assert found.means() == {"d/loss": 9.0, "g/loss": 4.0}
 
 
+def test_it_goes_on_where_another_one_ended():
+    first = buffer()
+    first.add(metrics(1, NAN))
+    first.fetch()
+    assert first.sums() == {"d/loss": (1.0, 1)}
+    after = MetricBuffer(types.SimpleNamespace(updates=()), 1, first.sums())
+    after.add(metrics(4, 8))
+    after.fetch()
+    assert after.means() == {"d/loss": 2.5, "g/loss": 8.0}
+    after.clear(2)
+    assert after.sums() == {}
+
+
 @pytest.mark.parametrize("value", [NAN, INF, -INF])
 def test_names_the_step_and_the_update(value):
     found = buffer(step=10)

@@ -38,8 +38,7 @@ def test_a_folder_of_all_kinds(unpaired, photos, tmp_path, capsys):
     )
     out = tmp_path / "new" / "out"
     assert run(unpaired, source, out) == Count(made=7)
-    said = capsys.readouterr().err
-    assert said == "output: a_to_b; --output also takes b_to_a, cycle_a, cycle_b\n"
+    said = capsys.readouterr().err.splitlines()
     assert sorted(contents(out)) == [
         "a.png",
         "alpha.png",
@@ -49,6 +48,8 @@ def test_a_folder_of_all_kinds(unpaired, photos, tmp_path, capsys):
         "one.png",
         "wide.png",
     ]
+    assert said.pop().startswith("grey pictures stay grey")
+    assert said == ["output: a_to_b; --output also takes b_to_a, cycle_a, cycle_b"]
     modes = {"alpha": "RGBA", "deep/er/grey": "L", "wide": "I;16"}
     for path in out.rglob("*.png"):
         name = path.relative_to(out).with_suffix("").as_posix()
@@ -69,8 +70,10 @@ def test_it_is_what_the_library_makes(unpaired, photos, tmp_path):
     assert str(tmp_path) not in json.dumps(record)
 
 
-def test_grey_may_become_coloured(unpaired, photos, tmp_path):
-    source = photos(grey_png=("L", 9, 9))
+def test_grey_may_become_coloured(unpaired, photos, tmp_path, capsys):
+    source = photos(grey_png=("L", 9, 9), other_png=("L", 9, 9))
+    run(unpaired, source, tmp_path / "stays")
+    assert capsys.readouterr().err.count("grey pictures stay grey; --colour") == 1
     run(unpaired, source, tmp_path / "out", colour=True)
     with Image.open(tmp_path / "out" / "grey.png") as made:
         assert made.mode == "RGB"
@@ -108,7 +111,7 @@ def test_files_that_cannot_be_read_are_named_and_the_rest_is_done(
     assert run(unpaired, source, out) == Count(made=2, failed=2)
     said = capsys.readouterr().err
     assert f"cannot translate {source / 'm.png'}: " in said
-    assert f"{source / 'n.png'}: not a picture of a known format" in said
+    assert f"{source / 'n.png'}: it is not a picture of a known format" in said
     assert sorted(contents(out)) == ["a.png", "z.png"]
     (source / "m.png").write_bytes(whole)
     (source / "n.png").unlink()

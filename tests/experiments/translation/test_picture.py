@@ -124,6 +124,9 @@ def test_a_profile_goes_with_the_kind_of_colours(tmp_path):
     save(tmp_path / "g.png", floats(COLOURS[..., 0]), found, {})
     assert Image.open(tmp_path / "x.png").info["icc_profile"] == profile
     assert "icc_profile" not in Image.open(tmp_path / "g.png").info
+    # Of print's four colours, which become RGB.
+    four = Image.fromarray(COLOURS).convert("CMYK")
+    assert read(content(four, "TIFF", icc_profile=profile), 3).profile is None
 
 
 @pytest.mark.parametrize("channels", [2, 4])

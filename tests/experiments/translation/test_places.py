@@ -82,6 +82,12 @@ def test_results_never_lie_among_the_pictures(photos, tmp_path):
     assert jobs(f"{folder}/s", folder)  # in/b.png is not in in/s
 
 
+def test_two_pictures_are_never_one_file(photos, tmp_path):
+    folder = photos("x.jpg", "x.png", "x.jpg.gif")
+    with pytest.raises(ValueError, match=r"would both become .*x\.jpg\.png"):
+        jobs(folder, str(tmp_path / "out"))
+
+
 def test_what_is_not_there(photos, tmp_path):
     with pytest.raises(FileNotFoundError, match="no such file or folder"):
         jobs(str(tmp_path / "in"), str(tmp_path / "out"))

@@ -257,6 +257,14 @@ def test_the_library():
     assert model.translator() is model.translator()
 
 
+def test_grey_drawings_get_colours_where_all_of_the_training_were_grey():
+    gan, spec, state = gan_of()
+    config = ConfigDict({"variant": "own", "data": "pairs:x"})
+    for run, coloured in (({}, True), ({"colourless": ["b"]}, True),
+                          ({"colourless": ["a"]}, False)):  # fmt: skip
+        assert Model(config, spec, gan, state, run).translator().coloured == coloured
+
+
 def test_it_is_shown_as_the_data_say():
     gan, spec, state = gan_of()
     for name, wanted in (("pairs:x:range=0..4095:fit=squash", "squash"),

@@ -1,11 +1,8 @@
 """Generators of PyTorch's state dicts: what their authors' code makes comes out."""
 
-import io
 import pathlib
-import pickle
 import subprocess
 import sys
-import zipfile
 
 import numpy as np
 import pytest
@@ -13,9 +10,9 @@ from PIL import Image
 
 import experiments
 from configs import cyclegan, pix2pix
+from experiments.exchange.importing import models
 from experiments.rundir.folder import WorkdirError
 from experiments.translation.folder import translate
-from experiments.translation.imported import file_of, generators
 from gans.data.kinds.image import encode
 
 FIXTURES = pathlib.Path(__file__).parents[4] / "shared/reference/parity"
@@ -25,28 +22,10 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def save(state, path):
-    """Writes a state dict of float32 arrays as torch.save does."""
-
-    def push(*things):  # the pickles of things without their first and last opcodes
-        return b"".join(pickle.dumps(thing, 2)[2:-1] for thing in things)
-
-    pickled, records = b"\x80\x02}", {}
-    for i, (name, x) in enumerate(state.items()):
-        x = np.ascontiguousarray(x, np.float32)
-        strides = tuple(n // 4 for n in x.strides)
-        pickled += (
-            push(name) + b"ctorch._utils\n_rebuild_tensor_v2\n((" + push("storage")
-        )
-        pickled += b"ctorch\nFloatStorage\n" + push(str(i), "cpu", x.size) + b"tQ"
-        pickled += push(0, x.shape, strides, False, {}) + b"tRs"
-        records[f"x/data/{i}"] = x.tobytes()
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w") as archive:
-        for name, content in {"x/data.pkl": pickled + b".", **records}.items():
-            archive.writestr(name, content)
-    path.write_bytes(file.getvalue())
-    return path
+@pytest.fixture(autouse=True)
+def writer(written):
+    global save
+    save = written.save
 
 
 def fixture(name):
@@ -62,7 +41,7 @@ def imported(state, folder, resolution=64, config=None, **options):
     path = save(state, folder / "net.pth")
     config = config or pix2pix.get_config("folder")
     config.resolution, config.gan_weight = resolution, 0.0
-    said = generators([path], folder / "run", config, **options)
+    said = models([path], folder / "run", config, **options)
     assert len(said) >= 1 and said[0].startswith("g")
     return experiments.load(folder / "run")
 
@@ -155,7 +134,7 @@ def test_both_directions(tmp_path):
         paths.append(tmp_path / name / "net.pth")
     config = cyclegan.get_config("folder")
     config.resolution, config.discriminator.width = 32, 4
-    said = generators(paths, tmp_path / "run", config)
+    said = models(paths, tmp_path / "run", config)
     assert [line.split(":")[0] for line in said] == ["g_ab", "g_ba"]
     model = experiments.load(tmp_path / "run")
     for output, wanted in zip(("a_to_b", "b_to_a"), alone, strict=True):
@@ -164,7 +143,7 @@ def test_both_directions(tmp_path):
     (back,) = model.translate([x], output="cycle_a")
     (wanted,) = model.translate([alone[0]], output="b_to_a")
     np.testing.assert_allclose(back, wanted, atol=1e-4)
-    said = generators(paths[:1], tmp_path / "half", config)
+    said = models(paths[:1], tmp_path / "half", config)
     assert said[-1] == "untrained: g_ba"
 
 
@@ -184,14 +163,24 @@ def test_other_channels_and_directions(tmp_path):
 
 def test_what_is_no_generator(tmp_path):
     state, _ = fixture("patchgan70_batch")
-    path = save(state, tmp_path / "net_D.pth")
-    with pytest.raises(ValueError, match="net_D.pth: not a residual gen.*not a U-Net"):
-        file_of(path)
-    with pytest.raises(ValueError, match="belongs to no convolution"):
-        file_of(save({"x": np.zeros(3)}, tmp_path / "x.pth"))
+    config = pix2pix.get_config("folder")
+
+    def error(path):
+        with pytest.raises(ValueError) as caught:
+            models([path], tmp_path / "run", config)
+        assert str(path.name) in str(caught.value)
+        return str(caught.value)
+
+    alone = error(save(state, tmp_path / "net_D.pth"))
+    assert "net_D.pth: a Discriminator without a generator" in alone
+    assert "belongs to no convolution" in error(
+        save({"x": np.zeros(3)}, tmp_path / "x.pth")
+    )
     (tmp_path / "y.pth").write_text("y")
-    with pytest.raises(ValueError, match="not a readable .pth file"):
-        file_of(tmp_path / "y.pth")
+    assert "not a readable .pth file" in error(tmp_path / "y.pth")
+    (tmp_path / "z.zip").write_text("z")
+    assert "'.zip' is not one of .npz, .pkl" in error(tmp_path / "z.zip")
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_workdir_that_is_taken(tmp_path):
@@ -199,7 +188,7 @@ def test_a_workdir_that_is_taken(tmp_path):
     imported(state, tmp_path, 32)
     config = pix2pix.get_config("folder")
     with pytest.raises(WorkdirError, match="holds a run"):
-        generators([tmp_path / "net.pth"], tmp_path / "run", config)
+        models([tmp_path / "net.pth"], tmp_path / "run", config)
 
 
 @pytest.mark.slow

@@ -1,0 +1,1 @@
+"""Weights given to others, and taken from them: files of state dicts."""
