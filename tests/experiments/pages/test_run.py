@@ -278,9 +278,12 @@ def test_an_animation_is_shown_below(tmp_path):
     ],
 )
 def test_examples_are_called_by_their_kind(tmp_path, spec, what):
+    translates = "b" in spec
     spec = {name: {"kind": kind} for name, kind in spec.items()}
     config, records = {**CONFIG, "spec": spec}, [{"step": 3}]
     page = make(tmp_path, config=config, run={}, records=records)
+    command = f"python -m experiments.translate --workdir={tmp_path} "
+    assert (command + "--input=FOLDER --out=FOLDER" in page.text) == translates
     assert f"<dt>{what} seen</dt><dd>192</dd>" in page.source
     # The run's own count is right where its stages had batches of several sizes.
     page = make(tmp_path, config=config, run={"examples": 77}, records=records)
