@@ -19,7 +19,7 @@ from experiments.latent_space.generator import BATCH, Styled
 from experiments.sampling import asked
 from gans import names
 from gans.data.kinds.image import encode
-from gans.data.spec import class_of
+from gans.data.spec import class_of, label_field
 
 METHODS = ("sefa", "labels")
 N, N_SAMPLES = 8, 2000
@@ -113,7 +113,7 @@ def _found(titles, vectors, w, layers, values):
 
 
 def _of_labels(styled, layers, n, label, extractor):
-    field = styled.model.spec.get(styled.model.data.label_of(styled.field))
+    field = styled.model.spec.get(label_field(styled.model.spec))
     w, classes = styled.samples(n)
     titles = None if field is None else _names(field)
     if extractor is not None or classes is None:
@@ -147,7 +147,7 @@ def _of_labels(styled, layers, n, label, extractor):
 
 
 def _names(field):
-    return tuple(points.named(field, i) for i in range(field.n_classes))
+    return tuple(f"towards {points.named(field, i)}" for i in range(field.n_classes))
 
 
 def _asked(label, field, titles):

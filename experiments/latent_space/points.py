@@ -25,7 +25,7 @@ class Point:
     """The latents of one image.
 
     Attributes:
-      name: what a picture or a page calls it: "seed 3, cat".
+      name: what a picture or a page calls it: "seed 3 (cat)".
       ws: [n_ws, w_dim].
       noise: the planes of a projected picture; {}: those of the model.
     """
@@ -71,7 +71,7 @@ def _sample(styled, seed, classes, i, truncation):
     if styled.label is not None:
         field = styled.model.spec[styled.label]
         one = seed % field.n_classes if one is None else one
-        name += f", {named(field, one)}"
+        name += f" ({named(field, one)})"
     (ws,) = styled.ws(seed, 1, one)
     return Point(name, styled.truncated(ws, truncation))
 

@@ -28,6 +28,7 @@ from gans.data.kinds.image import decode
 
 SPACES = ("w", "w+")
 STEPS, DISTANCE = 1000, "lpips_vgg"
+_TILE = 128  # pixels, to which small images of the strip are enlarged
 SHOWN = (0, 0.1, 0.25, 0.5, 0.75, 1)  # shares of the steps, in the strip
 
 
@@ -209,6 +210,8 @@ def _project(projector, styled, image, space, job, record) -> tuple[float, float
 def _strip(target, image, made: list[Progress]) -> Image.Image:
     """The picture beside the images after some steps, with their distances."""
     tiles = np.stack([image, *(x.image for x in made)])
+    factor = max(1, _TILE // max(image.shape[:2]))
+    tiles = tiles.repeat(factor, 1).repeat(factor, 2)
     captions = ["picture", *(f"{x.step}: {x.distance:.3g}" for x in made)]
     pixels = pictures.captioned(pictures.grid(tiles, len(tiles)), captions, len(tiles))
     return Image.fromarray(pixels)

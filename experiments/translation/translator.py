@@ -246,6 +246,8 @@ def _translation(gan, spec, output) -> _Found | None:
         return None
     if {spec[name].kind for name in (*given, *made)} != {"image"}:
         return None
+    if spec[made[0]].shape[-1] not in (1, 3):  # pictures with holes, say
+        return None
     return _Found(output, given[0], made[0], sampler)
 
 

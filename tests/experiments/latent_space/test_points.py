@@ -12,7 +12,7 @@ from experiments.latent_space.points import Point, read
 
 def test_seeds_have_always_the_same_class(styled):
     found = read("3, 12-14", styled)
-    names = ["seed 3, 3", "seed 12, 2", "seed 13, 3", "seed 14, 4"]
+    names = ["seed 3 (3)", "seed 12 (2)", "seed 13 (3)", "seed 14 (4)"]
     assert [x.name for x in found] == names
     (alone,) = read("13", styled)
     np.testing.assert_allclose(alone.ws, found[2].ws, atol=1e-6)
@@ -21,7 +21,7 @@ def test_seeds_have_always_the_same_class(styled):
 
 def test_classes_in_turn_and_truncation(styled):
     found = read("1-3", styled, label="7,0", truncation=0.5)
-    assert [x.name for x in found] == ["seed 1, 7", "seed 2, 0", "seed 3, 7"]
+    assert [x.name for x in found] == ["seed 1 (7)", "seed 2 (0)", "seed 3 (7)"]
     wanted = styled.truncated(styled.ws(2, 1, 0), 0.5)[0]
     np.testing.assert_allclose(found[1].ws, wanted, atol=1e-6)
 
@@ -34,7 +34,7 @@ def test_files_keep_their_noise_and_are_not_truncated(styled, tmp_path):
     me, seed, plain = read(
         f"{tmp_path}/me.npz,4,{tmp_path}/plain.npz", styled, truncation=0.0
     )
-    assert (me.name, seed.name, plain.name) == ("me", "seed 4, 4", "plain")
+    assert (me.name, seed.name, plain.name) == ("me", "seed 4 (4)", "plain")
     np.testing.assert_array_equal(me.ws, ws)
     np.testing.assert_array_equal(me.noise["plane1"], noise["plane1"])
     assert plain.noise == {}
