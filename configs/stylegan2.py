@@ -135,7 +135,7 @@ def _sized(config, setting: Setting) -> dict:
 def _small(config, preset: str, adam: dict) -> dict:
     """Narrows the networks and shortens the training; returns the optimiser."""
     base, most, width, steps = {
-        "digits": (512, 64, 64, 4_000),
+        "digits": (512, 32, 64, 4_000),
         "cifar10": (2048, 128, 128, 50_000),
         "folder": (4096, 128, 128, 20_000),
     }[preset]
@@ -146,6 +146,8 @@ def _small(config, preset: str, adam: dict) -> dict:
     config.sample_every = config.checkpoint_every = steps // 8
     config.evaluate_every, config.n_evaluate = steps // 4, 2_000
     if preset == "digits":
+        config.batch_size, gamma = 16, 0.05
+        config.discriminator.penalties = (f"r1(weight={gamma}, every=16)",)
         config.metrics = ("fid", "pr", "classes")
     if preset == "folder":
         config.n_evaluate, config.metrics = 500, ("kid", "fid", "memorisation")
