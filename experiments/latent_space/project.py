@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import io
 import os
 import sys
 import zlib
 from pathlib import Path
 
-import jax
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
@@ -56,7 +54,7 @@ def run(
     input: str,
     out: str,
     checkpoint: str | int | None = None,
-    space: str = "w",
+    into: str = "w",
     steps: int = STEPS,
     distance: str = DISTANCE,
     seed: int = 0,
@@ -74,7 +72,7 @@ def run(
     Args:
       input: a picture, or a folder of them, with sub-folders.
       out: a folder, which is made.
-      space: "w", one w for all layers, or "w+", one for each.
+      into: "w", one w for all layers, or "w+", one for each.
       steps: of the optimisation.
       distance: that is made small, see `distances.find`.
       seed: of the noise.
@@ -84,7 +82,7 @@ def run(
 
     Raises ValueError or OSError for what is wrong in them.
     """
-    names.check(space, SPACES, "--space")
+    names.check(into, SPACES, "--into")
     names.number(steps, lambda n: n >= 1, "--steps", "of at least 1")
     if Path(out).suffix in (".npz", *picture.SUFFIXES):
         raise ValueError(f"--out={out}: wanted a folder, for a picture and an .npz")
@@ -95,8 +93,8 @@ def run(
     w_avg, w_std = styled.statistics(label)
     settings = {
         "step": int(styled.model.state.step),
-        "weights": _digest(styled),
-        "space": space,
+        "weights": styled.digest,
+        "space": into,
         "steps": steps,
         "distance": measure.name,
         "class": label,
@@ -129,7 +127,7 @@ def run(
                 count.distances.append(kept)
                 continue
             image = decode(_read(content, job.name, styled.shape))
-            far = _project(projector, styled, image, space, job, record)
+            far = _project(projector, styled, image, job, record)
         except (OSError, ValueError, FloatingPointError) as error:
             if isinstance(error, OSError) and error.errno:  # of the disk
                 raise
@@ -141,14 +139,6 @@ def run(
         said = f"{measure.name} {far[0]:.4g} before, {far[1]:.4g} after"
         tqdm.write(f"{job.name}: {said}", sys.stderr)
     return count
-
-
-def _digest(styled):
-    """What tells the generator's weights from others."""
-    digest = hashlib.sha256()
-    for x in jax.tree.leaves(styled.kept):
-        digest.update(np.asarray(x).tobytes())
-    return digest.hexdigest()[:16]
 
 
 def _kept(job, record, wanted) -> tuple[float, float] | None:
@@ -181,7 +171,7 @@ def _read(content, name, shape) -> np.ndarray:
     return pixels
 
 
-def _project(projector, styled, image, space, job, record) -> tuple[float, float]:
+def _project(projector, styled, image, job, record) -> tuple[float, float]:
     """Projects one picture, and writes its files, the one with the record last."""
     shown = tuple(round(share * projector.steps) for share in SHOWN)
     made: list[Progress] = []
@@ -189,7 +179,7 @@ def _project(projector, styled, image, space, job, record) -> tuple[float, float
         np.asarray(image, np.float32),
         styled.noise,
         seed=record["seed"],
-        each_layer=space == "w+",
+        each_layer=record["space"] == "w+",
         shown=shown,
     )
     with tqdm(total=projector.steps, unit=" steps", leave=False, disable=None) as bar:
@@ -199,9 +189,10 @@ def _project(projector, styled, image, space, job, record) -> tuple[float, float
     first, last = made[0], made[-1]
     ws = np.broadcast_to(last.free.w, (styled.n_ws, styled.w_dim))
     far = {"before": first.distance, "after": last.distance}
+    known = far | {"weights": styled.digest}
     target = job.targets[0]
     point = points.Point(target.stem, ws, last.free.noise)
-    points.save(target.with_suffix(".npz"), point, far)
+    points.save(target.with_suffix(".npz"), point, known)
     strip = _strip(target, np.asarray(image), made)
     picture.save(target, strip, record | far)
     return first.distance, last.distance
