@@ -147,6 +147,7 @@ def _small(config, preset: str, adam: dict) -> dict:
     config.evaluate_every, config.n_evaluate = steps // 4, 2_000
     if preset == "digits":
         config.batch_size, gamma = 16, 0.05
+        config.steps_per_call = 10
         config.discriminator.penalties = (f"r1(weight={gamma}, every=16)",)
         config.metrics = ("fid", "pr", "classes")
     if preset == "folder":
