@@ -295,7 +295,7 @@ GAME = {
     "augment": Key(
         default=(),
         help="Augmentation of what the discriminator sees, such as diff_augment or "
-        "ada(target=0.6).",
+        "ada(transforms=bgc).",
         type=Parts,
     ),
     "label_flip": Key(

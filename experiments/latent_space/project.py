@@ -56,7 +56,7 @@ def run(
     input: str,
     out: str,
     checkpoint: str | int | None = None,
-    space: str = "w",
+    into: str = "w",
     steps: int = STEPS,
     distance: str = DISTANCE,
     seed: int = 0,
@@ -74,7 +74,7 @@ def run(
     Args:
       input: a picture, or a folder of them, with sub-folders.
       out: a folder, which is made.
-      space: "w", one w for all layers, or "w+", one for each.
+      into: "w", one w for all layers, or "w+", one for each.
       steps: of the optimisation.
       distance: that is made small, see `distances.find`.
       seed: of the noise.
@@ -84,7 +84,7 @@ def run(
 
     Raises ValueError or OSError for what is wrong in them.
     """
-    names.check(space, SPACES, "--space")
+    names.check(into, SPACES, "--into")
     names.number(steps, lambda n: n >= 1, "--steps", "of at least 1")
     if Path(out).suffix in (".npz", *picture.SUFFIXES):
         raise ValueError(f"--out={out}: wanted a folder, for a picture and an .npz")
@@ -96,7 +96,7 @@ def run(
     settings = {
         "step": int(styled.model.state.step),
         "weights": _digest(styled),
-        "space": space,
+        "space": into,
         "steps": steps,
         "distance": measure.name,
         "class": label,
@@ -129,7 +129,7 @@ def run(
                 count.distances.append(kept)
                 continue
             image = decode(_read(content, job.name, styled.shape))
-            far = _project(projector, styled, image, space, job, record)
+            far = _project(projector, styled, image, job, record)
         except (OSError, ValueError, FloatingPointError) as error:
             if isinstance(error, OSError) and error.errno:  # of the disk
                 raise
@@ -181,7 +181,7 @@ def _read(content, name, shape) -> np.ndarray:
     return pixels
 
 
-def _project(projector, styled, image, space, job, record) -> tuple[float, float]:
+def _project(projector, styled, image, job, record) -> tuple[float, float]:
     """Projects one picture, and writes its files, the one with the record last."""
     shown = tuple(round(share * projector.steps) for share in SHOWN)
     made: list[Progress] = []
@@ -189,7 +189,7 @@ def _project(projector, styled, image, space, job, record) -> tuple[float, float
         np.asarray(image, np.float32),
         styled.noise,
         seed=record["seed"],
-        each_layer=space == "w+",
+        each_layer=record["space"] == "w+",
         shown=shown,
     )
     with tqdm(total=projector.steps, unit=" steps", leave=False, disable=None) as bar:

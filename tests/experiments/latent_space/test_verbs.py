@@ -245,8 +245,8 @@ def test_project(styled, workdir, tmp_path, capsys):
     assert (again.made, again.kept, again.failed) == (1, 1, 1)
     assert again.distances[0] == pytest.approx(count.distances[0])
     with pytest.raises(FileExistsError, match="made with space w, not w\\+"):
-        project.run(workdir, **{**given, "space": "w+"})
-    other = project.run(workdir, **{**given, "space": "w+", "overwrite": True})
+        project.run(workdir, **{**given, "into": "w+"})
+    other = project.run(workdir, **{**given, "into": "w+", "overwrite": True})
     assert other.made == 2
     with np.load(out / "a.npz") as arrays:
         assert np.ptp(arrays["ws"], 0).max() > 0.01
@@ -255,7 +255,7 @@ def test_project(styled, workdir, tmp_path, capsys):
 @pytest.mark.parametrize(
     "flags, error",
     [
-        ({"space": "z"}, "--space: 'z' is not one of w, w\\+"),
+        ({"into": "z"}, "--into: 'z' is not one of w, w\\+"),
         ({"steps": 0}, "--steps=0 must be a number of at least 1"),
         (
             {"distance": "l1"},
