@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import sys
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -112,7 +113,17 @@ def load(path: str | os.PathLike, styled: Styled, flag: str = "--seeds") -> Poin
     kept = {name: x.shape for name, x in flatten_dict(noise, sep="/").items()}
     if kept and kept != own:
         raise ValueError(f"{flag}={path}: its noise is not of this generator")
+    check_weights(path, arrays, styled)
     return Point(Path(path).stem, arrays["ws"], noise)
+
+
+def check_weights(
+    path: str | os.PathLike, arrays: Mapping[str, np.ndarray], styled: Styled
+) -> None:
+    """Says so if a file was made with other weights: another checkpoint or run."""
+    if str(arrays.get("weights", styled.digest)) != styled.digest:
+        said = "was made with other weights, where W is another space"
+        print(f"warning: {path} {said}", file=sys.stderr)
 
 
 def arrays_of(

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import io
 import os
 import sys
 import zlib
 from pathlib import Path
 
-import jax
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
@@ -95,7 +93,7 @@ def run(
     w_avg, w_std = styled.statistics(label)
     settings = {
         "step": int(styled.model.state.step),
-        "weights": _digest(styled),
+        "weights": styled.digest,
         "space": into,
         "steps": steps,
         "distance": measure.name,
@@ -141,14 +139,6 @@ def run(
         said = f"{measure.name} {far[0]:.4g} before, {far[1]:.4g} after"
         tqdm.write(f"{job.name}: {said}", sys.stderr)
     return count
-
-
-def _digest(styled):
-    """What tells the generator's weights from others."""
-    digest = hashlib.sha256()
-    for x in jax.tree.leaves(styled.kept):
-        digest.update(np.asarray(x).tobytes())
-    return digest.hexdigest()[:16]
 
 
 def _kept(job, record, wanted) -> tuple[float, float] | None:
@@ -199,9 +189,10 @@ def _project(projector, styled, image, job, record) -> tuple[float, float]:
     first, last = made[0], made[-1]
     ws = np.broadcast_to(last.free.w, (styled.n_ws, styled.w_dim))
     far = {"before": first.distance, "after": last.distance}
+    known = far | {"weights": styled.digest}
     target = job.targets[0]
     point = points.Point(target.stem, ws, last.free.noise)
-    points.save(target.with_suffix(".npz"), point, far)
+    points.save(target.with_suffix(".npz"), point, known)
     strip = _strip(target, np.asarray(image), made)
     picture.save(target, strip, record | far)
     return first.distance, last.distance

@@ -310,6 +310,7 @@ def hold(source: Streamed, limit: int = MEMORY_LIMIT) -> InMemory | Streamed:
             unit=" images",
             leave=False,
             delay=1,
+            disable=None,  # at a terminal only: it would break lines of a log
         ) as bar:
             for start, part in zip(starts, parts, strict=True):
                 for key, x in part.items():

@@ -73,6 +73,7 @@ def test_a_path_alone_suggests_its_name(tmp_path, monkeypatch):
         ("pets/a.png", "folder:pets"),
         ("a.npy", "array:a.npy"),
         ("a.npy:range=0..1", "array:a.npy:range=0..1"),
+        ("pets, ./pets", "unpaired:pets, ./pets or pairs:pets, ./pets"),
     ):
         with pytest.raises(ValueError) as error:
             gans.data.load(path)

@@ -26,10 +26,11 @@ def test_classes_in_turn_and_truncation(styled):
     np.testing.assert_allclose(found[1].ws, wanted, atol=1e-6)
 
 
-def test_files_keep_their_noise_and_are_not_truncated(styled, tmp_path):
+def test_files_keep_their_noise_and_are_not_truncated(styled, tmp_path, capsys):
     ws = np.arange(18.0).reshape(3, 6).astype(np.float32)
     noise = {name: np.full(x.shape, 2.0) for name, x in styled.noise.items()}
-    points.save(tmp_path / "me.npz", Point("me", ws, noise), {"after": 0.5})
+    known = {"after": 0.5, "weights": "others"}
+    points.save(tmp_path / "me.npz", Point("me", ws, noise), known)
     points.save(tmp_path / "plain.npz", Point("plain", ws))
     me, seed, plain = read(
         f"{tmp_path}/me.npz,4,{tmp_path}/plain.npz", styled, truncation=0.0
@@ -38,6 +39,8 @@ def test_files_keep_their_noise_and_are_not_truncated(styled, tmp_path):
     np.testing.assert_array_equal(me.ws, ws)
     np.testing.assert_array_equal(me.noise["plane1"], noise["plane1"])
     assert plain.noise == {}
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("warning: ") and "me.npz was made with other weigh" in line
     np.testing.assert_allclose(seed.ws[0], styled.w_avg)
 
 
