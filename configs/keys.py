@@ -54,7 +54,7 @@ DATA = {
         help="Data set: digits, circle, ring8, grid25, folder:PATH, array:PATH, "
         "tfds:NAME, stacked:digits, photos, python:MODULE:FUNCTION; for image "
         "translation pairs:PATH, unpaired:PATH, colourise:PATH, edges:PATH, "
-        "inpaint:PATH, digits2flowers.",
+        "inpaint:PATH, digits2flowers; for super-resolution sr:PATH, sr:photos.",
         type=str,
     ),
     "data_dir": Key(
@@ -295,7 +295,7 @@ GAME = {
     "augment": Key(
         default=(),
         help="Augmentation of what the discriminator sees, such as diff_augment or "
-        "ada(target=0.6).",
+        "ada(transforms=bgc).",
         type=Parts,
     ),
     "label_flip": Key(

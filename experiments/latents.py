@@ -10,7 +10,7 @@
 those of --rows; --layers=coarse,middle,fine draws a grid for each, 0-3 or coarse+fine
 are others. `interpolate` walks through --seeds, and back: an animation in .gif, .webp
 or .mp4 (which needs ffmpeg), or a strip in .png. `project` finds the latents of
-pictures (--space=w+: one for each layer); stopped at any moment, the same command goes
+pictures (--into=w+: one for each layer); stopped at any moment, the same command goes
 on. `directions` finds where to go, in closed form or (--method=labels) from the other
 classes to each, and `edit` goes there: a page with sliders, or a strip in .png.
 
@@ -19,124 +19,21 @@ them, names in .npz are pictures that were projected: --seeds=0-3,FOLDER/me.npz.
 stands still. --truncation=0.7 moves the samples of seeds towards the mean.
 """
 
-import sys
-
-from absl import flags
-
 from experiments import cli
-
-WEIGHTS = ("lpips-trunk", "lpips-heads")
-SHARED = ("workdir", "out", "checkpoint", "class")
-# What each verb takes beside these, and what it cannot do without.
-VERBS = {
-    "mix": ("rows", "columns", "layers", "truncation"),
-    "interpolate": ("seeds", "frames", "path", "fps", "truncation"),
-    "project": ("input", "space", "steps", "distance", "seed", "overwrite"),
-    "directions": ("method", "layers", "n", "extractor"),
-    "edit": ("directions", "seeds", "amount", "frames", "layers", "truncation"),
-}
-NEEDED = {"project": ("input",), "edit": ("directions",)}
+from experiments.latent_space import verb_flags
 
 
-def main(latent_space, verb):
+def main(verbs, verb):
     """Does what the verb says, with the imported `experiments.latent_space.verbs`."""
-    given = _given(verb)
-    if "class" in given:
-        given["label"] = given.pop("class")
-    if verb == "project":
-        named = {name: flags.FLAGS[f"{name}-weights"].value for name in WEIGHTS}
-        found = latent_space.VERBS[verb](**given, weights=named)
-        print(f"{given['out']}: {found}")
-        return 1 if found.failed else None
-    print(latent_space.VERBS[verb](**given))
-
-
-def _given(verb):
-    """{flag: value} of what was given of the flags of a verb."""
-    values = {name: flags.FLAGS[name].value for name in (*SHARED, *VERBS[verb])}
-    return {name: value for name, value in values.items() if value is not None}
-
-
-def parse(argv):
-    """Parses the flags; returns the command's name and the verb."""
-    try:
-        name, *verbs = cli.read(argv)
-        if len(verbs) != 1 or verbs[0] not in VERBS:
-            got = f", got {' '.join(verbs)}" if verbs else ""
-            raise ValueError(f"wanted one of {', '.join(VERBS)}{got}")
-        (verb,) = verbs
-        others = {x for of_verb in VERBS.values() for x in of_verb} - {*VERBS[verb]}
-        others |= set() if verb == "project" else {f"{x}-weights" for x in WEIGHTS}
-        for flag in sorted(others):
-            if flags.FLAGS[flag].value is not None:
-                known = ", ".join(f"--{x}" for x in (*SHARED, *VERBS[verb]))
-                raise ValueError(f"--{flag} is not a flag of {verb}, which has {known}")
-        for flag in NEEDED.get(verb, ()):
-            if flags.FLAGS[flag].value is None:
-                said = " ".join(flags.FLAGS[flag].help.split())
-                raise ValueError(f"--{flag} is missing: {said}")
-    except (flags.Error, ValueError) as error:
-        sys.exit(cli.failed(error))
-    return [name, verb]
+    given = verb_flags.given(verb)
+    result = verbs.VERBS[verb](**given)
+    if verb != "project":
+        print(result)
+        return None
+    print(f"{given['out']}: {result}")
+    return 1 if result.failed else None
 
 
 if __name__ == "__main__":
-    cli.path_flag("workdir", None, "Folder of the run.", required=True)
-    cli.path_flag("out", None, "Where to; see above.", required=True)
-    flags.DEFINE_string("checkpoint", None, "last, best, or a step; by default last.")
-    flags.DEFINE_string("class", None, "Class, by name or number; or several: cat,dog.")
-    flags.DEFINE_float("truncation", None, "Psi of the truncation trick, as 0.7 (1).")
-    flags.DEFINE_string(
-        "seeds", None, "interpolate (0-5), edit (0-3): seeds, and .npz of project."
-    )
-    flags.DEFINE_string("rows", None, "mix: what is changed, see --seeds (0-3).")
-    flags.DEFINE_string("columns", None, "mix: whose styles are taken (4-9).")
-    flags.DEFINE_string(
-        "layers",
-        None,
-        "mix (coarse,middle,fine), directions (all), edit (those of the directions): "
-        "coarse, middle, fine, all, or numbers as 0-3; + joins them.",
-    )
-    flags.DEFINE_integer(
-        "frames", None, "interpolate: from point to point (48); edit: of a slider (9)."
-    )
-    flags.DEFINE_enum(
-        "path",
-        None,
-        ["spline", "line", "sphere"],
-        "interpolate: a smooth curve (spline) or straight lines in W; circles in Z.",
-    )
-    flags.DEFINE_float("fps", None, "interpolate: frames a second (24).")
-    cli.path_flag("input", None, "project: a picture, or a folder of them.")
-    flags.DEFINE_enum(
-        "space", None, ["w", "w+"], "project: one w (w), or one for each layer."
-    )
-    flags.DEFINE_integer("steps", None, "project: of the optimisation (1000).")
-    flags.DEFINE_string(
-        "distance",
-        None,
-        "project: what is made small: lpips_vgg (the default), lpips_alex, "
-        "lpips_squeeze, l2 (of pixels), or MODULE.NAME of your own.",
-    )
-    flags.DEFINE_integer("seed", None, "project: of the noise (0).")
-    flags.DEFINE_boolean("overwrite", None, "project: replace what was made otherwise.")
-    for name in WEIGHTS:
-        cli.path_flag(f"{name}-weights", None, f"project: file of {name}'s weights.")
-    flags.DEFINE_enum(
-        "method",
-        None,
-        ["sefa", "labels"],
-        "directions: in closed form (sefa), or from each class to the others.",
-    )
-    flags.DEFINE_integer(
-        "n", None, "directions: of sefa (8); samples of labels (2000)."
-    )
-    flags.DEFINE_string(
-        "extractor",
-        None,
-        "directions: the network that says of which class an image is; by default the "
-        "class that was asked for, or a classifier of the data's labels.",
-    )
-    flags.DEFINE_string("directions", None, "edit: files of directions: x.npz,y.npz.")
-    flags.DEFINE_float("amount", None, "edit: how far, in deviations of w (3).")
-    cli.main(main, "experiments.latent_space.verbs", parse=parse)
+    verb_flags.define()
+    cli.main(main, "experiments.latent_space.verbs", parse=verb_flags.parse)

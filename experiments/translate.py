@@ -44,10 +44,7 @@ def main(folder):
         mask=values.mask,
         overwrite=values.overwrite,
     )
-    parts = [f"{count.made} made"]
-    parts += [f"{count.kept} were there already"] * bool(count.kept)
-    parts += [f"{count.failed} failed"] * bool(count.failed)
-    print(f"{values.out}: {', '.join(parts)}")
+    print(f"{values.out}: {count}")
     return 1 if count.failed else None
 
 

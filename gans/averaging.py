@@ -1,4 +1,5 @@
-"""Averaged networks made to fit: statistics of batch norm for an EMA of weights."""
+"""Averaged networks made to fit: statistics of batch norm for an EMA of weights; and
+averages of two networks."""
 
 import dataclasses
 from collections.abc import Callable
@@ -55,6 +56,33 @@ def recalibrate(
 
     averages, _ = jax.lax.scan(one_pass, state.ema, jnp.arange(n))
     return state.replace(ema=averages)
+
+
+def between(a: core.State, b: core.State, share: float) -> core.State:
+    """Network interpolation (arXiv 1809.00219, section 3.4): a + share (b - a).
+
+    It is of the variables, averaged ones too, of the networks that both states have;
+    the rest is b's. So a generator that was trained for small distances and one that
+    was trained against a discriminator from there give all between them.
+
+    Raises ValueError if they share no network, or where arrays of one differ in shape.
+    """
+    mixed = {}
+    for part in ("params", "stats", "ema"):
+        one, other = getattr(a, part), getattr(b, part)
+        mixed[part] = dict(other)
+        for name in one.keys() & other.keys():
+            shapes = [jax.tree.map(jnp.shape, x[name]) for x in (one, other)]
+            if shapes[0] != shapes[1]:
+                raise ValueError(f"network {name!r}: its arrays differ in shape")
+            mixed[part][name] = jax.tree.map(
+                lambda x, y: (x + share * (y - x)).astype(y.dtype),
+                one[name],
+                other[name],
+            )
+    if not a.params.keys() & b.params.keys():
+        raise ValueError("the two have no network in common")
+    return b.replace(**mixed)
 
 
 @dataclasses.dataclass(frozen=True)

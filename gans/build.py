@@ -21,8 +21,9 @@ from gans.data import kinds
 from gans.data.spec import Spec, label_field, main_field
 from gans.game import Game
 from gans.losses import adversarial
+from gans.metrics.features import content as features
 
-OF_DATA = ("shape", "bounded", "n_classes")  # what networks learn of the data
+OF_DATA = ("shape", "scale", "bounded", "n_classes")  # what networks learn of the data
 Config = Mapping[str, Any]
 
 
@@ -93,7 +94,7 @@ def sides(spec: Spec) -> tuple[str, str]:
         has = ", ".join(f"{name} ({field.kind})" for name, field in spec.items())
         raise ValueError(
             f"wanted data with two image fields, a and b, as pairs:PATH, unpaired:PATH "
-            f"and colourise:NAME have; it has {has}"
+            f"and sr:PATH have; it has {has}"
         )
     return "a", "b"
 
@@ -110,11 +111,13 @@ def translator(config: Config, spec: Spec, given: str, made: str) -> Net:
                 f"penalties={part['penalties']!r}: the generator of this variant has "
                 "none; leave them out"
             )
+        scale = _scale(part["network"], spec[given].shape, spec[made].shape)
         module = network(
             "generator",
             part,
             config["batch_size"],
             shape=spec[made].shape,
+            scale=scale,
             dtype=jnp.dtype(config["dtype"]),
         )
         equalised = networks.layers_of(module).equalised
@@ -122,6 +125,42 @@ def translator(config: Config, spec: Spec, given: str, made: str) -> Net:
     x = jax.ShapeDtypeStruct((1, *spec[given].shape), jnp.float32)
     average = schedules.ramp_up(config["ema"]) if config["ema"] else None
     return Net(module, (x,), tx, average)
+
+
+def _scale(named, given, made):
+    """How many times larger images [H, W, C] become; ValueError if `named` cannot."""
+    scale = made[0] // given[0]
+    if tuple(made[:2]) != tuple(scale * n for n in given[:2]):
+        (h, w, _), (height, width, _) = given, made
+        raise ValueError(f"from {w}x{h} to {width}x{height}: wanted a whole factor")
+    fields = networks.find("Generator", named).__dataclass_fields__
+    if scale > 1 and "scale" not in fields:
+        raise ValueError(
+            f"network={named!r} makes images as large as what it is given, and those "
+            f"of the data are {scale} times larger; srresnet, msrresnet and rrdb "
+            "enlarge them"
+        )
+    return scale
+
+
+def content(config: Config, shape: tuple[int, ...]) -> Net | None:
+    """Returns the frozen network whose features of images of `shape` are compared.
+
+    config: with the keys content ("": there is none) and content_weights, its file.
+    """
+    name, path = config["content"], config["content_weights"]
+    if not name:
+        return None
+    with place("content"):
+        features.known(name)
+        if not path:
+            raise ValueError(f"{name} needs its file of weights: content_weights=FILE")
+        try:
+            given = features.from_file(name, path)
+        except OSError as error:
+            raise ValueError(f"content_weights={path!r}: {error.strerror}") from None
+    x = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
+    return Net(features.Content(name), (x,), given=given)
 
 
 def adversary(config: Config, name: str) -> Adversary:

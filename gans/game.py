@@ -87,8 +87,9 @@ class Game:
             for term in self.terms.get(name, ()):
                 term.check(module, kind)
         for augment in self.augments:
-            augment.check(kind, self.loss.boundary)
-        found = [augment.name for augment in self.augments]
+            shape = self.spec[self.field].shape
+            augment.check(kind, self.loss.boundary, shape)
+        found = [augment.slot for augment in self.augments]
         if len(set(found)) < len(found):
             raise ValueError(f"augment: each at most once, got {', '.join(found)}")
         names.number(self.latent, lambda n: n >= 1, "latent", "of at least 1")
@@ -234,7 +235,7 @@ class Game:
         """x [B, ...] as the discriminator is to see it."""
         for i, augment in enumerate(self.augments):
             key_i = jax.random.fold_in(key, i)
-            p = state.aux[augment.name]["p"] if augment.adaptive else None
+            p = state.aux[augment.slot]["p"] if augment.adaptive else None
             x = augment.apply(x, key_i, state.step, p)
         return x
 
@@ -271,10 +272,10 @@ class Game:
             metrics["saturated"] = diagnostics.saturated(context.fake)
         aux = {}
         for augment in self._adaptive:
-            above, kept = context.on_real - boundary, state.aux[augment.name]
+            above, kept = context.on_real - boundary, state.aux[augment.slot]
             n = len(context.real)
-            aux[augment.name] = augment.adapted(kept, above, state.step, n)
-            metrics[f"{augment.name}_p"] = aux[augment.name]["p"]
+            aux[augment.slot] = augment.adapted(kept, above, state.step, n)
+            metrics[f"{augment.slot}_p"] = aux[augment.slot]["p"]
         return metrics, aux
 
     # --- what the GAN is made of -----------------------------------------------------
@@ -303,7 +304,7 @@ class Game:
     @property
     def aux(self) -> dict[str, Any]:
         """The first values of what augmentations and terms keep."""
-        aux = {augment.name: augment.first() for augment in self._adaptive}
+        aux = {augment.slot: augment.first() for augment in self._adaptive}
         for name, of_net in self.terms.items():
             for term in of_net:
                 if term.memory is not None:

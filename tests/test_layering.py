@@ -24,7 +24,7 @@ MAY["stages"] = {"core", "data.spec"}
 PARTS = "core schedules optim losses networks augment terms"
 MAY["adversary"] = {"core", "schedules", "losses", "terms", "diagnostics"}
 MAY["game"] = {*PARTS.split(), "diagnostics", "sharding", "data.spec", "data.kinds"}
-MAY["build"] = {*PARTS.split(), "adversary", "game", "data.spec", "data.kinds"}
+MAY["build"] = MAY["game"] | {"adversary", "game", "metrics.features"}
 MAY["variants"] = MAY["game"] | {"adversary", "game", "build", "stages"}
 # Logs, checkpoints, pictures and the clock belong to experiments/.
 OUTSIDE = {"absl", "orbax", "tensorboardX", "matplotlib", "time", "datetime"}

@@ -14,12 +14,14 @@ from experiments import config as configs
 from experiments.files import expanded
 from gans import names
 from gans.data import kinds, pipeline, spec
+from gans.data.sets import sr
 
 SIDE = 32  # pixels, of the images for extractors
 # Sets whose examples are known without loading them, of images by their prefix.
 PLANE = ("circle", "ring8", "grid25")
 IMAGES = ("tfds", "folder")
 SIDES = ("pairs", "unpaired")
+ENLARGED = ("sr",)
 N_CLASSES = 10  # of images
 
 
@@ -61,9 +63,12 @@ def _spec(config):
         return {"point": spec.Field("point", (2,), "float32")}
     kind = config.data.partition(":")[0]
     known = config.resolution and config.channels
-    if kind not in (*IMAGES, *SIDES) or not known:
+    if kind not in (*IMAGES, *SIDES, *ENLARGED) or not known:
         return None
     shape = (config.resolution, config.resolution, config.channels)
+    if kind in ENLARGED:
+        scale = sr.scale_of(config.data, config.data.partition(":")[2])
+        return sr.fields(config.resolution, scale, config.channels)
     if kind in SIDES:
         return {side: spec.Field("image", shape, "uint8") for side in "ab"}
     label = spec.Field("label", (), "int32", config.n_classes or N_CLASSES)

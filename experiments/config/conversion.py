@@ -14,6 +14,9 @@ RENAMED = {"critic": "discriminator"}
 RENAMED_OF_NETWORKS = {"layers": "convolutions"}
 RENAMED_OF_ABLATIONS = {"lanes": "replicas_per_program"}
 NEW_NAMES = RENAMED | RENAMED_OF_NETWORKS | RENAMED_OF_ABLATIONS
+# "ada" was the controller with the transforms of diff_augment. Without `transforms`,
+# which `marked` writes, it is read as that.
+_ADA, _FORMER_ADA = {"name": "ada", "transforms": "bgc"}, "adaptive_diff_augment"
 # Keys that tell the config of a run from a part of one, and of a game from others.
 _OF_RUN, _OF_GAME = {"variant", "data", "steps"}, {"latent", "loss", "n_critic"}
 
@@ -35,6 +38,8 @@ def convert(old: Mapping[str, Any]) -> dict[str, Any]:
             if part.get("norm") == "virtual" and n is not None:
                 part["norm"] = {"name": "virtual", "n_reference": n}
             new[role] = part
+    if isinstance(new.get("augment"), tuple):
+        new["augment"] = tuple(map(_of_former_ada, new["augment"]))
     if "shape" in new and "spec" not in new:
         new["spec"] = specs.older(new["shape"], new.get("n_classes"))
     if "folder:" in str(new.get("data", "")):
@@ -43,6 +48,34 @@ def convert(old: Mapping[str, Any]) -> dict[str, Any]:
         if known <= new.keys():  # what was not a key then keeps its default
             new = {name: key.default for name, key in table.items()} | new
     return new
+
+
+def marked(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a config in which what has got another meaning is told from the former.
+
+    It is for all that is written; `convert` is for all that is read.
+    """
+    if not isinstance(config.get("augment"), tuple | list):
+        return dict(config)
+    found = expand(config["augment"], "config.augment")
+    new = [_ADA | _options(x) if _is_ada(x, but="policy") else x for x in found]
+    return {**config, "augment": tuple(new)}
+
+
+def _of_former_ada(value):
+    if not _is_ada(value, but="transforms"):
+        return value
+    options = {**_options(value), "name": _FORMER_ADA}
+    return options if len(options) > 1 else _FORMER_ADA
+
+
+def _is_ada(value, but):
+    options = _options(value)
+    return options.get("name") == "ada" and but not in options
+
+
+def _options(value):
+    return value if isinstance(value, Mapping) else {"name": value}
 
 
 def _without_single_class(config: dict[str, Any]) -> dict[str, Any]:

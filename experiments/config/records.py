@@ -9,12 +9,13 @@ from ml_collections import ConfigDict
 
 from experiments.config import checks
 from experiments.config.changes import differences
-from experiments.config.conversion import convert
+from experiments.config.conversion import convert, marked
 from gans.data import spec as specs
 
 
 def to_json(config: ConfigDict) -> str:
-    return json.dumps(config.to_dict(), indent=2, sort_keys=True) + "\n"
+    """Returns the text of a config, from which `from_json` makes it again."""
+    return json.dumps(marked(config.to_dict()), indent=2, sort_keys=True) + "\n"
 
 
 def from_json(text: str) -> ConfigDict:

@@ -195,9 +195,10 @@ def of_stage(config: ConfigDict, index: int) -> ConfigDict:
 
 
 def resolution(spec: specs.Spec) -> int | None:
-    """Returns the width of the first field that has one."""
-    for field in spec.values():
-        axes = kinds.of(field).AXES
-        if "W" in axes:
-            return field.shape[axes.index("W")]
-    return None
+    """Returns the width of the widest field, by which data are read; None without."""
+    widths = [
+        field.shape[axes.index("W")]
+        for field in spec.values()
+        if "W" in (axes := kinds.of(field).AXES)
+    ]
+    return max(widths, default=None)

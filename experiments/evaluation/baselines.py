@@ -15,7 +15,7 @@ import numpy as np
 from experiments.evaluation.image_sets import LUMA
 from experiments.sampling.sampler import Arrays, Sampler
 from experiments.sampling.samplers import Samplers
-from gans.data import kinds
+from gans.data import bicubic, kinds
 from gans.data.kinds.image import opaque
 
 N_TRAINING = 10_000  # rows at most that are averaged, or looked through
@@ -49,11 +49,12 @@ class Baseline:
         *,
         size: int,
         rows: np.ndarray | None = None,
+        whole: bool = False,
         **_options: Any,
     ) -> Iterator[Arrays]:
         """Yields n of them, {field: numpy [b, ...]}; see `Sampler.batches`."""
         for start in range(0, n, size):
-            examples = self._sampler.examples(min(size, n - start), start, rows)
+            examples = self._sampler.examples(min(size, n - start), start, rows, whole)
             made = self._make(self._sampler.given(examples))
             yield {self._field: np.asarray(made, np.float32)}
 
@@ -88,8 +89,9 @@ class Baselines:
 def untranslated(source: Any, given: tuple[str, ...], field: str) -> Make:
     """Returns the input itself: repeated to RGB, or its luma, if channels differ."""
     shape = source.spec[field].shape
-    if len(given) != 1 or source.spec[given[0]].shape[:2] != shape[:2]:
-        raise ValueError(f"{field} is not of the size of {', '.join(given)}")
+    _check_size(source, given, field)
+    if len(given) != 1:
+        raise ValueError(f"{field} is made of {', '.join(given)}")
 
     def make(examples):
         x = opaque(examples[given[0]])
@@ -102,8 +104,31 @@ def untranslated(source: Any, given: tuple[str, ...], field: str) -> Make:
     return make
 
 
+def enlarged(source: Any, given: tuple[str, ...], field: str) -> Make:
+    """Returns the input, as large as the output, by MATLAB's bicubic, rounded.
+
+    Raises ValueError unless outputs are whole times larger, with the same channels.
+    """
+    *small, channels = source.spec[given[0]].shape
+    *large, out = source.spec[field].shape
+    scale = large[0] // small[0]
+    if len(given) != 1 or scale < 2 or large != [scale * n for n in small]:
+        raise ValueError(f"{field} is not whole times larger than {', '.join(given)}")
+    if channels != out:
+        raise ValueError(f"{field} has other channels than {', '.join(given)}")
+
+    def make(examples):
+        x = kinds.of(source.spec[given[0]]).encode(examples[given[0]])
+        made = np.stack([bicubic.resize(np.asarray(one), scale) for one in x])
+        return np.asarray(kinds.of(source.spec[field]).decode(made))
+
+    return make
+
+
 def mean_picture(source: Any, given: tuple[str, ...], field: str) -> Make:
     """Returns the mean of the training images, whatever the input."""
+
+    _check_size(source, given, field)
 
     @functools.cache
     def mean():
@@ -125,6 +150,8 @@ def nearest(source: Any, given: tuple[str, ...], field: str) -> Make:
     """
     if not any({field, *given} <= {*group} for group in source.groups):
         raise ValueError(f"{', '.join(given)} and {field} are not in pairs")
+
+    _check_size(source, given, field)
 
     @functools.cache
     def known():
@@ -149,7 +176,15 @@ KINDS = {
     "nearest training neighbour, by the input": nearest,
     "mean training picture": mean_picture,
     "input, as it is": untranslated,
+    "input, enlarged by bicubic": enlarged,
 }
+
+
+def _check_size(source, given, field):
+    """Raises ValueError if inputs are not as large as what is made of them."""
+    shape = source.spec[field].shape
+    if any(source.spec[name].shape[:2] != shape[:2] for name in given):
+        raise ValueError(f"{field} is not of the size of {', '.join(given)}")
 
 
 def _rows(length):

@@ -46,7 +46,13 @@ class Pairs:
     @functools.cached_property
     def protocol(self) -> dict[str, Any]:
         """What the numbers depend on: how many pairs, and of which size."""
-        return {"n": self.setting.plan(self.output).n, "shape": list(self.shape)}
+        size = "whole pictures" if self.whole else list(self.shape)
+        return {"n": self.setting.plan(self.output).n, "shape": size}
+
+    @functools.cached_property
+    def whole(self) -> bool:
+        """Whether each pair is as large as it is, and not cut to a common size."""
+        return hasattr(self.setting.samplers.conditions, "whole")
 
     def check(self, metric: str) -> None:
         """Raises ValueError, naming the metric, if outputs have no real counterpart."""
@@ -106,7 +112,8 @@ class Pairs:
         with bar:
             for made, real in self.batches(state):
                 n = len(made)
-                fill = ((0, plan.size - n), *[(0, 0)] * (made.ndim - 1))
+                size = n if self.whole else plan.size
+                fill = ((0, size - n), *[(0, 0)] * (made.ndim - 1))
                 both = [np.pad(x, fill) for x in (made, real)]
                 for name, measure in self._measures.items():
                     found[name].append(np.asarray(measure(*both))[:n])
@@ -116,10 +123,12 @@ class Pairs:
     def batches(self, state: core.State) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yields outputs and real images of the same rows, as the data store them."""
         source, start = self.setting.samplers.conditions, 0
-        for made in self.setting.encoded(state, self.output, self.field):
+        options = {"size": 1, "whole": True} if self.whole else {}
+        take = source.whole if self.whole else source.take
+        for made in self.setting.encoded(state, self.output, self.field, **options):
             rows = self.setting.plan(self.output).rows[start : start + len(made)]
             start += len(made)
-            yield made, source.take(*(rows % n for n in source.lengths))[self.field]
+            yield made, take(*(rows % n for n in source.lengths))[self.field]
 
 
 def mean(

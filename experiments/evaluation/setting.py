@@ -174,11 +174,13 @@ class Setting:
         """Yields a field of `samples` as the data store it: images as uint8.
 
         What is made of examples is kept for other metrics of the same state, unless it
-        is large. Raises ValueError for samples that are not finite.
+        is large or asked for `whole` (see `Sampler.examples`). Raises ValueError for
+        samples that are not finite.
         """
         if state is not self._state:
             self._state, self._encoded = state, {}
-        if (output, field) in self._encoded:
+        whole = options.get("whole", False)
+        if not whole and (output, field) in self._encoded:
             self.note(self.plan(output).noted)
             yield from self._encoded[output, field]
             return
@@ -189,7 +191,8 @@ class Setting:
             yield (batch := encode(made[field]))
             n_bytes += batch.nbytes
             kept = [*kept, batch] if n_bytes <= KEPT else []
-        if self.plan(output).rows is not None and n_bytes <= KEPT:
+        made_of = self.plan(output).rows is not None
+        if made_of and not whole and n_bytes <= KEPT:
             self._encoded[output, field] = kept
 
     def counts(self, label: str) -> np.ndarray:

@@ -19,7 +19,7 @@ from experiments.latent_space.generator import BATCH, Styled
 from experiments.sampling import asked
 from gans import names
 from gans.data.kinds.image import encode
-from gans.data.spec import class_of
+from gans.data.spec import class_of, label_field
 
 METHODS = ("sefa", "labels")
 N, N_SAMPLES = 8, 2000
@@ -87,7 +87,7 @@ def run(
     else:
         n = N_SAMPLES if n is None else n
         found = _of_labels(styled, chosen, n, label, extractor)
-    _save(outputs.made(out), found)
+    _save(outputs.made(out), found, styled.digest)
     said = "eigenvalue" if method == "sefa" else "accuracy"
     lines = [
         f"{name}: {said} {value:.3g}, deviation of w {deviation:.3g}"
@@ -113,7 +113,7 @@ def _found(titles, vectors, w, layers, values):
 
 
 def _of_labels(styled, layers, n, label, extractor):
-    field = styled.model.spec.get(styled.model.data.label_of(styled.field))
+    field = styled.model.spec.get(label_field(styled.model.spec))
     w, classes = styled.samples(n)
     titles = None if field is None else _names(field)
     if extractor is not None or classes is None:
@@ -147,7 +147,7 @@ def _of_labels(styled, layers, n, label, extractor):
 
 
 def _names(field):
-    return tuple(points.named(field, i) for i in range(field.n_classes))
+    return tuple(f"towards {points.named(field, i)}" for i in range(field.n_classes))
 
 
 def _asked(label, field, titles):
@@ -184,8 +184,8 @@ def _logits(styled, w, name):
     return np.concatenate(found)[: len(w)]
 
 
-def _save(path: str | os.PathLike, found: Directions) -> None:
-    arrays = found._asdict()
+def _save(path: str | os.PathLike, found: Directions, weights: str) -> None:
+    arrays = found._asdict() | {"weights": weights}
     arrays["directions"] = arrays.pop("vectors")
     with replacing(path) as temporary, open(temporary, "wb") as file:
         np.savez(file, **arrays)
@@ -201,6 +201,7 @@ def load(path: str, styled: Styled) -> Directions:
             f"{flag}={path}: its directions have {vectors.shape[1]} numbers, those of "
             f"this generator {styled.w_dim}"
         )
+    points.check_weights(path, arrays, styled)
     titles = tuple(str(name) for name in arrays["names"])
     rest = (arrays[name] for name in ("deviations", "layers", "values"))
     return Directions(titles, vectors, *rest)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import hashlib
 from typing import Any
 
 import jax
@@ -80,6 +81,14 @@ class Styled:
     def kept(self) -> tuple[Any, Any]:
         """The generator's parameters and statistics."""
         return self.net.params, self.net.stats
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """What tells its weights from others."""
+        digest = hashlib.sha256()
+        for x in jax.tree.leaves(self.kept):
+            digest.update(np.asarray(x).tobytes())
+        return digest.hexdigest()[:16]
 
     def _of(self, kept):
         params, stats = kept

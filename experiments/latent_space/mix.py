@@ -46,10 +46,8 @@ def run(
     across = points.read(columns, styled, flag="--columns", **given)
     grids = []
     for text, found in zip(layers.split(","), chosen, strict=True):
-        where = ranges.said(found)
-        said = text if text == where else f"{text} ({where})"
         grid = _grid(styled, down, across, found)
-        caption = f"layers {said} of {styled.n_ws} from the column"
+        caption = f"{text}: layers {ranges.said(found)} are those of the column"
         grids.append(pictures.captioned(grid, [caption], 1))
     pictures.save_png(outputs.made(out), np.concatenate(grids))
     return out

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import sys
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,7 +26,7 @@ class Point:
     """The latents of one image.
 
     Attributes:
-      name: what a picture or a page calls it: "seed 3, cat".
+      name: what a picture or a page calls it: "seed 3 (cat)".
       ws: [n_ws, w_dim].
       noise: the planes of a projected picture; {}: those of the model.
     """
@@ -71,7 +72,7 @@ def _sample(styled, seed, classes, i, truncation):
     if styled.label is not None:
         field = styled.model.spec[styled.label]
         one = seed % field.n_classes if one is None else one
-        name += f", {named(field, one)}"
+        name += f" ({named(field, one)})"
     (ws,) = styled.ws(seed, 1, one)
     return Point(name, styled.truncated(ws, truncation))
 
@@ -112,7 +113,17 @@ def load(path: str | os.PathLike, styled: Styled, flag: str = "--seeds") -> Poin
     kept = {name: x.shape for name, x in flatten_dict(noise, sep="/").items()}
     if kept and kept != own:
         raise ValueError(f"{flag}={path}: its noise is not of this generator")
+    check_weights(path, arrays, styled)
     return Point(Path(path).stem, arrays["ws"], noise)
+
+
+def check_weights(
+    path: str | os.PathLike, arrays: Mapping[str, np.ndarray], styled: Styled
+) -> None:
+    """Says so if a file was made with other weights: another checkpoint or run."""
+    if str(arrays.get("weights", styled.digest)) != styled.digest:
+        said = "was made with other weights, where W is another space"
+        print(f"warning: {path} {said}", file=sys.stderr)
 
 
 def arrays_of(

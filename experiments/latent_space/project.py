@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import io
 import os
 import sys
 import zlib
 from pathlib import Path
 
-import jax
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
@@ -28,6 +26,7 @@ from gans.data.kinds.image import decode
 
 SPACES = ("w", "w+")
 STEPS, DISTANCE = 1000, "lpips_vgg"
+_TILE = 128  # pixels, to which small images of the strip are enlarged
 SHOWN = (0, 0.1, 0.25, 0.5, 0.75, 1)  # shares of the steps, in the strip
 
 
@@ -55,7 +54,7 @@ def run(
     input: str,
     out: str,
     checkpoint: str | int | None = None,
-    space: str = "w",
+    into: str = "w",
     steps: int = STEPS,
     distance: str = DISTANCE,
     seed: int = 0,
@@ -73,7 +72,7 @@ def run(
     Args:
       input: a picture, or a folder of them, with sub-folders.
       out: a folder, which is made.
-      space: "w", one w for all layers, or "w+", one for each.
+      into: "w", one w for all layers, or "w+", one for each.
       steps: of the optimisation.
       distance: that is made small, see `distances.find`.
       seed: of the noise.
@@ -83,7 +82,7 @@ def run(
 
     Raises ValueError or OSError for what is wrong in them.
     """
-    names.check(space, SPACES, "--space")
+    names.check(into, SPACES, "--into")
     names.number(steps, lambda n: n >= 1, "--steps", "of at least 1")
     if Path(out).suffix in (".npz", *picture.SUFFIXES):
         raise ValueError(f"--out={out}: wanted a folder, for a picture and an .npz")
@@ -94,8 +93,8 @@ def run(
     w_avg, w_std = styled.statistics(label)
     settings = {
         "step": int(styled.model.state.step),
-        "weights": _digest(styled),
-        "space": space,
+        "weights": styled.digest,
+        "space": into,
         "steps": steps,
         "distance": measure.name,
         "class": label,
@@ -128,7 +127,7 @@ def run(
                 count.distances.append(kept)
                 continue
             image = decode(_read(content, job.name, styled.shape))
-            far = _project(projector, styled, image, space, job, record)
+            far = _project(projector, styled, image, job, record)
         except (OSError, ValueError, FloatingPointError) as error:
             if isinstance(error, OSError) and error.errno:  # of the disk
                 raise
@@ -140,14 +139,6 @@ def run(
         said = f"{measure.name} {far[0]:.4g} before, {far[1]:.4g} after"
         tqdm.write(f"{job.name}: {said}", sys.stderr)
     return count
-
-
-def _digest(styled):
-    """What tells the generator's weights from others."""
-    digest = hashlib.sha256()
-    for x in jax.tree.leaves(styled.kept):
-        digest.update(np.asarray(x).tobytes())
-    return digest.hexdigest()[:16]
 
 
 def _kept(job, record, wanted) -> tuple[float, float] | None:
@@ -180,7 +171,7 @@ def _read(content, name, shape) -> np.ndarray:
     return pixels
 
 
-def _project(projector, styled, image, space, job, record) -> tuple[float, float]:
+def _project(projector, styled, image, job, record) -> tuple[float, float]:
     """Projects one picture, and writes its files, the one with the record last."""
     shown = tuple(round(share * projector.steps) for share in SHOWN)
     made: list[Progress] = []
@@ -188,7 +179,7 @@ def _project(projector, styled, image, space, job, record) -> tuple[float, float
         np.asarray(image, np.float32),
         styled.noise,
         seed=record["seed"],
-        each_layer=space == "w+",
+        each_layer=record["space"] == "w+",
         shown=shown,
     )
     with tqdm(total=projector.steps, unit=" steps", leave=False, disable=None) as bar:
@@ -198,9 +189,10 @@ def _project(projector, styled, image, space, job, record) -> tuple[float, float
     first, last = made[0], made[-1]
     ws = np.broadcast_to(last.free.w, (styled.n_ws, styled.w_dim))
     far = {"before": first.distance, "after": last.distance}
+    known = far | {"weights": styled.digest}
     target = job.targets[0]
     point = points.Point(target.stem, ws, last.free.noise)
-    points.save(target.with_suffix(".npz"), point, far)
+    points.save(target.with_suffix(".npz"), point, known)
     strip = _strip(target, np.asarray(image), made)
     picture.save(target, strip, record | far)
     return first.distance, last.distance
@@ -209,6 +201,8 @@ def _project(projector, styled, image, space, job, record) -> tuple[float, float
 def _strip(target, image, made: list[Progress]) -> Image.Image:
     """The picture beside the images after some steps, with their distances."""
     tiles = np.stack([image, *(x.image for x in made)])
+    factor = max(1, _TILE // max(image.shape[:2]))
+    tiles = tiles.repeat(factor, 1).repeat(factor, 2)
     captions = ["picture", *(f"{x.step}: {x.distance:.3g}" for x in made)]
     pixels = pictures.captioned(pictures.grid(tiles, len(tiles)), captions, len(tiles))
     return Image.fromarray(pixels)

@@ -1,9 +1,9 @@
 """Projection of an image into W or W+: the optimisation.
 
 Karras et al., arXiv 1912.04958, appendix D. Beside w, the planes of the generator's
-noise are optimised; a regulariser keeps them from holding the image. Deviations from
-the paper: planes start from a seed's N(0, 1), as there, but w may also be free for each
-layer (W+, arXiv 1904.03189), and the distance is any that `distances.find` knows.
+noise are optimised; a regulariser keeps them from holding the image. Beyond the paper,
+w may be free for each layer (W+, arXiv 1904.03189), and the distance is any that
+`distances.find` knows.
 """
 
 from __future__ import annotations

@@ -50,11 +50,17 @@ _DIVERGED = (
 )
 _STRONG = (
     "a lower learning rate for the discriminator, a penalty on it such as r1, or more "
-    "images; with few of them, config.augment: diff_augment or ada"
+    "images"
 )
-_WEAK = (
-    "a higher learning rate for the discriminator, a larger one, or n_critic above 1"
-)
+_FEW = {"augment": "; with few of them, config.augment: diff_augment or ada"}
+_WEAK = "a higher learning rate for the discriminator, or a larger one"
+_MORE = {"n_critic": "; or n_critic above 1"}
+
+
+def _told(seen, advice):
+    """What is advised about keys that the config has; of an unknown one about all."""
+    has = seen.config or advice
+    return "".join(text for key, text in advice.items() if key in has)
 
 
 def stopped(seen: Seen) -> Verdict | None:
@@ -173,7 +179,7 @@ def strong(seen: Seen) -> Verdict | None:
             f"{said}: accuracy {accuracy:.2g}"
             + (", score gap growing" if grows else ""),
             tuple(evidence),
-            _STRONG,
+            _STRONG + _told(seen, _FEW),
         )
     return None
 
@@ -217,10 +223,10 @@ def weak(seen: Seen) -> Verdict | None:
         said += "" if update == "d" else f" ({update})"
         if gap is not None and gap <= 0:
             said += f": it rates samples as high as the data, score gap {number(gap)}"
-            return Verdict("weak", said, (), _WEAK)
+            return Verdict("weak", said, (), _WEAK + _told(seen, _MORE))
         if seen.boundary and accuracy < GUESSING and best < EVER:
             said += f": accuracy {accuracy:.2g}, never much better than guessing"
-            return Verdict("weak", said, (), _WEAK)
+            return Verdict("weak", said, (), _WEAK + _told(seen, _MORE))
     return None
 
 

@@ -76,7 +76,7 @@ def main(
     """
     figures = []
     for name in (x for x in curves if x.startswith("eval/")):
-        if len(curves[name]) > 1:
+        if len({step for step, _ in curves[name]}) > 1:
             score = name.removeprefix("eval/")
             text = (meanings or {}).get(score, "")
             level = (baseline or {}).get(score)

@@ -102,6 +102,7 @@ def write(workdir: str | os.PathLike) -> str:
         memorisation=samples.memorisation(folder, evaluations),
         resume=pages.escape(resume),
         sample=pages.escape(f"python -m experiments.sample --workdir={where} --n=64"),
+        translate=_translate(config, where),
         config=pages.values_table(config),
         manifest=pages.values_table({k: v for k, v in run.items() if k != "warnings"}),
     )
@@ -240,6 +241,19 @@ def _examples(config):
         return pictures.of_kind(kind).PLURAL
     except (ValueError, AttributeError):  # several, or one without a picture
         return "Examples"
+
+
+def _translate(config, where):
+    """The command for pictures of the user's own, if the data have images of two."""
+    fields = (config.get("spec") or {}).values()
+    images = [field for field in fields if field["kind"] == "image"]
+    if len(images) < 2:
+        return ""
+    alike = len({tuple(field.get("shape", ())[:2]) for field in images}) == 1
+    what, command = ("Translate", "translate") if alike else ("Enlarge", "upscale")
+    text = f"python -m experiments.{command} --workdir={where} --input=FOLDER "
+    text = pages.escape(text + "--out=FOLDER")
+    return f'<p>{what} pictures:</p>\n<pre class="card">{text}</pre>'
 
 
 def _warnings(messages):

@@ -59,32 +59,44 @@ class Sampler:
         self._each = jax.jit(self._traced_each)
 
     def examples(
-        self, n: int, first: int = 0, rows: np.ndarray | None = None
+        self,
+        n: int,
+        first: int = 0,
+        rows: np.ndarray | None = None,
+        whole: bool = False,
     ) -> Arrays:
         """Returns n examples of the fields that the model is given, {field: [n, ...]}.
 
         They are as the source stores them; {} of a model that is given none.
 
         first: the number of the first one. rows: [K], their rows in the source, which
-        take turns; by default all of them do.
+        take turns; by default all of them do. whole: as large as it is, where the
+        source has that; of n = 1.
         """
-        return self._take(self.gan.conditioned_on, np.arange(first, first + n), rows)
+        places = np.arange(first, first + n)
+        return self._take(self.gan.conditioned_on, places, rows, whole)
 
-    def _take(self, fields, places, rows):
+    def _take(self, fields, places, rows, whole=False):
         if not fields:
             return {}
         places = places if rows is None else rows[places % len(rows)]
-        taken = self._source.take(*(places % n for n in self._source.lengths))
+        take = self._source.whole if whole else self._source.take
+        taken = take(*(places % n for n in self._source.lengths))
         return {name: taken[name] for name in fields}
 
     def inputs(
-        self, key: Array, n: int, first: int = 0, rows: np.ndarray | None = None
+        self,
+        key: Array,
+        n: int,
+        first: int = 0,
+        rows: np.ndarray | None = None,
+        whole: bool = False,
     ) -> dict[str, Array]:
         """Returns n inputs of the output, {name: [n, ...]}.
 
-        key: draws latents. first, rows: of the examples, see `examples`.
+        key: draws latents. first, rows, whole: of the examples, see `examples`.
         """
-        return self._inputs(key, n, self.examples(n, first, rows))
+        return self._inputs(key, n, self.examples(n, first, rows, whole))
 
     def __call__(
         self,
@@ -151,16 +163,17 @@ class Sampler:
         size: int = BATCH,
         labels: Mapping[str, np.ndarray] | None = None,
         rows: np.ndarray | None = None,
+        whole: bool = False,
     ) -> Iterator[Arrays]:
         """Yields n samples, {field: numpy [b, ...]}; batch i is drawn from key(i).
 
         So they are the same ones each time. The last batch may be smaller.
 
         labels: {label: [n]}, the classes to ask for; by default the model chooses.
-        rows: see `examples`.
+        rows, whole: see `examples`.
         """
         for i, start in enumerate(range(0, n, size)):
-            made = self(state, *self.batch(i, size, labels, rows), only)
+            made = self(state, *self.batch(i, size, labels, rows, whole), only)
             keep = min(size, n - start)
             yield {name: np.asarray(x)[:keep] for name, x in made.items()}
 
@@ -170,10 +183,11 @@ class Sampler:
         size: int = BATCH,
         labels: Mapping[str, np.ndarray] | None = None,
         rows: np.ndarray | None = None,
+        whole: bool = False,
     ) -> tuple[dict[str, Array], Array]:
         """Returns inputs and key of batch i of `batches`."""
         key = jax.random.key(i)
-        inputs = self.inputs(key, size, i * size, rows)
+        inputs = self.inputs(key, size, i * size, rows, whole)
         for name, asked in (labels or {}).items():
             places = np.minimum(np.arange(i * size, (i + 1) * size), len(asked) - 1)
             inputs[name] = jnp.asarray(asked[places], inputs[name].dtype)

@@ -17,6 +17,8 @@ from experiments.training.facts import Facts, single
 # pixels than SMALL x SMALL hold little that a discriminator could learn by heart.
 FEW_IMAGES, SMALL = 2_000, 32
 MANY_EPOCHS = 2_000
+# What of `augment` is made for them.
+FOR_FEW_IMAGES = {"diff_augment", "ada", "fixed_ada", "adaptive_diff_augment"}
 # As many classes are shown with their counts, and as many names in a line.
 FEW_CLASSES = 12
 
@@ -119,7 +121,7 @@ def _few(n, config):
     used = {x if isinstance(x, str) else x["name"] for x in config.get("augment", ())}
     measured = {x if isinstance(x, str) else x["name"] for x in config.metrics}
     steps = []
-    if "augment" in config and not used & {"diff_augment", "ada"}:
+    if "augment" in config and not used & FOR_FEW_IMAGES:
         steps += [
             "the preset folder_small, as in --config=dcgan:folder_small "
             "(narrow networks for a CPU)",

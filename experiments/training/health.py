@@ -37,8 +37,8 @@ HINTS = {
         "another loss (non_saturating, hinge, wasserstein), or a lower learning rate"
     ),
     "the discriminator is always right, and the generator learns nothing from it": (
-        "a smaller n_critic, a lower learning rate for the discriminator, a penalty on "
-        "it, label_flip or augment"
+        "a lower learning rate for the discriminator or a penalty on it; of games that "
+        "have them, a smaller n_critic, label_flip or augment"
     ),
     "nearly all outputs of the generator are saturated": (
         "a lower learning rate for the generator, or normalisation in it; nothing, if "

@@ -19,6 +19,7 @@ from experiments.sampling.model import Model
 from experiments.translation import picture, places
 from experiments.translation.places import Job
 from experiments.translation.translator import Translator, key_of
+from gans import averaging
 from gans.data import sets
 from gans.data.image import WIDE
 
@@ -35,6 +36,13 @@ class Count:
     made: int = 0
     kept: int = 0
     failed: int = 0
+
+    def __str__(self) -> str:
+        """In words: 2 made, 1 failed."""
+        parts = [f"{self.made} made"]
+        parts += [f"{self.kept} were there already"] * bool(self.kept)
+        parts += [f"{self.failed} failed"] * bool(self.failed)
+        return ", ".join(parts)
 
 
 def translate(
@@ -53,6 +61,9 @@ def translate(
     already: bool = False,
     mask: str | None = None,
     overwrite: bool = False,
+    enlarging: bool = False,
+    scale: int | None = None,
+    blend: tuple[str | os.PathLike, float] | None = None,
 ) -> Count:
     """Translates a picture, or all of a folder, by a checkpoint's averaged weights.
 
@@ -75,6 +86,10 @@ def translate(
         the same names. Without it holes are where a picture is transparent.
       overwrite: replaces files that were made in another way. Files that were not made
         here are never replaced.
+      enlarging: the model has to make pictures larger.
+      scale: how many times; None: as often as it does.
+      blend: a run, such as one that was only pretrained, and the share of this one's
+        weights between the two (see `gans.averaging.between`).
 
     Raises FileNotFoundError if there is no such run, no checkpoint, or no picture;
     FileExistsError for files that would be replaced; OSError if one cannot be written;
@@ -84,7 +99,19 @@ def translate(
         raise ValueError(f"--n={n}: wanted at least 1")
     jobs = places.jobs(source, out, n=n or 1, ending=f".{form}")
     model = Model.load(workdir, checkpoint)
+    if blend is not None:
+        model = _blended(model, *blend)
     translator = model.translator(output, size, tile, already)
+    if enlarging and translator.scale == 1:
+        raise ValueError(
+            f"{workdir}: this run makes pictures as large as they are; "
+            "experiments.translate is for it"
+        )
+    if scale not in (None, translator.scale):
+        raise ValueError(
+            f"--scale={scale}: this run was trained to make pictures "
+            f"{translator.scale} times larger"
+        )
     if mask:
         if translator.channels % 2:
             raise ValueError(f"--mask={mask}: this model does not fill holes")
@@ -125,6 +152,18 @@ def translate(
         earlier=found,
     )
     return _work(translator, jobs, read, settings["seed"], colour)
+
+
+def _blended(model, workdir, share):
+    """The model with weights between those of another run and its own."""
+    if not 0 <= share <= 1:
+        raise ValueError(f"--blend={share}: wanted a share from 0 to 1")
+    other = Model.load(workdir)
+    try:
+        state = averaging.between(other.state, model.state, share)
+    except ValueError as error:
+        raise ValueError(f"--blend_with={workdir}: {error}") from None
+    return dataclasses.replace(model, state=state)
 
 
 def _is_jpeg(path):
@@ -207,13 +246,14 @@ def _work(translator: Translator, jobs, read, seed, colour) -> Count:
             for i, record in found.missing.items():
                 key = key_of(seed, job.name, i)
                 try:
-                    made = translator(given.pixels, key, _tiles)
+                    as_bytes = translator.scale > 1 and not given.grey
+                    made = translator(given.pixels, key, _tiles, as_bytes)
                 except FloatingPointError as error:
                     failed(job, error)
                     break
                 if given.grey and translator.coloured and not colour:
                     made = picture.grey(made)
-                    if not told:
+                    if not told and translator.scale == 1:
                         tqdm.write(
                             "grey pictures stay grey; --colour lets them have colours",
                             sys.stderr,

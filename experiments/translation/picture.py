@@ -120,19 +120,20 @@ def grey(x: np.ndarray) -> np.ndarray:
 
 
 def made_of(like: Picture, x: np.ndarray) -> Image.Image:
-    """Returns what was made of a picture, floats [H, W, 1 or 3] in [-1, 1].
+    """Returns what was made of a picture: floats [H, W, 1 or 3] in [-1, 1], or uint8.
 
-    Its transparency and its colour profile are those of the picture. Grey has 16 bits
-    if the picture has them.
+    Its transparency and its colour profile are those of the picture; where it is
+    larger, bicubic. Grey has 16 bits if the picture has them.
     """
     if like.deep and x.shape[2] == 1 and like.alpha is None:
         encode = functools.partial(_sixteen_bits, levels=like.levels)
         made = Image.fromarray(_by_bands(encode, x[..., 0]))
     else:
-        pixels = _by_bands(images.encode, x)
+        pixels = x if x.dtype == np.uint8 else _by_bands(images.encode, x)
         made = Image.fromarray(pixels[..., 0] if x.shape[2] == 1 else pixels)
     if like.alpha is not None:
-        made.putalpha(Image.fromarray(like.alpha))
+        alpha = Image.fromarray(like.alpha)
+        made.putalpha(alpha.resize(made.size, Image.Resampling.BICUBIC))
     if like.profile and like.grey == (x.shape[2] == 1):
         made.info["icc_profile"] = like.profile
     return made

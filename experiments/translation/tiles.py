@@ -51,41 +51,68 @@ def run(
     picture: np.ndarray,
     shapes: Shapes,
     each: Callable[[Iterator], Iterator] = iter,
+    *,
+    scale: int = 1,
+    encode: Callable[[np.ndarray], np.ndarray] = np.asarray,
 ) -> np.ndarray:
-    """Returns what a network makes of a picture [H, W, C] of any size: [H, W, C'].
+    """Returns what a network makes of a picture [H, W, C] of any size: [S H, S W, C'].
 
     The picture is padded by reflection, alike on both sides, and the result is cropped.
     Longer sides than a tile are covered by tiles, evenly spread. Where they overlap,
     their results are blended; the weights go from 0 to 1 along half a cosine.
 
+    Besides the result, as `encode` has it, only one row of tiles is held.
+
     Args:
-      network: [h, w, C] -> [h, w, C'], with sides of `shapes`.
+      network: [h, w, C] -> [S h, S w, C'], with sides of `shapes`.
       each: of the tiles' places, for a progress bar.
+      scale: S, how many times larger the network makes pictures.
+      encode: of finished rows [h, S W, C'] float32, pixel by pixel.
     """
+    made, row = None, 0
+    for band in _bands(network, picture, shapes, each, scale):
+        band = encode(band)
+        if made is None:
+            height, width = (scale * n for n in picture.shape[:2])
+            made = np.empty((height, width, band.shape[-1]), band.dtype)
+        made[row : row + len(band)] = band
+        row += len(band)
+    return made
+
+
+def _bands(network, picture, shapes, each, scale):
+    """Yields the result from top to bottom, [h, S W, C'] float32."""
     lengths = picture.shape[:2]
     sides = [shapes.side(n) for n in lengths]
     spare = [max(side - n, 0) for side, n in zip(sides, lengths, strict=True)]
-    before = [n // 2 for n in spare]
+    top, left = before = [n // 2 for n in spare]
     pads = [(b, n - b) for b, n in zip(before, spare, strict=True)]
     padded = np.pad(picture, [*pads, (0, 0)], mode="reflect")
     rows, columns = (
         [*_placed(length, side)]
         for length, side in zip(padded.shape[:2], sides, strict=True)
     )
-    if len(rows) == len(columns) == 1:
-        made = np.asarray(network(padded))
-    else:
-        made = None
-        places = [*itertools.product(rows, columns)]
-        for (y, down), (x, across) in each(places):
-            tile = padded[y : y + sides[0], x : x + sides[1]]
-            part = np.asarray(network(tile), np.float32)
-            if made is None:
-                made = np.zeros((*padded.shape[:2], part.shape[-1]), np.float32)
-            part = part * down[:, None, None] * across[None, :, None]
-            made[y : y + sides[0], x : x + sides[1]] += part
-    top, left = before
-    return made[top : top + lengths[0], left : left + lengths[1]]
+    ends = [*(y for y, _ in rows[1:]), len(padded)]  # where each row is finished
+    across = slice(scale * left, scale * (left + lengths[1]))
+    held = None
+    for (i, (y, down)), (x, over) in each(
+        [*itertools.product(enumerate(rows), columns)]
+    ):
+        part = network(padded[y : y + sides[0], x : x + sides[1]])
+        part = np.asarray(part, np.float32)
+        if held is None:
+            width = scale * padded.shape[1]
+            held = np.zeros((scale * sides[0], width, part.shape[-1]), np.float32)
+        down, over = (np.repeat(w, scale) for w in (down, over))
+        part = part * down[:, None, None] * over[None, :, None]
+        held[:, scale * x : scale * (x + sides[1])] += part
+        if x < columns[-1][0]:
+            continue
+        n = scale * (ends[i] - y)
+        first = max(scale * (top - y), 0)
+        last = min(scale * (top + lengths[0] - y), n)
+        yield held[first:last, across]
+        held = np.concatenate([held[n:], np.zeros_like(held[:n])])
 
 
 def _placed(length: int, side: int) -> list[tuple[int, np.ndarray]]:

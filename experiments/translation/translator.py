@@ -37,9 +37,10 @@ class Translator:
       output: of `gan.outputs`; None: "sample", or else the first that does so.
       size: length of the shorter side at which the network sees a picture; "training":
         as it was trained; "full": that of the picture itself. "squash": all of it
-        becomes as high and as wide as pictures were in training.
-      tile: the longest side that the network is given at once, in pixels; None: 1024,
-        or twice that of the training.
+        becomes as high and as wide as pictures were in training. A model that makes
+        pictures larger sees them as they are.
+      tile: the longest side that the network is given at once, in pixels; None: 1024
+        of what it makes, or twice that of the training.
       name: of the data. A set that makes what is given from pictures, such as drawings,
         makes it here, too, and may keep it in what comes out (`gans.data.given`,
         `finished`).
@@ -54,6 +55,7 @@ class Translator:
       coloured: whether what the network is given has colours, as in the training.
       networks: the names of those that it uses.
       random: whether it depends on a seed.
+      scale: how many times larger it makes pictures.
       size: as it was asked for.
       shapes: at which the network is run.
 
@@ -86,12 +88,20 @@ class Translator:
             raise ValueError("already: this model is given pictures as they are anyway")
         self.channels = max(channels, 3) if self._form and channels != 2 else channels
         self.coloured = channels >= 3 and self.given not in colourless
+        self.scale = spec[self.made].shape[0] // sides[0]
+        if self.scale > 1 and size not in (TRAINING, FULL):
+            raise ValueError(
+                f"size={size!r}: this model makes pictures {self.scale} times larger, "
+                f"and sees them as they are; accepted is {FULL}"
+            )
+        size = FULL if self.scale > 1 else size
         self.size, self._seen = size, _seen(size, *sides)
         self.networks = self._in_use()
         modules = [gan.nets[name].module for name in self.networks]
         multiple = math.lcm(*(getattr(x, "multiple", 1) for x in modules))
         first = tiles.up(min(sides), multiple)
-        self.shapes = tiles.Shapes(first, multiple, _tile(tile, first, multiple))
+        tile = _tile(tile, first, multiple, self.scale)
+        self.shapes = tiles.Shapes(first, multiple, tile)
         self._run = jax.jit(self._traced)
 
     def __call__(
@@ -99,13 +109,18 @@ class Translator:
         picture: np.ndarray,
         key: Array,
         each: Callable[[list], Iterator] = iter,
+        as_bytes: bool = False,
     ) -> np.ndarray:
         """Returns what it makes of a picture: float32 [H, W, C'] in [-1, 1].
+
+        It is `scale` times as large.
 
         Args:
           picture: uint8 [H, W, C], or floats in [-1, 1]; C is `channels`.
           key: of what the output draws, see `key_of`.
           each: goes through the places of tiles, for a progress bar.
+          as_bytes: the result is uint8, which needs a fourth of the memory; of a model
+            that makes pictures larger.
 
         Raises FloatingPointError if the model makes no numbers of it.
         """
@@ -114,12 +129,23 @@ class Translator:
             picture = images.encode(picture)
         form = self._form or (lambda x: x)
         shown = form(resized(picture, *self._seen(*lengths)))
+
+        def encode(x):
+            if not np.isfinite(x).all():
+                raise FloatingPointError("the model makes NaN of it")
+            return images.encode(x) if as_bytes else x
+
         made = tiles.run(
-            lambda x: self._run(self._state, x, key), shown, self.shapes, each
+            lambda x: self._run(self._state, x, key),
+            shown,
+            self.shapes,
+            each,
+            scale=self.scale,
+            encode=encode,
         )
-        if not np.isfinite(made).all():
-            raise FloatingPointError("the model makes NaN of it")
-        made = resized(made, *lengths)
+        if as_bytes:
+            return made
+        made = resized(made, *(self.scale * n for n in lengths))
         made = np.clip(made, -1, 1, out=made if made.flags.writeable else None)
         if self._finish is None:
             return made
@@ -220,6 +246,8 @@ def _translation(gan, spec, output) -> _Found | None:
         return None
     if {spec[name].kind for name in (*given, *made)} != {"image"}:
         return None
+    if spec[made[0]].shape[-1] not in (1, 3):  # pictures with holes, say
+        return None
     return _Found(output, given[0], made[0], sampler)
 
 
@@ -240,9 +268,9 @@ def _seen(size, height, width) -> Callable[[int, int], tuple[int, int]]:
     return lambda *sides: tuple(max(1, round(n * shorter / min(sides))) for n in sides)
 
 
-def _tile(tile, first, multiple) -> int:
+def _tile(tile, first, multiple, scale) -> int:
     if tile is None:
-        return tiles.up(max(TILE, 2 * first), multiple)
+        return tiles.up(max(TILE // scale, 2 * first), multiple)
     if tile < first:
         raise ValueError(f"tile={tile}: wanted at least {first} pixels, the training's")
     return tile // multiple * multiple

@@ -1,4 +1,4 @@
-"""Adaptive augmentation (arXiv 2006.06676): a controller of its probability."""
+"""The augmentations of ADA (arXiv 2006.06676), with a controlled or a fixed p."""
 
 import dataclasses
 from typing import ClassVar
@@ -7,79 +7,81 @@ import jax.numpy as jnp
 from jax import Array
 
 from gans import names
-from gans.augment.diff_augment import DiffAugment, diff_augment
-
-
-def overfitting(on_real: Array) -> Array:
-    """r_t [] in [-1, 1]: the mean sign of the logits [B] of real training images.
-
-    Equation 1 of arXiv 2006.06676: near 0 without overfitting, 1 at its worst. It
-    presumes a discriminator whose logit is 0 where it is undecided; otherwise subtract
-    that logit.
-    """
-    return jnp.mean(jnp.sign(on_real.astype(jnp.float32)))
-
-
-def adapt(
-    p: Array, r_t: Array, n_images: int, target: float = 0.6, kimg: float = 500
-) -> Array:
-    """The next p [] in [0, 1], after `n_images` more real images.
-
-    Section 3.1 of arXiv 2006.06676: from p [] up where r_t [] is above `target`, down
-    where it is below, so fast that 0 to 1 takes `kimg` thousand images.
-    """
-    return jnp.clip(p + jnp.sign(r_t - target) * (n_images / (1000 * kimg)), 0.0, 1.0)
+from gans.augment import pipeline
+from gans.augment.adaptive import Adaptive
+from gans.augment.base import Augment
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Adaptive(DiffAugment):
-    """`diff_augment` with the controlled probability of arXiv 2006.06676, section 3.1.
+class Transformed(Augment):
+    """Transformations of ADA's pipeline, each with probability p, image by image.
 
-    Every `interval` steps `adapt` changes p, with r_t over all batches since the last
-    change. Deviation: the transforms are those of `TRANSFORMS`, not the eighteen of the
-    paper.
-
-    Raises ValueError for target outside (-1, 1), kimg <= 0, or an interval that is
-    not a whole number of at least 1.
+    transforms: such as "bgc" or "xflip+0.5*color", see `gans.augment.pipeline.parse`,
+    which says what is raised.
     """
 
-    name: ClassVar[str] = "ada"
-    adaptive: ClassVar[bool] = True
-    target: float = 0.6
-    kimg: float = 500
-    interval: int = 4
+    kinds: ClassVar[tuple[str, ...]] = ("image",)
+    transforms: str = "bgc"
 
     def __post_init__(self):
         super().__post_init__()
-        inside = names.holds((-1 < self.target) & (self.target < 1))
-        self._require(inside, "target", "in (-1, 1)")
-        self._require(names.holds(self.kimg > 0), "kimg", "above 0")
-        whole = self.interval == int(self.interval) >= 1
-        self._require(whole, "interval", "at least 1 step, and whole")
+        _ = self.strengths
+
+    @property
+    def strengths(self) -> dict[str, float]:
+        """{transformation: its probability where p is 1}."""
+        return pipeline.parse(self.transforms, self._place)
 
     def apply(self, x: Array, key: Array, step: Array, p: Array | None = None) -> Array:
         """x [B, H, W, C] in [-1, 1], p [] -> the same shape; no step.
 
-        Raises ValueError without p.
+        It is computed in at least float32. Raises ValueError without p.
         """
-        if p is None:
-            raise ValueError("augment ada needs p [] in [0, 1], got None")
-        return diff_augment(x, key, self.policy, p)
+        p = self._given(p)
+        dtype = jnp.promote_types(x.dtype, jnp.float32)
+        draws = pipeline.draw(key, self.strengths, x.shape, dtype)
+        return pipeline.apply(x.astype(dtype), draws, self.strengths, p).astype(x.dtype)
 
-    def first(self) -> dict[str, Array]:
-        """What it keeps: {"p" [], "r" []}, r_t added up since the last change of p."""
-        return {"p": jnp.zeros(()), "r": jnp.zeros(())}
+    def check(
+        self,
+        kind: str,
+        boundary: Array | float | None = 0.0,
+        shape: tuple[int, ...] | None = None,
+    ) -> None:
+        """Raises ValueError for what is not made of enough pixels, or not of colours.
 
-    def adapted(
-        self, kept: dict[str, Array], on_real: Array, step: Array, batch_size: int
-    ) -> dict[str, Array]:
-        """What it keeps after step []: p changes after each `interval` steps.
-
-        on_real: logits [B] of real images, as the discriminator saw them, augmented;
-        batch_size: real images of each step.
+        shape: [H, W, C]; the rest is as in `Augment`.
         """
-        p, r = kept["p"], kept["r"] + overfitting(on_real)
-        n_images = self.interval * batch_size
-        adapted = adapt(p, r / self.interval, n_images, self.target, self.kimg)
-        due = (step + 1) % self.interval == 0
-        return {"p": jnp.where(due, adapted, p), "r": jnp.where(due, 0, r)}
+        super().check(kind, boundary, shape)
+        if shape is not None:
+            pipeline.check(self.strengths, shape, self._place)
+
+    @property
+    def _place(self):
+        return f"augment {self.name}: transforms"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Ada(Adaptive, Transformed):
+    """The transformations of ADA with its controlled probability (arXiv 2006.06676)."""
+
+    name: ClassVar[str] = "ada"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FixedAda(Transformed):
+    """The transformations of ADA with a fixed probability p [] in [0, 1].
+
+    Raises ValueError for another p.
+    """
+
+    name: ClassVar[str] = "fixed_ada"
+    p: float = 0.2
+
+    def __post_init__(self):
+        super().__post_init__()
+        self._require(names.holds((0 <= self.p) & (self.p <= 1)), "p", "in [0, 1]")
+
+    def apply(self, x: Array, key: Array, step: Array, p: Array | None = None) -> Array:
+        """x [B, H, W, C] in [-1, 1] -> the same shape; no step, and p is its own."""
+        return super().apply(x, key, step, self.p)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from gans import names
+from gans.augment.adaptive import Adaptive
 from gans.augment.base import Augment
 from gans.augment.transforms import TRANSFORMS
 
@@ -47,6 +48,7 @@ class DiffAugment(Augment):
     policy: tuple[str, ...] = tuple(TRANSFORMS)
 
     def __post_init__(self):
+        super().__post_init__()
         tuples = isinstance(self.policy, tuple) and len(self.policy) > 0
         self._require(tuples, "policy", "a tuple of names")
         for part in self.policy:
@@ -55,3 +57,18 @@ class DiffAugment(Augment):
     def apply(self, x: Array, key: Array, step: Array, p: Array | None = None) -> Array:
         """x [B, H, W, C] in [-1, 1] -> the same shape; no step and no p."""
         return diff_augment(x, key, self.policy)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AdaptiveDiffAugment(Adaptive, DiffAugment):
+    """`diff_augment`, each transform with the controlled probability of ADA."""
+
+    name: ClassVar[str] = "adaptive_diff_augment"
+    slot: ClassVar[str] = "ada"  # what it was called; checkpoints have it
+
+    def apply(self, x: Array, key: Array, step: Array, p: Array | None = None) -> Array:
+        """x [B, H, W, C] in [-1, 1], p [] -> the same shape; no step.
+
+        Raises ValueError without p.
+        """
+        return diff_augment(x, key, self.policy, self._given(p))

@@ -33,6 +33,7 @@ class InstanceNoise(Augment):
     stop: int | None = None
 
     def __post_init__(self):
+        super().__post_init__()
         self._require(names.holds(self.sigma >= 0), "sigma", "at least 0")
         self._require(self.stop is None or self.stop >= 1, "stop", "at least 1 step")
 

@@ -68,6 +68,9 @@ def load(
         close = [prefix] if key else difflib.get_close_matches(prefix, alike, n=2)
         path = None if key else of_path(name)
         near = [path] if path else [known[p] for p in close]
+        folders = [expanded(part.strip()) for part in name.split(",")]
+        if not near and len(folders) == 2 and all(map(os.path.isdir, folders)):
+            near = [f"unpaired:{name}", f"pairs:{name}"]
         if not near and name.isidentifier():
             near = [f"tfds:{name}"]
         hint = f"; did you mean {' or '.join(near)}?" if near else "."

@@ -98,6 +98,7 @@ def _each(function: Callable[[Files], T], examples: Sequence[Files], name: str):
             unit=" images",
             leave=False,
             delay=1,
+            disable=None,  # at a terminal only: it would break lines of a log
         )
         return list(bar)
 

@@ -64,7 +64,8 @@ def halves(image: Image.Image) -> tuple[Image.Image, Image.Image]:
     width, height = image.size
     if width % 2:
         raise ValueError(
-            f"it is {width}x{height}; pictures side by side have an even width"
+            f"it is {width}x{height}, and pictures side by side have an even width; "
+            "two folders of pictures are named PATH_A,PATH_B"
         )
     return (
         image.crop((0, 0, width // 2, height)),

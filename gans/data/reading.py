@@ -119,6 +119,7 @@ def intact(examples: Sequence[T], read: Callable[[T], object], name: str) -> lis
             unit=" images",
             leave=False,
             delay=1,
+            disable=None,  # at a terminal only: it would break lines of a log
         )
         errors = list(bar)
     found = [error for error in errors if error]

@@ -62,8 +62,8 @@ class Sides:
 
         skip: pictures without a partner are left out, and named.
 
-        Raises OptionWanted for those, ValueError for two of one name, and for a side
-        without pictures.
+        Raises OptionWanted for those, ValueError if none has one, for two of one name,
+        and for a side without pictures.
         """
         files = self.of(split)
         if not files[0].side:
@@ -81,7 +81,9 @@ class Sides:
                 f"partner: {shown} (wanted {other.folders}{first.key}.* beside "
                 f"{first.folders}{_base(first)})"
             )
-            if not skip or not both:
+            if not both:
+                raise ValueError(f"{self.name}: {text}")
+            if not skip:
                 raise OptionWanted(f"{self.name}: {text}", "skip_corrupt")
             note(f"{self.name}: left out: {text}")
         return both

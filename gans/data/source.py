@@ -15,6 +15,8 @@ A source has
     label_of(field)    the name of its labels, or None
     take(*indices [B]) -> {field: [B, ...]}, new arrays of the stored types. With one
               array all groups are read there; else each at its own indices
+    whole(indices [1]) -> as `take`, an example in its own size; only of a source whose
+              examples differ in size: its `take` cuts all of them to that of its spec
     reading() -> what was left out or changed when it was read, in numbers, as JSON (see
               `gans.data.altered`); {} if nothing
 
@@ -308,6 +310,7 @@ def hold(source: Streamed, limit: int = MEMORY_LIMIT) -> InMemory | Streamed:
             unit=" images",
             leave=False,
             delay=1,
+            disable=None,  # at a terminal only: it would break lines of a log
         ) as bar:
             for start, part in zip(starts, parts, strict=True):
                 for key, x in part.items():

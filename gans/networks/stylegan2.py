@@ -1,8 +1,7 @@
 """The networks of StyleGAN2 (arXiv 1912.04958), for powers of two from 8x8 pixels.
 
 Section 2 and figure 7 there; labels, and the parts of a batch that minibatch standard
-deviations are of, as in the authors' later code (arXiv 2006.06676). A map of r x r
-pixels has min(channel_base / r, channel_max) channels.
+deviations are of, as in the authors' later code (arXiv 2006.06676).
 
 Deviation: convolutions of the synthesis network that double the size correlate, as all
 others do, so their kernels are the authors' turned by 180 degrees.
@@ -48,13 +47,16 @@ class Generator(nn.Module):
       n_classes: number of classes, if conditional.
       w_dim: length of w, and width of the mapping network.
       mapping_layers: its depth.
-      channel_base, channel_max: see the head of this file.
+      channel_base: times 1 / r, the channels of a map of r x r pixels, up to
+        channel_max.
+      channel_max: the most channels of a map.
       architecture: "skip", "resnet" or "orig" (figure 7).
       mixing: in training, the probability that the last layers of a batch, from a
         random one on, take the w of a second z (arXiv 1812.04948, section 3.1).
       n_bfloat16: how many of the highest resolutions have the dtype of `layers` if that
         has 16 bits; the others have float32.
-      clamp: of absolute values after each activation, 256 in 16 bits; None for none.
+      clamp: the largest absolute value after an activation, 256 in 16 bits; None for
+        no limit.
       layers: how layers are made.
     """
 
@@ -81,6 +83,7 @@ class Generator(nn.Module):
     def setup(self):
         """Makes the blocks, the average w [w_dim] and the stored noise [H, W]."""
         names.check(self.architecture, ARCHITECTURES, "architecture")
+        names.number(self.mixing, lambda p: (0 <= p) & (p <= 1), "mixing", "in [0, 1]")
         self.layers.factory(self, False, kernel_init="normal")  # checks its options
         sides = _sides(self.shape)
         self.w = Mapping(
@@ -187,10 +190,16 @@ class Discriminator(nn.Module):
     Attributes:
       n_classes: number of classes, if conditional.
       mapping_layers: depth of the mapping network, if conditional.
-      channel_base, channel_max: see the head of this file.
+      channel_base: times 1 / r, the channels of a map of r x r pixels, up to
+        channel_max.
+      channel_max: the most channels of a map.
       architecture: "resnet", "skip" or "orig" (figure 7).
-      group: see `gans.layers.minibatch.MinibatchStdDev`.
-      n_bfloat16, clamp, layers: see `Generator`.
+      group: of how many examples minibatch standard deviations are; 1 for none.
+      n_bfloat16: how many of the highest resolutions have the dtype of `layers` if that
+        has 16 bits; the others have float32.
+      clamp: the largest absolute value after an activation, 256 in 16 bits; None for
+        no limit.
+      layers: how layers are made.
     """
 
     n_classes: int | None = None
@@ -254,7 +263,14 @@ def _sides(shape):
 
 
 def _channels(module, side):
-    return min(module.channel_base // side, module.channel_max)
+    n = min(module.channel_base // side, module.channel_max)
+    if n < 1:
+        raise ValueError(
+            f"stylegan2: channel_base={module.channel_base} and channel_max="
+            f"{module.channel_max} leave no channels at {side}x{side} pixels; accepted "
+            f"are at least {side} and 1"
+        )
+    return n
 
 
 def _wide(layers):

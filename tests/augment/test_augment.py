@@ -10,7 +10,7 @@ import pytest
 import scipy.stats
 
 from gans import augment
-from gans.augment import ada as controller
+from gans.augment import adaptive as controller
 from gans.augment.diff_augment import diff_augment
 from gans.augment.instance_noise import instance_noise
 from gans.augment.transforms import TRANSFORMS
@@ -374,7 +374,8 @@ def test_instance_noise_decays_to_nothing():
 def test_augmentations_do_what_their_functions_do():
     x, step = images(SHAPES[0]), jnp.int32(5)
     fixed = augment.make("diff_augment", policy=("cutout", "translation"))
-    ada, p = augment.make("ada", policy=("cutout",)), jnp.float32(0.5)
+    ada = augment.make("adaptive_diff_augment", policy=("cutout",))
+    p = jnp.float32(0.5)
     for given, out in (
         (fixed.apply(x, KEY, step, None), whole(x, KEY, ("cutout", "translation"))),
         (ada.apply(x, KEY, step, p), whole(x, KEY, ("cutout",), p)),
@@ -382,8 +383,9 @@ def test_augmentations_do_what_their_functions_do():
         np.testing.assert_array_equal(given, out)
     assert augment.make("diff_augment").policy == tuple(TRANSFORMS)
     assert ada.adaptive and not fixed.adaptive
-    with pytest.raises(ValueError, match="ada needs p"):
-        ada.apply(x, KEY, step)
+    for name in "adaptive_diff_augment", "ada":
+        with pytest.raises(ValueError, match=f"{name} needs p"):
+            augment.make(name).apply(x, KEY, step)
     with pytest.raises(ValueError, match="'flip' is not one of"):
         diff_augment(x, KEY, ("flip",))
 
@@ -405,17 +407,18 @@ def test_adaptation_needs_logits_with_a_zero():
 
 
 def test_augmentations_are_found_by_listing():
-    assert set(augment.known()) == {"ada", "diff_augment", "instance_noise"}
+    known = "ada adaptive_diff_augment diff_augment fixed_ada instance_noise"
+    assert sorted(augment.known()) == known.split()
 
 
 @pytest.mark.parametrize(
     "name, options, message",
     [
-        ("adda", {}, "augment: 'adda' is not one of ada, diff_augment, instance_noise"),
+        ("adda", {}, "augment: 'adda' is not one of ada, adaptive_diff_augment, diff_"),
         (
             "ada",
             {"sigma": 1},
-            "ada has no option 'sigma'; accepted are interval, kimg, policy, target",
+            "ada has no option 'sigma'; accepted are interval, kimg, target, transf",
         ),
         (
             "diff_augment",
@@ -434,7 +437,20 @@ def test_augmentations_are_found_by_listing():
         ("ada", {"kimg": 0}, "augment ada: kimg=0 must be above 0"),
         ("ada", {"interval": 2.5}, "interval=2.5 must be a whole number"),
         ("ada", {"interval": 0}, "interval=0 must be at least 1 step"),
-        ("ada", {"policy": ("color", "flip")}, "'flip' is not one of"),
+        (
+            "adaptive_diff_augment",
+            {"policy": ("color", "flip")},
+            "'flip' is not one of",
+        ),
+        (
+            "ada",
+            {"transforms": "bgd"},
+            "transforms: 'bgd' is not one of aniso, bg, bgc,",
+        ),
+        ("ada", {"transforms": "bgc+hue"}, "'bgc+hue' has 'hue' twice"),
+        ("ada", {"transforms": "bg+2*color"}, "'2*color': '2' must be in (0, 1]"),
+        ("ada", {"transforms": "x*color"}, "'x*color': 'x' must be in (0, 1]"),
+        ("fixed_ada", {"p": 1.5}, "augment fixed_ada: p=1.5 must be in [0, 1]"),
     ],
 )
 def test_errors_name_what_is_accepted(name, options, message):

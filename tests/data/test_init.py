@@ -73,6 +73,7 @@ def test_a_path_alone_suggests_its_name(tmp_path, monkeypatch):
         ("pets/a.png", "folder:pets"),
         ("a.npy", "array:a.npy"),
         ("a.npy:range=0..1", "array:a.npy:range=0..1"),
+        ("pets, ./pets", "unpaired:pets, ./pets or pairs:pets, ./pets"),
     ):
         with pytest.raises(ValueError) as error:
             gans.data.load(path)
@@ -126,7 +127,7 @@ def test_each_file_of_sets_serves_its_own_names():
         for module in pkgutil.iter_modules(sets.__path__)
     ]
     names = [name for module in modules for name in module.NAMES]
-    assert len(names) == len(set(names)) and len(modules) == 14
+    assert len(names) == len(set(names)) and len(modules) == 15
     prefixes = [name.partition(":")[0] for name in names]
     assert len(prefixes) == len(set(prefixes))
     assert all(isinstance(module.SEEDED, bool) for module in modules)

@@ -90,7 +90,7 @@ slow = pytest.mark.slow
 GENERATORS = [
     pytest.param("sg2_G_32", marks=slow),
     pytest.param("sg2_G_64_cond", marks=slow),
-    "sg2_G_16_resnet",
+    pytest.param("sg2_G_16_resnet", marks=slow),
     pytest.param("sg2_G_16_orig", marks=slow),
     "sg2_G_16_clamp",
 ]
@@ -297,6 +297,20 @@ def test_sizes_that_there_are_not(shape):
         g.n_ws  # noqa: B018
 
 
+def test_what_is_rejected():
+    for options, message in (
+        ({"mixing": 1.5}, "mixing=1.5 must be a number in"),
+        ({"architecture": "skp"}, "architecture: 'skp'.*did you mean 'skip'"),
+        ({"channel_base": 8}, "channel_base=8 .*no channels at 16x16 pixels"),
+    ):
+        g = generator(**options)
+        with pytest.raises(ValueError, match=message):
+            jax.eval_shape(functools.partial(first, g), jnp.zeros((1, 5)))
+    g = generator(n_classes=3)
+    with pytest.raises(ValueError, match="n_classes=3, but no label is given"):
+        jax.eval_shape(functools.partial(first, g), jnp.zeros((1, 5)))
+
+
 # Measured by the authors' code, of 1024 pixels with twice the channels, and of 256.
 @pytest.mark.parametrize(
     "side, options, of_g, of_d",
@@ -371,3 +385,32 @@ def test_no_slow_convolutions():
         traced = jax.jit(f).trace(*args)
         program = traced.lower(lowering_platforms=("cpu",)).as_text()
         assert not slow_convolutions(program)
+
+
+@pytest.mark.slow
+def test_16_bits_come_near_32():
+    """Images, logits and the gradients of the penalty, of the same parameters."""
+    z = jax.random.normal(jax.random.key(3), (4, 5))
+    found = []
+    for options in ({}, {"dtype": "bfloat16", "n_bfloat16": 2, "clamp": 256.0}):
+        g = generator(**options)
+        d = networks.make("Discriminator", "stylegan2", channel_base=64, **options)
+
+        def run(g=g, d=d):
+            image, variables = g.init_with_output(jax.random.key(0), z, train=False)
+            of_d = d.init(jax.random.key(1), image, train=False)
+
+            def penalty(of_d):
+                def logits(x):
+                    return d.apply(of_d, x, train=False)
+
+                slopes = jax.grad(lambda x: logits(x).sum())(image)
+                return (slopes**2).sum(), logits(image)
+
+            grads, logits = jax.grad(penalty, has_aux=True)(of_d)
+            return image, logits, grads["params"]["b16"]["conv1"]["kernel"]
+
+        found.append(compiled(run))
+    for exact, rounded, bound in zip(*found, (0.05, 0.05, 0.1), strict=True):
+        assert rounded.dtype == np.float32
+        assert 0 < error(rounded, exact) < bound

@@ -1,6 +1,7 @@
 """Path length against closed forms, finite differences and the authors' numbers."""
 
 import functools
+import pathlib
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +14,7 @@ from gans.core import Bound
 from gans.losses import regularisers
 from gans.terms.path_length import mixed, path_length
 
+STYLE = "shared/reference/parity/style"
 KEY = jax.random.key(4)
 B, LAYERS, W, SHAPE = 3, 4, 5, (6, 8, 2)  # H and W differ, so that their roots do
 RNG = np.random.default_rng(0)
@@ -123,6 +125,44 @@ def test_the_running_mean_takes_in_a_share_before_it_is_used():
     old = ((lengths - 2.0) ** 2).mean()
     assert abs(value - old) > 1e-3 * old
     assert term.memory(None) == 0 and term.every == 4 and term.weight == 2
+
+
+@pytest.mark.parametrize("name", ["sg2_G_32", "sg2_G_64_cond"])
+def test_lengths_mean_and_penalty_are_the_authors(name):
+    """Of a generator, linear in ws, whose slopes along the noise are the authors'."""
+    path = pathlib.Path(__file__).parents[3] / f"{STYLE}/{name}.npz"
+    if not path.exists():
+        pytest.skip("the authors' networks are not in ../shared/reference/parity")
+    with np.load(path) as file:
+        slopes, lengths = file["out/pl_grads_ws"], file["out/pl_lengths"]
+        before, after = file["in/pl_mean"], file["out/pl_mean_new"]
+        penalty = file["out/pl_penalty"].mean()
+    n, n_ws, w_dim = slopes.shape
+    with jax.enable_x64(True):
+        key_y = jax.random.split(KEY, 3)[2]
+        y = jax.random.normal(key_y, (n, 1, 1, 1), jnp.float64)  # of one pixel
+
+        class Given(nn.Module):
+            mixing = 0.0
+
+            def mapping(self, z, label=None, *, train):
+                return jnp.zeros((len(z), n_ws, w_dim))
+
+            def synthesis(self, ws, *, train):
+                return jnp.sum(ws * slopes, axis=(1, 2))[:, None, None, None] / y
+
+        net = Bound(Given(), {}, {}, train=True)
+        z = jnp.zeros((2 * n, 3))
+        c = terms.Context(name="g", net=net, step=0, z=z, key=KEY, memory=before)
+        ws = jnp.zeros(slopes.shape)
+        found = regularisers.path_lengths(
+            lambda ws: net(ws, method="synthesis"), ws, key_y
+        )
+        np.testing.assert_allclose(found, lengths, rtol=1e-7)
+        np.testing.assert_allclose(path_length().value(c), (penalty, after), rtol=1e-6)
+        wrong = path_length(decay=0.02).value(c)
+    assert abs(wrong[1] - after) > 1e-3 * after
+    assert abs(wrong[0] - penalty) > 1e-3 * penalty
 
 
 def test_the_mean_passes_on_the_gradient_of_its_share():

@@ -38,54 +38,55 @@ class Net(NamedTuple):
     channels: tuple[int, ...]
 
 
-def _pool(x, size, ceil):
+def pool(x: Array, size: int, ceil: bool) -> Array:
+    """Maxima [B, h, w, C] of x [B, H, W, C], as `squeezenet.max_pool`, as a layer."""
     return max_pool(x, size, ceil=ceil)
 
 
-def _conv(features, size, stride=1, padding=1):
-    """A convolution with the ReLU that stands after each one."""
+def conv(features: int, size: int, stride: int = 1, padding: int = 1) -> tuple:
+    """Returns a convolution and the ReLU that stands after each one, as layers."""
     return (Conv, features, (size, size), stride, padding), (nn.relu,)
 
 
 NETS = {
     "vgg": Net(
         layers=(
-            *(2 * _conv(64, 3)),
-            (_pool, 2, False),
-            *(2 * _conv(128, 3)),
-            (_pool, 2, False),
-            *(3 * _conv(256, 3)),
-            (_pool, 2, False),
-            *(3 * _conv(512, 3)),
-            (_pool, 2, False),
-            *(3 * _conv(512, 3)),
+            *(2 * conv(64, 3)),
+            (pool, 2, False),
+            *(2 * conv(128, 3)),
+            (pool, 2, False),
+            *(3 * conv(256, 3)),
+            (pool, 2, False),
+            *(3 * conv(512, 3)),
+            (pool, 2, False),
+            *(3 * conv(512, 3)),
         ),
         taps=(3, 8, 15, 22, 29),
         channels=(64, 128, 256, 512, 512),
     ),
     "alex": Net(
         layers=(
-            *_conv(64, 11, stride=4, padding=2),
-            (_pool, 3, False),
-            *_conv(192, 5, padding=2),
-            (_pool, 3, False),
-            *_conv(384, 3),
-            *_conv(256, 3),
-            *_conv(256, 3),
+            *conv(64, 11, stride=4, padding=2),
+            (pool, 3, False),
+            *conv(192, 5, padding=2),
+            (pool, 3, False),
+            *conv(384, 3),
+            *conv(256, 3),
+            *conv(256, 3),
         ),
         taps=(1, 4, 7, 9, 11),
         channels=(64, 192, 384, 256, 256),
     ),
     "squeeze": Net(
         layers=(
-            *_conv(64, 3, stride=2, padding=0),
-            (_pool, 3, True),
+            *conv(64, 3, stride=2, padding=0),
+            (pool, 3, True),
             (Fire, 16),
             (Fire, 16),
-            (_pool, 3, True),
+            (pool, 3, True),
             (Fire, 32),
             (Fire, 32),
-            (_pool, 3, True),
+            (pool, 3, True),
             (Fire, 48),
             (Fire, 48),
             (Fire, 64),
@@ -131,22 +132,33 @@ def from_pth(
     unknown, or whose shape is wrong.
     """
     spec = NETS[check(net, NETS, "net")]
-    x = jax.ShapeDtypeStruct((1, 64, 64, 3), jnp.float32)
-    tree = jax.eval_shape(Trunk(spec).init, jax.random.key(0), x)["params"]
-    ours = flatten_dict(tree, sep="/")
-    expected = {_torch_name(name): _channels_first(ours[name]) for name in ours}
-    kept = {k: v for k, v in trunk.items() if not k.startswith("classifier.")}
-    weights = match(kept, expected, f"lpips, trunk {net}")
-    weights = {name: _channels_last(weights[_torch_name(name)]) for name in ours}
     lins = {
         f"lin{i}.model.1.weight": jax.ShapeDtypeStruct((1, c, 1, 1), jnp.float32)
         for i, c in enumerate(spec.channels)
     }
     found = match(heads, lins, f"lpips, heads of {net}")
     return {
-        "trunk": unflatten_dict(weights, sep="/"),
+        "trunk": of_torchvision(spec, trunk, f"lpips, trunk {net}"),
         "heads": [found[name].reshape(-1) for name in lins],
     }
+
+
+def of_torchvision(net: Net, state: dict[str, np.ndarray], where: str) -> dict:
+    """Returns the parameters of a `Trunk` from torchvision's state dict of the network.
+
+    state: "features.0.weight" [O, I, H, W], "features.0.bias" [O] ...;
+    the classifier is not used.
+
+    Raises ValueError, with `where`, as `from_pth`.
+    """
+    x = jax.ShapeDtypeStruct((1, 64, 64, 3), jnp.float32)
+    tree = jax.eval_shape(Trunk(net).init, jax.random.key(0), x)["params"]
+    ours = flatten_dict(tree, sep="/")
+    expected = {_torch_name(name): _channels_first(ours[name]) for name in ours}
+    kept = {k: v for k, v in state.items() if not k.startswith("classifier.")}
+    weights = match(kept, expected, where)
+    weights = {name: _channels_last(weights[_torch_name(name)]) for name in ours}
+    return unflatten_dict(weights, sep="/")
 
 
 def _torch_name(name):

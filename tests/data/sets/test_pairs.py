@@ -129,6 +129,11 @@ def test_a_picture_without_a_partner_is_named(tmp_path, capsys):
     assert said in str(caught.value) and caught.value.option == "skip_corrupt"
     assert len(load(tmp_path, skip_corrupt=True)) == 1
     assert f"left out: {said}" in capsys.readouterr().err
+    (tmp_path / "B" / "7.jpg").unlink()
+    for skip in (False, True):  # there would be nothing left
+        with pytest.raises(ValueError, match="9 of 9 .* have no partner") as caught:
+            load(tmp_path, skip_corrupt=skip)
+        assert not isinstance(caught.value, OptionWanted)
     for path in (tmp_path / "B").iterdir():
         path.unlink()
     with pytest.raises(ValueError, match="'train' has no side B, only A/; wanted pict"):
@@ -162,7 +167,7 @@ def test_sizes_of_a_pair(tmp_path, capsys):
 def test_an_odd_width_is_named(tmp_path):
     flat(tmp_path / "1.png", 1, (9, 4))
     with pytest.raises(
-        ValueError, match="1.png: it is 9x4; pictures side by side have"
+        ValueError, match="1.png: it is 9x4, and pictures side by side have .*PATH_A,"
     ):
         load(tmp_path, resolution=4)
 

@@ -7,6 +7,7 @@ from PIL import Image
 
 from configs import keys, presets
 from experiments import config as configs
+from gans import augment
 from gans.core import GAN
 from gans.data import spec as specs
 
@@ -181,6 +182,22 @@ def test_the_config_of_an_old_workdir_is_converted(config):
     assert spec["image"].shape == (8, 8, 1) and spec["label"].n_classes == 3
     # A config of this version stays as it is.
     assert configs.from_json(configs.to_json(new)).to_dict() == new.to_dict()
+
+
+def test_the_former_ada_is_told_from_todays(config):
+    old = {"augment": ["ada", "instance_noise", "ada(kimg=1, policy=cutout)"]}
+    new = configs.from_json(json.dumps(old)).augment
+    assert new[:2] == ("adaptive_diff_augment", "instance_noise")
+    assert new[2].pop("name") == "adaptive_diff_augment"
+    assert new[2] == {"kimg": 1, "policy": ("cutout",)}
+    # What is written today is todays, with what is left out written, too.
+    for value, options in ("ada", {}), ("ada(kimg=1)", {"kimg": 1}):
+        config.augment = (value,)
+        text = configs.to_json(config)
+        (found,) = configs.from_json(text).augment
+        assert dict(found) == {"name": "ada", **options, "transforms": "bgc"}
+        assert configs.to_json(configs.from_json(text)) == text
+    assert augment.make("ada").transforms == "bgc"
 
 
 def test_text_is_no_call(config):

@@ -13,7 +13,9 @@ from PIL import Image
 from experiments.evaluation import baselines, gallery, reports, tables
 from experiments.evaluation.evaluators import names
 from experiments.sampling.samplers import Samplers
+from gans import data
 from gans.core import GAN, State
+from gans.data import bicubic
 from gans.data.source import InMemory, Unpaired
 
 assert "l1" in names()
@@ -81,6 +83,30 @@ def outputs_of(kind, model, output="sample"):
     return np.concatenate([x["b"] for x in found])
 
 
+*OF_ONE_SIZE, ENLARGED = baselines.KINDS
+
+
+def test_small_inputs_are_enlarged_as_papers_do_it(tmp_path):
+    """Each picture whole; nothing else can be said of them."""
+    rng = np.random.default_rng(0)
+    for i, (h, w) in enumerate(((40, 48), (36, 33))):
+        x = rng.integers(0, 256, (h, w, 3), np.uint8)
+        Image.fromarray(x).save(tmp_path / f"{i}.png")
+    source = data.load(f"sr:{tmp_path},{tmp_path}", resolution=32, split="test")
+    make = baselines.KINDS[ENLARGED](source, ("a",), "b")
+    for i in range(2):
+        found = source.whole(np.array([i]))
+        enlarged = make({"a": unit(found["a"])})
+        assert enlarged.shape == found["b"].shape
+        wanted = bicubic.resize(found["a"][0], 4)
+        np.testing.assert_allclose(enlarged[0], unit(wanted), atol=1e-6)
+    for kind in OF_ONE_SIZE:
+        with pytest.raises(ValueError, match="b is not of the size of a"):
+            baselines.KINDS[kind](source, ("a",), "b")
+    with pytest.raises(ValueError, match="a is not whole times larger than b"):
+        baselines.KINDS[ENLARGED](source, ("b",), "a")
+
+
 def unit(x):
     return np.asarray(x, np.float64) / 127.5 - 1
 
@@ -88,7 +114,7 @@ def unit(x):
 def test_each_baseline(pairs):
     train, test = pairs
     model = made(train, sample=halved)
-    near, mean, same = (outputs_of(kind, model) for kind in baselines.KINDS)
+    near, mean, same = (outputs_of(kind, model) for kind in OF_ONE_SIZE)
     # The outputs of the training rows 4 and 0, whose inputs are the nearest.
     np.testing.assert_allclose(near, unit(train.arrays["b"][[4, 0]]), atol=1e-6)
     wanted = unit(train.arrays["b"]).mean(0)
@@ -126,7 +152,7 @@ def test_a_table_of_a_model_and_its_baselines(pairs):
     lines = text.splitlines()
     assert lines[0] == "|  | l1 ↓ | kid_random ↓ | cycle/a ↓ |"
     first = [line.split(" | ")[0] for line in lines[2:7]]
-    assert first == [f"| {x}" for x in ("own, step 7", *baselines.KINDS, tables.REAL)]
+    assert first == [f"| {x}" for x in ("own, step 7", *OF_ONE_SIZE, tables.REAL)]
     # There and back again is the model's own.
     cells = [line.strip("| ").split(" | ") for line in lines[2:7]]
     assert [x[3] for x in cells[1:]] == ["-"] * 4 and cells[0][3] != "-"

@@ -12,7 +12,7 @@ from experiments.latent_space.points import Point, read
 
 def test_seeds_have_always_the_same_class(styled):
     found = read("3, 12-14", styled)
-    names = ["seed 3, 3", "seed 12, 2", "seed 13, 3", "seed 14, 4"]
+    names = ["seed 3 (3)", "seed 12 (2)", "seed 13 (3)", "seed 14 (4)"]
     assert [x.name for x in found] == names
     (alone,) = read("13", styled)
     np.testing.assert_allclose(alone.ws, found[2].ws, atol=1e-6)
@@ -21,23 +21,26 @@ def test_seeds_have_always_the_same_class(styled):
 
 def test_classes_in_turn_and_truncation(styled):
     found = read("1-3", styled, label="7,0", truncation=0.5)
-    assert [x.name for x in found] == ["seed 1, 7", "seed 2, 0", "seed 3, 7"]
+    assert [x.name for x in found] == ["seed 1 (7)", "seed 2 (0)", "seed 3 (7)"]
     wanted = styled.truncated(styled.ws(2, 1, 0), 0.5)[0]
     np.testing.assert_allclose(found[1].ws, wanted, atol=1e-6)
 
 
-def test_files_keep_their_noise_and_are_not_truncated(styled, tmp_path):
+def test_files_keep_their_noise_and_are_not_truncated(styled, tmp_path, capsys):
     ws = np.arange(18.0).reshape(3, 6).astype(np.float32)
     noise = {name: np.full(x.shape, 2.0) for name, x in styled.noise.items()}
-    points.save(tmp_path / "me.npz", Point("me", ws, noise), {"after": 0.5})
+    known = {"after": 0.5, "weights": "others"}
+    points.save(tmp_path / "me.npz", Point("me", ws, noise), known)
     points.save(tmp_path / "plain.npz", Point("plain", ws))
     me, seed, plain = read(
         f"{tmp_path}/me.npz,4,{tmp_path}/plain.npz", styled, truncation=0.0
     )
-    assert (me.name, seed.name, plain.name) == ("me", "seed 4, 4", "plain")
+    assert (me.name, seed.name, plain.name) == ("me", "seed 4 (4)", "plain")
     np.testing.assert_array_equal(me.ws, ws)
     np.testing.assert_array_equal(me.noise["plane1"], noise["plane1"])
     assert plain.noise == {}
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("warning: ") and "me.npz was made with other weigh" in line
     np.testing.assert_allclose(seed.ws[0], styled.w_avg)
 
 

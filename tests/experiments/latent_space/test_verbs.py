@@ -6,21 +6,23 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from experiments.evaluation import extractors
 from experiments.latent_space import directions, edit, interpolate, mix, points, project
 from gans.data.kinds.image import encode
+from gans.metrics.features.extractor import Extractor
 
 TILE, GAP, TOP = 64, 2, 18
 
 
-def tiles(path, columns, top=TOP, left=0):
+def tiles(path, columns, top=TOP, left=0, tile=TILE):
     """[rows, columns, 16, 16]: the pixels of a grid's images, which are enlarged."""
     pixels = np.asarray(Image.open(path).convert("L"))[top:, left:]
-    rows = (len(pixels) + GAP) // (TILE + GAP)
-    step = TILE + GAP
+    rows = (len(pixels) + GAP) // (tile + GAP)
+    step, each = tile + GAP, tile // 16
     return np.array(
         [
             [
-                pixels[r * step : r * step + TILE : 4, c * step : c * step + TILE : 4]
+                pixels[r * step :, c * step :][:tile:each, :tile:each]
                 for c in range(columns)
             ]
             for r in range(rows)
@@ -139,7 +141,11 @@ def test_directions_of_the_classes_that_were_asked_for(styled, workdir, tmp_path
     out = str(tmp_path / "x.npz")
     said = directions.run(workdir, out=out, method="labels", n=1000, label="1,4")
     found = directions.load(out, styled)
-    assert found.names == ("1", "4") and found.layers.tolist() == [0, 1, 2]
+    assert found.names == ("towards 1", "towards 4") and found.layers.tolist() == [
+        0,
+        1,
+        2,
+    ]
     accuracies = re.findall(r"accuracy ([\d.]+)", said)
     assert [float(x) for x in accuracies] == pytest.approx(found.values, abs=0.01)
     # Classes have embeddings of their own: one is told from the others.
@@ -147,6 +153,25 @@ def test_directions_of_the_classes_that_were_asked_for(styled, workdir, tmp_path
     w, classes = styled.samples(1000)
     along = w @ found.vectors[1]
     assert along[classes == 4].mean() > along[classes != 4].mean()
+
+
+def test_directions_of_what_a_network_sees(styled, workdir, tmp_path, monkeypatch):
+    def bright(_, images):
+        mean = images.mean((1, 2, 3))[:, None]
+        return {"features": mean, "logits": mean - 127.5}
+
+    network = Extractor("bright", bright, {}, {})
+    monkeypatch.setattr(extractors, "find", lambda name, **_: lambda: network)
+    out = str(tmp_path / "x.npz")
+    directions.run(workdir, out=out, method="labels", n=400, extractor="mine.bright")
+    found = directions.load(out, styled)
+    assert found.names == ("logit 0",) and found.values[0] > 0.7
+    # Along it images become brighter, and darker to the other side.
+    ws = styled.ws(0, 20)
+    steps = 2 * found.deviations * np.array([-1, 0, 1])
+    moved = [edit.along(x, found.vectors[0], steps, found.layers) for x in ws]
+    means = styled.images(np.concatenate(moved)).mean((1, 2, 3)).reshape(20, 3).mean(0)
+    assert means[0] < means[1] < means[2]
 
 
 @pytest.mark.parametrize(
@@ -211,7 +236,7 @@ def test_project(styled, workdir, tmp_path, capsys):
         assert (arrays["before"], arrays["after"]) == pytest.approx(count.distances[0])
     point = points.load(out / "a.npz", styled)
     image = styled.images(point.ws[None], point.noise)[0]
-    strip = tiles(out / "a.png", 7)[0]
+    strip = tiles(out / "a.png", 7, tile=128)[0]
     assert_same(strip[0], np.asarray(Image.open(photos / "a.png")))
     assert_same(strip[6], encode(image)[..., 0])
     # The same call keeps what is there; a picture that is missing is made again.
@@ -220,8 +245,8 @@ def test_project(styled, workdir, tmp_path, capsys):
     assert (again.made, again.kept, again.failed) == (1, 1, 1)
     assert again.distances[0] == pytest.approx(count.distances[0])
     with pytest.raises(FileExistsError, match="made with space w, not w\\+"):
-        project.run(workdir, **{**given, "space": "w+"})
-    other = project.run(workdir, **{**given, "space": "w+", "overwrite": True})
+        project.run(workdir, **{**given, "into": "w+"})
+    other = project.run(workdir, **{**given, "into": "w+", "overwrite": True})
     assert other.made == 2
     with np.load(out / "a.npz") as arrays:
         assert np.ptp(arrays["ws"], 0).max() > 0.01
@@ -230,7 +255,7 @@ def test_project(styled, workdir, tmp_path, capsys):
 @pytest.mark.parametrize(
     "flags, error",
     [
-        ({"space": "z"}, "--space: 'z' is not one of w, w\\+"),
+        ({"into": "z"}, "--into: 'z' is not one of w, w\\+"),
         ({"steps": 0}, "--steps=0 must be a number of at least 1"),
         (
             {"distance": "l1"},

@@ -126,6 +126,7 @@ def test_what_an_accuracy_means_depends_on_the_loss():
 
 def test_a_score_has_its_meaning_and_the_test_images():
     measured = {"eval/fid": [(0, 9.0), (1, 5.0)], "eval/once": [(0, 1.0)]}
+    measured["eval/twice"] = [(9, 1.0), (9, 1.0)]  # of one step
     (figure,) = curves.main(measured, meanings={"fid": "<How>"}, baseline={"fid": 4.0})
     assert "&lt;How&gt;" in figure and "real images" in figure
 

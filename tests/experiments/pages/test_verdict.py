@@ -229,6 +229,9 @@ def test_discriminator_too_strong():
     assert "the 40 training images by heart" in text(few)
     early = judged(lines(600, 20, d__score_gap=lambda t: 4 + 8 * t, **named(SURE)))
     assert early.kind == "strong"
+    # What is advised about a key is advised to those whose config has it.
+    assert "augment" not in found.advice and "r1" in found.advice
+    assert "augment" in judged(records, config=CONFIG | {"augment": ()}).advice
     # As long as samples get better, it is not too strong.
     assert judged(records, scored([900, 412, 200, 96])).kind == "improving"
 
@@ -271,6 +274,8 @@ def test_discriminator_too_weak():
     guess = {"d/accuracy_real": 0.51, "d/accuracy_fake": 0.5, "d/score_gap": 0.01}
     records = lines(d__diversity=0.5, **named(guess))
     assert judged(records).kind == "weak"
+    assert "n_critic" not in judged(records).advice
+    assert "n_critic" in judged(records, config=CONFIG | {"n_critic": 1}).advice
     assert "never much better than guessing" in judged(records).headline
     # At the game's end a discriminator guesses, too: it has known better before.
     right = {k: (lambda t, x=x: 0.9 if t < 0.2 else x) for k, x in guess.items()}

@@ -113,6 +113,8 @@ def test_outputs_that_make_no_picture():
     for output in outputs:
         with pytest.raises(ValueError, match=f"output '{output}' does not make one"):
             Translator(*made, output)
+    with pytest.raises(ValueError, match="no picture of a picture"):
+        Translator(*gan_of(channels=(3, 4)))  # with holes
 
 
 @pytest.mark.parametrize("size", [(1, 1), (16, 16), (37, 90), (90, 37), (300, 20)])

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from flax import linen as nn
 from ml_collections import ConfigDict
+from PIL import Image
 
 from experiments.evaluation import reports
-from gans import core
+from gans import core, data
 from gans.core import GAN, Net
 from gans.data.source import InMemory, Unpaired
 
@@ -281,3 +282,40 @@ def test_outputs_that_are_not_finite_fail_their_scores(pairs):
     report = reports.make_evaluate(gan, configured("l1", "ssim"), pairs)(state)
     said = "samples of 'sample' are not finite"
     assert report["failed"] == {"l1": said, "ssim": said}
+
+
+def test_pictures_of_several_sizes_are_compared_whole(tmp_path, monkeypatch):
+    """One at a time, each in its own size, and none is cut to that of the others."""
+    rng = np.random.default_rng(0)
+    for i, size in enumerate(((40, 52), (60, 44), (40, 52))):
+        x = np.repeat(rng.integers(0, 256, (size[0] // 4, size[1] // 4, 3)), 4, 0)
+        image = Image.fromarray(np.repeat(x, 4, 1).astype(np.uint8))
+        image.resize(size[::-1], Image.Resampling.BILINEAR).save(tmp_path / f"{i}.png")
+    name = f"sr:{tmp_path},{tmp_path}"
+    source = data.load(name, resolution=32, split="test")
+    monkeypatch.setattr("experiments.rundir.restore.load_test", lambda *_: source)
+
+    def repeated(nets, inputs, key):
+        return {"b": inputs["a"].repeat(4, 1).repeat(4, 2)}
+
+    gan, state = of_rows(source, sample=repeated)
+    metrics = of("psnr", crop=4, luma=True), "l1", of("ssim", crop=4)
+    report = reports.make_evaluate(gan, configured(*metrics), source)(state)
+    assert report["failed"] == {}
+    psnr, l1 = [], []
+    for i in range(3):
+        a, b = (source.whole(np.array([i]))[x].astype(np.float64) for x in "ab")
+        assert b.shape[1:3] == ((40, 52), (60, 44), (40, 52))[i]
+        made = a.repeat(4, 1).repeat(4, 2)
+        l1.append(np.abs(made - b).mean() / 127.5)
+        luma = np.array([65.481, 128.553, 24.966]) / 255
+        apart = ((made - b) @ luma)[:, 4:-4, 4:-4]
+        psnr.append(10 * np.log10(255**2 / (apart**2).mean()))
+    results = report["results"]
+    assert results["psnr"]["value"] == pytest.approx(np.mean(psnr), rel=1e-9)
+    assert results["l1"]["value"] == pytest.approx(np.mean(l1), rel=1e-9)
+    assert results["psnr"]["shape"] == "whole pictures"
+    # Negative control: squares from the middle are others.
+    cut = [source.take(np.array([i])) for i in range(3)]
+    far = [np.abs(x["a"].astype(float).repeat(4, 1).repeat(4, 2) - x["b"]) for x in cut]
+    assert abs(np.mean(far) / 127.5 - np.mean(l1)) > 1e-4
