@@ -133,6 +133,7 @@ def test_what_cannot_be(workdirs, unpaired, photos, tmp_path):
         run(workdirs[0], source, out, blend=(unpaired, 0.5))
 
 
+@pytest.mark.slow
 def test_weights_between_two_runs(workdirs, photos, tmp_path):
     source, pixels = photos(a_png=("RGB", 20, 31)), {}
     for share in (None, 0.0, 0.5, 1.0):
