@@ -11,9 +11,10 @@
 
 docs/stylegan.md says how to train on pictures of your own.
 
-4,000 of the 8,000 steps of digits have been run: 3 minutes of processor time, 60 s of
-them compiling. Strokes are sharp, about half of the samples are legible, and the logits
-of real and fake images are still drawing nearer. The other presets have not been run.
+5,600 of the 8,000 steps of digits have been run, at 43 ms of processor time a step and
+60 s for compiling. More than half of the samples are legible and all ten classes are
+there, but fd_classifier is 5.64, far behind wgan_gp's: nothing has been tuned. The
+other presets have not been run.
 """
 
 import dataclasses
