@@ -9,8 +9,12 @@
     python -m experiments.run --config=stylegan2:paper256 \
         --config.data=folder:PATH
 
-docs/stylegan.md says how to train on pictures of your own. None of the presets but
-digits has been run to the end.
+docs/stylegan.md says how to train on pictures of your own.
+
+5,600 of the 8,000 steps of digits have been run, at 43 ms of processor time a step and
+60 s for compiling. More than half of the samples are legible and all ten classes are
+there, but fd_classifier is 5.64, far behind wgan_gp's: nothing has been tuned. The
+other presets have not been run.
 """
 
 import dataclasses
@@ -78,6 +82,12 @@ SETTINGS = {
     "paper512": Setting(64, 8, 32768, 0.0025, 0.5, 25_000, 20, None, 8),
     "paper1024": Setting(32, 4, 32768, 0.002, 2.0, 25_000, 10, None, 8),
 }
+# Channels times side, most channels, dimensions of z and w, steps.
+SMALL = {
+    "digits": (512, 32, 64, 8_000),
+    "cifar10": (2048, 128, 128, 50_000),
+    "folder": (4096, 128, 128, 20_000),
+}
 SIDES = {"auto": 256, "auto128": 128, "auto512": 512, "auto1024": 1024}
 SIDES |= {"paper256": 256, "paper512": 512, "paper1024": 1024}
 PRESETS = {name: presets.IMAGES[name] for name in ("digits", "cifar10", "folder")}
@@ -92,8 +102,8 @@ def get_config(preset: str = "digits"):
     config.update(keys.defaults(KEYS))
     setting = SETTINGS.get(preset) or auto(config.resolution)
     adam = _sized(config, setting)
-    if preset in ("digits", "cifar10", "folder"):
-        adam = _small(config, preset, adam)
+    if preset in SMALL:
+        _small(config, preset)
     if config.data.startswith("folder:") and not preset.startswith("paper"):
         config.augment = ("ada",)
     for player in (config.generator, config.discriminator):
@@ -132,13 +142,9 @@ def _sized(config, setting: Setting) -> dict:
     return presets.adam(setting.rate, 0.0, 0.99)
 
 
-def _small(config, preset: str, adam: dict) -> dict:
-    """Narrows the networks and shortens the training; returns the optimiser."""
-    base, most, width, steps = {
-        "digits": (512, 32, 64, 4_000),
-        "cifar10": (2048, 128, 128, 50_000),
-        "folder": (4096, 128, 128, 20_000),
-    }[preset]
+def _small(config, preset: str) -> None:
+    """Narrows the networks and shortens the training, for two cores."""
+    base, most, width, steps = SMALL[preset]
     for player in (config.generator, config.discriminator):
         player.channel_base, player.channel_max = base, most
     config.latent = config.generator.w_dim = width
@@ -146,9 +152,8 @@ def _small(config, preset: str, adam: dict) -> dict:
     config.sample_every = config.checkpoint_every = steps // 8
     config.evaluate_every, config.n_evaluate = steps // 4, 2_000
     if preset == "digits":
-        config.batch_size, gamma = 16, 0.05
-        config.discriminator.penalties = (f"r1(weight={gamma}, every=16)",)
+        config.batch_size, config.steps_per_call = 16, 10
+        config.discriminator.penalties = ("r1(weight=0.05, every=16)",)
         config.metrics = ("fid", "pr", "classes")
     if preset == "folder":
         config.n_evaluate, config.metrics = 500, ("kid", "fid", "memorisation")
-    return adam

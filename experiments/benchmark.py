@@ -23,73 +23,21 @@ many steps as it takes for lazy terms to be done equally often in each.
 from __future__ import annotations
 
 import os
-import re
 import sys
-from importlib import util
-from typing import Any
 
 from absl import flags
 
 from experiments import cli
-
-# Flags that each benchmark takes, beside --out.
-STEPS = "steps"
-TAKES = {
-    STEPS: {"config", "batch_size", "against", "only", "rounds"},
-    "compilation": {"config", "batch_size"},
-    "layers": {"config", "batch_size", "against", "rounds"},
-    "stabilisers": {"config", "batch_size", "rounds"},
-    "seeds": {"config", "batch_size", "steps", "rounds"},
-    "metrics": {"batch_size", "n", "features", "only", "rounds"},
-}
-CHANGE = re.compile(r"--?(no)?config\.")
-NAMES = {"config": "specs", "seeds": "n_seeds"}  # of arguments, where they differ
+from experiments.benchmarks import kinds
 
 
 def main(report) -> None:
     """Runs one, with the imported `experiments.benchmarks.report`."""
     # Several processes share a GPU; none may reserve its memory.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
-    changes = tuple(x for x in sys.argv if CHANGE.match(x))
-    kind, options = chosen(flags.FLAGS, changes)
+    changes = tuple(x for x in sys.argv if kinds.CHANGE.match(x))
+    kind, options = kinds.chosen(flags.FLAGS, changes)
     report.run(kind, out=flags.FLAGS.out, **options)
-
-
-def chosen(
-    values: flags.FlagValues, changes: tuple[str, ...] = ()
-) -> tuple[str, dict[str, Any]]:
-    """Returns which benchmark the flags ask for, and its options.
-
-    changes: the flags that change values of configs.
-
-    Raises ValueError for flags that exclude each other.
-    """
-    kinds = [name for name in TAKES if name != STEPS and values[name].value]
-    if len(kinds) > 1:
-        raise ValueError(f"choose one of {', '.join('--' + name for name in kinds)}")
-    kind = kinds[0] if kinds else STEPS
-    for name in sorted(set().union(*TAKES.values()) - TAKES[kind]):
-        if values[name].present:
-            if kinds:
-                raise ValueError(f"--{name} cannot be combined with --{kind}")
-            owner = next(other for other in TAKES if name in TAKES[other])
-            raise ValueError(f"--{name} needs --{owner}")
-    if values.against == "torch" and util.find_spec("torch") is None:
-        raise ValueError('--against=torch needs pip install ".[reference]"')
-    wanted = TAKES[kind] | ({kind} & {"seeds"})
-    options = {
-        NAMES.get(name, name): values[name].value
-        for name in sorted(wanted)
-        if values[name].value is not None
-    }
-    if changes and "config" not in TAKES[kind]:
-        raise ValueError(f"{changes[0]} cannot be combined with --{kind}")
-    return kind, options | ({"changes": changes} if changes else {})
-
-
-def parse(argv: list[str]) -> list[str]:
-    """Parses the flags but those that change values of configs."""
-    return cli.flags_only([x for x in argv if not CHANGE.match(x)])
 
 
 if __name__ == "__main__":
@@ -122,4 +70,4 @@ if __name__ == "__main__":
     )
     cli.path_flag("out", None, "A JSON file with every sample.")
     # Each candidate configures its own process.
-    cli.main(main, "experiments.benchmarks.report", parse=parse, jax=False)
+    cli.main(main, "experiments.benchmarks.report", parse=kinds.parse, jax=False)

@@ -346,7 +346,7 @@ print("equal")
 
 def test_eight_devices_equal_one():
     # Batch norm included: the statistics are those of the whole batch.
-    flags = "--xla_force_host_platform_device_count=8"
+    flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=8"
     here = os.path.dirname(__file__)
     path = os.pathsep.join([here, os.path.dirname(here)])
     done = subprocess.run(

@@ -210,7 +210,8 @@ def described(name: str, path: Path) -> tuple[str, list[tuple[str, ...]]]:
         config: Any = module.get_config(preset)
         base = config.get("base", config)
         size = f" {base.resolution}x{base.resolution}" if base.resolution else ""
+        data = base.data if len(base.data) <= 20 else f"{base.data[:17]}..."
         steps = f"{config.get('steps') or base.steps:,} steps"
         cost = costs.get(preset, "")
-        rows.append((f"{name}:{preset}", f"{base.data}{size}", steps, cost))
+        rows.append((f"{name}:{preset}", f"{data}{size}", steps, cost))
     return title, rows

@@ -246,11 +246,14 @@ def _examples(config):
 def _translate(config, where):
     """The command for pictures of the user's own, if the data have images of two."""
     fields = (config.get("spec") or {}).values()
-    if [field["kind"] for field in fields].count("image") < 2:
+    images = [field for field in fields if field["kind"] == "image"]
+    if len(images) < 2:
         return ""
-    text = f"python -m experiments.translate --workdir={where} --input=FOLDER "
+    alike = len({tuple(field.get("shape", ())[:2]) for field in images}) == 1
+    what, command = ("Translate", "translate") if alike else ("Enlarge", "upscale")
+    text = f"python -m experiments.{command} --workdir={where} --input=FOLDER "
     text = pages.escape(text + "--out=FOLDER")
-    return f'<p>Translate pictures:</p>\n<pre class="card">{text}</pre>'
+    return f'<p>{what} pictures:</p>\n<pre class="card">{text}</pre>'
 
 
 def _warnings(messages):

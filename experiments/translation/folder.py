@@ -253,7 +253,7 @@ def _work(translator: Translator, jobs, read, seed, colour) -> Count:
                     break
                 if given.grey and translator.coloured and not colour:
                     made = picture.grey(made)
-                    if not told:
+                    if not told and translator.scale == 1:
                         tqdm.write(
                             "grey pictures stay grey; --colour lets them have colours",
                             sys.stderr,

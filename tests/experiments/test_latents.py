@@ -50,6 +50,7 @@ def test_mistakes_are_one_line():
         assert re.match(rf"error: .*{MISTAKES[text]}.*\n$", said), said
 
 
+@pytest.mark.slow
 def test_command(workdir, tmp_path):
     out, page = tmp_path / "x.npz", tmp_path / "x.html"
     process = start("directions", f"--workdir={workdir}", f"--out={out}", "--n=2")

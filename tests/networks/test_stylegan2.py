@@ -90,7 +90,7 @@ slow = pytest.mark.slow
 GENERATORS = [
     pytest.param("sg2_G_32", marks=slow),
     pytest.param("sg2_G_64_cond", marks=slow),
-    "sg2_G_16_resnet",
+    pytest.param("sg2_G_16_resnet", marks=slow),
     pytest.param("sg2_G_16_orig", marks=slow),
     "sg2_G_16_clamp",
 ]

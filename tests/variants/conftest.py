@@ -57,13 +57,18 @@ class TwoSteps:
             if k.startswith(prefix)
         }
 
-    def train(self, gan, networks):
-        """Returns (state, metrics of each step) after our two steps, in float64.
+    def train(self, build, networks, *settings):
+        """Yields (state, metrics of each step) after our two steps, in float64.
 
+        The step of build(**numbers) is compiled once for the numbers of all settings.
         networks: {our name: (the authors' name, from_torch)}.
         """
+        step = quick(lambda numbers, *args: core.make_step(build(**numbers))(*args))
         with jax.enable_x64(True):
-            state = core.init(gan, jax.random.key(0))
+            first = functools.partial(core.init, build(**settings[0]))
+            shapes = jax.eval_shape(first, jax.random.key(0))
+            # Adam and the pools begin with zeros.
+            state = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes)
             params, stats = {}, {}
             for name, (theirs, from_torch) in networks.items():
                 variables = dict(from_torch(self.state(theirs))[1])
@@ -71,12 +76,13 @@ class TwoSteps:
                 stats[name] = jax.tree.map(np.asarray, variables)
             same = jax.tree.structure(state.params) == jax.tree.structure(params)
             assert same, (state.params, params)
-            state = state.replace(params=params, stats=stats)
-            step, metrics = quick(core.make_step(gan)), []
-            for batch in self.batches:
-                state, found = step(state, batch, jax.random.key(1))
-                metrics.append(jax.device_get(found))
-            return jax.device_get(state), metrics
+            first = state.replace(params=params, stats=stats)
+            for numbers in settings:
+                state, metrics = first, []
+                for batch in self.batches:
+                    state, found = step(numbers, state, batch, jax.random.key(1))
+                    metrics.append(jax.device_get(found))
+                yield jax.device_get(state), metrics
 
     def error(self, state, networks):
         """The largest error of any parameter after the two steps.

@@ -19,7 +19,7 @@ OTHERS = ("cyclegan", "pix2pix")
 def flops(variants, devices):
     """FLOPs per device of a step of each variant, by XLA's cost analysis."""
     count = f"--xla_force_host_platform_device_count={devices}"
-    flags = f"{count} --xla_backend_optimization_level=0"
+    flags = f"{os.environ['XLA_FLAGS']} {count} --xla_backend_optimization_level=0"
     environment = os.environ | {"XLA_FLAGS": flags, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, __file__, *variants]
     done = subprocess.run(

@@ -333,7 +333,7 @@ print(len(jax.devices()), tested.SIZE)
 
 
 def test_eight_devices_find_what_one_finds(tmp_path):
-    flags = "--xla_force_host_platform_device_count=8"
+    flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=8"
     environ = {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
     many = subprocess.run(
         [sys.executable, "-c", MANY, __file__, str(tmp_path / "many.npz")],

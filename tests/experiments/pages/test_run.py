@@ -290,6 +290,16 @@ def test_examples_are_called_by_their_kind(tmp_path, spec, what):
     assert f"<dt>{what} seen</dt><dd>77</dd>" in page.source
 
 
+def test_the_command_of_a_model_that_enlarges(tmp_path):
+    shapes = {"a": (24, 24, 3), "b": (96, 96, 3)}
+    spec = {name: {"kind": "image", "shape": x} for name, x in shapes.items()}
+    config, records = {**CONFIG, "spec": spec}, [{"step": 3}]
+    page = make(tmp_path, config=config, run={}, records=records)
+    command = f"python -m experiments.upscale --workdir={tmp_path} "
+    assert command + "--input=FOLDER --out=FOLDER" in page.text
+    assert "experiments.translate" not in page.source
+
+
 def test_one_picture_needs_no_player(tmp_path):
     page = make(tmp_path, pictures=[(500, flat(7))])
     assert page.all("input") == [] and "step 500" in page.text

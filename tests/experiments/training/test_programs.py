@@ -185,7 +185,7 @@ train(_tiny("gan", "circle", batch_size=6), "nowhere")
 
 
 def test_many_devices_share_a_batch(gan):
-    flags = "--xla_force_host_platform_device_count=4"
+    flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=4"
     environ = {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
     many = subprocess.run(
         [sys.executable, "-c", MANY], env=environ, capture_output=True, text=True
