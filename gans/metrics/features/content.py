@@ -32,8 +32,8 @@ class Maps(NamedTuple):
 
     Attributes:
       layer: its number in torchvision's `features`, or the name of a fire module.
-      scale: by which it is multiplied: SRGAN's 1/12.75 (section 3.2); that of
-        SqueezeNet makes values of photographs 1 on average.
+      scale: by which it is multiplied: SRGAN's 1/12.75 (section 3.2); with that of
+        SqueezeNet, values of photographs are 0.5 on average.
     """
 
     layer: int | str
