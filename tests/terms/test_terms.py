@@ -486,7 +486,7 @@ def test_the_adaptive_probability_follows_the_discriminator(tiny):
             "sigma='a' must be a number",
         ),
         ({"ema": 1.0}, {}, r"ema=1.0 must be a number in \[0, 1\)"),
-        ({"ema_half_life": -5}, {}, "ema_half_life=-5 must be a number above 0"),
+        ({"ema_half_life": -5}, {}, "ema_half_life=-5.0 must be a number above 0"),
         (
             {"ema_half_life": 10, "ema_ramp": 0.0},
             {},
