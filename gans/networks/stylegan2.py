@@ -84,6 +84,8 @@ class Generator(nn.Module):
         """Makes the blocks, the average w [w_dim] and the stored noise [H, W]."""
         names.check(self.architecture, ARCHITECTURES, "architecture")
         names.number(self.mixing, lambda p: (0 <= p) & (p <= 1), "mixing", "in [0, 1]")
+        for name in ("w_dim", "mapping_layers"):
+            names.number(getattr(self, name), lambda n: n >= 1, name, "of at least 1")
         self.layers.factory(self, False, kernel_init="normal")  # checks its options
         sides = _sides(self.shape)
         self.w = Mapping(

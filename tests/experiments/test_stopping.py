@@ -80,6 +80,7 @@ def test_while_it_compiles_a_signal_ends_it_promptly(tmp_path, number):
 def test_an_ablation_that_compiles_ends_promptly(tmp_path):
     flags = ["--config=configs/ablations/loss_zoo.py:digits", f"--workdir={tmp_path}/w"]
     environ = os.environ | {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / "cache")}
+    environ.pop("XLA_FLAGS", None)  # as users compile, for longer than it sleeps
     process = start(*flags, name="ablate", env=environ)
     until((tmp_path / "w/.jax-gans").exists, process)
     time.sleep(8)

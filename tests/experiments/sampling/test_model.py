@@ -81,6 +81,8 @@ def test_a_class_and_a_checkpoint(run):
 class Noisy(nn.Module):
     """Adds noise of its own, as StyleGAN does, or dropout in a translation."""
 
+    streams = ("noise",)
+
     @nn.compact
     def __call__(self, x, train):
         return x + jax.random.normal(self.make_rng("noise"), x.shape)
@@ -95,7 +97,7 @@ def test_what_an_output_draws_depends_on_the_seed_and_the_index_alone(noisy):
         return {"image": nets["g"](x["image"], key=key) if noisy else x["image"]}
 
     gan = GAN(
-        nets={"g": Net(Noisy(), (example,), optax.sgd(1.0), rngs=("noise",))},
+        nets={"g": Net(Noisy(), (example,), optax.sgd(1.0))},
         updates=(),
         inputs=lambda key, batch: {"image": batch["image"]},
         outputs={"sample": sample},
