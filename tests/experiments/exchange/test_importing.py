@@ -144,7 +144,7 @@ def test_both_directions(tmp_path):
     (wanted,) = model.translate([alone[0]], output="b_to_a")
     np.testing.assert_allclose(back, wanted, atol=1e-4)
     said = models(paths[:1], tmp_path / "half", config)
-    assert said[-1] == "untrained: g_ba"
+    assert said[-1] == "untrained: d_a, d_b, g_ba"
 
 
 def test_other_channels_and_directions(tmp_path):
