@@ -48,7 +48,7 @@ def make(role: str, network: str, **options) -> nn.Module:
       **options: fields of the module and of its `layers`, side by side.
 
     Raises ValueError for an unknown role, network or option, with what is accepted, and
-    for `widths` or `convolutions` that are no sizes.
+    for `width`, `widths` or `convolutions` that are no sizes.
     """
     cls = find(role, network)
     accepted = options_of(cls)
@@ -61,8 +61,9 @@ def make(role: str, network: str, **options) -> nn.Module:
     }
     place = network if network.endswith(cls.__name__) else f"{network}.{role}"
     names.typed(accepted, options, place)
-    for name in {"widths", "convolutions"} & options.keys():
-        if not _sizes(options[name]):
+    for name in {"width", "widths", "convolutions"} & options.keys():
+        value = options[name]
+        if not _sizes(value if isinstance(value, tuple) else (value,)):
             raise ValueError(
                 f"{name}={options[name]!r} must be sizes, from 1 to 1000000 and at "
                 "least one"
