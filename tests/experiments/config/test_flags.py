@@ -130,6 +130,7 @@ def test_no_value_of_any_key_is_a_traceback_when_it_is_built(spec):
         ("gan", "generator.widths=(8, 'x')", "each element a whole number"),
         ("gan", "generator.widths=(8.0,)", "each element a whole number"),
         ("gan", "generator.widths=(1,", r"widths=\(1, must be a tuple"),
+        ("pix2pix", "generator.width=0", "generator: width=0 must be sizes"),
         ("gan", "generator.widths=(-8,)", r"widths=\(-8,\) must be sizes"),
         ("gan", "generator.widths=()", r"widths=\(\) must be sizes, .*least one"),
         ("wgan_gp", "generator.widths=(0, 8, 8)", "must be sizes"),
