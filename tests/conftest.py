@@ -107,22 +107,6 @@ def _tiny(variant, preset=None, **changes):
     return configs.resolve(config, source)
 
 
-@pytest.fixture(autouse=True)
-def compiled_as_recorded(request, monkeypatch):
-    """test_golden.py has the bits of programs that were compiled with these options."""
-    recorded = {
-        "xla_backend_optimization_level": 1,
-        "xla_cpu_use_fusion_emitters": True,
-    }
-
-    def jit(f, compiler_options=None):
-        return jax.jit(f, compiler_options=recorded | (compiler_options or {}))
-
-    if request.path.name == "test_golden.py":
-        own = types.SimpleNamespace(**(vars(jax) | {"jit": jit}))
-        monkeypatch.setattr(request.module, "jax", own)
-
-
 @pytest.fixture(scope="session")
 def tiny():
     """tiny(variant, preset, **changes) -> its config, resolved, with 8 channels."""

@@ -24,6 +24,7 @@ from gans import core
 KEPT = pathlib.Path(__file__).with_name("golden.json")
 FIELDS = ("params", "stats", "opt", "ema", "aux")
 STEPS = 20
+RECORDED = {"xla_backend_optimization_level": 1, "xla_cpu_use_fusion_emitters": True}
 CASES = {
     "gan": ("circle", "digits"),
     "dcgan": ("digits", "folder"),
@@ -66,10 +67,10 @@ def after_steps(name, tiny):
         batches["label"] = random.integers(0, 3, shape[:2]).astype(np.int32)
     else:
         batches = {"point": random.standard_normal(shape).astype(np.float32)}
-    # Not scanned: loops and single steps round differently.
-    quick = {"xla_backend_optimization_level": 1}
-    step = jax.jit(core.make_step(gan), compiler_options=quick)
-    state = jax.jit(functools.partial(core.init, gan))(jax.random.key(1))
+    # As recorded. Not scanned: loops and single steps round differently.
+    jit = functools.partial(jax.jit, compiler_options=RECORDED)
+    step = jit(core.make_step(gan))
+    state = jit(functools.partial(core.init, gan))(jax.random.key(1))
     for i in range(STEPS):
         batch = {field: jnp.asarray(x[i]) for field, x in batches.items()}
         state, _ = step(state, batch, jax.random.key(2))

@@ -10,6 +10,7 @@ from experiments.benchmarks.torch_reference.translation import Networks
 from gans import names
 from gans.data import spec as specs
 
+_NETWORK = __name__.rpartition(".")[2]  # the file of gans/networks of the same name
 _ARCHITECTURES = {"generator": "skip", "discriminator": "resnet"}
 
 
@@ -130,8 +131,8 @@ class Training(Networks):
 
 def _options(config, role):
     part, wanted = config[role], _ARCHITECTURES[role]
-    if part.network != "stylegan2" or part.get("architecture", wanted) != wanted:
-        raise ValueError(f"{role}: only stylegan2, {wanted}, has a counterpart")
+    if part.network != _NETWORK or part.get("architecture", wanted) != wanted:
+        raise ValueError(f"{role}: only {_NETWORK}, {wanted}, has a counterpart")
     return {k: x for k, x in part.items() if k not in ("network", "architecture")}
 
 
