@@ -53,17 +53,25 @@ class Writer:
             self._scope = scope.pop_all()  # until the write ends
 
     def check(self) -> None:
-        """Raises the error of a write that has failed."""
+        """Raises the error of a write that has failed, when all of it has ended."""
         try:
             self._orbax.check_for_errors()
         except Exception:
-            self._scope.close()
+            with contextlib.suppress(Exception):  # more of the same failure
+                self.wait()
             raise
 
     def wait(self) -> None:
         """Waits until the folder is written; raises the error if that fails."""
         with self._scope:  # ended, as the write is, also by an error
-            self._orbax.wait_until_finished()
+            try:
+                self._orbax.wait_until_finished()
+            except Exception:
+                # Orbax writes arrays and metadata side by side, and awaits the second
+                # only if the first succeeded.
+                with contextlib.suppress(Exception):
+                    self._orbax.wait_until_finished()
+                raise
 
     def read(self, folder: Path) -> dict[str, np.ndarray]:
         """Returns the arrays of a folder."""

@@ -1,3 +1,4 @@
+import asyncio
 import contextlib
 import errno
 import hashlib
@@ -420,6 +421,27 @@ def test_the_log_is_filtered_only_while_a_write_is_under_way(three, fails):
         with pytest.raises(OSError) if fails else contextlib.nullcontext():
             checkpoints.close()
     assert logger.filters == before
+
+
+def test_a_failure_that_is_seen_early_stays_quiet(tmp_path, monkeypatch, capfd):
+    """Metadata fails at once, the arrays a moment later: both by the same full disk."""
+
+    def full(*args, **kwargs):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    async def slowly(*args, **kwargs):
+        await asyncio.sleep(0.3)
+        full()
+
+    checkpoints = Checkpoints(tmp_path, keep=3)
+    orbax = checkpoints._writer._orbax
+    monkeypatch.setattr("orbax.checkpoint._src.path.async_path.write_text", slowly)
+    checkpoints.save(1, make_state(), {})
+    monkeypatch.setattr(orbax._metadata_store, "wait_until_finished", full)
+    with pytest.raises(OSError, match="No space left"):
+        checkpoints.check()
+    assert not orbax._async_manager._thread
+    assert capfd.readouterr().err == "" and checkpoints.steps() == []
 
 
 FULL_DISK = """
