@@ -29,6 +29,7 @@ def load(
     skip_corrupt: bool = False,
     seed: int = 0,
     jitter: int = 0,
+    called: str | None = None,
 ):
     """The data set called `name`, as a source (see `gans.data.source`).
 
@@ -43,7 +44,8 @@ def load(
     out files of a folder that cannot be read, `seed` draws points in the plane and the
     pictures to be stacked. Each applies only to those sets. In paths `~` and $VAR are
     replaced. With `jitter`, images to train on are read so many pixels larger than
-    `resolution`, and cropped at random (see `gans.data.cropped`).
+    `resolution`, and cropped at random (see `gans.data.cropped`). Messages name a set
+    of files as it is `called`, by default `name`.
 
     Raises ValueError for an unknown name or an impossible size, and its subclasses in
     `gans.data.sets`: NoSplit for an unknown split, OptionWanted where another
@@ -89,6 +91,7 @@ def load(
         data_dir=data_dir and expanded(data_dir),
         skip_corrupt=skip_corrupt,
         seed=seed,
+        called=called or name,
     )
     if not jitter:
         return source
@@ -137,10 +140,12 @@ def given(name: str) -> Callable[..., np.ndarray] | None:
     return getattr(_module(name), "given", None)
 
 
-def finished(name: str) -> Callable[[np.ndarray, np.ndarray], np.ndarray] | None:
+def finished(name: str) -> Callable[[Any, Any], Any] | None:
     """Returns what keeps what was given in an output for the set `name`, or None.
 
-    It is pure, (side A uint8 [H, W, Ca], output uint8 [H, W, C]) -> [H, W, C].
+    It is pure, (side A [..., H, W, Ca], output [..., H, W, C]) -> [..., H, W, C], of
+    floats in [-1, 1]: arrays of NumPy or of JAX, also traced. Each pixel depends on
+    that pixel alone.
     """
     return getattr(_module(name), "finished", None)
 
