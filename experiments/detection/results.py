@@ -1,17 +1,11 @@
-"""Anomalies as files, and as lines of text with their protocol."""
+"""What was found in words: counts and scores with their protocol."""
 
 from __future__ import annotations
 
-import csv
-import dataclasses
 import datetime
-import io
-import json
-from pathlib import Path
 
 from experiments.detection.detection import Detection, Rules
 from experiments.detection.labels import Intervals
-from experiments.files import replacing
 from gans.metrics.anomalies.intervals import Counts, overlap, total
 
 PROTOCOL = (
@@ -19,8 +13,7 @@ PROTOCOL = (
     "however many do; a detection that shares none is false; ends are included; "
     "F1 of the summed counts"
 )
-FORMS = (".csv", ".json", ".html")
-_DATES = 100_000_000  # seconds since 1970; fewer are no dates, but steps
+DATES = 100_000_000  # seconds since 1970; fewer are no dates, but steps
 
 Labels = dict[str, Intervals]
 
@@ -68,65 +61,9 @@ def lines(found: list[Detection], true: Labels, rules: Rules) -> list[str]:
     return [*text, f"protocol: {PROTOCOL}"] if of else text
 
 
-def write(path: str, found: list[Detection], true: Labels, rules: Rules) -> None:
-    """Writes a .csv, .json or .html file."""
-    suffix = check(path)
-    if suffix == ".csv":
-        text = _csv(found)
-    elif suffix == ".json":
-        text = _json(found, true, rules)
-    else:
-        from experiments.pages import series  # which draws what is here
-
-        text = series.page(found, true, rules)
-    with replacing(path) as temporary:
-        Path(temporary).write_text(text, encoding="utf-8")
-
-
-def check(path: str) -> str:
-    """Returns the ending of a file to write; raises ValueError for others."""
-    suffix = Path(path).suffix.lower()
-    if suffix not in FORMS:
-        raise ValueError(f"--out={path}: wanted a file {', '.join(FORMS)}")
-    if not Path(path).resolve().parent.is_dir():
-        raise FileNotFoundError(f"--out={path}: there is no such folder")
-    return suffix
-
-
 def date(seconds: float) -> str:
     """Returns a time as a date in UTC; a number of steps as it is."""
-    if seconds < _DATES:
+    if seconds < DATES:
         return str(int(seconds))
     time = datetime.datetime.fromtimestamp(int(seconds), datetime.UTC)
     return time.strftime("%Y-%m-%d %H:%M:%S")
-
-
-def _csv(found):
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(["signal", "start", "end", "score", "start_utc", "end_utc"])
-    for x in found:
-        for start, end, score in x.intervals:
-            row = [x.signal.name, start, end, f"{score:.6g}"]
-            writer.writerow([*row, *(date(t) if t >= _DATES else "" for t in row[1:3])])
-    return file.getvalue()
-
-
-def _json(found, true, rules):
-    of = counts(found, true)
-    signals = {}
-    for x in found:
-        anomalies = [
-            {"start": start, "end": end, "score": float(f"{score:.6g}")}
-            for start, end, score in x.intervals
-        ]
-        signals[x.signal.name] = {"anomalies": anomalies}
-        if x.signal.name in of:
-            signals[x.signal.name]["counts"] = of[x.signal.name]._asdict()
-    document = {"rules": dataclasses.asdict(rules), "signals": signals}
-    if of:
-        every = total(of.values())
-        scores = {k: getattr(every, k) for k in ("f1", "precision", "recall")}
-        scores = {k: None if x != x else x for k, x in scores.items()}  # NaN
-        document |= {"protocol": PROTOCOL, "counts": every._asdict(), **scores}
-    return json.dumps(document, indent=1) + "\n"

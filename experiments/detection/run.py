@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from experiments.detection import labels, networks, prepared, results
+from experiments.detection import documents, labels, networks, prepared, results
 from experiments.detection.detection import Rules, detect
 from experiments.sampling.model import Model
 
@@ -29,7 +29,7 @@ def detect_run(
     """
     rules = rules or Rules()
     if out is not None:
-        results.check(out)
+        documents.check(out)
     model = Model.load(workdir, checkpoint)
     networks.check(model.gan, model.config.variant)
     signals = prepared.of_run(model.config, path)
@@ -42,5 +42,5 @@ def detect_run(
         for x in signals
     ]
     if out is not None:
-        results.write(out, found, known, rules)
+        documents.write(out, found, known, rules)
     return results.lines(found, known, rules)

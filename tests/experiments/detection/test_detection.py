@@ -9,7 +9,7 @@ def test_a_spike_is_found_by_every_rule(spiked):
     merged = merge(windows, critic)
     for error in ("point", "area", "dtw"):
         for combine in ("mult", "sum", "rec", "critic"):
-            found = detect(signal, merged, Rules(error, combine))
+            found = detect(signal, merged, Rules(error, combine, window=1.0))
             first, last, score = max(found.found, key=lambda x: x[2])
             assert 200 < first <= 300 and 305 <= last < 400 and score > 0
             assert found.errors.shape == found.critic.shape == found.scores.shape

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from experiments.detection import results
+from experiments.detection import documents, results
 from experiments.detection.detection import Rules, detect, merge
 
 
@@ -32,7 +32,7 @@ def test_lines_have_scores_and_their_protocol(found):
 
 def test_csv_has_seconds_and_dates(found, tmp_path):
     path = tmp_path / "x.csv"
-    results.write(str(path), found, {}, Rules())
+    documents.write(str(path), found, {}, Rules())
     (row,) = csv.DictReader(path.read_text().splitlines())
     ((start, end, _),) = found[0].intervals
     assert (int(row["start"]), int(row["end"])) == (start, end)
@@ -43,7 +43,7 @@ def test_csv_has_seconds_and_dates(found, tmp_path):
 
 def test_json_has_the_rules_and_the_counts(found, tmp_path):
     path = tmp_path / "x.json"
-    results.write(str(path), found, truth(found), Rules())
+    documents.write(str(path), found, truth(found), Rules())
     document = json.loads(path.read_text())
     assert document["rules"]["error"] == "dtw"
     assert document["counts"] == {"tp": 1, "fp": 0, "fn": 1}
@@ -54,7 +54,7 @@ def test_json_has_the_rules_and_the_counts(found, tmp_path):
 def test_undefined_scores_are_null(found, tmp_path):
     path, quiet = tmp_path / "x.json", found[0]
     quiet.found.clear()
-    results.write(str(path), [quiet], {"spiked": []}, Rules())
+    documents.write(str(path), [quiet], {"spiked": []}, Rules())
     assert json.loads(path.read_text())["precision"] is None
 
 
@@ -65,6 +65,6 @@ def test_times_that_are_steps_are_no_dates():
 
 def test_files_of_another_kind_are_refused(tmp_path):
     with pytest.raises(ValueError, match=r"--out=x.xlsx: wanted a file .csv, .json"):
-        results.check("x.xlsx")
+        documents.check("x.xlsx")
     with pytest.raises(FileNotFoundError, match="no such folder"):
-        results.check(str(tmp_path / "none/x.csv"))
+        documents.check(str(tmp_path / "none/x.csv"))
