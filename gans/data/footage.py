@@ -40,6 +40,7 @@ class _Single:
     """What forms of one video share."""
 
     def whole(self, read: Reader) -> list[np.ndarray]:
+        """Returns the only video, uint8 [L, R, R, C]."""
         length = self.measure().length
         return [np.stack([read.fit(x) for x in self.frames(range(length))])]
 
@@ -52,10 +53,12 @@ class Animation(_Single):
     path: str
 
     def measure(self) -> Measure:
+        """Returns its size, by its header."""
         with opened(self.path) as image:
             return Measure(1, image.n_frames, image.size[::-1])
 
     def frames(self, chosen: range) -> Iterator[Image.Image]:
+        """Yields some frames; each is gone when the next one comes."""
         with opened(self.path) as image:
             for i in chosen:
                 image.seek(i)
@@ -72,6 +75,7 @@ class Pictures(_Single):
     paths: Sequence[str]
 
     def measure(self) -> Measure:
+        """Returns their number and size; ValueError if they differ in size."""
         sizes = {}
         for path in self.paths:
             with refusing(path), opened(path) as image:
@@ -87,6 +91,7 @@ class Pictures(_Single):
         return Measure(1, len(self.paths), size[::-1])
 
     def frames(self, chosen: range) -> Iterator[Image.Image]:
+        """Yields some frames; each is gone when the next one comes."""
         for i in chosen:
             with refusing(self.paths[i]), opened(self.paths[i]) as image:
                 image.load()
@@ -105,6 +110,7 @@ class Strips:
     side: tuple[int, int]
 
     def measure(self) -> Measure:
+        """Returns its size, by its header."""
         with opened(self.path) as image:
             return self._measure(image)
 
@@ -118,6 +124,7 @@ class Strips:
         return Measure(rows, n, self.side[::-1])
 
     def whole(self, read: Reader) -> list[np.ndarray]:
+        """Returns the video of each row, uint8 [L, R, R, C]."""
         with opened(self.path) as image:
             rows, length, (height, width) = self._measure(image)
             x = dataclasses.replace(read, resolution=None).fit(image)
@@ -136,6 +143,7 @@ class Film(_Single):
     path: str
 
     def measure(self) -> Measure:
+        """Returns its size; the packets of the whole film are counted."""
         with _av().open(self.path) as film:
             codec = film.streams.video[0].codec_context
             return Measure(1, len(self._times), (codec.height, codec.width))
@@ -148,6 +156,7 @@ class Film(_Single):
             return sorted(x.pts for x in packets if x.pts is not None)
 
     def frames(self, chosen: range) -> Iterator[Image.Image]:
+        """Yields some frames; each is gone when the next one comes."""
         wanted = [self._times[i] for i in chosen]
         with _av().open(self.path) as film:
             film.seek(
