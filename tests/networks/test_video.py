@@ -290,6 +290,7 @@ def test_frames_between_are_of_latents_on_the_line():
     np.testing.assert_array_equal(video.interpolated(z, 1), z)
 
 
+@pytest.mark.slow
 def test_a_generator_makes_frames_between():
     g = small(shape=(4, 8, 8, 1), kernel_init="he")
     z = jnp.array(np.random.default_rng(1).normal(size=(2, 5)), jnp.float32)

@@ -1,4 +1,4 @@
-"""TGAN: singular value clipping by the authors' numbers, when it is due, and its arms."""
+"""TGAN: singular value clipping by the authors' numbers, when it is due; its arms."""
 
 import functools
 import json
@@ -11,6 +11,7 @@ import pytest
 
 from experiments import config as configs
 from gans import core
+from gans.data.spec import Field
 from gans.variants import tgan
 
 KEY = jax.random.key(0)
@@ -72,7 +73,7 @@ def test_it_is_due_in_each_fifth_step(tiny):
     gan = configs.build(config)
     state = jax.jit(functools.partial(core.init, gan))(KEY)
     step, found = jax.jit(core.make_step(gan)), []
-    shape = next(iter(config.spec.values())).shape
+    shape = config.spec.video.shape
     batch = {"video": jnp.tanh(jax.random.normal(KEY, (4, *shape)))}
     for _ in range(10):
         state, _ = step(state, batch, KEY)
@@ -95,7 +96,6 @@ def test_weights_are_clipped_instead(tiny):
     [
         ({"singular_every": 0}, "Wasserstein loss needs singular_every, optimizer.cl"),
         ({"discriminator.optimizer.clip": 0.01}, "clip=0.01 clips weights, and singul"),
-        ({"generator.condition": "concat", "n_classes": None}, "condition needs labels"),
     ],
 )
 def test_what_it_needs(tiny, changes, message):
@@ -104,8 +104,24 @@ def test_what_it_needs(tiny, changes, message):
         configs.build(config)
 
 
-def test_it_makes_clips(tiny):
-    config = tiny("tgan").to_dict()
-    config["spec"] = {"image": {"kind": "image", "shape": (8, 8, 1), "dtype": "uint8"}}
+def test_data_that_do_not_fit(tiny):
+    image = {"image": Field("image", (8, 8, 1), "uint8")}
     with pytest.raises(ValueError, match="the data have 'image' of kind 'image'"):
-        configs.build(configs.from_json(json.dumps(config)))
+        tgan.build(tiny("tgan").to_dict(), image)
+    config = configs.override(tiny("tgan"), {"generator.condition": "concat"})
+    clips = {"video": Field("video", (16, 8, 8, 1), "uint8")}
+    with pytest.raises(ValueError, match="condition needs labels, and .* only video"):
+        tgan.build(config.to_dict(), clips)
+
+
+def test_labels_are_asked_for_and_given(tiny):
+    """A conditional model's clips are of the classes in turn."""
+    both = {f"{role}.condition": "concat" for role in ("generator", "discriminator")}
+    gan = configs.build(configs.override(tiny("tgan"), both))
+    state = jax.eval_shape(functools.partial(core.init, gan), KEY)
+    inputs = gan.inputs(KEY, {"video": jnp.zeros((4, 1))})
+    assert inputs["label"].tolist() == [0, 1, 2, 0]
+    made = jax.eval_shape(functools.partial(core.sample, gan), state, inputs, KEY)
+    assert made["video"].shape == (4, 16, 8, 8, 1)
+    batch = {"video": jnp.zeros((4, 16, 8, 8, 1)), "label": jnp.zeros((4,), jnp.int32)}
+    jax.eval_shape(core.make_step(gan), state, batch, KEY)
