@@ -128,16 +128,20 @@ def system():
 def untrained(system):
     """untrained("cycle", folder) -> the folder, as the workdir of that system.
 
-    Its checkpoints, of steps 3 and 7, are first states of two seeds.
+    Its checkpoints, of steps 3 and 7, are first states of two seeds. `on` names data
+    other than the system's own.
     """
 
-    def make(name, folder):
+    def make(name, folder, on=None):
         from experiments import config as configs
         from experiments.rundir.checkpoint import Checkpoints
         from gans import core
 
         module = system(name)
-        config = configs.resolve(module.get_config(), module.source())
+        config = module.get_config()
+        config.data = on or config.data
+        source = configs.load_data(config) if on else module.source()
+        config = configs.resolve(config, source)
         (folder / "config.json").write_text(configs.to_json(config))
         init = jax.jit(functools.partial(core.init, configs.build(config)))
         checkpoints = Checkpoints(folder, keep=None)
