@@ -4,7 +4,8 @@ A file declares
 
     NAMES = ("circle", "ring8")   what it serves, or ("tfds:NAME",) with an argument
     SEEDED = True                 whether the seed draws the examples
-    load(name, *, resolution, channels, split, data_dir, skip_corrupt, seed)
+    load(name, *, resolution, channels, split, data_dir, skip_corrupt, seed,
+         frames, stride)
 
 `name` is the argument after the colon, where there is one. `load` returns a source (see
 `gans.data.source`), and takes `**_unused` for options that do not concern it. It raises

@@ -155,7 +155,9 @@ def test_a_table_of_a_model_and_its_baselines(pairs):
     )(model.state)
     assert report["failed"] == {}
     report["title"] = "own, step 7"
-    report["others"] = tables.others(model, model.config, with_baselines=True)
+    report["others"] = tables.others(
+        model, model.config, with_baselines=True, trained_on=""
+    )
     text = tables.markdown(report)
     lines = text.splitlines()
     assert lines[0] == "|  | l1 ↓ | kid_random ↓ | cycle/a ↓ |"
@@ -179,7 +181,7 @@ def test_sides_that_do_not_correspond_have_no_nearest_pair(pairs, monkeypatch):
     monkeypatch.setattr("experiments.rundir.restore.load_test", lambda *_: source)
     model = made(source, a_to_b=halved)
     model.config.metrics = ({"name": "kid", "output": "a_to_b"},)
-    found = tables.others(model, model.config, with_baselines=True)
+    found = tables.others(model, model.config, with_baselines=True, trained_on="")
     assert {*found} == {"mean training picture", "input, as it is"}
     assert [*found["input, as it is"]["results"]] == ["a_to_b/kid_random"]
 
@@ -189,7 +191,7 @@ def test_a_model_without_examples_has_no_baselines(pairs):
     model = made(train, cycle_a=back)
     model.config.metrics = ("cycle",)
     with pytest.raises(ValueError, match="--baselines: no metric is of .* are cycle"):
-        tables.others(model, model.config, with_baselines=True)
+        tables.others(model, model.config, with_baselines=True, trained_on="")
 
 
 # --- the gallery ----------------------------------------------------------------------
