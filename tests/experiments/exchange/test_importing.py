@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 import experiments
-from configs import cyclegan, pix2pix
+from configs import cyclegan, pix2pix, srgan
 from experiments.exchange.importing import models
 from experiments.rundir.folder import WorkdirError
 from experiments.translation.folder import translate
@@ -159,6 +159,24 @@ def test_other_channels_and_directions(tmp_path):
     model = imported(grey, tmp_path / "back", 32, config)
     assert {name: x.shape[2] for name, x in model.spec.items()} == {"a": 3, "b": 1}
     assert model.translator().given == "b"
+
+
+def test_pictures_become_larger(tmp_path):
+    """BasicSR's MSRResNet, which sees and makes [0, 1]."""
+    with np.load(FIXTURES.parent / "super_resolution/msrresnet_x4.npz") as file:
+        arrays = {x: file[x] for x in file.files}
+    state = {x.removeprefix("w/"): y for x, y in arrays.items() if x.startswith("w/")}
+    path = save(state, tmp_path / "net.pth")
+    said = models([path], tmp_path / "run", srgan.get_config("folder_small"))
+    assert said[0].startswith("g: ") and "msrresnet (scale=4, width=8" in said[0]
+    model = experiments.load(tmp_path / "run")
+    assert {k: x.shape for k, x in model.spec.items()} == {
+        "a": (24, 24, 3),
+        "b": (96, 96, 3),
+    }
+    x, wanted = (floats(arrays[k][0]) for k in ("x", "eval/out"))
+    (made,) = model.translate([2 * x - 1])
+    assert far((made + 1) / 2, np.clip(wanted, 0, 1)) < 1e-5
 
 
 def test_what_is_no_generator(tmp_path):
