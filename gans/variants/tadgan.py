@@ -173,7 +173,8 @@ def build(config: parts.Config, spec: Spec, stage: int = 0) -> GAN:
     if list(kinds.values()) != ["series"]:
         has = ", ".join(f"{name} ({kind})" for name, kind in kinds.items())
         raise ValueError(
-            f"wanted data with one field of kind series, as series:PATH has; it has {has}"
+            f"wanted data with one field of kind series, such as series:PATH; it has "
+            f"{has}"
         )
     (field,) = kinds
     shape, latent = spec[field].shape, config["latent"]
