@@ -41,7 +41,7 @@ def test_options_arrive():
     "name, near",
     [
         ("digit", "did you mean digits?"),
-        ("ring", "did you mean ring8?"),
+        ("ring", "did you mean ring8"),
         ("tfd:mnist", "did you mean tfds:NAME?"),
         ("tfds", "did you mean tfds:NAME?"),  # a colon is wanted
         ("folder:", "did you mean folder:PATH?"),
