@@ -28,6 +28,7 @@ def load(
     channels: int | None = 3,
     split: str = "train",
     skip_corrupt: bool = False,
+    called: str | None = None,
     **_unused,
 ) -> InMemory | Streamed:
     """All pictures below the folder `path`, in the order of their relative paths.
@@ -48,7 +49,7 @@ def load(
     read, unless `skip_corrupt` is set: then each is decoded once beforehand, and the
     broken ones are left out and named.
     """
-    name = f"folder:{path}"
+    name = called or f"folder:{path}"
     path, given = options(name, path, {"classes": ("yes", "no"), **OPTIONS})
     root = reading.folder(name, expanded(path))
     tree = walk(root)
