@@ -143,19 +143,22 @@ def clip_weights(limit: float) -> optax.GradientTransformation:
 def clip_singular_values(limit: float) -> optax.GradientTransformation:
     """Last link of a chain: singular values of each kernel end at most `limit`.
 
-    TGAN's Lipschitz constraint (arXiv 1611.06624, section 3.3). A kernel [..., I, O]
-    counts as the matrix [... I, O]; arrays of fewer than two axes pass unchanged.
-    Deviations: dense layers are clipped too, in every update, not each fifth; the gain
-    of a batch norm, which they keep below the running deviation, is free.
+    It limits all arrays of two axes and more, in every update; TGAN's own constraint,
+    in each fifth, is in `gans.variants.tgan`.
     """
 
     def clip(u, p):
-        if p.ndim < 2:
-            return u
-        w = (p + u).reshape(-1, p.shape[-1])
-        return _limited(w, limit).reshape(p.shape) - p
+        return u if p.ndim < 2 else limit_singular_values(p + u, limit) - p
 
     return optax.stateless(lambda updates, params: jax.tree.map(clip, updates, params))
+
+
+def limit_singular_values(kernel: jax.Array, limit: float) -> jax.Array:
+    """Returns a kernel [..., I, O] whose singular values are at most `limit`.
+
+    They are those of the matrix [... I, O] (arXiv 1611.06624, section 3.3).
+    """
+    return _limited(kernel.reshape(-1, kernel.shape[-1]), limit).reshape(kernel.shape)
 
 
 # One matrix after another: on several CPU devices, jaxlib's batched decompositions wait

@@ -72,8 +72,9 @@ def _tiny(variant, preset=None, **changes):
     config = module.get_config(preset) if preset else module.get_config()
     for role in configs.players(config.to_dict()):
         player = config[role]
-        if "widths" in player:
-            player.widths = (8,) * len(player.widths)
+        for option in ("widths", "frame_widths"):
+            if option in player:
+                player[option] = (8,) * len(player[option])
         if "convolutions" in player:
             player.convolutions = tuple(
                 (8, size, stride) for _, size, stride in player.convolutions
@@ -91,6 +92,9 @@ def _tiny(variant, preset=None, **changes):
         config.warmup = 0
     if not configs.is_game(config.to_dict()):
         config.resolution = 32
+        fields = workload.source(config).spec
+    elif config.data.partition(":")[0] in workload.CLIPS:
+        config.resolution, config.n_classes = 8, 3
         fields = workload.source(config).spec
     elif config.resolution is None:
         fields = {"point": Field("point", (2,), "float32")}

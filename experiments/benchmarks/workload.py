@@ -22,6 +22,7 @@ PLANE = ("circle", "ring8", "grid25")
 IMAGES = ("tfds", "folder")
 SIDES = ("pairs", "unpaired")
 ENLARGED = ("sr",)
+CLIPS = ("moving", "video")
 WINDOWS = ("series",)
 N_CLASSES = 10  # of images
 
@@ -59,14 +60,14 @@ def source(config):
 
 
 def _spec(config):
-    """The spec of images, pairs of them, series, and points; None for others."""
+    """The spec of images, pairs, clips, series and points; None for others."""
     if config.data in PLANE:
         return {"point": spec.Field("point", (2,), "float32")}
     kind, _, argument = config.data.partition(":")
     if kind in WINDOWS:
         return series.fields(config.data, argument, config.channels or 1)
     known = config.resolution and config.channels
-    if kind not in (*IMAGES, *SIDES, *ENLARGED) or not known:
+    if kind not in (*IMAGES, *SIDES, *ENLARGED, *CLIPS) or not known:
         return None
     shape = (config.resolution, config.resolution, config.channels)
     if kind in ENLARGED:
@@ -75,6 +76,9 @@ def _spec(config):
     if kind in SIDES:
         return {side: spec.Field("image", shape, "uint8") for side in "ab"}
     label = spec.Field("label", (), "int32", config.n_classes or N_CLASSES)
+    if kind in CLIPS:
+        clip = spec.Field("video", (config.frames, *shape), "uint8")
+        return {"video": clip, "label": label}
     return {"image": spec.Field("image", shape, "uint8"), "label": label}
 
 

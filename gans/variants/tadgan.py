@@ -23,10 +23,9 @@ import jax.numpy as jnp
 from jax import Array
 
 from gans import build as parts
-from gans import diagnostics, schedules, terms
+from gans import diagnostics, networks, schedules, terms
 from gans.core import GAN, Bound, Net, Out, State, Update, length
 from gans.data.spec import Spec
-from gans.layers import Layers
 from gans.losses import adversarial
 from gans.networks import series
 from gans.sharding import split
@@ -189,15 +188,13 @@ def build(config: parts.Config, spec: Spec, stage: int = 0) -> GAN:
             made[name] = parts.network(role, part, size, dtype=dtype, **own)
             added = terms.make(part.get("penalties", ()), role)
             optimisers[name] = parts.optimiser(part, updates)
-    encoder = Layers(dtype=dtype)
-    critic = made["c_x"].layers
+    encoder = networks.layers_of(made["g"]).replace(dropout=0.0)
+    critic = networks.layers_of(made["c_x"]).replace(dropout=config["latent_dropout"])
     x = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
     z = jax.ShapeDtypeStruct((1, latent), jnp.float32)
     average = schedules.ramp_up(config["ema"]) if config["ema"] else None
     e = series.Encoder(latent, config["encoder_width"], encoder)
-    c_z = series.LatentDiscriminator(
-        config["latent_width"], critic.replace(dropout=config["latent_dropout"])
-    )
+    c_z = series.LatentDiscriminator(config["latent_width"], critic)
     return TadGAN(
         nets={
             "e": Net(e, (x,), optimisers["g"], average),
