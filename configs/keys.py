@@ -54,7 +54,8 @@ DATA = {
         help="Data set: digits, circle, ring8, grid25, folder:PATH, array:PATH, "
         "tfds:NAME, stacked:digits, photos, python:MODULE:FUNCTION; for image "
         "translation pairs:PATH, unpaired:PATH, colourise:PATH, edges:PATH, "
-        "inpaint:PATH, digits2flowers; for super-resolution sr:PATH, sr:photos.",
+        "inpaint:PATH, digits2flowers; for super-resolution sr:PATH, sr:photos; clips "
+        "video:PATH, moving:digits; time series series:PATH, series:demo.",
         type=str,
     ),
     "data_dir": Key(
@@ -80,6 +81,20 @@ DATA = {
         least=1,
         most=64,
         of_data=True,
+    ),
+    "frames": Key(
+        default=16,
+        help="Frames of a clip, of data that are video.",
+        type=int,
+        least=1,
+        most=4096,
+    ),
+    "stride": Key(
+        default=1,
+        help="Frames of a video from one frame of a clip to the next; 1: all are kept.",
+        type=int,
+        least=1,
+        most=4096,
     ),
     "n_classes": Key(
         default=None,

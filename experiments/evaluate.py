@@ -3,7 +3,7 @@
     python -m experiments.evaluate --workdir=DIR [--checkpoint=last|best|STEP]
         [--n=10000] [--metrics=fid,kid,pr,classes] [--extractor=classifier]
     python -m experiments.evaluate --workdir=DIR [--baselines] [--beside=DIR2,DIR3]
-        [--gallery]
+        [--gallery] [--data=sr:TRAIN,TEST]
 
 Samples of the averaged networks are compared with the training images and, to give the
 scores a scale, so are the data's own test images, if any. As most scores depend on the
@@ -18,6 +18,7 @@ they stand in one table, in Markdown, beside what they have to beat: the nearest
 training neighbour, the mean picture, and the input as it is; with --beside beside other
 runs on the same data. It is kept as DIR/comparison.md. --gallery writes the page
 DIR/gallery/index.html: each test row, what was made of it, and what it should be.
+--data measures on another set, named as in a config; curves do not get these scores.
 
 Metrics are the files of `experiments/evaluation/evaluators`: scores by an extractor's
 features (fid, kid, is, pr, dc, nnfs, ...); of pairs (l1, psnr, ssim, lpips, perceptual,
@@ -49,6 +50,7 @@ def main(runs):
         beside=[cli.expanded(folder) for folder in values.beside],
         baselines=values.baselines,
         gallery=values.gallery,
+        data=values.data,
     )
     return runs.show(report, "samples", values.out)
 
@@ -71,5 +73,6 @@ if __name__ == "__main__":
     flags.DEFINE_boolean("recalibrate", False, "Recompute the EMA's batch statistics.")
     flags.DEFINE_boolean("baselines", False, "Measure what the model has to beat, too.")
     flags.DEFINE_boolean("gallery", False, "Show all that is made of the test rows.")
+    flags.DEFINE_string("data", None, "Measure on these data, not the run's own.")
     flags.DEFINE_list("beside", [], "Folders of other runs to measure, too.")
     cli.main(main, "experiments.evaluation.runs", parse=parse)

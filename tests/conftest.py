@@ -73,8 +73,9 @@ def _tiny(variant, preset=None, **changes):
     config = module.get_config(preset) if preset else module.get_config()
     for role in configs.players(config.to_dict()):
         player = config[role]
-        if "widths" in player:
-            player.widths = (8,) * len(player.widths)
+        for option in ("widths", "frame_widths"):
+            if option in player:
+                player[option] = (8,) * len(player[option])
         if "convolutions" in player:
             player.convolutions = tuple(
                 (8, size, stride) for _, size, stride in player.convolutions
@@ -92,6 +93,9 @@ def _tiny(variant, preset=None, **changes):
         config.warmup = 0
     if not configs.is_game(config.to_dict()):
         config.resolution = 32
+        fields = workload.source(config).spec
+    elif config.data.partition(":")[0] in workload.CLIPS:
+        config.resolution, config.n_classes = 8, 3
         fields = workload.source(config).spec
     elif config.resolution is None:
         fields = {"point": Field("point", (2,), "float32")}
@@ -125,16 +129,20 @@ def system():
 def untrained(system):
     """untrained("cycle", folder) -> the folder, as the workdir of that system.
 
-    Its checkpoints, of steps 3 and 7, are first states of two seeds.
+    Its checkpoints, of steps 3 and 7, are first states of two seeds. `on` names data
+    other than the system's own.
     """
 
-    def make(name, folder):
+    def make(name, folder, on=None):
         from experiments import config as configs
         from experiments.rundir.checkpoint import Checkpoints
         from gans import core
 
         module = system(name)
-        config = configs.resolve(module.get_config(), module.source())
+        config = module.get_config()
+        config.data = on or config.data
+        source = configs.load_data(config) if on else module.source()
+        config = configs.resolve(config, source)
         (folder / "config.json").write_text(configs.to_json(config))
         init = jax.jit(functools.partial(core.init, configs.build(config)))
         checkpoints = Checkpoints(folder, keep=None)

@@ -215,7 +215,8 @@ class Ablation:
 
     def data(self, config: ConfigDict) -> Any:
         """The data for a config and its seed, loaded once."""
-        keys = "data resolution channels jitter data_dir skip_corrupt".split()
+        keys = "data resolution channels jitter frames stride data_dir".split()
+        keys += ["skip_corrupt"]
         known = *(config[key] for key in keys), data.seeded(config.data) * config.seed
         if known not in self._sources:
             self._sources[known] = configs.load_data(config)

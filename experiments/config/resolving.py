@@ -58,6 +58,8 @@ def load_data(
             skip_corrupt=config.skip_corrupt,
             seed=config.seed,
             jitter=config.jitter,
+            frames=config.frames,
+            stride=config.stride,
         )
     except OptionWanted as error:
         raise ValueError(f"{error}; {_ADVICE[error.option]}") from None

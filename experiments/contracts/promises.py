@@ -141,7 +141,8 @@ def outputs_are_data(trial: Trial) -> Faults:
         for name in sorted(known):
             x, kind, wanted = made[name], kinds.of(spec[name]), decoded[name]
             place, shape = f"{output}: {name}", (len(x), *spec[name].shape)
-            if x.shape != shape or x.dtype != wanted.dtype:
+            fits = _is_like(x.shape[1:], spec[name].shape, kind)
+            if not fits or x.dtype != wanted.dtype:
                 yield (
                     f"{place} is {x.dtype} {list(x.shape)}, not {wanted.dtype} "
                     f"{list(shape)}{by}"
@@ -157,6 +158,15 @@ def outputs_are_data(trial: Trial) -> Faults:
     if not of_data:  # some may have fields of their own, such as a score
         every = " and ".join(gan.outputs)
         yield f"{every}: none of the data's fields {', '.join(spec)}"
+
+
+def _is_like(shape, wanted, kind):
+    """Whether an example's shape is the data's, but for axes of any length."""
+    free = getattr(kind, "FREE", ())
+    return len(shape) == len(wanted) and all(
+        axis in free or n == m
+        for axis, n, m in zip(kind.AXES, shape, wanted, strict=True)
+    )
 
 
 def steps_repeat(trial: Trial) -> Faults:

@@ -31,6 +31,7 @@ def evaluate_run(
     beside: Iterable[str | os.PathLike] = (),
     baselines: bool = False,
     gallery: bool = False,
+    data: str | None = None,
 ) -> reports.Report:
     """Evaluates a checkpoint of a run; returns the report, and adds it to the run's.
 
@@ -52,6 +53,9 @@ def evaluate_run(
     reports.check(metrics)
     restore.step_of(folder, checkpoint)
     model = Model.load(folder, checkpoint, recalibrate=recalibrate)
+    trained_on = model.config.data
+    if data is not None:
+        model = model.on(data)
     config = model.config.copy_and_resolve_references()
     with config.unlocked(), config.ignore_type():
         config.metrics = metrics
@@ -71,9 +75,16 @@ def evaluate_run(
     )
     report = evaluate(model.state)
     report["protocol"]["recalibrated"] = recalibrate
+    if data is not None:
+        report["protocol"]["data"] = data
     if beside or baselines:
         report["others"] = tables.others(
-            model, config, beside=beside, with_baselines=baselines, **options
+            model,
+            config,
+            beside=beside,
+            with_baselines=baselines,
+            trained_on=trained_on,
+            **options,
         )
         report["title"] = f"{config.variant}, step {int(model.state.step):,}"
         tables.write(folder / "comparison.md", tables.markdown(report))
@@ -81,8 +92,9 @@ def evaluate_run(
         report["gallery"] = galleries.write(model, config, folder)
     step = int(model.state.step)
     reports.write(folder, step, report)
-    with contextlib.closing(Lines(folder / "metrics.jsonl")) as lines:
-        lines.append({"step": step, **reports.values(report)})
+    if data is None:  # curves are of one set
+        with contextlib.closing(Lines(folder / "metrics.jsonl")) as lines:
+            lines.append({"step": step, **reports.values(report)})
     page.report(folder)  # shows these scores, too
     return report
 

@@ -25,6 +25,7 @@ def others(
     *,
     beside: Iterable[str | os.PathLike] = (),
     with_baselines: bool = False,
+    trained_on: str,
     **options: Any,
 ) -> dict[str, Report]:
     """Returns {what it is: its report}, of other runs and of baselines.
@@ -34,6 +35,7 @@ def others(
       config: its run's, with these metrics.
       beside: folders of other runs, whose last checkpoints are taken.
       with_baselines: whether to measure those that these outputs have.
+      trained_on: the data that the other runs must have been trained on.
       options: of `make_evaluate`.
 
     Raises ValueError for a run of other data, FileNotFoundError without one.
@@ -41,9 +43,9 @@ def others(
     found = {}
     for folder in beside:
         other = Model.load(folder)
-        for key in ("data", "spec"):
-            ours, theirs = (x.get(key) for x in (config, other.config))
-            if ours != theirs:
+        wanted = {"data": trained_on, "spec": config.get("spec")}
+        for key, ours in wanted.items():
+            if ours != (theirs := other.config.get(key)):
                 ours, theirs = (_plain(x) for x in (ours, theirs))
                 raise ValueError(
                     f"--beside={folder}: config.{key} is {theirs}, here it is {ours}"
@@ -110,8 +112,28 @@ def markdown(report: Report) -> str:
     for row, results in rows.items():
         cells = [_cell(results.get(x), best[x] == row) for x in columns]
         lines.append([row, *cells])
-    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    return f"{table}\n\n{protocol(report)}"
+    parts = [_table(lines), protocol(report)]
+    if report.get("each"):
+        parts.insert(1, _table(_each(report)))
+    return "\n\n".join(parts)
+
+
+def _table(lines):
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _each(report):
+    """The lines of a table of single pictures: the model's, below it the others'."""
+    reports = {report["title"]: report, **report["others"]}
+    metrics = list(next(iter(report["each"].values())))
+    lines = [["picture", "", *metrics], ["---"] * (2 + len(metrics))]
+    for picture in report["each"]:
+        for title, other in reports.items():
+            found = other.get("each", {}).get(picture)
+            if found:
+                cells = (f"{found[x]:.4g}" if x in found else "-" for x in metrics)
+                lines.append([picture, title, *cells])
+    return lines
 
 
 def _better(name, rows):

@@ -77,6 +77,13 @@ class Model:
         state = restore.recalibrate(gan, state, **model._pool())
         return dataclasses.replace(model, state=state)
 
+    def on(self, data: str) -> Model:
+        """Returns the model with other data, named as in `config.data`."""
+        config = self.config.copy_and_resolve_references()
+        with config.unlocked():
+            config.data = data
+        return dataclasses.replace(self, config=config)
+
     @property
     def outputs(self) -> tuple[str, ...]:
         """What the model can do: names that `sample` takes as `output`."""

@@ -29,21 +29,26 @@ def load(
     skip_corrupt: bool = False,
     seed: int = 0,
     jitter: int = 0,
+    frames: int = 16,
+    stride: int = 1,
+    called: str | None = None,
 ):
     """The data set called `name`, as a source (see `gans.data.source`).
 
     The names are those that the files of `gans/data/sets` declare: "digits", "circle",
-    "ring8", "grid25", "tfds:NAME", "folder:PATH", "array:PATH", "stacked:NAME" of
-    another set, "pairs:PATH" and "unpaired:PATH" with the fields a and b, and
-    "python:MODULE:FUNCTION" for your own. Points in the plane also have `modes`,
-    `sigma` and `radius`.
+    "ring8", "grid25", "tfds:NAME", "folder:PATH", "array:PATH", "stacked:NAME" and
+    "moving:NAME" of another set, "pairs:PATH" and "unpaired:PATH" with the fields a
+    and b, and "python:MODULE:FUNCTION" for your own. Points in the plane also have
+    `modes`, `sigma` and `radius`.
 
     `resolution` (side in pixels, after a centre crop) and `channels` (1 or 3) are the
     set's own if None. `data_dir` is where TFDS keeps its sets, `skip_corrupt` leaves
     out files of a folder that cannot be read, `seed` draws points in the plane and the
     pictures to be stacked. Each applies only to those sets. In paths `~` and $VAR are
-    replaced. With `jitter`, images to train on are read so many pixels larger than
-    `resolution`, and cropped at random (see `gans.data.cropped`).
+    replaced. Clips have so many `frames`, and from one to the next are `stride` frames
+    of the video. With `jitter`, images to train on are read so many pixels larger than
+    `resolution`, and cropped at random (see `gans.data.cropped`). Messages name a set
+    of files as it is `called`, by default `name`.
 
     Raises ValueError for an unknown name or an impossible size, and its subclasses in
     `gans.data.sets`: NoSplit for an unknown split, OptionWanted where another
@@ -53,6 +58,9 @@ def load(
         raise ValueError(f"resolution must be a number of pixels, got {resolution!r}")
     if channels not in (None, 1, 3):
         raise ValueError(f"channels must be 1 or 3, got {channels!r}")
+    for key, value in (("frames", frames), ("stride", stride)):
+        if value < 1:
+            raise ValueError(f"{key} must be at least 1, got {value!r}")
     if jitter < 0:
         raise ValueError(f"jitter must be a number of pixels, got {jitter}")
     if jitter and resolution is None:
@@ -89,6 +97,9 @@ def load(
         data_dir=data_dir and expanded(data_dir),
         skip_corrupt=skip_corrupt,
         seed=seed,
+        frames=frames,
+        stride=stride,
+        called=called or name,
     )
     if not jitter:
         return source
@@ -137,10 +148,12 @@ def given(name: str) -> Callable[..., np.ndarray] | None:
     return getattr(_module(name), "given", None)
 
 
-def finished(name: str) -> Callable[[np.ndarray, np.ndarray], np.ndarray] | None:
+def finished(name: str) -> Callable[[Any, Any], Any] | None:
     """Returns what keeps what was given in an output for the set `name`, or None.
 
-    It is pure, (side A uint8 [H, W, Ca], output uint8 [H, W, C]) -> [H, W, C].
+    It is pure, (side A [..., H, W, Ca], output [..., H, W, C]) -> [..., H, W, C], of
+    floats in [-1, 1]: arrays of NumPy or of JAX, also traced. Each pixel depends on
+    that pixel alone.
     """
     return getattr(_module(name), "finished", None)
 

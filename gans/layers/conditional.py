@@ -47,10 +47,14 @@ def embed_label(
 
 
 def label_map(x: Array, label: Array, n_classes: int, features: int = 50) -> Array:
-    """x [B, H, W, C] -> [B, H, W, C + 1]: the embedded label as one more channel.
+    """x [B, ..., H, W, C] -> [B, ..., H, W, C + 1]: the label as one more channel.
 
-    Call it inside a compact module: it makes the parameters `label`, `label_map`.
+    It is embedded as an image, the same along all other axes. Call it inside a compact
+    module: it makes the parameters `label`, `label_map`.
     """
     e = nn.Embed(n_classes, features, name="label")(label)
-    e = nn.Dense(x.shape[1] * x.shape[2], name="label_map")(e)
-    return jnp.concatenate([x, e.reshape(*x.shape[:3], 1).astype(x.dtype)], axis=-1)
+    height, width = x.shape[-3:-1]
+    e = nn.Dense(height * width, name="label_map")(e)
+    e = e.reshape(len(x), *(1,) * (x.ndim - 4), height, width, 1)
+    e = jnp.broadcast_to(e, (*x.shape[:-1], 1))
+    return jnp.concatenate([x, e.astype(x.dtype)], axis=-1)

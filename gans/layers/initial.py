@@ -7,11 +7,17 @@ from jax import Array
 
 from gans.names import pick
 
+
+def _uniform(key, shape, dtype=jnp.float32):
+    return jax.random.uniform(key, shape, dtype, -0.01, 0.01)
+
+
 INITIALISERS = {
     "normal": nn.initializers.normal(0.02),  # DCGAN, arXiv 1511.06434, section 4
     "he": nn.initializers.he_normal(),
     "glorot": nn.initializers.glorot_uniform(),
     "lecun": nn.linear.default_kernel_init,
+    "uniform": _uniform,  # the code of TGAN, arXiv 1611.06624, and WGAN's limits
 }
 
 

@@ -48,6 +48,17 @@ def test_the_command_prints_a_table_and_writes_json(run, tmp_path):
     assert report == evaluate_run(run, n=60, metrics=("modes",))
 
 
+def test_other_data_than_the_run_was_trained_on(run):
+    logged = (run / "metrics.jsonl").read_text()
+    report = evaluate_run(run, n=60, metrics=("modes",), data="grid25")
+    assert report["protocol"]["data"] == "grid25"
+    assert report["results"] != evaluate_run(run, n=60, metrics=("modes",))["results"]
+    added = (run / "metrics.jsonl").read_text()[len(logged) :]
+    assert len(added.splitlines()) == 1  # of the second, the run's own data
+    with pytest.raises(ValueError, match="grid26.* did you mean"):
+        evaluate_run(run, metrics=("modes",), data="grid26")
+
+
 def test_a_file_that_cannot_be_written_is_rejected_first(run):
     done = command(f"--workdir={run}", "--out=/no/folder/x.json")
     assert done.returncode == 1

@@ -13,7 +13,7 @@ VARIANTS = sorted(
     p.stem for p in (ROOT / "gans" / "variants").glob("*.py") if p.stem != "__init__"
 )
 # Those that have other data.
-OTHERS = ("cyclegan", "pix2pix", "srgan")
+OTHERS = ("cyclegan", "pix2pix", "srgan", "tgan")
 
 
 def flops(variants, devices):

@@ -12,6 +12,8 @@ A kind is a module with
     CLASSES = False          whether values are numbers of classes: 0 to n_classes - 1
     decode(x)                storage -> float32 or int32, traced, any leading axes
     encode(x)                numpy: decoded values -> storage
+    FREE = ("T",)            if there, the axes along which an output of a model may be
+                             longer or shorter than the data
     flip(x, coins)           x [B, ...] with the examples mirrored where coins [B] are
                              true; traced, before or after decoding
 """

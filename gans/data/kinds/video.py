@@ -3,6 +3,7 @@
 from gans.data.kinds import image
 
 AXES = ("T", "H", "W", "C")
+FREE = ("T",)
 DTYPES = image.DTYPES
 RANGE = image.RANGE
 MIRRORED = True

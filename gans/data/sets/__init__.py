@@ -4,7 +4,8 @@ A file declares
 
     NAMES = ("circle", "ring8")   what it serves, or ("tfds:NAME",) with an argument
     SEEDED = True                 whether the seed draws the examples
-    load(name, *, resolution, channels, split, data_dir, skip_corrupt, seed)
+    load(name, *, resolution, channels, split, data_dir, skip_corrupt, seed,
+         frames, stride)
 
 `name` is the argument after the colon, where there is one. `load` returns a source (see
 `gans.data.source`), and takes `**_unused` for options that do not concern it. It raises
@@ -16,6 +17,8 @@ and `gans.data.finished`), so that a model can be given pictures of others:
 
     given(picture) -> what the model is given
     finished(a, output) -> the output, with what was given kept: there may be none
+
+`load` is also given `called`: how messages name the set, where that is another's name.
 """
 
 import math

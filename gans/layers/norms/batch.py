@@ -22,6 +22,7 @@ class BatchNorm(nn.Module):
       running: whether the running average is used outside training; otherwise the
         statistics of the batch are, as the authors of pix2pix sample.
       unbiased: whether the average is of unbiased variances, as in PyTorch.
+      bias: whether there is one, beside the gain.
 
     Raises ValueError if `n_classes` is set and no label is given.
     """
@@ -33,6 +34,7 @@ class BatchNorm(nn.Module):
     dtype: Any = None
     running: bool = True
     unbiased: bool = False
+    bias: bool = True
 
     @nn.compact
     def __call__(self, x: Array, label: Array | None = None, *, train: bool) -> Array:
@@ -40,7 +42,7 @@ class BatchNorm(nn.Module):
         options = {
             "epsilon": self.epsilon,
             "use_scale": affine,
-            "use_bias": affine,
+            "use_bias": affine and self.bias,
             "scale_init": self.scale_init,
             "dtype": self.dtype,
             "name": "batch",
@@ -61,10 +63,12 @@ class BatchNorm(nn.Module):
             raise ValueError("BatchNorm with n_classes needs labels, got label=None")
         shape = (self.n_classes, x.shape[-1])
         gamma = self.param("gamma", nn.initializers.zeros_init(), shape)[label]
-        beta = self.param("beta", nn.initializers.zeros_init(), shape)[label]
         axes = tuple(range(1, x.ndim - 1))
-        gamma, beta = (jnp.expand_dims(t, axes).astype(x.dtype) for t in (gamma, beta))
-        return x * (1 + gamma) + beta
+        x = x * (1 + jnp.expand_dims(gamma, axes).astype(x.dtype))
+        if not self.bias:
+            return x
+        beta = self.param("beta", nn.initializers.zeros_init(), shape)[label]
+        return x + jnp.expand_dims(beta, axes).astype(x.dtype)
 
     def _unbias(self, norm, before, n):
         """Multiplies what a batch of n numbers added to the average by n / (n - 1)."""
@@ -73,18 +77,16 @@ class BatchNorm(nn.Module):
         norm.put_variable("batch_stats", "var", after + added)
 
 
-def _apply(x, label, place: Place, *, running: bool, unbiased: bool):
+def _apply(x, label, place: Place, **options):
     norm = BatchNorm(
-        place.n_classes,
-        place.gain_init,
-        dtype=place.dtype,
-        running=running,
-        unbiased=unbiased,
-        name=place.name,
+        place.n_classes, place.gain_init, dtype=place.dtype, name=place.name, **options
     )
     return norm(x, label, train=place.train)
 
 
 NORM = Norm(
-    _apply, {"running": True, "unbiased": False}, mixes_batch=True, per_class=True
+    _apply,
+    {"running": True, "unbiased": False, "bias": True, "epsilon": 1e-5},
+    mixes_batch=True,
+    per_class=True,
 )

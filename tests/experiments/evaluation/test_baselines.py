@@ -124,6 +124,14 @@ def test_each_baseline(pairs):
     )
 
 
+def test_what_was_given_is_kept_in_baselines_too(pairs, monkeypatch):
+    train, test = pairs
+    monkeypatch.setattr("gans.data.finished", lambda name: jnp.maximum)
+    mean = outputs_of(OF_ONE_SIZE[1], made(train, sample=halved))
+    wanted = np.maximum(unit(train.arrays["b"]).mean(0), unit(test.arrays["a"]))
+    np.testing.assert_allclose(mean, wanted, atol=1e-6)
+
+
 def test_the_input_of_other_channels_is_its_luma(pairs):
     train, _ = pairs
     turned = {"a": train.arrays["b"], "b": train.arrays["a"]}
@@ -147,7 +155,9 @@ def test_a_table_of_a_model_and_its_baselines(pairs):
     )(model.state)
     assert report["failed"] == {}
     report["title"] = "own, step 7"
-    report["others"] = tables.others(model, model.config, with_baselines=True)
+    report["others"] = tables.others(
+        model, model.config, with_baselines=True, trained_on=""
+    )
     text = tables.markdown(report)
     lines = text.splitlines()
     assert lines[0] == "|  | l1 ↓ | kid_random ↓ | cycle/a ↓ |"
@@ -171,7 +181,7 @@ def test_sides_that_do_not_correspond_have_no_nearest_pair(pairs, monkeypatch):
     monkeypatch.setattr("experiments.rundir.restore.load_test", lambda *_: source)
     model = made(source, a_to_b=halved)
     model.config.metrics = ({"name": "kid", "output": "a_to_b"},)
-    found = tables.others(model, model.config, with_baselines=True)
+    found = tables.others(model, model.config, with_baselines=True, trained_on="")
     assert {*found} == {"mean training picture", "input, as it is"}
     assert [*found["input, as it is"]["results"]] == ["a_to_b/kid_random"]
 
@@ -181,7 +191,7 @@ def test_a_model_without_examples_has_no_baselines(pairs):
     model = made(train, cycle_a=back)
     model.config.metrics = ("cycle",)
     with pytest.raises(ValueError, match="--baselines: no metric is of .* are cycle"):
-        tables.others(model, model.config, with_baselines=True)
+        tables.others(model, model.config, with_baselines=True, trained_on="")
 
 
 # --- the gallery ----------------------------------------------------------------------

@@ -51,9 +51,8 @@ def test_steps_by_name(tmp_path):
 
 def of_data(name, **changes):
     known = {"resolution": None, "channels": None, "data_dir": None, "seed": 0}
-    return ConfigDict(
-        {"data": name, **known, "skip_corrupt": False, "jitter": 0, **changes}
-    )
+    known |= {"skip_corrupt": False, "jitter": 0, "frames": 16, "stride": 1}
+    return ConfigDict({"data": name, **known, **changes})
 
 
 def split_by_seed(*, split, seed, **_):
