@@ -76,4 +76,5 @@ if __name__ == "__main__":
     )
     flags.DEFINE_integer("at_once", 8, "Models that are trained in one program.")
     cli.config_flag()
-    cli.main(main, "experiments.detection", parse=parse, cores_apart=True)
+    apart = cli.value_of("--train", sys.argv) is not None  # a model on each core
+    cli.main(main, "experiments.detection", parse=parse, cores_apart=apart)
