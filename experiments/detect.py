@@ -20,11 +20,13 @@ folder has sub-folders train and test, models of the one detect the other. DIR/t
 has the counts of every signal and seed.
 """
 
+import os
 import sys
 
 from absl import flags
 
 from experiments import cli
+from experiments.files import expanded
 
 OF_RUN, OF_FOLDER = ("input", "checkpoint"), ("seeds", "epochs", "at_once")
 
@@ -52,7 +54,8 @@ def parse(argv):
     else:
         if cli.value_of("--config", argv) is None:
             argv = [*argv, "--config=tadgan"]
-        rest = cli.parse([*argv, f"--config.data=series:{folder}"])
+        path = os.path.abspath(expanded(folder))
+        rest = cli.parse([*argv, f"--config.data=series:{path}"])
         others = OF_RUN
     for name in others:
         if flags.FLAGS[name].present:
@@ -76,4 +79,5 @@ if __name__ == "__main__":
     )
     flags.DEFINE_integer("at_once", 8, "Models that are trained in one program.")
     cli.config_flag()
-    cli.main(main, "experiments.detection", parse=parse, cores_apart=True)
+    apart = cli.value_of("--train", sys.argv) is not None  # a model on each core
+    cli.main(main, "experiments.detection", parse=parse, cores_apart=apart)
