@@ -137,6 +137,12 @@ def images(batch_size: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, shape, np.uint8)
 
 
+def picture(side: int, channels: int) -> np.ndarray:
+    """A picture of noise, uint8 [side, side, C]."""
+    shape = side, side, channels
+    return np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+
+
 def features(n: int, d: int, n_classes: int):
     """Returns real and generated features, [N, D] each, and logits [N, K]: float32.
 

@@ -41,6 +41,7 @@ class Baseline:
         self._sampler, self._field, self._make = sampler, field, make
         self.fields = {field: sampler.fields[field]}
         self.depends_on, self.n_examples = sampler.depends_on, sampler.n_examples
+        self.finishes = sampler.finishes
 
     def batches(
         self,
