@@ -140,7 +140,10 @@ def accuracy(
     n_classes: int,
     seed: int = 0,
 ) -> float:
-    """Share of clips, half of them altered, that are told rightly; see `train`."""
+    """Share of clips, half of them altered, that are told rightly.
+
+    clips: uint8 [N, T, H, W, C]; labels: int32 [N] or None; see `train`.
+    """
     labels = np.zeros(len(clips), np.int32) if labels is None else labels
     x, known = altered(jnp.asarray(clips), labels, n_classes, jax.random.key(seed))
     return float(np.mean(_outputs(variables, np.asarray(x))[1].argmax(-1) == known))
