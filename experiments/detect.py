@@ -20,11 +20,13 @@ folder has sub-folders train and test, models of the one detect the other. DIR/t
 has the counts of every signal and seed.
 """
 
+import os
 import sys
 
 from absl import flags
 
 from experiments import cli
+from experiments.files import expanded
 
 OF_RUN, OF_FOLDER = ("input", "checkpoint"), ("seeds", "epochs", "at_once")
 
@@ -52,7 +54,11 @@ def parse(argv):
     else:
         if cli.value_of("--config", argv) is None:
             argv = [*argv, "--config=tadgan"]
-        rest = cli.parse([*argv, f"--config.data=series:{folder}"])
+        try:
+            path = os.path.abspath(expanded(folder))
+        except ValueError as error:
+            sys.exit(cli.failed(f"--train: {error}"))
+        rest = cli.parse([*argv, f"--config.data=series:{path}"])
         others = OF_RUN
     for name in others:
         if flags.FLAGS[name].present:
@@ -69,11 +75,12 @@ if __name__ == "__main__":
     flags.DEFINE_string("checkpoint", None, "last, best, or a step; by default last.")
     flags.DEFINE_string("error", "dtw", "Of the reconstruction: point, area or dtw.")
     flags.DEFINE_string("combine", "mult", "With the critic: mult, sum, rec or critic.")
-    flags.DEFINE_string("train", None, "Folder of signals; a model of each is trained.")
+    cli.path_flag("train", None, "Folder of signals; a model of each is trained.")
     flags.DEFINE_integer("seeds", 1, "Models of each signal.")
     flags.DEFINE_float(
         "epochs", None, "How often each window is seen; or config.steps."
     )
     flags.DEFINE_integer("at_once", 8, "Models that are trained in one program.")
     cli.config_flag()
-    cli.main(main, "experiments.detection", parse=parse, cores_apart=True)
+    apart = cli.value_of("--train", sys.argv) is not None  # a model on each core
+    cli.main(main, "experiments.detection", parse=parse, cores_apart=apart)

@@ -11,6 +11,8 @@ the gradient of R one product after it. All four gates are one tanh, as
 sigmoid(z) = (1 + tanh(z / 2)) / 2, which XLA makes a third of the time of the others.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
@@ -59,9 +61,7 @@ class LSTM(nn.Module):
         z = z.astype(jnp.promote_types(z.dtype, jnp.float32)) + bias
         if self.repeat > 1:
             z = jnp.repeat(z, self.repeat, axis=0)
-        z = z[::-1] if self.reverse else z
-        h = recurrence(z, recurrent, of_h)
-        return h[::-1] if self.reverse else h
+        return recurrence(z, recurrent, of_h, self.reverse)
 
     def _mask(self, rate, shape, train):
         """[gates, B, C]: 0, or 1 / (1 - rate); None where nothing is dropped."""
@@ -122,11 +122,13 @@ def product(x: Array, w: Array, masks: Array | None = None) -> Array:
     )
 
 
-@jax.custom_vjp
-def recurrence(z: Array, r: Array, masks: Array | None = None) -> Array:
+@functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
+def recurrence(
+    z: Array, r: Array, masks: Array | None = None, reverse: bool = False
+) -> Array:
     """z [T, B, 4 U], the product with x and the bias -> h [T, B, U].
 
-    r: [U, 4 U]; masks: see `product`.
+    r: [U, 4 U]; masks: see `product`; reverse: whether time runs backwards.
     """
 
     def step(carry, z):
@@ -134,25 +136,25 @@ def recurrence(z: Array, r: Array, masks: Array | None = None) -> Array:
         h, c = _cell(_gates(z + product(h, r, masks)), c)
         return (h, c), h
 
-    return jax.lax.scan(step, _zeros(z, r), z)[1]
+    return jax.lax.scan(step, _zeros(z, r), z, reverse=reverse)[1]
 
 
-def _forward(z, r, masks):
+def _forward(z, r, masks, reverse):
     """`recurrence`, and what its derivative needs."""
 
     def step(carry, z):
         h, c = carry
         gates = _gates(z + product(h, r, masks))
-        h, new = _cell(gates, c)
-        return (h, new), (h, gates, c)
+        new = _cell(gates, c)
+        return new, (new[0], (h, c, gates))
 
-    h, gates, c = jax.lax.scan(step, _zeros(z, r), z)[1]
-    return h, (h, gates, c, r, masks)
+    h, saved = jax.lax.scan(step, _zeros(z, r), z, reverse=reverse)[1]
+    return h, (saved, r, masks)
 
 
-def _backward(saved, given):
+def _backward(reverse, saved, given):
     """The gradients of z, r and masks (which have none) for that of h."""
-    all_h, gates, before, r, masks = saved
+    (h, c, gates), r, masks = saved  # h and c of before each step
     transposed = _split(r.T, 0)  # of each gate [U, U]
 
     def back(dz):
@@ -179,12 +181,12 @@ def _backward(saved, given):
         )
         return (back(dz), dc * f), dz
 
-    dz = jax.lax.scan(step, _zeros(all_h, r), (given, gates, before), reverse=True)[1]
-    h, after = all_h[:-1], dz[1:]
+    inputs = given, gates, c
+    dz = jax.lax.scan(step, _zeros(h, r), inputs, reverse=not reverse)[1]
     if masks is None:
-        dr = jnp.einsum("tbu,tbv->uv", h, after)
+        dr = jnp.einsum("tbu,tbv->uv", h, dz)
     else:
-        parts = zip(masks, _split(after, -1), strict=True)
+        parts = zip(masks, _split(dz, -1), strict=True)
         dr = [jnp.einsum("tbu,tbv->uv", h * mask, part) for mask, part in parts]
         dr = jnp.concatenate(dr, axis=-1)
     return dz, dr, None if masks is None else jnp.zeros_like(masks)
