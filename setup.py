@@ -34,6 +34,7 @@ setup(
     extras_require={
         "cuda": ["jax[cuda13]"],
         "tpu": ["jax[tpu]"],
+        "video": ["av"],  # to read films such as MP4
         "tfds": ["tensorflow"],  # only to prepare a TFDS dataset, not to read it
         "sweep": ["optuna"],
         "ray": ["optuna", "ray[tune]"],  # sweeps on a cluster

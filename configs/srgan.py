@@ -41,6 +41,13 @@ KEYS = {
         optional=True,
         above=0,
     ),
+    "pretrain_drops": keys.Key(
+        default=(),
+        help="After so many of these steps each, the learning rate is multiplied by "
+        "generator.optimizer.drop.",
+        type=tuple[int, ...],
+        least=1,
+    ),
     "content": keys.Key(
         default="",
         help="Features of the content loss: vgg19_relu5_4 (VGG54), vgg19_relu2_2 "
@@ -104,7 +111,9 @@ def get_config(preset: str = "photos"):
         _srgan(config, preset)
     config.sample_every = config.checkpoint_every = config.steps // 10
     config.evaluate_every = config.steps // 4
-    config.metrics = ("psnr(crop=4, luma=True)", "ssim(crop=4, luma=True)")
+    # On Y and on RGB, without a border as wide as the scale.
+    parts = ("crop=4, luma=True", "crop=4")
+    config.metrics = tuple(f"{x}({y})" for y in parts for x in ("psnr", "ssim"))
     return config
 
 
@@ -125,8 +134,10 @@ def _srgan(config, preset):
     config.generator = {"network": network, "width": width, "blocks": blocks}
     d = {"network": "vgg", "width": width, "dense": dense, "norm": "batch"}
     config.discriminator = {**d, "penalties": ()}
+    # Section 3.2: a tenth of the rate for the second half of the game.
+    drops = {"drops": (100_000,), "drop": 0.1} if preset == "paper" else {}
     for player in (config.generator, config.discriminator):
-        player.optimizer = presets.adam(rate, 0.9, 0.999)
+        player.optimizer = presets.adam(rate, 0.9, 0.999, **drops)
 
 
 def _esrgan(config, preset):
@@ -141,5 +152,9 @@ def _esrgan(config, preset):
     if preset == "real":
         config.loss, config.adversarial_weight, config.l1 = "non_saturating", 0.1, 1.0
         config.discriminator = {"network": "unet", "width": 64, "penalties": ()}
+    drops = {}
+    if preset == "esrgan":  # section 4.1: halved in both stages
+        config.pretrain_drops = (200_000, 400_000, 600_000, 800_000)
+        drops = {"drops": (50_000, 100_000, 200_000, 300_000), "drop": 0.5}
     for player in (config.generator, config.discriminator):
-        player.optimizer = presets.adam(1e-4, 0.9, 0.99)
+        player.optimizer = presets.adam(1e-4, 0.9, 0.99, **drops)

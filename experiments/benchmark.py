@@ -3,6 +3,7 @@
     python -m experiments.benchmark [--config=NAME[:PRESET] ...]
         [--against=torch] [--layers | --stabilisers | --seeds=8 [--steps=N]]
         [--batch_size=N] [--only=NAME ...] [--rounds=9] [--out=FILE]
+    python -m experiments.benchmark --inference [--config=...] [--against=torch]
     python -m experiments.benchmark --compilation [--config=...] [--batch_size=N]
     python -m experiments.benchmark --metrics [--n=10000] [--batch_size=16]
         [--features=inception|classifier ...] [--only=NAME ...] [--rounds=5]
@@ -11,7 +12,8 @@ Times the compiled step of each config (by default those of the table in the
 documentation) on data in memory. Each candidate runs in its own process and has a row:
 compile seconds, ms per step (median and quartiles), images/s, peak memory.
 `--against=torch` (extra `reference`) adds the same GAN in PyTorch. `--compilation` says
-how long the step takes to compile, at first and from the cache. `--layers` times each
+how long the step takes to compile, at first and from the cache. `--inference` times
+whole pictures through a model that makes pictures of pictures. `--layers` times each
 convolution of the step on its own, `--stabilisers` the step with each stabiliser,
 `--seeds=8` eight vmapped runs in one program against eight runs one by one, and
 `--metrics` extractors and scores against their reference implementations.
@@ -44,6 +46,7 @@ if __name__ == "__main__":
     flags.DEFINE_multi_string("config", [], "PATH.py[:PRESET]; may be repeated.")
     flags.DEFINE_enum("against", None, ["torch"], "What to compare with.")
     flags.DEFINE_boolean("compilation", False, "Time to compile the step.")
+    flags.DEFINE_boolean("inference", False, "Whole pictures.")
     flags.DEFINE_boolean("layers", False, "Each convolution of the step on its own.")
     flags.DEFINE_boolean("stabilisers", False, "The step with each stabiliser.")
     flags.DEFINE_integer(

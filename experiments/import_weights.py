@@ -13,10 +13,11 @@ rejected. What the network is, and its sizes, are read from the names and shapes
 arrays. `sample`, `evaluate` and `experiments.load` open the workdir, and `translate` if
 it makes images of images. A file of `experiments.export_weights` has its config in it.
 
-Known are the generators of pytorch-CycleGAN-and-pix2pix and both networks of
-StyleGAN2-ADA in PyTorch. Of the latter, G_ema becomes the average, with which is
-sampled, and what is not there stays untrained. A state dict does not say at which size
-activations were clamped: --config.generator.clamp=256 does; a .pkl says it.
+Known are the generators of pytorch-CycleGAN-and-pix2pix, SRResNet, BasicSR's MSRResNet
+and RRDBNet (with --config=srgan:folder_small), and both networks of StyleGAN2-ADA in
+PyTorch. Of the last, G_ema becomes the average, with which is sampled, and what is not
+there stays untrained. A state dict does not say at which size activations were clamped:
+--config.generator.clamp=256 does; a .pkl says it.
 
 Image translation: without --config the file is a translation of its own, whichever
 method it was trained by. Two, with --config=cyclegan, are those from A to B and from B

@@ -7,6 +7,8 @@ video frames. If the model is conditioned on examples, these are shown as well.
 `--out=x.npz` holds the output's arrays by field, in the data set's storage types:
 `image` uint8 [N, H, W, C], `point` float32 [N, 2], `label` int32 [N], with the names of
 the classes in `label_names`. A name without an extension is a folder of single PNGs.
+Of clips, which are `video` uint8 [N, T, H, W, C], `--out=x.gif` (.webp, .mp4) shows all
+samples side by side, and a folder holds a WebP of each.
 `--output=NAME` chooses an output of a model that has several.
 
 `--class=cat` or `--class=3` is a class, `--class=cat,dog` are several in turn.

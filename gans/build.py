@@ -160,7 +160,7 @@ def content(config: Config, shape: tuple[int, ...]) -> Net | None:
         except OSError as error:
             raise ValueError(f"content_weights={path!r}: {error.strerror}") from None
     x = jax.ShapeDtypeStruct((1, *shape), jnp.float32)
-    return Net(features.Content(name), (x,), given=given)
+    return Net(features.Content(name, name=name), (x,), given=given)
 
 
 def adversary(config: Config, name: str) -> Adversary:

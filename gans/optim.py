@@ -14,7 +14,8 @@ NAMES = ("adam", "adamw", "rmsprop", "sgd", "lion", "adabelief")
 SCHEDULES = ("constant", "linear", "cosine", "half_linear")
 DECAYS = ("b1", "b2", "decay")  # of running averages, per update
 # Those of `make`, for all optimisers.
-OPTIONS = ("learning_rate", "schedule", "warmup", "clip", "clip_singular")
+OPTIONS = ("learning_rate", "schedule", "warmup", "drops", "drop")
+OPTIONS += ("clip", "clip_singular")
 DTYPES = ("float32", "bfloat16", "float16")  # of what an optimiser remembers
 
 
@@ -25,6 +26,8 @@ def make(
     n_updates: int,
     schedule: str = "constant",
     warmup: int = 0,
+    drops: tuple[int, ...] = (),
+    drop: float = 0.5,
     clip: float | None = None,
     clip_singular: float | None = None,
     lazy: tuple[int, ...] = (),
@@ -41,6 +44,8 @@ def make(
       schedule: "constant", or to 0 by "linear", "cosine" or "half_linear", which is
         constant for the first half of the updates and linear for the second.
       warmup: updates over which the learning rate rises linearly from 0.
+      drops: after so many updates each, the learning rate is multiplied by `drop`.
+      drop: that factor.
       clip: weights stay in [-clip, clip] after each update (see `clip_weights`).
       clip_singular: singular values stay below it (see `clip_singular_values`).
       lazy: intervals of the network's lazy terms. It makes their updates too, so its
@@ -64,6 +69,12 @@ def make(
     names.options({*known, *OPTIONS}, options, f"optimiser {name}")
     _check(known, options)
     names.typed({"warmup": int}, {"warmup": warmup}, "optimiser")
+    names.number(drop, lambda x: x >= 0, "optimiser: drop", "of at least 0")
+    if [*drops] != sorted({int(n) for n in drops if n > 0}):
+        raise ValueError(
+            f"optimiser: drops={tuple(drops)} must be numbers of updates, whole and "
+            "rising from above 0"
+        )
     if name == "rmsprop":
         options = {"eps_in_sqrt": False} | options
     for key, value in (("learning_rate", learning_rate), ("warmup", warmup)):
@@ -85,6 +96,7 @@ def make(
     per_step = 1 + sum(1 / interval for interval in lazy)
     if lazy:
         n_updates, warmup = (round(per_step * n) for n in (n_updates, warmup))
+        drops = [round(per_step * n) for n in drops]
     if lazy and name != "sgd":
         learning_rate /= per_step
         given = {x: known[x].default for x in DECAYS if x in known} | options
@@ -102,12 +114,18 @@ def make(
     if warmup:
         rise = optax.linear_schedule(0.0, learning_rate, warmup)
         rate = optax.join_schedules([rise, rate], [warmup])
+    if drops:
+        rate = _dropping(rate, tuple(drops), drop)
     links = [factory(rate, **options)]
     if clip is not None:
         links.append(clip_weights(clip))
     if clip_singular is not None:
         links.append(clip_singular_values(clip_singular))
     return links[0] if len(links) == 1 else optax.chain(*links)
+
+
+def _dropping(rate, drops, drop):
+    return lambda n: rate(n) * drop ** sum(jnp.asarray(n) >= at for at in drops)
 
 
 def _check(known, options):

@@ -33,7 +33,8 @@ os.environ["XLA_FLAGS"] = " ".join([given, *quick]).strip()
 CACHE = pathlib.Path(__file__).parent.parent / "build" / "jax-cache"
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
 jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
-jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+# Small programs, too: there are thousands of them.
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
 
 # Signals that are ignored here (under nohup, in a background job) would be ignored by
 # the processes that tests start, too. Those with a handler are not.

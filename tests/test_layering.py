@@ -17,6 +17,7 @@ MAY = {part: set() for part in BASE.split()}
 MAY["core"] = {"ema"}
 MAY["averaging"] = {"core"}
 MAY |= {part: {"layers"} for part in ("networks", "data", "metrics")}
+MAY["networks"] = {"layers", "sharding"}
 MAY["metrics"] = {"layers", "interpolation"}
 MAY |= {part: {"sharding"} for part in ("augment", "losses")}
 MAY["terms"] = {"core", "augment", "losses", "sharding"}

@@ -49,6 +49,12 @@ def rates(n, **options):
             [0, 1, 2, 1.5, 1, 0.5, 0],
         ),
         ({"n_updates": 9, "warmup": 4}, [0, 0.5, 1, 1.5, 2, 2]),
+        ({"n_updates": 6, "drops": (2, 3)}, [2, 2, 1, 0.5, 0.5, 0.5]),
+        # 2 (1 - k / 4), and a tenth of it from update 2 on.
+        (
+            {"n_updates": 4, "schedule": "linear", "drops": (2,), "drop": 0.1},
+            [2, 1.5, 0.1, 0.05],
+        ),
     ],
 )
 def test_learning_rates(options, expected):
@@ -78,6 +84,12 @@ def test_options_reach_the_optimiser():
             "optimiser: schedule: 'liner'.*'linear'",
         ),
         ({"name": "sgd", "warmup": -3}, "optimiser: warmup=-3 must be a number of at"),
+        (
+            {"name": "sgd", "drops": (5, 2)},
+            r"drops=\(5, 2\) must be numbers of updates",
+        ),
+        ({"name": "sgd", "drops": (0.5,)}, r"drops=\(0.5,\) must be numbers of upda"),
+        ({"name": "sgd", "drop": -0.5}, "optimiser: drop=-0.5 must be a number of at"),
         (
             {"name": "sgd", "clip": -1.0},
             "optimiser: clip=-1.0 must be a number above 0",

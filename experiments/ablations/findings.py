@@ -7,6 +7,7 @@ import math
 from typing import Any
 
 from experiments.ablations import significance
+from experiments.evaluation.result import without_rounding
 from experiments.pages import flat, short
 
 ALPHA = 0.05
@@ -308,11 +309,13 @@ def mean(summary: significance.Summary) -> str:
     """Returns mean ± standard deviation, to two digits of the latter."""
     if summary.mean is None:
         return _NONE
-    if not summary.sd or not 1e-6 < summary.sd < 1e5:
-        spread = "" if summary.sd is None else f" ± {short(summary.sd)}"
-        return f"{short(summary.mean)}{spread}"
-    digits = max(0, 1 - math.floor(math.log10(summary.sd)))
-    return f"{summary.mean:.{digits}f} ± {summary.sd:.{digits}f}"
+    if summary.sd is None:
+        return short(summary.mean)
+    sd = without_rounding(summary.sd, summary.mean)
+    if not 1e-6 < sd < 1e5:
+        return f"{short(summary.mean)} ± {short(sd)}"
+    digits = max(0, 1 - math.floor(math.log10(sd)))
+    return f"{summary.mean:.{digits}f} ± {sd:.{digits}f}"
 
 
 def mark(verdict: str | None) -> str:

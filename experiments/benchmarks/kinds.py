@@ -15,6 +15,7 @@ STEPS = "steps"
 TAKES = {
     STEPS: {"config", "batch_size", "against", "only", "rounds"},
     "compilation": {"config", "batch_size"},
+    "inference": {"config", "against", "rounds"},
     "layers": {"config", "batch_size", "against", "rounds"},
     "stabilisers": {"config", "batch_size", "rounds"},
     "seeds": {"config", "batch_size", "steps", "rounds"},

@@ -23,7 +23,8 @@ def run(kind: str, *, out: str | None = None, **options) -> None:
     """Runs one of the modules of this package; prints a table for each config.
 
     Args:
-      kind: "steps", "compilation", "layers", "stabilisers", "seeds" or "metrics".
+      kind: "steps", "compilation", "inference", "layers", "stabilisers", "seeds" or
+        "metrics".
       out: a JSON file, written after every table.
       options: of `of_configs`, or of `metrics.entries`.
 

@@ -14,7 +14,7 @@ from experiments import config as configs
 from experiments.files import expanded
 from gans import names
 from gans.data import kinds, pipeline, spec
-from gans.data.sets import sr
+from gans.data.sets import series, sr
 
 SIDE = 32  # pixels, of the images for extractors
 # Sets whose examples are known without loading them, of images by their prefix.
@@ -23,6 +23,7 @@ IMAGES = ("tfds", "folder")
 SIDES = ("pairs", "unpaired")
 ENLARGED = ("sr",)
 CLIPS = ("moving", "video")
+WINDOWS = ("series",)
 N_CLASSES = 10  # of images
 
 
@@ -59,16 +60,18 @@ def source(config):
 
 
 def _spec(config):
-    """The spec of images, pairs of them, clips and points; None for others."""
+    """The spec of images, pairs, clips, series and points; None for others."""
     if config.data in PLANE:
         return {"point": spec.Field("point", (2,), "float32")}
-    kind = config.data.partition(":")[0]
+    kind, _, argument = config.data.partition(":")
+    if kind in WINDOWS:
+        return series.fields(config.data, argument, config.channels or 1)
     known = config.resolution and config.channels
     if kind not in (*IMAGES, *SIDES, *ENLARGED, *CLIPS) or not known:
         return None
     shape = (config.resolution, config.resolution, config.channels)
     if kind in ENLARGED:
-        scale = sr.scale_of(config.data, config.data.partition(":")[2])
+        scale = sr.scale_of(config.data, argument)
         return sr.fields(config.resolution, scale, config.channels)
     if kind in SIDES:
         return {side: spec.Field("image", shape, "uint8") for side in "ab"}
@@ -132,6 +135,12 @@ def steps_per_run(config) -> int:
 def images(batch_size: int) -> np.ndarray:
     """Noise, uint8 [B, 32, 32, 3]."""
     shape = (batch_size, SIDE, SIDE, 3)
+    return np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+
+
+def picture(side: int, channels: int) -> np.ndarray:
+    """A picture of noise, uint8 [side, side, C]."""
+    shape = side, side, channels
     return np.random.default_rng(0).integers(0, 256, shape, np.uint8)
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import Any
 
+import configs
 from configs import keys
 from experiments.expressions import expand
 from gans.data import spec as specs
@@ -47,7 +50,15 @@ def convert(old: Mapping[str, Any]) -> dict[str, Any]:
     for known, table in ((_OF_RUN, keys.RUN), (_OF_GAME, keys.GAME)):
         if known <= new.keys():  # what was not a key then keeps its default
             new = {name: key.default for name, key in table.items()} | new
-    return new
+    own = _own_keys(new["variant"]) if _OF_RUN <= new.keys() else {}
+    return {name: key.default for name, key in own.items()} | new
+
+
+def _own_keys(variant: str) -> Mapping[str, keys.Key]:
+    """The keys that the config of one of our variants has beside the shared ones."""
+    name = f"{configs.__name__}.{variant}"
+    known = {f"{configs.__name__}.{x.name}" for x in iter_modules(configs.__path__)}
+    return getattr(import_module(name), "KEYS", {}) if name in known else {}
 
 
 def marked(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -41,6 +41,7 @@ class Baseline:
         self._sampler, self._field, self._make = sampler, field, make
         self.fields = {field: sampler.fields[field]}
         self.depends_on, self.n_examples = sampler.depends_on, sampler.n_examples
+        self.finishes = sampler.finishes
 
     def batches(
         self,
@@ -55,8 +56,9 @@ class Baseline:
         """Yields n of them, {field: numpy [b, ...]}; see `Sampler.batches`."""
         for start in range(0, n, size):
             examples = self._sampler.examples(min(size, n - start), start, rows, whole)
-            made = self._make(self._sampler.given(examples))
-            yield {self._field: np.asarray(made, np.float32)}
+            given = self._sampler.given(examples)
+            made = {self._field: np.asarray(self._make(given), np.float32)}
+            yield self._sampler.finished(given, made)
 
 
 class Baselines:

@@ -93,6 +93,17 @@ class Pairs:
             raise self._found
         return self._found[name]
 
+    @property
+    def each(self) -> dict[str, dict[str, float]]:
+        """{picture: {metric: value}} of the last state, where pictures are whole."""
+        found = self._found if isinstance(self._found, dict) else {}
+        found = {x: y.tolist() for x, y in found.items() if self.whole and y.ndim == 1}
+        if not found:
+            return {}
+        names = self.setting.samplers.conditions.names
+        rows = enumerate(self.setting.plan(self.output).rows)
+        return {names[i]: {x: y[k] for x, y in found.items()} for k, i in rows}
+
     def result(
         self, state: core.State, name: str, better: str, **protocol: Any
     ) -> Result:

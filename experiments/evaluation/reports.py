@@ -72,6 +72,7 @@ def make_evaluate(
         protocol     what the results depend on
         warnings     what makes them weaker than they look
 
+    of an output that is made of whole pictures also "each" {picture: {metric: value}},
     and with `baseline` also "baseline", the results of real images of the other side
     (test images against the training images that samples are compared with), computed
     once, and with `equal_n` besides "equal_n": {"column": its name, "results"}, of
@@ -122,7 +123,13 @@ def make_evaluate(
                 if part in found:
                     report[part] = {**found.pop(part), **report.get(part, {})}
             report |= {key: x for key, x in found.items() if key not in report}
-        report["protocol"] = {**setting.noted, **report["protocol"]}
+        frozen = {k: net.module.name for k, net in gan.nets.items() if net.frozen}
+        known = {"frozen_networks": frozen} if frozen else {}
+        report["protocol"] = {**setting.noted, **known, **report["protocol"]}
+        for output, pairs in setting.pairs.items():
+            for picture, values in pairs.each.items():
+                own = report.setdefault("each", {}).setdefault(picture, {})
+                own |= {setting.named(x, output): y for x, y in values.items()}
         report["warnings"] = list(dict.fromkeys(report["warnings"]))
         setting.end()
         return report
@@ -212,9 +219,19 @@ def show(
         columns["real images"] = report["baseline"]
     if table or report["results"]:
         print(table or scores.table(columns))
+    if "each" in report and not table:
+        print(f"\n{scores.table(_by_metric(report['each']))}")
     for warning in report["warnings"]:
         print(f"warning: {warning}", file=sys.stderr)
     failed = report.get("failed", {})
     for name, why in failed.items():
         print(f"failed: {name}: {why}", file=sys.stderr)
     return int(bool(failed) and not report["results"])
+
+
+def _by_metric(each):
+    """{metric: {picture: result}}, the columns of a table."""
+    return {
+        metric: {picture: {"value": own[metric]} for picture, own in each.items()}
+        for metric in next(iter(each.values()))
+    }

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+ROUNDING = 1e-9  # an error that is a smaller part of its value is none
+
 
 @dataclasses.dataclass(frozen=True)
 class Result:
@@ -16,7 +18,7 @@ class Result:
     Attributes:
       value: the number.
       better: "lower", "higher", or None where neither is.
-      error: its standard error, if known.
+      error: its standard error, if known; 0 if it is rounding.
       protocol: what this number depends on beside the protocol of the whole report,
         as JSON: the number of neighbours, of subsets ...
     """
@@ -32,6 +34,8 @@ class Result:
             raise ValueError(f"a Result is one number, got values of shape {shape}")
         if hasattr(self.value, "item"):  # of NumPy or JAX
             object.__setattr__(self, "value", self.value.item())
+        if self.error is not None:
+            object.__setattr__(self, "error", without_rounding(self.error, self.value))
 
     def to_json(self) -> dict[str, Any]:
         """Returns {"value", "standard_error" if there is one, ..., "better"}."""
@@ -52,3 +56,8 @@ class Result:
         }
         error = value.get("standard_error")
         return cls(value["value"], value.get("better"), error, rest)
+
+
+def without_rounding(error: float, value: float) -> float:
+    """Returns an error of a value; 0 if it is rounding: what was measured is exact."""
+    return 0.0 if abs(error) <= ROUNDING * abs(value) else error

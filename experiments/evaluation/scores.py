@@ -14,6 +14,7 @@ from tqdm import tqdm
 from experiments.evaluation import evaluators, statistics
 from experiments.evaluation.failures import attempt
 from experiments.evaluation.features import Features
+from experiments.evaluation.result import without_rounding
 from experiments.evaluation.statistics import Statistics
 from gans import names
 from gans.metrics.features.extractor import Extractor
@@ -387,7 +388,9 @@ def shown(value: Mapping[str, Any] | None) -> str:
         return "-"
     error = value.get("standard_error")
     number = f"{value['value']:.4g}"
-    return number if error is None else f"{number} ± {error:.2g}"
+    if error is None:
+        return number
+    return f"{number} ± {without_rounding(error, value['value']):.2g}"
 
 
 def _count(images):

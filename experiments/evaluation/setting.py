@@ -150,6 +150,8 @@ class Setting:
         largest = sum(math.prod(x.shape) for x in source.spec.values())
         size = min(n, BATCH, max(1, VALUES // largest))
         noted = {"made_of": ", ".join(sampler.depends_on), "rows": chosen}
+        if sampler.finishes:
+            noted["kept"] = "what is known of the input, as translate keeps it"
         noted = {self.named(key, output): x for key, x in noted.items()}
         return Plan(n, size, rows, noted, chosen)
 

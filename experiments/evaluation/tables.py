@@ -112,8 +112,28 @@ def markdown(report: Report) -> str:
     for row, results in rows.items():
         cells = [_cell(results.get(x), best[x] == row) for x in columns]
         lines.append([row, *cells])
-    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    return f"{table}\n\n{protocol(report)}"
+    parts = [_table(lines), protocol(report)]
+    if report.get("each"):
+        parts.insert(1, _table(_each(report)))
+    return "\n\n".join(parts)
+
+
+def _table(lines):
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _each(report):
+    """The lines of a table of single pictures: the model's, below it the others'."""
+    reports = {report["title"]: report, **report["others"]}
+    metrics = list(next(iter(report["each"].values())))
+    lines = [["picture", "", *metrics], ["---"] * (2 + len(metrics))]
+    for picture in report["each"]:
+        for title, other in reports.items():
+            found = other.get("each", {}).get(picture)
+            if found:
+                cells = (f"{found[x]:.4g}" if x in found else "-" for x in metrics)
+                lines.append([picture, title, *cells])
+    return lines
 
 
 def _better(name, rows):

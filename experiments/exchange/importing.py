@@ -217,7 +217,9 @@ def _specs(config, weights) -> Iterator[Spec]:
     height, width = height or config.resolution, width or config.resolution
     made = Field("image", (height, width, channels), "uint8")
     if "given" in of_data:
-        given = Field("image", (height, width, of_data["given"]), "uint8")
+        scale = of_data.get("scale", 1)
+        smaller = height // scale, width // scale
+        given = Field("image", (*smaller, of_data["given"]), "uint8")
         yield {"a": given, "b": made}
         yield {"a": made, "b": given}
         return

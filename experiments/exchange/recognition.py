@@ -29,8 +29,9 @@ class Found:
       role: "generator" or "discriminator".
       options: of its class, but for what it learns of the data.
       of_data: "shape" (H, W, C) of what a generator makes, H and W None where any will
-        do; "latent", the dimensions that it takes, or "given", the channels of images;
-        "n_classes", if it takes labels.
+        do; "latent", the dimensions that it takes, or "given", the channels of images,
+        and "scale", how many times larger these become; "n_classes", if it takes
+        labels.
       variables: {"params": tree, collection: tree ...}, float32.
     """
 

@@ -7,7 +7,7 @@ from typing import Any
 
 # Of the numbers of `gans.data.altered`, those of whole files, which are said when the
 # data are read.
-FILES = ("left_out", "links", "corrupt")
+FILES = ("left_out", "links", "corrupt", "short")
 
 
 def sentence(config: Mapping[str, Any], run: Mapping[str, Any]) -> str:
@@ -43,6 +43,8 @@ def _of_files(reading) -> Iterator[str]:
         yield f"links left out: {n}"
     if n := reading.get("corrupt"):
         yield f"unreadable files left out: {n}"
+    if n := reading.get("short"):
+        yield f"videos shorter than a clip left out: {n}"
 
 
 def _of_pictures(reading) -> Iterator[str]:

@@ -50,13 +50,23 @@ def _real(path, n_series):
     if not path.exists():
         return ""
     url = pages.data_url(path, _LAST_BYTES // n_series)
+    animation = _moving(path, "Animation of real examples")
     return f"""
 <figure class="samples card">
 <h3>Real examples</h3>
-<img src="{url}" alt="Real examples of the data">
+<img src="{url}" alt="Real examples of the data">{animation}
 <figcaption>What the samples should look like: examples of the training data, at the \
 same scale.</figcaption>
 </figure>"""
+
+
+def _moving(path, alt):
+    """The animation beside a picture, if there is one."""
+    moving = path.with_suffix(".webp")
+    if not moving.exists() or moving.stat().st_size > _LAST_BYTES:
+        return ""
+    url = pages.data_url(moving, _LAST_BYTES)
+    return f'\n<img class="moving" src="{url}" alt="{alt}">'
 
 
 def _player(name, pictures, n_series):
@@ -82,12 +92,7 @@ def _player(name, pictures, n_series):
 </div>"""
     title = pages.escape(name.replace("_", " "))
     heading = f"Samples: {title}" if name else "Samples"
-    moving = path.with_suffix(".webp")
-    animation = ""
-    if moving.exists() and moving.stat().st_size <= _LAST_BYTES:
-        url = pages.data_url(moving, _LAST_BYTES)
-        alt = f"Animation of step {step}"
-        animation = f'\n<img class="moving" src="{url}" alt="{alt}">'
+    animation = _moving(path, f"Animation of step {step}")
     figure = f"""<figure class="samples player-of card">
 <h3>{heading}</h3>
 <img src="{pages.data_url(path, _LAST_BYTES // n_series)}" \

@@ -41,26 +41,30 @@ def save(
     *,
     fps: float = FPS,
     hold: int | None = None,
+    lossless: bool = True,
 ) -> int:
     """Writes frames, uint8 [H, W, 1 or 3] of one size, that are shown again and again.
 
-    path: ends in .gif (256 colours a frame), .webp (lossless) or .mp4 (H.264, which
+    path: ends in .gif (256 colours a frame), .webp or .mp4 (H.264, which
       ffmpeg writes, frame by frame; players repeat it if asked to).
     fps: frames a second, to whole hundredths of a second in a GIF.
     hold: milliseconds for the last frame; None: as for the others.
+    lossless: whether a WebP keeps all pixels as they are.
 
     Returns the number of frames. Raises ValueError if there are none, and with what
     ffmpeg says where it fails.
     """
     with replacing(path) as temporary:
-        write = _mp4 if Path(path).suffix == ".mp4" else _pillow
-        n = write(temporary, Path(path).suffix, frames, fps, hold)
+        if Path(path).suffix == ".mp4":
+            n = _mp4(temporary, frames, fps, hold)
+        else:
+            n = _pillow(temporary, Path(path).suffix, frames, fps, hold, lossless)
         if not n:
             raise ValueError(f"{path}: there are no frames")
     return n
 
 
-def _pillow(temporary, suffix, frames, fps, hold):
+def _pillow(temporary, suffix, frames, fps, hold, lossless):
     shown = [_picture(frame) for frame in frames]
     if not shown:
         return 0
@@ -68,7 +72,7 @@ def _pillow(temporary, suffix, frames, fps, hold):
     durations[-1] = hold or durations[-1]
     options = {
         ".gif": {"comment": pictures.SOFTWARE.encode()},
-        ".webp": {"lossless": True, "exif": pictures.exif()},
+        ".webp": {"lossless": lossless, "exif": pictures.exif()},
     }[suffix]
     shown[0].save(
         temporary,
@@ -82,7 +86,7 @@ def _pillow(temporary, suffix, frames, fps, hold):
     return len(shown)
 
 
-def _mp4(temporary, suffix, frames, fps, hold):
+def _mp4(temporary, frames, fps, hold):
     """Frames of odd sizes get a row or a column more: H.264 halves its colours."""
     n, process, last = 0, None, None
     try:

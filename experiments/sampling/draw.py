@@ -77,8 +77,6 @@ def draw(
         raise ValueError(f"--fps={fps}: wanted at most 50")
     form = _form(out) if out is not None else ".gif" if training else ".png"
     moves = form in animation.SUFFIXES
-    if moves and not (training or interpolate):
-        raise ValueError(f"--out={out}: an animation needs --interpolate or --training")
     if moves and out is not None:
         animation.check(out)
     if fps is not None and not moves:
@@ -108,7 +106,7 @@ def draw(
     model = Model.load(workdir, checkpoint, recalibrate=recalibrate)
     output = output or model.main_output
     sampler, step = model.sampler(output), int(model.state.step)
-    least = 16 if moves else 8
+    least = 16 if moves and interpolate else 8
     few = interpolate or len(seeds) > 1
     n = n or (least if few else _default(model.spec, sampler, form))
     total = n * (interpolate or 1)  # of each seed
@@ -121,12 +119,12 @@ def draw(
         fields = {*model.spec, *sampler.fields, "seed"}
         _check_old(pathlib.Path(out), fields | {f"{name}_names" for name in model.spec})
     # Arrays need no picture, and to see what can be drawn takes a trace of the model.
-    drawn = [] if form == ".npz" else _drawn(model, sampler, form, interpolate)
+    drawn = [] if form == ".npz" else _drawn(model, sampler, out, form, interpolate)
     label = asked.classes(model.spec, label)
 
     def inputs(seed):
         given = {"seed": seed, "output": output, "truncation": truncation}
-        if moves:
+        if moves and interpolate:
             turns = _resized(label, n)  # each sample keeps its class
             found = model.inputs(N_LATENTS * n, label=turns, **given)
             return interpolation.loop(found, N_LATENTS, interpolate)
@@ -141,7 +139,9 @@ def draw(
         for one in seeds:
             given = first if one == seeds[0] else inputs(one)
             options = {"seed": one, "output": output, "size": batch_size or 64}
-            if moves:  # one frame at a time; the noise of a sample stands still
+            if (
+                moves and interpolate
+            ):  # one frame at a time; the noise of a sample stands still
                 options |= {"size": n, "draws": np.arange(len(given["z"])) % n}
             yield from model.batches(given, **options)
 
@@ -150,8 +150,13 @@ def draw(
         out = pathlib.Path(workdir) / "samples" / f"{name}.png"
     out = pathlib.Path(out)
     os.makedirs(out if form == "folder" else out.parent, exist_ok=True)
-    if moves:
+    if moves and interpolate:
         animation.save(out, _frames(model.spec, drawn[-1], batches()), fps=fps)
+    elif moves:
+        made = np.concatenate([x[drawn[-1]] for x in batches()])
+        row = n if len(seeds) > 1 else None
+        frames = pictures.of(model.spec[drawn[-1]]).frames(made, row)
+        animation.save(out, map(animation.enlarged, frames), fps=fps)
     elif form == "folder":
         _write_singly(out, model.spec, drawn[-1], batches(), seeds, total)
     elif form == ".npz":
@@ -177,8 +182,8 @@ def _default(spec, sampler, form):
     kinds_of = {spec[x].kind for x in sampler.fields if x in spec}
     modules = [pictures.of_kind(x) for x in kinds_of if pictures.drawable(x)]
     n = N_SAMPLES
-    if form == ".png":  # a cloud of points needs more
-        n = max([n, *(x.N for x in modules if not x.GRID)])
+    if form not in (".npz", "folder"):  # of points more, of clips fewer
+        n = max((x.N for x in modules if not x.GRID), default=n)
     return min(n, sampler.n_examples or n)
 
 
@@ -239,7 +244,7 @@ def _frames(spec, name, batches):
             yield animation.enlarged(frame)
 
 
-def _drawn(model, sampler, form, interpolate):
+def _drawn(model, sampler, out, form, interpolate):
     """The fields that can be drawn; ValueError if a field that is needed cannot."""
     spec = model.spec
     fields = [x for x in sampler.fields if x in spec]
@@ -255,6 +260,12 @@ def _drawn(model, sampler, form, interpolate):
         raise ValueError(f"{named}: --interpolate needs tiles in rows")
     if form == "folder" and not hasattr(modules[-1], "single"):
         raise ValueError(f"{named}: --out must end in .png or .npz")
+    animated = form in animation.SUFFIXES and not interpolate
+    if animated and not hasattr(modules[-1], "frames"):
+        raise ValueError(
+            f"--out={out}: an animation of {spec[drawn[-1]].kind} data needs "
+            "--interpolate or --training"
+        )
     return drawn
 
 
@@ -262,14 +273,14 @@ def _form(out):
     """Returns ".png", ".npz", ".gif", ".webp" or "folder"."""
     path = pathlib.Path(out)
     if path.is_dir() or str(out).endswith("/") or not path.suffix:
-        if any(path.glob("*.png")):
-            raise FileExistsError(f"--out={out}: this folder holds PNGs already")
+        if any([*path.glob("*.png"), *path.glob("*.webp")]):
+            raise FileExistsError(f"--out={out}: this folder holds pictures already")
         return "folder"
     if path.suffix not in (".png", ".npz", *animation.SUFFIXES):
         raise ValueError(
             f"--out={out}: unknown extension {path.suffix!r}; wanted .png (a grid), "
             ".npz (arrays), .gif, .webp or .mp4 (an animation), or none (a folder of "
-            "PNGs)"
+            "single ones)"
         )
     return path.suffix
 
@@ -294,7 +305,7 @@ def _check_old(out, fields=frozenset()):
 
 
 def _write_singly(folder, spec, name, batches, seeds, n):
-    """Writes 00000.png, ...: with the seed if there are several, and a class's name."""
+    """Writes 00000.png, ...; with the seed if there are several, and a class's name."""
     label = next((x for x, field in spec.items() if field.kind == "label"), None)
     names = spec[label].names if label else None
     count = 0
@@ -306,7 +317,8 @@ def _write_singly(folder, spec, name, batches, seeds, n):
                 stem = f"seed{seeds[row]:04d}_{stem}"
             if names and label in batch:
                 stem += "_" + re.sub(r"[^\w.+-]+", "-", names[int(batch[label][i])])
-            pictures.of(spec[name]).single(folder / f"{stem}.png", example)
+            kind = pictures.of(spec[name])
+            kind.single(folder / f"{stem}{kind.SUFFIX}", example)
             count += 1
 
 

@@ -7,7 +7,7 @@ ablations, and `experiments.load`.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -20,6 +20,7 @@ from gans.data import kinds
 from gans.data.spec import Spec, decoded
 
 BATCH = 500  # of an evaluation: its latents depend on it
+_GIVEN, _MADE = "a", "b"  # of sets that keep what was given, see `gans.data.finished`
 Arrays = dict[str, np.ndarray]
 
 
@@ -32,13 +33,19 @@ class Sampler:
       source: of the examples that a conditional model is given (`gan.conditioned_on`);
         row i goes with sample i, and the rows repeat. Others need none.
       output: a name of `gan.outputs`.
+      finish: what keeps what was given in an output, see `gans.data.finished`.
 
     Raises ValueError for an unknown output, and for a model that is conditioned on
     examples if there is no source.
     """
 
     def __init__(
-        self, gan: core.GAN, spec: Spec, source: Any = None, output: str = "sample"
+        self,
+        gan: core.GAN,
+        spec: Spec,
+        source: Any = None,
+        output: str = "sample",
+        finish: Callable[[Any, Any], Any] | None = None,
     ):
         names.check(output, gan.outputs, "output")
         for name in gan.conditioned_on:
@@ -54,6 +61,7 @@ class Sampler:
             )
         self.gan, self.spec, self.output = gan, spec, output
         self._source = source if gan.conditioned_on else None
+        self._finish = finish
         self._inputs = jax.jit(self.traced_inputs, static_argnums=1)
         self._outputs = jax.jit(self.traced_outputs, static_argnums=3)
         self._each = jax.jit(self._traced_each)
@@ -238,8 +246,8 @@ class Sampler:
         state = self._state()
         key = jax.eval_shape(lambda: jax.random.key(0))
         jaxpr = jax.make_jaxpr(
-            lambda examples, state, key: self.traced_outputs(
-                state, self.traced_inputs(key, 2, examples), key
+            lambda examples, state, key: core.sample(
+                self.gan, state, self.traced_inputs(key, 2, examples), key, self.output
             )
         )(examples, state, key).jaxpr
         # Dicts are flattened in the order of their keys; the examples come first.
@@ -287,6 +295,7 @@ class Sampler:
     def traced_outputs(self, state, inputs, key, only=None) -> dict[str, Array]:
         """Returns what a call does; to be traced."""
         made = core.sample(self.gan, state, inputs, key, self.output)
+        made = self.finished(inputs, made)
         asked = {
             name: x
             for name, x in inputs.items()
@@ -294,6 +303,20 @@ class Sampler:
         }
         made = {**asked, **made}
         return made if only is None else {name: made[name] for name in only}
+
+    @functools.cached_property
+    def finishes(self) -> bool:
+        """Whether what was given is kept in what is made, as `translate` does it."""
+        return self._finish is not None and self.depends_on == (_GIVEN,)
+
+    def finished(self, given: Mapping[str, Any], made: Mapping[str, Any]):
+        """Returns what was made, with what was given kept in it; may be traced.
+
+        given, made: {field: [n, ...]}, decoded.
+        """
+        if not self.finishes or _MADE not in made:
+            return made
+        return {**made, _MADE: self._finish(given[_GIVEN], made[_MADE])}
 
 
 def _used(jaxpr):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -12,7 +12,7 @@ from jax import Array
 
 from experiments.rundir import restore
 from experiments.sampling.sampler import Arrays, Sampler
-from gans import core, names
+from gans import core, data, names
 from gans.data.spec import Spec
 
 N_ROWS = 12  # examples in the pictures of a run
@@ -26,14 +26,13 @@ class Drawing:
     most, chosen at random once.
 
     Args:
-      gan, spec, source: see `Sampler`.
+      samplers: of the outputs, by name.
       key: of latents and of what outputs draw.
       n: samples of each output.
     """
 
-    def __init__(self, gan: core.GAN, spec: Spec, source: Any, *, key: Array, n: int):
-        found = drawable(gan, spec, source)
-        self._samplers = {x: Sampler(gan, spec, source, x) for x in found}
+    def __init__(self, samplers: Mapping[str, Sampler], *, key: Array, n: int):
+        self._samplers = samplers
         self._key, self._rows, self._examples = key, {}, {}
         for name, sampler in self._samplers.items():
             rows = np.arange(n)
@@ -116,7 +115,10 @@ class Samplers:
         """Returns the sampler of an output; ValueError for an unknown one."""
         names.check(output, self.gan.outputs, "output")
         if output not in self._made:
-            self._made[output] = Sampler(self.gan, self.spec, self.conditions, output)
+            finish = data.finished(self._config.data) if self.conditions else None
+            self._made[output] = Sampler(
+                self.gan, self.spec, self.conditions, output, finish
+            )
         return self._made[output]
 
     def drawable(self) -> list[str]:
@@ -125,4 +127,4 @@ class Samplers:
 
     def drawing(self, *, key: Array, n: int) -> Drawing:
         """Returns the `Drawing` of these outputs."""
-        return Drawing(self.gan, self.spec, self.conditions, key=key, n=n)
+        return Drawing({x: self(x) for x in self.drawable()}, key=key, n=n)

@@ -24,6 +24,7 @@ from gans.data.spec import Spec
 
 TRAINING, SQUASH, FULL = "training", "squash", "full"
 TILE = 1024  # pixels
+ROWS = 256  # of a large picture are finished at a time
 _FORMED = "a"  # the side that sets of data make from pictures
 
 
@@ -149,8 +150,12 @@ class Translator:
         made = np.clip(made, -1, 1, out=made if made.flags.writeable else None)
         if self._finish is None:
             return made
-        finished = self._finish(form(picture), images.encode(made))
-        return finished.astype(np.float32) / 127.5 - 1
+        given, finished = form(picture), np.empty_like(made)
+        for i in range(0, len(made), ROWS):
+            rows = slice(i, i + ROWS)
+            known = given[rows].astype(np.float32) / 127.5 - 1
+            finished[rows] = self._finish(known, made[rows])
+        return finished
 
     def _traced(self, state, x, key):
         """[h, w, C] as it is stored -> [h, w, C'] float32, of the trained network."""

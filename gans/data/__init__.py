@@ -31,6 +31,7 @@ def load(
     jitter: int = 0,
     frames: int = 16,
     stride: int = 1,
+    called: str | None = None,
 ):
     """The data set called `name`, as a source (see `gans.data.source`).
 
@@ -46,7 +47,8 @@ def load(
     pictures to be stacked. Each applies only to those sets. In paths `~` and $VAR are
     replaced. Clips have so many `frames`, and from one to the next are `stride` frames
     of the video. With `jitter`, images to train on are read so many pixels larger than
-    `resolution`, and cropped at random (see `gans.data.cropped`).
+    `resolution`, and cropped at random (see `gans.data.cropped`). Messages name a set
+    of files as it is `called`, by default `name`.
 
     Raises ValueError for an unknown name or an impossible size, and its subclasses in
     `gans.data.sets`: NoSplit for an unknown split, OptionWanted where another
@@ -97,6 +99,7 @@ def load(
         seed=seed,
         frames=frames,
         stride=stride,
+        called=called or name,
     )
     if not jitter:
         return source
@@ -145,10 +148,12 @@ def given(name: str) -> Callable[..., np.ndarray] | None:
     return getattr(_module(name), "given", None)
 
 
-def finished(name: str) -> Callable[[np.ndarray, np.ndarray], np.ndarray] | None:
+def finished(name: str) -> Callable[[Any, Any], Any] | None:
     """Returns what keeps what was given in an output for the set `name`, or None.
 
-    It is pure, (side A uint8 [H, W, Ca], output uint8 [H, W, C]) -> [H, W, C].
+    It is pure, (side A [..., H, W, Ca], output [..., H, W, C]) -> [..., H, W, C], of
+    floats in [-1, 1]: arrays of NumPy or of JAX, also traced. Each pixel depends on
+    that pixel alone.
     """
     return getattr(_module(name), "finished", None)
 

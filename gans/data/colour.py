@@ -1,9 +1,12 @@
 """Colours as lightness and two opponents: CIE Lab of sRGB under D65, 2 degrees.
 
-IEC 61966-2-1 (the curve of sRGB), ITU-R BT.709 (its primaries), CIE 15 (Lab).
+IEC 61966-2-1 (the curve of sRGB), ITU-R BT.709 (its primaries), CIE 15 (Lab). Arrays of
+NumPy give such of NumPy, those of JAX give JAX's, also when traced.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
@@ -15,38 +18,41 @@ _XYZ = np.array(
     ]
 )
 _WHITE = np.array([0.95047, 1.0, 1.08883])
+_RGB = np.linalg.inv(_XYZ)
 _KNEE = 6 / 29
-ROWS = 256  # of a large picture are converted at a time
 
 
-def to_lab(rgb: np.ndarray) -> np.ndarray:
-    """Returns L in [0, 100], a and b of sRGB colours [..., 3] in [0, 1]."""
-    rgb = np.asarray(rgb, np.float64)
-    curved = ((np.maximum(rgb, 0.04045) + 0.055) / 1.055) ** 2.4
-    linear = np.where(rgb > 0.04045, curved, rgb / 12.92)
-    t = linear @ _XYZ.T / _WHITE
-    f = np.where(t > _KNEE**3, np.cbrt(t), t / (3 * _KNEE**2) + 4 / 29)
-    x, y, z = np.moveaxis(f, -1, 0)
-    return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], -1)
+def to_lab(rgb: Any) -> Any:
+    """Returns L in [0, 100], a and b of sRGB colours [..., 3], floats in [0, 1]."""
+    xp = rgb.__array_namespace__()
+    curved = ((xp.maximum(rgb, 0.04045) + 0.055) / 1.055) ** 2.4
+    linear = xp.where(rgb > 0.04045, curved, rgb / 12.92)
+    t = _times(_XYZ, linear) / _WHITE
+    f = xp.where(t > _KNEE**3, xp.cbrt(t), t / (3 * _KNEE**2) + 4 / 29)
+    x, y, z = xp.moveaxis(f, -1, 0)
+    return xp.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], -1)
 
 
-def to_rgb(lab: np.ndarray) -> np.ndarray:
+def to_rgb(lab: Any) -> Any:
     """Returns the sRGB colours [..., 3] in [0, 1] of L, a and b; others are clipped."""
-    light, a, b = np.moveaxis(np.asarray(lab, np.float64), -1, 0)
+    xp = lab.__array_namespace__()
+    light, a, b = xp.moveaxis(lab, -1, 0)
     y = (light + 16) / 116
-    f = np.maximum(np.stack([y + a / 500, y, y - b / 200], -1), 0)
-    t = np.where(f > _KNEE, f**3, 3 * _KNEE**2 * (f - 4 / 29))
-    linear = t * _WHITE @ np.linalg.inv(_XYZ).T
-    curved = 1.055 * np.maximum(linear, 0.0031308) ** (1 / 2.4) - 0.055
-    return np.clip(np.where(linear > 0.0031308, curved, linear * 12.92), 0, 1)
+    f = xp.maximum(xp.stack([y + a / 500, y, y - b / 200], -1), 0)
+    t = xp.where(f > _KNEE, f**3, 3 * _KNEE**2 * (f - 4 / 29))
+    linear = _times(_RGB, t * _WHITE)
+    curved = 1.055 * xp.maximum(linear, 0.0031308) ** (1 / 2.4) - 0.055
+    return xp.clip(xp.where(linear > 0.0031308, curved, linear * 12.92), 0, 1)
 
 
-def with_lightness_of(grey: np.ndarray, colours: np.ndarray) -> np.ndarray:
-    """Returns `colours` [H, W, 3] with the lightness of `grey` [H, W, 1], uint8."""
-    found = np.empty_like(colours)
-    for i in range(0, len(colours), ROWS):
-        rows = slice(i, i + ROWS)
-        lab = to_lab(colours[rows] / 255)
-        lab[..., 0] = to_lab(np.repeat(grey[rows], 3, -1) / 255)[..., 0]
-        found[rows] = np.rint(to_rgb(lab) * 255)
-    return found
+def with_lightness_of(grey: Any, colours: Any) -> Any:
+    """Returns `colours` [..., 3] with the lightness of `grey` [..., 1], in [-1, 1]."""
+    xp = colours.__array_namespace__()
+    lab, given = to_lab((colours + 1) / 2), to_lab((grey.repeat(3, -1) + 1) / 2)
+    kept = xp.concatenate([given[..., :1], lab[..., 1:]], -1)
+    return (2 * to_rgb(kept) - 1).astype(colours.dtype)
+
+
+def _times(matrix, x):
+    """A matrix times vectors [..., 3]; not as a product, which GPUs would round."""
+    return (x[..., None, :] * matrix).sum(-1)

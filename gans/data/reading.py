@@ -60,19 +60,25 @@ class Reader:
 
         Raises OptionWanted, naming the file, for all that is raised inside.
         """
-        try:
-            with opened(path) as image:
-                several = getattr(image, "is_animated", False)
-                if several and image.format not in ONE_PICTURE:
-                    note(f"{self.name}: of files with several frames the first is read")
-                yield image
-        except OptionWanted:
-            raise
-        except Exception as error:  # Pillow has a dozen kinds for damaged files
-            if isinstance(error, UnidentifiedImageError):
-                with open(path, "rb") as file:
-                    error = unknown(file.read(8))
-            raise OptionWanted(f"cannot read {path}: {error}", "skip_corrupt") from None
+        with refusing(path), opened(path) as image:
+            several = getattr(image, "is_animated", False)
+            if several and image.format not in ONE_PICTURE:
+                note(f"{self.name}: of files with several frames the first is read")
+            yield image
+
+
+@contextlib.contextmanager
+def refusing(path: str) -> Iterator[None]:
+    """Raises OptionWanted, naming the file, for all that is raised inside."""
+    try:
+        yield
+    except OptionWanted:
+        raise
+    except Exception as error:  # Pillow has a dozen kinds for damaged files
+        if isinstance(error, UnidentifiedImageError):
+            with open(path, "rb") as file:
+                error = unknown(file.read(8))
+        raise OptionWanted(f"cannot read {path}: {error}", "skip_corrupt") from None
 
 
 @contextlib.contextmanager

@@ -16,7 +16,8 @@ A source has
     take(*indices [B]) -> {field: [B, ...]}, new arrays of the stored types. With one
               array all groups are read there; else each at its own indices
     whole(indices [1]) -> as `take`, an example in its own size; only of a source whose
-              examples differ in size: its `take` cuts all of them to that of its spec
+              examples differ in size: its `take` cuts all of them to that of its spec.
+              It has `names`, those of its examples
     reading() -> what was left out or changed when it was read, in numbers, as JSON (see
               `gans.data.altered`); {} if nothing
 

@@ -8,7 +8,7 @@ import functools
 import os
 import stat
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from PIL import Image
 
@@ -67,14 +67,14 @@ def endings() -> set[str]:
     return {ending for ending, format in known.items() if format in formats}
 
 
-def walk(root: str) -> Tree:
-    """Finds all pictures below the folder `root`.
+def walk(root: str, more: Collection[str] = ()) -> Tree:
+    """Finds all pictures below the folder `root`, and files of `more` endings.
 
     Links are followed. What a link leads to is read once, so that a loop of links ends,
     and what lies in `root` itself is read in its own place. Hidden files and folders
     are left out. Raises OSError for a folder that cannot be opened.
     """
-    readable, root = endings(), os.path.join(root, "")
+    readable, root = endings().union(more), os.path.join(root, "")
     pictures, folders, left_out, n_links = [], [], Counter(), 0
     seen, todo, links = set(), [root], deque()
     while todo or links:

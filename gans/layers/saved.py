@@ -99,3 +99,16 @@ def variables(
             if running:
                 stats[norms[i]] = {"batch": running}
     return {"params": params, **({"batch_stats": stats} if stats else {})}
+
+
+def of_larger(options: Mapping[str, Any], variables: Mapping[str, Any]) -> dict:
+    """Returns what a generator that makes images larger says of the data.
+
+    It is the `of_data` of those whose layers begin with "in" and end with "out":
+    {"given": channels of the images that it takes, "scale": how many times larger they
+    become, "shape": [H, W, C] of those it makes, where any H and W will do}.
+    """
+    params = variables["params"]
+    given = params["in"]["kernel"].shape[-2]
+    shape = None, None, len(params["out"]["bias"])
+    return {"given": given, "scale": options["scale"], "shape": shape}

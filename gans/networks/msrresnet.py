@@ -100,3 +100,6 @@ def from_torch(state: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]
         up = variables["params"][f"up{i}"]
         variables["params"][f"up{i}"] = {k: of_torch(x, factor) for k, x in up.items()}
     return options, variables
+
+
+of_data = saved.of_larger

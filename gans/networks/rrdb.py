@@ -112,3 +112,6 @@ def from_torch(state: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]
     names += ["middle", "up0", "up1", "last", "out"]
     options = {"scale": 4, "width": width, "growth": growth, "blocks": blocks}
     return options, saved.variables(layers, names, names, range(n))
+
+
+of_data = saved.of_larger

@@ -118,3 +118,6 @@ def from_torch(state: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]
     for name, slope in zip(of, slopes, strict=True):
         params[f"{name}_prelu"] = {"negative_slope": slope.reshape(())}
     return options, variables
+
+
+of_data = saved.of_larger

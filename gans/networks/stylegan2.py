@@ -26,6 +26,7 @@ from gans.layers.style_blocks import (
     SynthesisBlock,
 )
 from gans.layers.styled import Mapping, truncated
+from gans.sharding import split
 
 __all__ = ["Discriminator", "Generator", "from_torch", "of_data", "to_torch"]
 
@@ -122,9 +123,7 @@ class Generator(nn.Module):
         truncation: Array | None = None,
     ) -> Array:
         """Returns images [B, *shape]; truncation: psi [B] of `truncated`."""
-        ws = self.mapping(z, label, train=train)
-        if train and self.mixing:
-            ws = self._mixed(ws, z, label)
+        ws = self.styles(z, label, train=train)
         if truncation is not None:
             ws = truncated(ws, self.w_avg.value, truncation)
         return self.synthesis(ws, train=train)
@@ -140,6 +139,30 @@ class Generator(nn.Module):
             new = jax.lax.stop_gradient(w).mean(axis=0)
             self.w_avg.value += 0.005 * (new - self.w_avg.value)
         return jnp.repeat(w[:, None], self.n_ws, axis=1)
+
+    def styles(
+        self,
+        z: Array,
+        label: Array | None = None,
+        key: Array | None = None,
+        *,
+        train: bool,
+    ) -> Array:
+        """As `mapping`, in training mixed: z [B, L] -> ws [B, n_ws, w_dim].
+
+        key: of the second z, of whether there is mixing, and from which layer on; None:
+          the stream "mixing".
+        """
+        ws = self.mapping(z, label, train=train)
+        if not (train and self.mixing):
+            return ws
+        key = self.make_rng("mixing") if key is None else key
+        key_z, key_coin, key_cut = jax.random.split(key, 3)
+        other = self.w(split(jax.random.normal(key_z, z.shape, z.dtype)), label)
+        mixes = jax.random.bernoulli(key_coin, self.mixing)
+        cut = jax.random.randint(key_cut, (), 1, self.n_ws)
+        layer = jnp.arange(self.n_ws)[:, None]
+        return jnp.where(mixes & (layer >= cut), other[:, None], ws)
 
     def synthesis(self, ws: Array, *, train: bool, noise: str = "random") -> Array:
         """ws [B, n_ws, w_dim] -> images [B, *shape] float32.
@@ -170,14 +193,6 @@ class Generator(nn.Module):
 
     def _noise(self, shape):
         return jax.random.normal(self.make_rng("noise"), shape)
-
-    def _mixed(self, ws, z, label):
-        key, key_coin, key_cut = jax.random.split(self.make_rng("mixing"), 3)
-        other = self.w(jax.random.normal(key, z.shape, z.dtype), label)[:, None]
-        mixes = jax.random.bernoulli(key_coin, self.mixing)
-        cut = jax.random.randint(key_cut, (), 1, self.n_ws)
-        layer = jnp.arange(self.n_ws)[:, None]
-        return jnp.where(mixes & (layer >= cut), other, ws)
 
 
 class Discriminator(nn.Module):

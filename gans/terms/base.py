@@ -121,7 +121,7 @@ class Term:
                 f"norm={getattr(layers, 'norm', None)!r}; accepted is None, or a norm "
                 "of each example"
             )
-        if self.of_styles and not hasattr(module, "mapping"):
+        if self.of_styles and not hasattr(module, "styles"):
             file = type(module).__module__.rpartition(".")[2]
             raise ValueError(
                 f"{self.name} is about the styles w of a generator with a mapping "

@@ -2,11 +2,8 @@
 
 import jax
 import jax.numpy as jnp
-from jax import Array
 
-from gans.core import Bound
 from gans.losses import regularisers
-from gans.sharding import split
 from gans.terms.base import Context, Term, at_least_0
 
 
@@ -29,7 +26,7 @@ def path_length(
         n = max(len(c.z) // shrink, 1)
         key_w, key_noise, key_y = jax.random.split(c.key, 3)
         z, label = c.z[:n], None if c.label is None else c.label[:n]
-        ws = mixed(c.net, z, label, key_w)
+        ws = c.net(z, label, key_w, method="styles")
 
         def synthesis(ws):
             return c.net(ws, method="synthesis", key=key_noise)
@@ -48,20 +45,3 @@ def path_length(
         of_styles=True,
         kinds=("image",),
     )
-
-
-def mixed(g: Bound, z: Array, label: Array | None, key: Array) -> Array:
-    """The styles ws [B, n_ws, w_dim] of z [B, L], mixed as in the generator's passes.
-
-    Style mixing (arXiv 1812.04948, section 3.1): with the generator's probability, the
-    layers from one on, the same for the whole batch, get the styles of other z.
-    """
-    key_z, key_coin, key_cut = jax.random.split(key, 3)
-    ws = g(z, label, method="mapping")
-    if not g.module.mixing:
-        return ws
-    others = g(split(jax.random.normal(key_z, z.shape)), label, method="mapping")
-    n = ws.shape[1]
-    cut = jax.random.randint(key_cut, (), 1, n)
-    cut = jnp.where(jax.random.bernoulli(key_coin, g.module.mixing), cut, n)
-    return jnp.where(jnp.arange(n)[:, None] < cut, ws, others)

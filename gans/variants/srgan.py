@@ -12,9 +12,9 @@ relativistic average one, of two parts, of which the mean is taken, as in the au
 code). With pretrain=0 there is the second stage alone, with pretrain=steps the first.
 
 Deviations: adversarial losses are means over the batch, not sums; the discriminator's
-loss is half of them, as its Adam ignores; learning rates do not fall in steps. Batch
-norm, the content network and the range of images are the networks' own (see
-gans/networks/srresnet.py, gans/metrics/features/content.py).
+loss is half of them, as its Adam ignores. Batch norm, the content network and the range
+of images are the networks' own (see gans/networks/srresnet.py,
+gans/metrics/features/content.py).
 """
 
 import dataclasses
@@ -171,8 +171,10 @@ def build(config: parts.Config, spec: Spec, stage: int = 0) -> GAN:
     first = config["pretrain"] > 0 and stage == 0
     own = stages(config, spec)[stage].steps
     generator = config["generator"]
-    if first and config["pretrain_rate"]:
-        optimizer = {**generator["optimizer"], "learning_rate": config["pretrain_rate"]}
+    if first:
+        optimizer = {**generator["optimizer"], "drops": config["pretrain_drops"]}
+        if config["pretrain_rate"]:
+            optimizer["learning_rate"] = config["pretrain_rate"]
         generator = {**generator, "optimizer": optimizer}
     config = {**config, "generator": generator, "steps": own}
     g = parts.translator(config, spec, given, made)

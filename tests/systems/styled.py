@@ -66,6 +66,17 @@ class Generator(nn.Module):
             self.w_avg.value += 0.01 * (ws[:, 0].mean(0) - self.w_avg.value)
         return ws
 
+    def styles(self, z, label=None, key=None, *, train):
+        ws = self.mapping(z, label, train=train)
+        if not (train and self.mixing):
+            return ws
+        key = self.make_rng("mixing") if key is None else key
+        key_z, key_coin = jax.random.split(key)
+        other = self.w(jax.random.normal(key_z, z.shape), label)
+        mixes = jax.random.bernoulli(key_coin, self.mixing)
+        late = jnp.arange(self.n_ws)[:, None] > 0
+        return jnp.where(mixes & late, other, ws)
+
     def synthesis(self, ws, *, train, noise="random"):
         h = jnp.broadcast_to(self.first, (len(ws), *self.first.shape))
         for i, layer in enumerate(self.blocks):
@@ -77,13 +88,7 @@ class Generator(nn.Module):
         return self.out(h)
 
     def __call__(self, z, label=None, *, train, truncation=None):
-        ws = self.mapping(z, label, train=train)
-        if train and self.mixing:
-            key, key_coin = jax.random.split(self.make_rng("mixing"))
-            other = self.w(jax.random.normal(key, z.shape), label)
-            mixes = jax.random.bernoulli(key_coin, self.mixing)
-            late = jnp.arange(self.n_ws)[:, None] > 0
-            ws = jnp.where(mixes & late, other, ws)
+        ws = self.styles(z, label, train=train)
         if truncation is not None:
             ws = self.w_avg.value + truncation[:, None, None] * (ws - self.w_avg.value)
         return self.synthesis(ws, train=train)

@@ -1,6 +1,5 @@
 """Path length against closed forms, finite differences and the authors' numbers."""
 
-import functools
 import pathlib
 
 import jax
@@ -12,7 +11,7 @@ from flax import linen as nn
 from gans import networks, terms
 from gans.core import Bound
 from gans.losses import regularisers
-from gans.terms.path_length import mixed, path_length
+from gans.terms.path_length import path_length
 
 STYLE = "shared/reference/parity/style"
 KEY = jax.random.key(4)
@@ -99,22 +98,17 @@ def test_a_length_of_zero_has_the_gradient_zero():
 class Styled(nn.Module):
     """z [B, W] -> ws, the same z at each layer -> images, linear in ws."""
 
-    mixing: float = 0.9
-
-    def mapping(self, z, label=None, *, train):
+    def styles(self, z, label=None, key=None, *, train):
         return jnp.repeat(z[:, None], LAYERS, axis=1)
 
     def synthesis(self, ws, *, train):
         return linear(ws)
 
 
-def bound(mixing=0.9):
-    return Bound(Styled(mixing=mixing), {}, {}, train=True)
-
-
 def test_the_running_mean_takes_in_a_share_before_it_is_used():
     z = jnp.array(RNG.normal(size=(6, W)), jnp.float32)
-    context = terms.Context(name="g", net=bound(), step=0, z=z, key=KEY, memory=2.0)
+    net = Bound(Styled(), {}, {}, train=True)
+    context = terms.Context(name="g", net=net, step=0, z=z, key=KEY, memory=2.0)
     term = path_length()
     value, mean = jax.jit(lambda: term.value(context))()
     # Half of the batch; lengths of a linear generator do not depend on w.
@@ -143,9 +137,7 @@ def test_lengths_mean_and_penalty_are_the_authors(name):
         y = jax.random.normal(key_y, (n, 1, 1, 1), jnp.float64)  # of one pixel
 
         class Given(nn.Module):
-            mixing = 0.0
-
-            def mapping(self, z, label=None, *, train):
+            def styles(self, z, label=None, key=None, *, train):
                 return jnp.zeros((len(z), n_ws, w_dim))
 
             def synthesis(self, ws, *, train):
@@ -186,20 +178,6 @@ def test_the_mean_passes_on_the_gradient_of_its_share():
     np.testing.assert_allclose(found, (2 * (lengths - mean) * slope).mean(), rtol=1e-5)
     stopped = (2 * (lengths - mean) * lengths).mean()
     assert abs(found - stopped) > 1e-3 * abs(found)
-
-
-def test_styles_are_mixed_from_one_layer_on_for_the_whole_batch():
-    z = jnp.array(RNG.normal(size=(5, W)), jnp.float32)
-    mix = jax.jit(functools.partial(mixed, bound(), z, None))
-    found = [np.asarray(mix(jax.random.fold_in(KEY, i))) for i in range(300)]
-    own = np.asarray(z)[:, None] == np.stack(found)  # [keys, B, layers, W]
-    cuts = own.all(axis=(1, 3)).sum(axis=1)
-    for ws, cut in zip(own, cuts, strict=True):
-        assert ws[:, :cut].all() and not ws[:, cut:].any()
-    # Uniform in 1 .. LAYERS - 1 with probability 0.9; deviations of 4 sigma.
-    shares = np.bincount(cuts, minlength=LAYERS + 1) / 300
-    np.testing.assert_allclose(shares, [0, 0.3, 0.3, 0.3, 0.1], atol=4 * 0.0265)
-    np.testing.assert_array_equal(mixed(bound(0.0), z, None, KEY)[:, -1], z)
 
 
 def test_it_is_for_generators_with_a_mapping_network():

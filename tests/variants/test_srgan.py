@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from configs import srgan
 from experiments import config as configs
 from experiments.contracts import promises, trial
 from experiments.contracts.trial import random_batch
@@ -150,6 +151,34 @@ def test_the_second_stage_begins_with_the_generator_of_the_first(tiny):
         configs.stages(configs.override(config, {"pretrain": 5000}))
 
 
+def rates(net, n):
+    """The learning rates of n updates of an optimiser that is SGD."""
+    found, kept = [], net.tx.init(jnp.zeros(()))
+    for _ in range(n):
+        update, kept = net.tx.update(jnp.ones(()), kept, jnp.zeros(()))
+        found.append(-float(update))
+    return found
+
+
+def test_the_learning_rate_falls_in_each_stage(tiny):
+    sgd = {"name": "sgd", "learning_rate": 2.0, "drops": (1, 2), "drop": 0.5}
+    changes = {"pretrain_rate": 8.0, "pretrain_drops": (2,)}
+    config = configs.override(tiny("srgan"), {"generator.optimizer": sgd, **changes})
+    one, two = (configs.build(config, i).nets["g"] for i in range(2))
+    assert rates(one, 4) == [8, 8, 4, 4] and rates(two, 4) == [2, 1, 0.5, 0.5]
+    # As in the papers; a run of before has no such key.
+    esrgan = srgan.get_config("esrgan")
+    assert esrgan.pretrain_drops == (200_000, 400_000, 600_000, 800_000)
+    for player in (esrgan.generator, esrgan.discriminator):
+        drops = player.optimizer.drops, player.optimizer.drop
+        assert drops == ((50_000, 100_000, 200_000, 300_000), 0.5)
+    optimizer = srgan.get_config("paper").generator.optimizer
+    assert (optimizer.drops, optimizer.drop) == ((100_000,), 0.1)
+    former = config.to_dict()
+    del former["pretrain_drops"]
+    assert configs.convert(former)["pretrain_drops"] == ()
+
+
 def test_networks_that_do_not_enlarge_are_refused(tiny):
     with pytest.raises(ValueError, match="'unet' makes images as large as .* 4 times"):
         configs.build(configs.override(tiny("srgan"), {"generator.network": "unet"}))
@@ -182,6 +211,7 @@ def test_the_content_network_is_frozen_and_named(tiny, weights):
     config = configs.override(tiny("srgan"), changes)
     gan = configs.build(config)
     assert gan.nets["content"].frozen
+    assert gan.nets["content"].module.name == "squeezenet_fire5"  # for the protocol
     state = jax.eval_shape(functools.partial(core.init, gan), KEY)
     assert "content" not in state.params and "content" in state.frozen
     spec = specs.from_json(config.spec.to_dict())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import os
 import time
@@ -52,6 +53,35 @@ def step(
     seconds = time.perf_counter() - began
     peak = torch.cuda.max_memory_allocated if device == "cuda" else None
     return Runner({"step": run}, {"compile_seconds": seconds} if compiled else {}, peak)
+
+
+def inference(
+    config: str, *, sides: tuple[int, ...], channels_last: bool, device: str
+) -> Runner:
+    """The generator of a config, as JSON, on whole pictures of so many pixels a side.
+
+    They are made of noise uint8, and become uint8.
+    """
+    config = configs.from_json(config)
+    torch.set_num_threads(os.cpu_count())
+    training = _training(config)(config, device=device, channels_last=channels_last)
+    if not hasattr(training, "g"):
+        raise ValueError(f"{config.variant}: there are several generators")
+    network, cases = training.g.eval(), {}
+    given, made = (config.spec[side]["shape"] for side in "ab")
+
+    def run(x):
+        with torch.inference_mode():
+            x = (x.permute(2, 0, 1)[None].to(device) / 127.5 - 1).float()
+            y = network(x.contiguous(memory_format=training.format))
+            y = ((y.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+            return y[0].permute(1, 2, 0).cpu().numpy()
+
+    for side in sides:
+        x = workload.picture(side * given[0] // made[0], given[-1])
+        cases[str(side)] = functools.partial(run, torch.tensor(x))
+    peak = torch.cuda.max_memory_allocated if device == "cuda" else None
+    return Runner(cases, {}, peak)
 
 
 def _training(config):

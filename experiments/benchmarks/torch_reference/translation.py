@@ -7,6 +7,7 @@ Their state dicts have the order that `from_torch` of gans/networks reads. Image
 import torch
 from torch import nn
 
+from experiments.benchmarks.torch_reference import enlarging
 from experiments.benchmarks.torch_reference.training import optimizer
 from gans import names
 
@@ -126,6 +127,7 @@ class Patch(nn.Module):
 
 
 NETWORKS = {"unet": UNet, "translator": Translator, "patch": Patch}
+NETWORKS |= {"srresnet": enlarging.SRResNet, "msrresnet": enlarging.MSRResNet}
 
 
 def _norm(norm):

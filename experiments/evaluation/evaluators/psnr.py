@@ -12,6 +12,7 @@ MEANING = {
         "How small the squared difference from the real image is, in decibels: 20 is "
         "far off, 40 hardly to be seen. Blurred images do well."
     ),
+    "psnr_y": "The same of the luma Y alone, as papers of super-resolution have it.",
 }
 
 
@@ -25,19 +26,21 @@ def make(
     crop: int = 0,
     luma: bool = False,
 ):
-    """Returns the evaluator; ValueError for outputs without real counterparts.
+    """Returns the evaluator of "psnr", or "psnr_y" of luma alone.
 
-    crop, luma: see `experiments.evaluation.pairs.of_part`.
+    crop, luma: see `experiments.evaluation.pairs.of_part`. Raises ValueError for
+    outputs without real counterparts.
     """
     pairs, part = setting.of_pairs("psnr", output), {"crop": crop, "luma": luma}
-    pairs.want("psnr", of_part(pairs, "psnr", fidelity.psnr, least=1, **part))
+    name = "psnr_y" if luma else "psnr"
+    pairs.want(name, of_part(pairs, "psnr", fidelity.psnr, least=1, **part))
 
     def evaluate(state):
-        values, protocol = pairs.values(state, "psnr"), {**pairs.protocol, **part}
+        values, protocol = pairs.values(state, name), {**pairs.protocol, **part}
         finite = values[np.isfinite(values)]
         if 0 < len(finite) < len(values):  # one equal pair would make it infinite
             protocol["equal_pairs_left_out"] = len(values) - len(finite)
             values = finite
-        return {"psnr": mean(values, "higher", protocol)}
+        return {name: mean(values, "higher", protocol)}
 
     return evaluate

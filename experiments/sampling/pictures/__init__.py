@@ -13,7 +13,10 @@ A kind is a module with
                     the picture, uint8 [H, W, 1 or 3]. `beside` holds more arrays
                     [n, ...], to be shown side by side with the examples, before them;
                     `name` is that of the field, of which `source` has real examples.
-    single(path, example)   saves one example as a PNG, if the kind has such a form
+    single(path, example)   saves one example, in a file that ends in SUFFIX, if the
+                    kind has such a form
+    frames(examples, columns=None)   yields the frames, uint8 [h, w, C], of an animation
+                    of examples [n, ...] side by side, if they move
 """
 
 from __future__ import annotations

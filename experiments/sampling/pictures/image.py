@@ -14,6 +14,7 @@ from gans.data.kinds.image import encode
 PLURAL = "Images"
 N, GRID, SOURCE = 64, True, False
 CAPTIONS = True
+SUFFIX = ".png"
 
 
 def draw(

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from experiments.files import replacing
-from experiments.sampling import pictures
+from experiments.sampling import animation, pictures
+from gans.data.kinds.image import encode
 
 PLURAL = "Clips"
 N, GRID, SOURCE = 8, False, False
+SUFFIX = ".webp"
 N_FRAMES = 12  # of a strip
-MILLISECONDS = 100  # of a frame, in the animation
 
 
 def draw(
@@ -39,21 +38,18 @@ def draw(
     strips = clips[:, chosen].reshape(-1, *clips.shape[2:])
     picture = pictures.grid(strips, n_frames)
     pictures.save_png(path, picture)
-    _animate(pathlib.Path(path).with_suffix(".webp"), clips, len(beside) + 1)
+    each = len(beside) + 1
+    moving = frames(clips, pictures.columns_of(len(clips) // each, each))
+    animation.save(pathlib.Path(path).with_suffix(SUFFIX), moving, lossless=False)
     return picture
 
 
-def _animate(path, clips, n_arrays):
-    columns = pictures.columns_of(len(clips) // n_arrays, n_arrays)
-    frames = [pictures.grid(clips[:, t], columns) for t in range(clips.shape[1])]
-    frames = [Image.fromarray(x[:, :, 0] if x.shape[2] == 1 else x) for x in frames]
-    frames = [frame.convert("RGB") for frame in frames]
-    with replacing(path) as temporary:
-        frames[0].save(
-            temporary,
-            "WEBP",
-            save_all=True,
-            append_images=frames[1:],
-            duration=MILLISECONDS,
-            loop=0,
-        )
+def frames(examples: np.ndarray, columns: int | None = None) -> Iterator[np.ndarray]:
+    """Yields the frames of clips [n, T, H, W, C] side by side: uint8 [h, w, C]."""
+    for t in range(examples.shape[1]):
+        yield pictures.grid(examples[:, t], columns)
+
+
+def single(path: str | os.PathLike, example: np.ndarray) -> None:
+    """Saves one clip [T, H, W, C] pixel for pixel, as an animation."""
+    animation.save(path, encode(example))

@@ -6,6 +6,8 @@ that it is an image like any other, and `finished` keeps the lightness that was 
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from PIL import Image
 
@@ -39,6 +41,6 @@ def given(picture: np.ndarray) -> np.ndarray:
     return np.asarray(Image.fromarray(picture).convert("L"))[..., None]
 
 
-def finished(a: np.ndarray, output: np.ndarray) -> np.ndarray:
-    """Returns the colours of `output` uint8 [H, W, 3] with the lightness of `a`."""
+def finished(a: Any, output: Any) -> Any:
+    """Returns the colours of `output` [..., 3] with the lightness of `a` [..., 1]."""
     return with_lightness_of(a, output)

@@ -28,6 +28,7 @@ def load(
     channels: int | None = 3,
     split: str = "train",
     skip_corrupt: bool = False,
+    called: str | None = None,
     **_unused,
 ) -> InMemory | Streamed:
     """All pictures below the folder `path`, in the order of their relative paths.
@@ -48,34 +49,15 @@ def load(
     read, unless `skip_corrupt` is set: then each is decoded once beforehand, and the
     broken ones are left out and named.
     """
-    name = f"folder:{path}"
+    name = called or f"folder:{path}"
     path, given = options(name, path, {"classes": ("yes", "no"), **OPTIONS})
     root = reading.folder(name, expanded(path))
     tree = walk(root)
     check_found(name, tree)
-    tops = _splits(tree)
-    if split not in tops:
-        raise NoSplit(f"{name} has no split {split!r}, only {', '.join(tops)}")
-    inside = {s: _below(tree.pictures, folder) for s, folder in tops.items()}
-    classes = _classes(inside.get("train", inside[split]))
-    if given.get("classes") == "no":
-        classes = []
-    else:
-        _describe_classes(name, path, tree, tops, classes)
-    _describe(name, tree, tops)
-    classes = classes if len(classes) > 1 else []
-
-    paths, labels = inside[split], None
-    if classes and all("/" in p for p in paths):
-        number = {x: i for i, x in enumerate(classes)}
-        unknown = sorted({p.partition("/")[0] for p in paths} - number.keys())
-        if unknown:
-            raise ValueError(
-                f"{name}: the split {split!r} has the class {unknown[0]!r}, which the "
-                "split 'train' has not"
-            )
-        labels = np.array([number[p.partition("/")[0]] for p in paths], np.int32)
-    files = [os.path.join(root, tops[split], p) for p in paths]
+    top, paths, labels, classes = arranged(
+        name, path, tree, split, with_classes=given.get("classes") != "no"
+    )
+    files = [os.path.join(root, top, p) for p in paths]
     read = reader(name, resolution, channels, given)
     reading.check_pixels(files, read)
     lost = {"left_out": dict(tree.left_out.most_common()), "links": tree.n_links}
@@ -93,8 +75,7 @@ def load(
     size = (resolution,) * 2 if resolution else reading.common_size(files, read)
     spec = {"image": Field("image", (*size, read.channels), "uint8")}
     if labels is not None:
-        shown = tuple(os.fsencode(x).decode(errors="replace") for x in classes)
-        spec["label"] = Field("label", (), "int32", len(classes), shown)
+        spec["label"] = label_field(classes)
 
     def take(indices: np.ndarray) -> dict[str, np.ndarray]:
         taken = {"image": np.stack([read(files[i]) for i in indices])}
@@ -108,6 +89,40 @@ def load(
     return hold(Streamed(name, take, len(files), spec, changed))
 
 
+def arranged(
+    name: str, path: str, tree: Tree, split: str, *, with_classes: bool
+) -> tuple[str, list[str], np.ndarray | None, list[str]]:
+    """Returns what a split of a folder holds, by the names of its sub-folders.
+
+    The folder of the split in `path`, "" if it is `path` itself; the paths below it;
+    their classes, int32 [N] or None; and the names of these.
+
+    Raises NoSplit, and ValueError for a class that the training split does not have.
+    """
+    tops = _splits(tree)
+    if split not in tops:
+        raise NoSplit(f"{name} has no split {split!r}, only {', '.join(tops)}")
+    inside = {s: _below(tree.pictures, folder) for s, folder in tops.items()}
+    classes = _classes(inside.get("train", inside[split]))
+    if with_classes:
+        _describe_classes(name, path, tree, tops, classes)
+    else:
+        classes = []
+    _describe(name, tree, tops)
+    paths = inside[split]
+    if len(classes) < 2 or not all("/" in p for p in paths):
+        return tops[split], paths, None, []
+    number = {x: i for i, x in enumerate(classes)}
+    unknown = sorted({p.partition("/")[0] for p in paths} - number.keys())
+    if unknown:
+        raise ValueError(
+            f"{name}: the split {split!r} has the class {unknown[0]!r}, which the "
+            "split 'train' has not"
+        )
+    labels = np.array([number[p.partition("/")[0]] for p in paths], np.int32)
+    return tops[split], paths, labels, classes
+
+
 def reader(
     name: str, resolution: int | None, channels: int | None, given: dict[str, str]
 ) -> reading.Reader:
@@ -117,13 +132,24 @@ def reader(
     return reading.Reader(name, resolution, channels or 3, squash=squash, **own)
 
 
-def check_found(name: str, tree: Tree) -> None:
+def label_field(classes: list[str]) -> Field:
+    """Returns the field of labels whose classes are folders."""
+    shown = tuple(os.fsencode(x).decode(errors="replace") for x in classes)
+    return Field("label", (), "int32", len(classes), shown)
+
+
+def check_found(
+    name: str,
+    tree: Tree,
+    wanted: str = "pictures",
+    such_as: str = ".png, .jpg, .webp, .tif",
+) -> None:
     """Raises FileNotFoundError for a folder without pictures; says what is not read."""
     left_out = described(tree)
     if not tree.pictures:
-        what = f"no pictures, only {', '.join(left_out)}" if left_out else "nothing"
+        what = f"no {wanted}, only {', '.join(left_out)}" if left_out else "nothing"
         raise FileNotFoundError(
-            f"{name} holds {what}; wanted pictures, such as .png, .jpg, .webp, .tif"
+            f"{name} holds {what}; wanted {wanted}, such as {such_as}"
         )
     if left_out:
         note(f"{name}: not read: {', '.join(left_out)}")
@@ -170,7 +196,8 @@ def _describe_classes(
             f"{some(inside)}"
         )
     if len(classes) == 1:
-        deeper = f"folder:{path}/{top}/" if top else f"folder:{path}/"
+        kind = name.partition(":")[0]
+        deeper = f"{kind}:{path}/{top}/" if top else f"{kind}:{path}/"
         text = f"{name}: no classes, as all pictures lie in one folder, {classes[0]}"
         if all(p.count("/") > 1 for p in pictures):
             text += f"; the folders in it are classes of {deeper}{classes[0]}"

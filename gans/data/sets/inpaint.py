@@ -110,6 +110,7 @@ def given(picture: np.ndarray, holes: np.ndarray | None = None) -> np.ndarray:
     return np.concatenate([known, opacity[..., None]], -1)
 
 
-def finished(a: np.ndarray, output: np.ndarray) -> np.ndarray:
-    """Returns `output` uint8 [H, W, C], and what is known of `a` [H, W, C + 1]."""
-    return np.where(a[..., -1:] > 0, a[..., :-1], output)
+def finished(a: Any, output: Any) -> Any:
+    """Returns `output` [..., C], and what is known of `a` [..., C + 1] in its place."""
+    xp = output.__array_namespace__()
+    return xp.where(a[..., -1:] > 0, a[..., :-1], output)

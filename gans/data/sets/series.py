@@ -57,7 +57,7 @@ class Windows(Source):
 
     @property
     def spec(self) -> Spec:
-        return {"series": Field("series", (self.size, self.values.shape[1]), "float32")}
+        return _fields(self.size, self.values.shape[1])
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -100,6 +100,16 @@ def load(argument: str, *, split: str = "train", **_unused) -> Windows:
         n += len(signal.values)
     values = np.concatenate(parts).astype(np.float32)
     return Windows(name, tuple(signals), values, np.concatenate(starts), size)
+
+
+def fields(name: str, argument: str, channels: int) -> Spec:
+    """Returns what an example of the set holds, of signals of so many channels."""
+    _, given = options(name, argument, OPTIONS)
+    return _fields(_positive(name, given, "window", 100), channels)
+
+
+def _fields(size, channels):
+    return {"series": Field("series", (size, channels), "float32")}
 
 
 def _splits(path):

@@ -53,7 +53,7 @@ def _in_window(scores, deviations, drop, padding) -> Iterator[Found]:
     largest = [(scores[a : b + 1].max(), a, b) for a, b in runs(above)]
     below = scores[~above].max(initial=0.0)
     for peak, first, last in pruned(largest, below, drop):
-        yield first, last, (peak - threshold) / (mean + deviation)
+        yield first, last, float((peak - threshold) / (mean + deviation))
 
 
 def widened(mask: np.ndarray, padding: int) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from experiments.ablations import document, findings, report
+from experiments.ablations import document, findings, report, significance
 from experiments.sampling import pictures
 
 FILES = "results.csv report.md report.html curves.png samples.png".split()
@@ -143,6 +143,8 @@ def test_numbers_are_of_the_end_and_of_the_best():
     assert (found.final["base"].n, found.final["base"].n_lost) == (2, 1)
     assert find(arms, metrics={"eval/fd": "higher"}).best["base"].mean == 5.5
     assert findings.mean(found.final["base"]) == "5.0 ± 2.8"
+    rounded = significance.summarise([0.1 + 0.2, 0.3, 0.3])
+    assert rounded.sd and findings.mean(rounded) == "0.3 ± 0"
 
 
 def test_lost_seeds():

@@ -249,3 +249,22 @@ def test_wgan_gp_has_the_architectures_of_its_paper(method):
         is_tanh = [p.get("activation", "leaky_relu") == "tanh" for p in players]
         assert is_tanh == 2 * [name == "tanh"]
         assert config.discriminator.network == "dcgan"
+
+
+def test_pix2pix_has_the_losses_of_its_table():
+    """arXiv 1611.07004, table 1, from the top: which term, and what D is shown."""
+    arms = resolved(load("pix2pix_loss"))
+    table = {  # the weight of L1, that of the discriminator, and whether it is a cGAN
+        "l1": (100.0, 0.0, True),
+        "gan": (0.0, 1.0, False),
+        "cgan": (0.0, 1.0, True),
+        "l1_gan": (100.0, 1.0, False),
+        "l1_cgan": (100.0, 1.0, True),
+    }
+    found = {
+        name: (arm.config.l1, arm.config.gan_weight, arm.config.conditional)
+        for name, arm in arms.items()
+    }
+    assert found == table and next(iter(arms)) == "l1_cgan"
+    (steps,) = {arm.config.steps for arm in arms.values()}
+    assert steps == 3_000

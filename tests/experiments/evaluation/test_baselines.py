@@ -124,6 +124,14 @@ def test_each_baseline(pairs):
     )
 
 
+def test_what_was_given_is_kept_in_baselines_too(pairs, monkeypatch):
+    train, test = pairs
+    monkeypatch.setattr("gans.data.finished", lambda name: jnp.maximum)
+    mean = outputs_of(OF_ONE_SIZE[1], made(train, sample=halved))
+    wanted = np.maximum(unit(train.arrays["b"]).mean(0), unit(test.arrays["a"]))
+    np.testing.assert_allclose(mean, wanted, atol=1e-6)
+
+
 def test_the_input_of_other_channels_is_its_luma(pairs):
     train, _ = pairs
     turned = {"a": train.arrays["b"], "b": train.arrays["a"]}

@@ -4,16 +4,18 @@ import pathlib
 import subprocess
 import sys
 
+import jax
 import numpy as np
 import pytest
 from PIL import Image
 
 import experiments
-from configs import cyclegan, pix2pix
+from configs import cyclegan, pix2pix, srgan
 from experiments.exchange.importing import models
 from experiments.rundir.folder import WorkdirError
 from experiments.translation.folder import translate
 from gans.data.kinds.image import encode
+from gans.networks import msrresnet
 
 FIXTURES = pathlib.Path(__file__).parents[4] / "shared/reference/parity"
 FIXTURES = FIXTURES / "image_translation"
@@ -159,6 +161,26 @@ def test_other_channels_and_directions(tmp_path):
     model = imported(grey, tmp_path / "back", 32, config)
     assert {name: x.shape[2] for name, x in model.spec.items()} == {"a": 3, "b": 1}
     assert model.translator().given == "b"
+
+
+def test_pictures_become_larger(tmp_path):
+    """BasicSR's MSRResNet; `tests/networks` compares what it makes."""
+    with np.load(FIXTURES.parent / "super_resolution/msrresnet_x4.npz") as file:
+        arrays = {x: file[x] for x in file.files}
+    state = {x.removeprefix("w/"): y for x, y in arrays.items() if x.startswith("w/")}
+    path = save(state, tmp_path / "net.pth")
+    said = models([path], tmp_path / "run", srgan.get_config("folder_small"))
+    assert said[0].startswith("g: ") and "msrresnet (width=8, blocks=16)" in said[0]
+    model = experiments.load(tmp_path / "run")
+    assert {k: x.shape for k, x in model.spec.items()} == {
+        "a": (24, 24, 3),
+        "b": (96, 96, 3),
+    }
+    wanted = msrresnet.from_torch(state)[1]["params"]
+    for found in (model.state.params["g"], model.state.ema["g"]["params"]):
+        jax.tree.map(np.testing.assert_array_equal, found, wanted)
+    (made,) = model.translate([np.zeros((20, 26, 3), np.uint8)])
+    assert made.shape == (80, 104, 3)
 
 
 def test_what_is_no_generator(tmp_path):

@@ -2,6 +2,7 @@
 
 import functools
 import os
+import pathlib
 
 import jax
 import jax.numpy as jnp
@@ -55,6 +56,17 @@ def images(tiny, tmp_path_factory):
 def points(tiny, tmp_path_factory):
     workdir = tmp_path_factory.mktemp("points")
     return workdir, *train(workdir, tiny("gan", "ring8"))
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(pathlib.Path(__file__).parents[2])
+        from systems import solids  # the variant, from now on
+    config = solids.get_config("clips")
+    config = configs.resolve(config, configs.load_data(config))
+    workdir = tmp_path_factory.mktemp("clips")
+    return workdir, *train(workdir, config)
 
 
 def expected(gan, state, *, n, seed=0, **changed):
@@ -215,6 +227,43 @@ def test_an_interpolation_moves_through_four_latents_and_back(images, tmp_path, 
         for a, b in zip(frames, frames[1:] + frames[:1], strict=True)
     ]
     assert min(steps) > 0 and max(steps) < 6 * min(steps)  # the last too: it is closed
+
+
+@pytest.mark.parametrize("suffix", ["gif", "webp"])
+def test_clips_move_by_themselves(clips, tmp_path, suffix):
+    workdir, gan, states = clips
+    path = tmp_path / f"x.{suffix}"
+    draw(workdir, n=4, out=path, fps=10)
+    wanted = expected(gan, states[9], n=4)  # [4, 6, 8, 8, 3]
+    with Image.open(path) as file:
+        assert file.n_frames == 6 and file.info["loop"] == 0
+        for t in range(6):
+            file.seek(t)
+            grid = pictures.grid(wanted[:, t])  # 130 pixels, up to 512
+            found = np.array(file.convert("RGB"), int)
+            assert file.info["duration"] == 100
+            atol = 2 if suffix == "webp" else 64  # of 256 colours
+            np.testing.assert_allclose(found, grid.repeat(3, 0).repeat(3, 1), atol=atol)
+
+
+def test_clips_one_by_one(clips, tmp_path):
+    workdir, gan, states = clips
+    draw(workdir, n=2, out=tmp_path / "all")
+    wanted = encode(expected(gan, states[9], n=2))
+    for i, clip in enumerate(wanted):
+        with Image.open(tmp_path / "all" / f"0000{i}.webp") as file:
+            found = []
+            for t in range(file.n_frames):
+                file.seek(t)
+                found.append(np.array(file.convert("RGB")))
+        assert_same(np.stack(found), clip)
+    with pytest.raises(FileExistsError, match="this folder holds pictures already"):
+        draw(workdir, n=2, out=tmp_path / "all")
+    with np.load(draw(workdir, n=2, out=tmp_path / "x.npz")) as arrays:
+        assert_same(arrays["clip"], wanted)
+    strips = Image.open(draw(workdir, out=tmp_path / "x.png"))
+    assert strips.size == (6 * 66 - 2, 8 * 66 - 2)  # eight clips, of six frames
+    assert (tmp_path / "x.webp").exists()
 
 
 def test_the_pictures_of_a_training_as_an_animation(images, tmp_path):

@@ -2,6 +2,7 @@
 
 import functools
 import importlib
+import types
 
 import jax
 import jax.numpy as jnp
@@ -94,6 +95,30 @@ def test_examples_are_the_first_rows_and_repeat(gan, source, state):
     assert {*found[0]} == {"a", "distance"}
 
 
+def test_what_was_given_is_kept_in_what_is_made_of_it_alone(gan, source, state):
+    """As `translate` does it; what is made of anything else stays as it is."""
+
+    def finish(a, b):  # where the input is bright
+        return jnp.where(a > 0, a, b)
+
+    def both(output):
+        for own in ({"finish": finish}, {}):
+            sampler = Sampler(gan, source.spec, source, output, **own)
+            assert sampler.finishes == (own != {} and output != "sample")
+            yield {k: np.asarray(x) for k, x in next(sampler.batches(state, 7)).items()}
+
+    kept, plain = both("a_to_b")
+    bright = np.broadcast_to(decoded(source, np.arange(7)) > 0, plain["b"].shape)
+    given = np.broadcast_to(decoded(source, np.arange(7)), plain["b"].shape)
+    np.testing.assert_array_equal(kept["b"][bright], given[bright])
+    np.testing.assert_array_equal(kept["b"][~bright], plain["b"][~bright])
+    assert (plain["b"][bright] != given[bright]).all()
+    for output in ("reconstruct", "sample"):
+        kept, plain = both(output)
+        for name, x in plain.items():
+            np.testing.assert_array_equal(kept[name], x)
+
+
 def test_sides_that_do_not_correspond_repeat_at_their_own_ends(gan):
     rows = {n: np.arange(n, dtype=np.uint8)[:, None, None, None] for n in (5, 3)}
     sides = {"a": InMemory("a", {"image": rows[5]}), "b": rows[3]}
@@ -139,7 +164,9 @@ def test_given_are_the_examples_that_an_output_depends_on(gan, source):
 
 
 def test_a_drawing_has_every_output_with_a_field_of_the_data(gan, source, state):
-    drawing = Drawing(gan, source.spec, source, key=jax.random.key(1), n=5)
+    names = ("sample", "a_to_b", "reconstruct")
+    samplers = {x: Sampler(gan, source.spec, source, x) for x in names}
+    drawing = Drawing(samplers, key=jax.random.key(1), n=5)
     found = jax.jit(drawing)(state)
     assert {*found} == {"sample", "a_to_b", "reconstruct"}
     assert found["a_to_b"]["b"].shape == (5, 4, 4, 3)
@@ -167,7 +194,8 @@ def test_the_source_of_conditions_is_the_test_set_if_there_is_one(
 ):
     for test, wanted in (("test", "test"), (None, source)):
         monkeypatch.setattr("experiments.rundir.restore.load_test", lambda *_: test)  # noqa: B023
-        samplers = Samplers(gan, None, source.spec, lambda: source)
+        config = types.SimpleNamespace(data="own")
+        samplers = Samplers(gan, config, source.spec, lambda: source)
         assert samplers.conditions is wanted
     assert samplers("a_to_b") is samplers("a_to_b")
     assert {*samplers.drawable()} == {"sample", "a_to_b", "reconstruct"}

@@ -5,6 +5,7 @@ import functools
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import jax
@@ -16,7 +17,7 @@ from PIL import Image
 from experiments import config as configs
 from experiments.rundir.checkpoint import Checkpoints
 from experiments.sampling.model import Model
-from experiments.translation import folder, tiles
+from experiments.translation import folder, picture, tiles
 from experiments.translation.folder import Count
 from gans import averaging, core
 from gans.data import bicubic
@@ -156,19 +157,48 @@ def test_weights_between_two_runs(workdirs, photos, tmp_path):
         averaging.between(a, other, 0.5)
 
 
+ENV = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])}
+
+
+def command_of(workdir, source, out):
+    command = [sys.executable, "-m", "experiments.upscale", f"--workdir={workdir}"]
+    return [*command, f"--input={source}", f"--out={out}"]
+
+
 @pytest.mark.slow
 def test_command(workdirs, photos, tmp_path):
     source, out = photos(a_png=("RGB", 20, 31)), tmp_path / "out"
-    root = Path(__file__).parents[3]
-    command = [sys.executable, "-m", "experiments.upscale", f"--workdir={workdirs[0]}"]
-    command += [f"--input={source}", f"--out={out}"]
-    env = os.environ | {"PYTHONPATH": str(root)}
+    command = command_of(workdirs[0], source, out)
     for flags, code, said in (
         ([], 0, f"{out}: 1 made\n"),
         ([], 0, f"{out}: 0 made, 1 were there already\n"),
         (["--scale=3"], 1, ""),
         (["--blend=0.5"], 1, ""),
     ):
-        done = subprocess.run(command + flags, capture_output=True, text=True, env=env)
+        done = subprocess.run(command + flags, capture_output=True, text=True, env=ENV)
         assert (done.returncode != 0) == bool(code), done.stderr
         assert done.stdout == said and "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_killed_and_begun_again(workdirs, photos, tmp_path):
+    """One of a hundred is damaged: it is named, and what is finished is kept."""
+    named = {f"{i:03d}_png": ("RGB", 24, 20) for i in range(100)}
+    source, out = photos(**named), tmp_path / "out"
+    (source / "070.png").write_bytes((source / "070.png").read_bytes()[:300])
+    command = command_of(workdirs[0], source, out)
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, env=ENV)
+    while not out.exists() or len([*out.glob("*.png")]) < 10:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.001)
+    process.kill()
+    process.communicate()
+    # Whatever stands under its name is finished.
+    done = {path: path.stat().st_mtime_ns for path in out.glob("*.png")}
+    assert 10 <= len(done) < 99 and all(map(picture.record_of, done))
+    again = subprocess.run(command, capture_output=True, text=True, env=ENV)
+    said = f"{99 - len(done)} made, {len(done)} were there already, 1 failed"
+    assert again.returncode == 1 and again.stdout == f"{out}: {said}\n"
+    assert f"cannot translate {source / '070.png'}: " in again.stderr
+    assert {path: path.stat().st_mtime_ns for path in done} == done
+    assert len([*out.iterdir()]) == 99

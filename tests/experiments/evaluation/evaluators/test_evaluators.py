@@ -58,6 +58,10 @@ def test_results_as_json():
     ]
     assert Result.from_json(found) == result
     assert Result(2.0).to_json() == {"value": 2.0, "better": None}
+    # What is measured again and again and always the same has no error.
+    assert Result(21.5, "higher", 3.6e-15).error == 0.0
+    assert Result(21.5, "higher", 1e-6).error == 1e-6
+    assert Result(0.0, "higher", 1e-12).error == 1e-12
 
 
 class Shift(nn.Module):

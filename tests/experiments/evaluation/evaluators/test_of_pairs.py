@@ -13,7 +13,7 @@ from flax import linen as nn
 from ml_collections import ConfigDict
 from PIL import Image
 
-from experiments.evaluation import reports
+from experiments.evaluation import reports, tables
 from gans import core, data
 from gans.core import GAN, Net
 from gans.data.source import InMemory, Unpaired
@@ -284,7 +284,7 @@ def test_outputs_that_are_not_finite_fail_their_scores(pairs):
     assert report["failed"] == {"l1": said, "ssim": said}
 
 
-def test_pictures_of_several_sizes_are_compared_whole(tmp_path, monkeypatch):
+def test_pictures_of_several_sizes_are_compared_whole(tmp_path, monkeypatch, capsys):
     """One at a time, each in its own size, and none is cut to that of the others."""
     rng = np.random.default_rng(0)
     for i, size in enumerate(((40, 52), (60, 44), (40, 52))):
@@ -299,7 +299,7 @@ def test_pictures_of_several_sizes_are_compared_whole(tmp_path, monkeypatch):
         return {"b": inputs["a"].repeat(4, 1).repeat(4, 2)}
 
     gan, state = of_rows(source, sample=repeated)
-    metrics = of("psnr", crop=4, luma=True), "l1", of("ssim", crop=4)
+    metrics = of("psnr", crop=4, luma=True), "l1", of("ssim", crop=4), "psnr"
     report = reports.make_evaluate(gan, configured(*metrics), source)(state)
     assert report["failed"] == {}
     psnr, l1 = [], []
@@ -312,9 +312,27 @@ def test_pictures_of_several_sizes_are_compared_whole(tmp_path, monkeypatch):
         apart = ((made - b) @ luma)[:, 4:-4, 4:-4]
         psnr.append(10 * np.log10(255**2 / (apart**2).mean()))
     results = report["results"]
-    assert results["psnr"]["value"] == pytest.approx(np.mean(psnr), rel=1e-9)
+    assert results["psnr_y"]["value"] == pytest.approx(np.mean(psnr), rel=1e-9)
     assert results["l1"]["value"] == pytest.approx(np.mean(l1), rel=1e-9)
-    assert results["psnr"]["shape"] == "whole pictures"
+    assert results["psnr_y"]["shape"] == "whole pictures"
+    # Each by itself, in a table with the row of others below it.
+    each = report["each"]
+    assert list(each) == ["0.png", "1.png", "2.png"]
+    for i, own in enumerate(each.values()):
+        assert list(own) == ["psnr_y", "l1", "ssim", "psnr"]
+        assert own["psnr_y"] == pytest.approx(psnr[i], rel=1e-9)
+        assert own["l1"] == pytest.approx(l1[i], rel=1e-9)
+    mean = np.mean([own["psnr"] for own in each.values()])
+    assert results["psnr"]["value"] == pytest.approx(mean, rel=1e-12)
+    others = {"bicubic": {"results": {}, "each": {"1.png": each["0.png"]}}}
+    table = tables.markdown(report | {"title": "own", "others": others}).splitlines()
+    assert "| picture |  | psnr_y | l1 | ssim | psnr |" in table
+    at = [i for i, line in enumerate(table) if line.startswith("| 1.png | ")]
+    assert [table[i].split(" | ")[1] for i in at] == ["own", "bicubic"]
+    assert f"| {each['0.png']['psnr_y']:.4g} |" in table[at[1]]
+    assert reports.show(report, "samples") == 0
+    said = capsys.readouterr().out
+    assert f"{each['2.png']['psnr_y']:.4g}" in said and "1.png" in said
     # Negative control: squares from the middle are others.
     cut = [source.take(np.array([i])) for i in range(3)]
     far = [np.abs(x["a"].astype(float).repeat(4, 1).repeat(4, 2) - x["b"]) for x in cut]
