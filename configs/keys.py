@@ -245,7 +245,8 @@ LOGS = {
         default="auto",
         help="Network whose features the scores compare: inception, squeezenet, "
         "classifier, random, lpips_vgg, _alex, _squeeze, or MODULE:FUNCTION; auto: "
-        "inception if its weights are at hand, else classifier, else random.",
+        "inception if its weights are at hand, else classifier, else random; of clips "
+        "motion.",
         type=str,
         free=True,
     ),

@@ -65,9 +65,10 @@ def lines(rows: list[Row], rules: Rules) -> list[str]:
     A signal's counts are sums over the seeds.
     """
     names, seeds = sorted({x.signal for x in rows}), sorted({x.seed for x in rows})
-    wide = max(map(len, names))
+    wide = max(map(len, ["signal", *names]))
     labelled = [x for x in rows if x.counts is not None]
-    text = [f"{'signal':{wide}}  anomalies" + "    tp   fp   fn" * bool(labelled)]
+    head = f"{'signal':{wide}}  anomalies" + "    tp   fp   fn" * bool(labelled)
+    text = [head + f"  (sums of {len(seeds)} seeds)" * (len(seeds) > 1)]
     for name in names:
         own = [x for x in rows if x.signal == name]
         line = f"{name:{wide}}  {sum(x.anomalies for x in own):9}"

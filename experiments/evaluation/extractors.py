@@ -16,7 +16,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from tqdm import tqdm
 
 from experiments import process
-from experiments.evaluation import cache
+from experiments.evaluation import cache, motion
 from experiments.evaluation import pretrained as files
 from gans import data, names
 from gans.metrics.classifiers import small
@@ -24,17 +24,25 @@ from gans.metrics.features import inception, lpips, pth, random_weights, squeeze
 from gans.metrics.features.extractor import Extractor
 
 LPIPS = ("lpips_vgg", "lpips_alex", "lpips_squeeze")
-NAMES = ("inception", "squeezenet", "classifier", "random", *LPIPS)
-OURS = ("inception", "squeezenet", "classifier", "random", "lpips")  # so they begin
+OF_CLIPS = ("motion",)
+NAMES = ("inception", "squeezenet", "classifier", "random", *LPIPS, *OF_CLIPS)
+OURS = (
+    "inception",
+    "squeezenet",
+    "classifier",
+    "random",
+    "lpips",
+    "motion",
+)  # so they begin
 FLOATS = ("squeezenet", "classifier", "random", *LPIPS)  # see fractions of a level
 # Logits of those that always have the same number.
-N_LOGITS = {"inception": 1008, "random": 0, **dict.fromkeys(LPIPS, 0)}
+N_LOGITS = {"inception": 1008, "random": 0, **dict.fromkeys(LPIPS, 0)} | {"motion": 0}
 CLASSIFIER_STEPS = 1500
 # Images that a classifier learns in seconds to minutes.
 SIDES, PER_CLASS, BYTES = (8, 64), 100, 2**30
 # Pixels, of which a tap is left.
 SMALLEST = {"vgg": 16, "alex": 31, "squeeze": 17}
-OTHERS_SMALLEST = {"classifier": 8, "random": random_weights.SMALLEST}
+OTHERS_SMALLEST = {"motion": 8, "classifier": 8, "random": random_weights.SMALLEST}
 # torchvision's files, whose names end in their checksums, and the LPIPS authors'.
 TRUNKS = {
     "vgg": ("vgg16-397923af.pth", "528 MB"),
@@ -85,14 +93,15 @@ def find(
         return functools.partial(_lpips, net, *_lpips_files(net, weights))
     if not trained_on:
         raise ValueError(
-            "extractor 'classifier' needs labelled data to learn from: name a data set "
+            f"extractor {name!r} needs labelled data to learn from: name a data set "
             "with --classifier-data"
         )
-    return functools.partial(classifier, **trained_on)
+    trained = motion.extractor if name in OF_CLIPS else classifier
+    return functools.partial(trained, **trained_on)
 
 
 def choose(
-    shape: tuple[int, int, int],
+    shape: tuple[int, ...],
     *,
     n: int = 0,
     n_classes: int | None = None,
@@ -106,12 +115,14 @@ def choose(
     if it learns them in seconds to minutes; else a network of random weights.
 
     Args:
-      shape: of the images [H, W, C].
+      shape: of the images [H, W, C], or of clips [T, H, W, C].
       n, n_classes: images with labels, and their classes, of which it could learn.
       weights: see `find`.
       photographs: whether Inception comes into question.
       unlabelled: what is said where `n_classes` is None.
     """
+    if len(shape) == 4:
+        return "motion", "the data are clips"
     if photographs and files.at_hand(files.INCEPTION, (weights or {}).get("inception")):
         return "inception", "its weights are at hand"
     why = "Inception's weights are not at hand (extractor=inception downloads them)"
@@ -223,15 +234,25 @@ def _lpips(net, trunk, heads):
 def check(name: str, shape: tuple[int, ...], *, floats: bool = False) -> None:
     """Checks, before anything is loaded, that an extractor sees images [H, W, C].
 
+    Or clips [T, H, W, C], which are seen by OF_CLIPS and functions of the user's.
+
     floats: whether it must also see values between the levels of 8 bits: `apply` then
       takes floats in 0 .. 255 as it takes uint8.
 
     Raises ValueError if it does not.
     """
-    least = {**SMALLEST, **OTHERS_SMALLEST}.get(name.removeprefix("lpips_"), 1)
-    if min(shape[:2]) < least:
+    clips = len(shape) == 4
+    if not names.is_path(name) and clips != (name in OF_CLIPS):
+        known = [x for x in NAMES if (x in OF_CLIPS) == clips]
         raise ValueError(
-            f"extractor {name!r} sees nothing of {shape[1]}x{shape[0]} pixels; at "
+            f"extractor {name!r} does not see {'clips' if clips else 'images'}; those "
+            f"that do: {', '.join(known)}"
+        )
+    *_, height, width, _ = shape
+    least = {**SMALLEST, **OTHERS_SMALLEST}.get(name.removeprefix("lpips_"), 1)
+    if min(height, width) < least:
+        raise ValueError(
+            f"extractor {name!r} sees nothing of {width}x{height} pixels; at "
             f"least {least} are needed"
         )
     if not floats or name in FLOATS:
@@ -269,6 +290,8 @@ def classifier(
     channels: int | None = None,
     data_dir: str | None = None,
     skip_corrupt: bool = False,
+    frames: int = 16,
+    stride: int = 1,
     data_seed: int = 0,
     size: tuple[int, int] | None = None,
     seed: int = 0,
@@ -287,6 +310,8 @@ def classifier(
         channels=channels,
         data_dir=data_dir,
         skip_corrupt=skip_corrupt,
+        frames=frames,
+        stride=stride,
         seed=data_seed,
     )
     source, held_out = load(), data.held_out(load)

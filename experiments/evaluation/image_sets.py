@@ -106,9 +106,9 @@ def open_set(
 
 
 def image_field(source: Source, name: str, field: str | None = None) -> str:
-    """Returns the field of a source that holds its images; ValueError without one."""
+    """Returns the field that holds a source's images, or clips; ValueError without."""
     field = field or main_field(source.spec)
-    if source.spec[field].kind != "image":
+    if source.spec[field].kind not in ("image", "video"):
         raise ValueError(f"{name} holds {source.spec[field].kind} data, not images")
     return field
 

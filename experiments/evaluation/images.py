@@ -85,8 +85,10 @@ class Images:
         shape = setting.spec[self.field].shape
         known = {
             "name": config.data,
-            "resolution": shape[0] if shape[0] == shape[1] else None,
-            "channels": shape[2],
+            "resolution": shape[-3] if shape[-3] == shape[-2] else None,
+            "channels": shape[-1],
+            "frames": config.get("frames", 16),
+            "stride": config.get("stride", 1),
             "data_dir": config.data_dir,
             "skip_corrupt": config.get("skip_corrupt", False),
             "data_seed": config.get("seed", 0),

@@ -66,7 +66,7 @@ class Score:
         add(self, setting.place)
         options = self.with_options(options, setting.place)
         check([self.name], extractor=setting.extractor, place=setting.place)
-        images = setting.of_images(self.name, output)
+        images = setting.of_images(self.name, output, clips=True)
         images.want(self.name, options)
         return lambda state: images.results(state, self.name)
 

@@ -21,6 +21,7 @@ from gans import core
 from gans.data import kinds
 
 VALUES = 2**21  # of a batch of examples, all fields together
+SEEN = ("image", "video")  # kinds that extractors see
 KEPT = 2**28  # bytes of outputs made of examples, at most
 
 
@@ -94,10 +95,8 @@ class Setting:
         name = self.config.extractor
         if name != "auto":
             return name
-        kinds = {kind: [] for kind in ("image", "label")}
-        for field, x in self.spec.items():
-            kinds.get(x.kind, []).append(field)
-        images, labels = kinds["image"], kinds["label"]
+        images = [x for x, field in self.spec.items() if field.kind in SEEN]
+        labels = [x for x, field in self.spec.items() if field.kind == "label"]
         if not images:  # no score can ask for features
             return name
         learnt = len(images) == len(labels) == 1
@@ -226,32 +225,38 @@ class Setting:
         parts = list(self.samples(state, output))
         return {name: np.concatenate([x[name] for x in parts]) for name in parts[0]}
 
-    def field(self, metric: str, output: str, kind: str) -> str:
-        """Returns the output's only field of a kind.
+    def field(self, metric: str, output: str, *kinds: str) -> str:
+        """Returns the output's only field of a kind, or of one of several.
 
         Raises ValueError, with the reason, if there is none in the data, or several.
         """
         made = self.sampler(output, metric).fields
-        found = [x for x in made if x in self.spec and self.spec[x].kind == kind]
+        found = [x for x in made if x in self.spec and self.spec[x].kind in kinds]
         if len(found) != 1:
             has = [f"{x} ({self.spec[x].kind})" if x in self.spec else x for x in made]
             raise ValueError(
-                f"{self.place}: {metric} is for data of kind {kind}; output {output!r} "
-                f"has {', '.join(has)}"
+                f"{self.place}: {metric} is for data of kind {' or '.join(kinds)}; "
+                f"output {output!r} has {', '.join(has)}"
             )
         return found[0]
 
     def of_images(
-        self, metric: str, output: str = "sample", *, floats: bool = False
+        self,
+        metric: str,
+        output: str = "sample",
+        *,
+        floats: bool = False,
+        clips: bool = False,
     ) -> Images:
         """Returns an output's images, and the real ones; they are shared by metrics.
 
-        floats: whether the extractor must accept them as floats, too.
+        floats: whether the extractor must accept them as floats, too. clips: whether
+        they may be clips.
 
         Raises ValueError if the output has no images, or the extractor cannot see them;
         FileNotFoundError if there are no weights.
         """
-        field = self.field(metric, output, "image")
+        field = self.field(metric, output, *(SEEN if clips else ("image",)))
         if output not in self.images:
             self.images[output] = Images(self, output, field)
         self.images[output].find_extractor(floats=floats)
