@@ -11,7 +11,9 @@ another scale. `pretrain` steps learn a distance, the others play the game. With
 weights of VGG19, content=squeezenet_fire5 takes an .npz of SqueezeNet; with content=""
 there is no content loss, as in photos.
 
-No preset has been trained to its end here, and none is timed.
+No preset has been trained to its end here. folder_small with narrower networks, 8,000
+steps in all, has 30.70 dB on Set5, 27.74 on Set14 and 27.08 on BSD100 before the game
+begins, and the best LPIPS after it: docs/superresolution.md.
 """
 
 import dataclasses

@@ -54,7 +54,10 @@ def parse(argv):
     else:
         if cli.value_of("--config", argv) is None:
             argv = [*argv, "--config=tadgan"]
-        path = os.path.abspath(expanded(folder))
+        try:
+            path = os.path.abspath(expanded(folder))
+        except ValueError as error:
+            sys.exit(cli.failed(f"--train: {error}"))
         rest = cli.parse([*argv, f"--config.data=series:{path}"])
         others = OF_RUN
     for name in others:
@@ -72,7 +75,7 @@ if __name__ == "__main__":
     flags.DEFINE_string("checkpoint", None, "last, best, or a step; by default last.")
     flags.DEFINE_string("error", "dtw", "Of the reconstruction: point, area or dtw.")
     flags.DEFINE_string("combine", "mult", "With the critic: mult, sum, rec or critic.")
-    flags.DEFINE_string("train", None, "Folder of signals; a model of each is trained.")
+    cli.path_flag("train", None, "Folder of signals; a model of each is trained.")
     flags.DEFINE_integer("seeds", 1, "Models of each signal.")
     flags.DEFINE_float(
         "epochs", None, "How often each window is seen; or config.steps."

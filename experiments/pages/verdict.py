@@ -76,8 +76,7 @@ def _trend(seen):
     if reason:
         return Verdict(
             "stalled",
-            f"No longer improving, and not good: {found.name} is "
-            f"{number(found.now)}{reason}",
+            f"No longer improving{reason}",
             (f"It was {at_most} ({found.better} is better).",),
             "look at the samples: a larger network, more steps at a lower learning "
             "rate, or another loss",
@@ -93,7 +92,7 @@ def _trend(seen):
 
 
 def _far(seen, found):
-    """Why a score that has stopped to improve is not good, in words; "" if it may be.
+    """What is wrong with a score that has stopped to improve; "" if nothing may be.
 
     It is far from that of real images; or, where that is not known, it has never
     improved.
@@ -104,13 +103,14 @@ def _far(seen, found):
         if found.better == "lower":
             near = real + LEFT * (found.first - real)
             far = found.now > max(FAR * real, near)
-        return f", real images have {number(real)}" if far else ""
+        now = f"{found.name} is {number(found.now)}, real images have {number(real)}"
+        return f", and not good: {now}" if far else ""
     if of is not None and found.now >= 0.9 * of:
         return ""
     gain = (found.best - found.first) * (1 if found.better == "higher" else -1)
     if gain > trends.CHANGED * abs(found.first):
         return ""
-    return ", as in its first evaluation"
+    return f": {found.name} is {number(found.now)}, as in its first evaluation"
 
 
 # --- where nothing is wrong -----------------------------------------------------------

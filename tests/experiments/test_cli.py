@@ -229,7 +229,7 @@ def python(*arguments):
 
 def test_there_are_no_other_commands():
     names = "run sample evaluate metrics report benchmark ablate sweep collapse check "
-    names += "translate upscale latents import_weights export_weights"
+    names += "translate upscale latents import_weights export_weights detect"
     assert set(COMMANDS) == set(names.split())
 
 
@@ -267,7 +267,7 @@ def test_commands_are_thin(name):
 
 
 PATHS = {"workdir", "out", "save-stats", "space", "init-from", "{name}-weights"}
-PATHS |= {"input", "mask", "file", "blend_with"}
+PATHS |= {"input", "mask", "file", "blend_with", "labels", "train"}
 
 
 def test_every_flag_for_a_path_expands_it():

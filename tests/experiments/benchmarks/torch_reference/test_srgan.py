@@ -75,6 +75,7 @@ def test_the_second_stage_has_no_counterpart(tiny):
         srgan.Training(config)
 
 
+@pytest.mark.slow
 def test_whole_pictures(tiny):
     """Both make bytes of a size; the table has both."""
     config, sides = tiny("srgan"), (64, 96)
