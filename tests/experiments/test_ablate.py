@@ -58,29 +58,6 @@ def arms(results):
     }
 
 
-def test_from_end_to_end(tmp_path):
-    hinge = {"hinge": {"loss": "hinge"}}
-    results = run(small(hinge), tmp_path)
-    assert results == json.loads((tmp_path / "results.json").read_text())
-    assert list(results["arms"]) == ["base", "slow", "hinge"]
-    assert results["metrics"]["eval/modes/kl"] == "lower"
-    base, slow, hinge = results["arms"].values()
-    assert base["program"] == slow["program"] != hinge["program"]
-    assert hinge["overrides"] == {"loss": "hinge"} and hinge["steps"] == 20
-    for arm in (base, slow, hinge):
-        assert [seed["seed"] for seed in arm["seeds"]] == [0, 1]
-        for seed in arm["seeds"]:
-            assert seed["status"] == "finished"
-            assert [point["step"] for point in seed["curve"]] == [4, 8, 12, 16, 20]
-            assert seed["curve"][-1]["images"] == 160
-            values = seed["curve"][-1]["values"]
-            assert {"eval/modes/kl", "d/loss", "g/loss"} < set(values)
-            assert (tmp_path / seed["samples"]).read_bytes()[:4] == b"\x89PNG"
-    for name in ("report.html", "report.md", "results.csv"):
-        assert (tmp_path / name).stat().st_size
-    assert not [p for p in (tmp_path / "programs").iterdir() if p.is_dir()]
-
-
 def test_a_replica_is_what_the_run_command_makes(tmp_path):
     """The same losses and scores, to the rounding of a few steps."""
     config = small()
@@ -217,9 +194,8 @@ def test_killed_half_way_by_the_command(tmp_path):
     assert killed == whole and list(killed) == ["base", "slow", "hinge"]
 
 
-def test_arms_that_diverge_or_fail_are_recorded_and_the_rest_goes_on(
-    tmp_path, monkeypatch
-):
+def test_from_end_to_end_with_arms_that_diverge_or_fail(tmp_path, monkeypatch):
+    """They are recorded, the rest goes on, and what failed is run again."""
     config = small(
         {
             "wild": {"discriminator.optimizer.learning_rate": 1e30},
@@ -249,8 +225,26 @@ def test_arms_that_diverge_or_fail_are_recorded_and_the_rest_goes_on(
     monkeypatch.undo()
     again = run(config, tmp_path)
     assert ablation.failures(again) is None
-    assert [x["status"] for x in again["arms"]["hinge"]["seeds"]] == ["finished"] * 2
     assert arms(again)["base"] == arms(results)["base"]
+
+    assert again == json.loads((tmp_path / "results.json").read_text())
+    assert list(again["arms"]) == ["base", "slow", "wild", "hinge"]
+    assert again["metrics"]["eval/modes/kl"] == "lower"
+    base, slow, _, hinge = again["arms"].values()
+    assert base["program"] == slow["program"] != hinge["program"]
+    assert hinge["overrides"] == {"loss": "hinge"} and hinge["steps"] == 20
+    for arm in (base, slow, hinge):
+        assert [seed["seed"] for seed in arm["seeds"]] == [0, 1]
+        for seed in arm["seeds"]:
+            assert seed["status"] == "finished"
+            assert [point["step"] for point in seed["curve"]] == [4, 8, 12, 16, 20]
+            assert seed["curve"][-1]["images"] == 160
+            values = seed["curve"][-1]["values"]
+            assert {"eval/modes/kl", "d/loss", "g/loss"} < set(values)
+            assert (tmp_path / seed["samples"]).read_bytes()[:4] == b"\x89PNG"
+    for name in ("report.html", "report.md", "results.csv"):
+        assert (tmp_path / name).stat().st_size
+    assert not [p for p in (tmp_path / "programs").iterdir() if p.is_dir()]
 
 
 def test_a_program_whose_replicas_have_all_diverged_ends_early(tmp_path, monkeypatch):

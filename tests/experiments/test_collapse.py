@@ -47,7 +47,7 @@ def test_the_command_that_does_the_same():
 
 
 def test_it_runs_the_ablation(tmp_path):
-    options = ["--data=grid25", "--arms=hinge", "--seeds=1", "--steps=500"]
+    options = ["--data=grid25", "--arms=hinge", "--seeds=1", "--steps=100"]
     done = run(*options, f"--workdir={tmp_path}")
     assert done.returncode == 0, done.stderr
     said = done.stderr.splitlines()[0]

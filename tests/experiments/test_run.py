@@ -147,9 +147,9 @@ def test_stopped_at_any_moment_it_ends_as_if_it_had_not_been(tmp_path, per_call)
 DISK = [
     *SMALL,
     "--config.steps_per_call=10",
-    "--config.steps=600",
+    "--config.steps=300",
     "--config.log_every=20",
-    "--config.sample_every=600",
+    "--config.sample_every=300",
     "--config.checkpoint_every=20",
     "--config.keep_checkpoints=100",
 ]
@@ -173,7 +173,7 @@ def test_a_full_disk(tmp_path):
         code, said = run(*DISK, f"--workdir={workdir}")
         assert code == 0, said
         found = [line["step"] for line in lines(workdir)]
-        assert found == [*range(20, 601, 20)]
+        assert found == [*range(20, 301, 20)]
         assert not [*workdir.rglob("*tmp*")]
     finally:
         subprocess.run(["umount", str(tmp_path)], check=True)

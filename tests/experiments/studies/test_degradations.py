@@ -29,6 +29,8 @@ def test_noise_has_the_given_deviation_and_is_a_function_of_the_images():
 def test_degraded_digits(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr("experiments.evaluation.extractors.CLASSIFIER_STEPS", 150)
+    for name, strengths in (("BLUR", (2.0,)), ("NOISE", (8, 32)), ("N_DROPPED", (8,))):
+        monkeypatch.setattr(degradations, name, strengths)
     report = degradations.study("digits", "classifier", n=300)
     fd = {k: v["fd_classifier"]["value"] for k, v in report["conditions"].items()}
     assert fd["noise 32"] > fd["other training images"]

@@ -14,6 +14,8 @@ from experiments.training.stage import Ready
 from gans.data.cropped import Cropped
 from gans.data.source import InMemory, Streamed, Unpaired
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 
 def of(n, checksum, *changes):
     return {
