@@ -45,8 +45,9 @@ def get_config(preset: str = "moving"):
         config.latent, config.steps, config.ema = 100, 100_000, 0.0
     else:
         width, frame_width, frame_latent, rate = 96, 128, 32, 2e-4
-        config.latent, config.steps = 64, 8_000
-        config.evaluate_every = 4_000
+        config.latent, config.steps, config.batch_size = 64, 8_000, 16
+        config.evaluate_every, config.n_evaluate = 4_000, 1_000
+        config.metrics = ("fid", "displacement", "frames")
     doublings = {16: 2, 32: 3, 64: 4}[config.resolution]
     config.sample_every = config.checkpoint_every = config.steps // 10
     config.generator = {

@@ -103,7 +103,7 @@ def candidates(config, against: str | None, gpu: bool) -> list[Candidate]:
     if against == "torch":
         batch = jax.device_get(workload.decoder(config)(workload.example(config)))
         spec = from_json(config.spec)
-        images = any(field.kind == "image" for field in spec.values())
+        images = any(field.kind in ("image", "video") for field in spec.values())
         layouts = [(), ("channels_last",)] if images else [()]
         settings = [(), ("compiled",)]
         settings += [("bfloat16",), ("bfloat16", "compiled")] if gpu else []

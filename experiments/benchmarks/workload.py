@@ -123,6 +123,7 @@ def steps_per_run(config) -> int:
     often in every run."""
     # Variants without the key do every update in every step.
     n = math.lcm(config.get("n_critic", 1), config.steps_per_call)
+    n = math.lcm(n, config.get("singular_every", 1) or 1)
     updates = {"generator": config.get("n_critic", 1), "discriminator": 1}
     for role, per_update in updates.items():
         terms = config.get(role, {}).get("penalties", ())

@@ -26,7 +26,7 @@ def step(
     dtype: str,
     device: str,
 ) -> Runner:
-    """The training step of a config, as JSON, on {field: [B, H, W, C] or [B, 2]}."""
+    """The training step of a config, as JSON, on {field: [B, ..., C]}."""
     config = configs.from_json(config)
     torch.set_num_threads(os.cpu_count())
     training = _training(config)(
@@ -38,8 +38,8 @@ def step(
     )
     tensors = {name: torch.tensor(x) for name, x in batch.items()}
     for name, x in tensors.items():
-        if x.ndim == 4:
-            x = x.permute(0, 3, 1, 2).contiguous(memory_format=training.format)
+        if x.ndim >= 4:
+            x = x.movedim(-1, 1).contiguous(memory_format=training.format)
         tensors[name] = x.to(device)
 
     def run():

@@ -12,6 +12,8 @@ import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from experiments.benchmarks.torch_reference import video
+
 
 def make(role: str, *, network: str, **options) -> nn.Module:
     """Returns the counterpart of `gans.networks.make(role, network, **options)`.
@@ -233,6 +235,8 @@ NETWORKS = {
     ("Discriminator", "dcgan"): DCGANDiscriminator,
     ("Generator", "resnet"): ResNetGenerator,
     ("Discriminator", "resnet"): ResNetDiscriminator,
+    ("Generator", "video"): video.Generator,
+    ("Discriminator", "video"): video.Discriminator,
 }
 _GENERATOR_BLOCK = ("skip", "norm1", "conv1", "norm2", "conv2")
 

@@ -2,6 +2,7 @@
 
 import torch
 import torch.nn.functional as F
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from experiments.benchmarks.torch_reference import networks
@@ -11,6 +12,9 @@ from gans.data import spec as specs
 
 _OURS = ("optimizer", "penalties", "kernel_init")
 _STABILISERS = ("spectral", "equalised", "minibatch", "dropout")
+# Channels last, by the kind of the data and by the axes of a tensor.
+_FORMATS = {"image": torch.channels_last, "video": torch.channels_last_3d}
+_LAST = {4: torch.channels_last, 5: torch.channels_last_3d}
 # By config.loss: (discriminator(real, fake), generator(fake)) of logits [B].
 _LOSSES = {
     "minimax": (
@@ -69,12 +73,12 @@ class Training:
             )
         )
         self.format = torch.contiguous_format
-        if channels_last and spec[self.field].kind == "image":
-            self.format = torch.channels_last
-            self.g, self.d = (x.to(memory_format=self.format) for x in (self.g, self.d))
-        self.together = not any(
-            isinstance(m, torch.nn.BatchNorm2d) for m in self.d.modules()
-        )
+        if channels_last and spec[self.field].kind in _FORMATS:
+            self.format = _FORMATS[spec[self.field].kind]
+            for p in (*self.g.parameters(), *self.d.parameters()):
+                if p.ndim in _LAST:
+                    p.data = p.data.contiguous(memory_format=_LAST[p.ndim])
+        self.together = not any(isinstance(m, _BatchNorm) for m in self.d.modules())
         self.optimizer_g = optimizer(self.g, config.generator.optimizer)
         self.optimizer_d = optimizer(self.d, config.discriminator.optimizer)
         self.average = AveragedModel(

@@ -3,6 +3,7 @@
 import flax
 import numpy as np
 import torch
+from torch.nn.modules.conv import _ConvTransposeNd
 
 
 def convert(tree, module: torch.nn.Module) -> dict[str, torch.Tensor]:
@@ -54,10 +55,10 @@ def copy_to(module: torch.nn.Module, tree) -> None:
 
 def _transposed(value, layer, name, module):
     """A parameter in PyTorch's layout; kernels are [*K, I, O] or [I, O]."""
-    if value.ndim == 4:
-        if isinstance(layer, torch.nn.ConvTranspose2d):
-            return value[::-1, ::-1].transpose(2, 3, 0, 1)
-        return value.transpose(3, 2, 0, 1)
+    if value.ndim > 2:
+        if isinstance(layer, _ConvTransposeNd):
+            value = np.flip(value, range(value.ndim - 2)).swapaxes(-2, -1)
+        return np.moveaxis(value, (-1, -2), (0, 1))
     # Feature maps before or after a dense layer are [H, W, C] here, [C, H, W] there.
     if hasattr(module, "map") and name in (["dense"], ["out"]):
         c, h, w = module.map

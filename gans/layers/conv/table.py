@@ -67,6 +67,11 @@ class Case(NamedTuple):
         return self.n <= 4
 
     @property
+    def narrow(self) -> bool:
+        """Many images, such as the frames of clips, of few channels."""
+        return self.n >= 64 and max(self.i, self.o) <= 32
+
+    @property
     def point(self) -> bool:
         return max(self.geometry.w) == 1
 
@@ -240,6 +245,11 @@ INPUT_GRADIENT = (
         lambda case: case.unit,
         forms.reverse(convolution),
         "a convolution, with the form for its channels",
+    ),
+    Row(
+        lambda case: case.tiled and case.narrow,
+        forms.depth_x(forms.reverse(convolution)),
+        "few channels: over the zeros of a dilation it takes 2.6 times as long",
     ),
     Row(lambda case: True, forms.flipped, "near a matrix product, at strides too"),
 )

@@ -11,6 +11,8 @@ from experiments.training.health import HINTS, HealthMonitor
 from experiments.training.loop import train
 from experiments.training.milestones import Milestones
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 UPDATES = {"d": ("d",), "g": ("g",)}
 HEALTHY = {
     "d/diversity": 0.9,

@@ -8,6 +8,8 @@ from experiments.rundir.checkpoint import Checkpoints
 from experiments.rundir.log import examples_until
 from experiments.training.loop import train
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 
 @pytest.mark.parametrize("older", [False, True])
 def test_after_a_resume_with_another_batch(tmp_path, tiny, monkeypatch, older):

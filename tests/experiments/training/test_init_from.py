@@ -17,6 +17,8 @@ from experiments.training.loop import train
 from gans import core, data
 from gans.metrics.scores import frechet
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 
 def shapes(config):
     """The GAN of a config, and the shapes of its first state."""

@@ -13,6 +13,8 @@ from experiments.signals import Interrupted
 from experiments.training import milestones, stage
 from experiments.training.loop import train
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 
 def evaluations(workdir):
     found = map(json.loads, (workdir / "evaluations.jsonl").read_text().splitlines())

@@ -12,6 +12,8 @@ from experiments.training import longer
 from experiments.training.loop import train
 from gans import core
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 
 def points(tiny, **changes):
     options = {

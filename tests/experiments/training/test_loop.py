@@ -22,6 +22,8 @@ from experiments.training.metric_buffer import NotFinite
 from gans import core, data
 from gans.data import pipeline
 
+pytestmark = pytest.mark.usefixtures("compiled_once")
+
 
 @pytest.fixture
 def config(tiny):

@@ -33,6 +33,7 @@ from gans import core
 from gans.data import pipeline
 from gans.stages import Stage
 
+once = pytest.mark.usefixtures("compiled_once")
 SIDES, STEPS, BATCHES = (4, 8, 16), (20, 30, 10), (8, 4, 2)
 BORDERS = (20, 50)
 
@@ -179,6 +180,7 @@ def whole(tmp_path_factory):
     return run
 
 
+@once
 def test_every_stage_has_its_own_data_batch_and_networks(whole, config, capfd):
     workdir = whole(config)
     said = capfd.readouterr().err
@@ -204,14 +206,12 @@ def test_every_stage_has_its_own_data_batch_and_networks(whole, config, capfd):
     assert [*sorted(pictures(workdir))] == [*names, "step_00000060.png"]
 
 
-def by_hand(config, n_steps):
-    """The state after so many steps, without the loop: an independent count of rows."""
+def by_hand(config):
+    """The state after each step, without the loop: an independent count of rows."""
     config = configs.resolve(config, configs.load_data(config))
     key_init, key = jax.random.split(jax.random.fold_in(jax.random.key(0), 0))
-    state, row, step = None, 0, 0
+    state, row, made = None, 0, [None]
     for i, (side, steps, size) in enumerate(zip(SIDES, STEPS, BATCHES, strict=True)):
-        if state is not None and step == n_steps:
-            return state
         gan = configs.build(config, i)
         new = core.init(gan, key_init)
         if state is not None:  # every layer that was there goes on
@@ -234,13 +234,12 @@ def by_hand(config, n_steps):
         # The same rows in the same order, one example at a time.
         one_by_one = pipeline.batches(source, 1, seed=0)
         for _ in range(steps):
-            if step == n_steps:
-                return state
             rows = [one_by_one[row + j] for j in range(size)]
             raw = {k: np.concatenate([r[k] for r in rows]) for k in rows[0]}
             state, _ = make(state, one_by_one.prepare(raw), key)
-            row, step = row + size, step + 1
-    return state
+            row += size
+            made.append(state)
+    return made
 
 
 def _together(old, new):
@@ -253,11 +252,13 @@ def _together(old, new):
     return merged
 
 
+@once
 def test_it_is_the_training_done_by_hand(whole, config):
     """Up to the rounding of scanned steps; and what is compared has changed by more."""
     found = {step: state_of(whole(config), step)[0] for step in (20, 30, 60)}
+    made = by_hand(config)
     for step, state in found.items():
-        expected = by_hand(config, step)
+        expected = made[step]
         assert int(state.step) == int(expected.step) == step
         for field in ("params", "ema"):
             a, b = (jax.tree.leaves(getattr(s, field)) for s in (state, expected))
@@ -267,12 +268,13 @@ def test_it_is_the_training_done_by_hand(whole, config):
     with pytest.raises(AssertionError):
         for x, y in zip(
             jax.tree.leaves(found[30].params),
-            jax.tree.leaves(by_hand(config, 25).params),
+            jax.tree.leaves(made[25].params),
             strict=True,
         ):
             np.testing.assert_allclose(x, y, rtol=2e-3, atol=2e-4)
 
 
+@once
 @pytest.mark.slow
 @pytest.mark.parametrize("stops", [(10,), (20,), (50,), (25,), (20, 50), (15, 35, 55)])
 def test_interrupted_anywhere_it_ends_as_if_it_had_not_been(
@@ -308,6 +310,7 @@ def test_interrupted_anywhere_it_ends_as_if_it_had_not_been(
     assert pictures(tmp_path) == pictures(whole(config))
 
 
+@once
 @pytest.mark.parametrize("last", [20, 50, 45])
 def test_killed_it_goes_on_from_the_last_checkpoint(tmp_path, whole, config, last):
     """Of a process that was killed all that remains is the files."""
@@ -322,6 +325,7 @@ def test_killed_it_goes_on_from_the_last_checkpoint(tmp_path, whole, config, las
     assert_same(workdir, whole(config))
 
 
+@once
 def test_the_last_stage_may_get_longer(tmp_path, config):
     """As if it always had been; a stage that is over may not."""
 
@@ -342,6 +346,7 @@ def test_the_last_stage_may_get_longer(tmp_path, config):
         train(changed(first + 15, second, third), tmp_path / "longer")
 
 
+@once
 def test_a_finished_run_is_recognised(whole, config, capfd):
     workdir = whole(config)
     train(config, workdir)
@@ -411,6 +416,7 @@ def test_rolls_back_over_a_border(tmp_path, config, monkeypatch, capfd):
     assert streams == [0, 1, 1]
 
 
+@once
 def test_the_best_checkpoint_is_one_of_the_last_stage(tmp_path, config, monkeypatch):
     """Scores at another resolution do not compare: the first, 0.9, is forgotten."""
     quality = {10: 0.9, 20: 0.8, 30: 0.2, 40: 0.5, 50: 0.4, 60: 0.1}
@@ -438,6 +444,7 @@ def test_the_best_checkpoint_is_one_of_the_last_stage(tmp_path, config, monkeypa
     assert Checkpoints(tmp_path, keep=None).steps() == [60]
 
 
+@once
 @pytest.mark.parametrize("at", BORDERS)
 def test_scores_that_a_kill_has_ended_at_a_border_are_those_of_the_stage_before(
     tmp_path, config, monkeypatch, at
