@@ -616,6 +616,7 @@ def test_ray_finds_what_processes_here_find(tmp_path, toy, cluster):
     assert cluster.is_initialized()  # it is not the sweep's to shut down
 
 
+@pytest.mark.slow
 def test_ray_stops_at_a_signal(tmp_path, toy, cluster):
     """And what is left goes on here."""
     reached = tmp_path / "stopped" / "trials" / "0000" / "step.txt"
