@@ -102,7 +102,8 @@ def test_losses_and_gradients_agree(game, name):
     change = joined if name == "g" else with_biases
     gradients = convert(change(gradients), module)
     scale = max(float(x.abs().max()) for x in expected.values())
-    assert abs(float(found) - loss.item()) < 1e-4 * abs(loss.item())
+    # The critic's is a small difference of scores of about 1.
+    assert abs(float(found) - loss.item()) < 2e-5
     for k, x in expected.items():
         assert float((gradients[k] - x).abs().max()) < 5e-4 * scale, k
 
