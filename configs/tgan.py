@@ -44,7 +44,7 @@ def get_config(preset: str = "moving"):
         width, frame_width, frame_latent, rate = 512, 512, 100, 5e-5
         config.latent, config.steps, config.ema = 100, 100_000, 0.0
     else:
-        width, frame_width, frame_latent, rate = 96, 128, 32, 2e-4
+        width, frame_width, frame_latent, rate = 96, 128, 32, 1e-3
         config.latent, config.steps, config.batch_size = 64, 8_000, 16
         config.evaluate_every, config.n_evaluate = 4_000, 1_000
         config.metrics = ("fid", "displacement", "frames")
