@@ -21,6 +21,8 @@ IMAGES = {
 }
 # A few hundred images of your own, on a CPU; see `few_images`.
 FEW = {"folder_small": IMAGES["folder"]}
+# What detects anomalies of time series where no other config is named.
+DETECTOR = "tadgan"
 # 2-D presets: generated, no download.
 POINTS = {name: {"data": name} for name in ("circle", "ring8", "grid25")}
 

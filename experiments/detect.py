@@ -25,6 +25,7 @@ import sys
 
 from absl import flags
 
+from configs import presets
 from experiments import cli
 from experiments.files import expanded
 
@@ -53,7 +54,7 @@ def parse(argv):
         rest, others = cli.flags_only(argv), ("config", *OF_FOLDER)
     else:
         if cli.value_of("--config", argv) is None:
-            argv = [*argv, "--config=tadgan"]
+            argv = [*argv, f"--config={presets.DETECTOR}"]
         try:
             path = os.path.abspath(expanded(folder))
         except ValueError as error:

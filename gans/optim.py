@@ -161,8 +161,8 @@ def clip_weights(limit: float) -> optax.GradientTransformation:
 def clip_singular_values(limit: float) -> optax.GradientTransformation:
     """Last link of a chain: singular values of each kernel end at most `limit`.
 
-    It limits all arrays of two axes and more, in every update; TGAN's own constraint,
-    in each fifth, is in `gans.variants.tgan`.
+    It limits all arrays of two axes and more, in every update; TGAN's own constraint is
+    of convolutions alone, in each fifth update, and stands with its variant.
     """
 
     def clip(u, p):

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
+from configs import presets
 from experiments import config as configs
 from experiments.detection import networks, training
 from experiments.detection.detection import Detection, Rules, detect
@@ -50,7 +51,7 @@ class Detector:
         epochs: float = 35,
         seed: int = 0,
         rules: Rules | None = None,
-        config: str | ConfigDict = "tadgan",
+        config: str | ConfigDict = presets.DETECTOR,
         changes: dict[str, Any] | None = None,
     ):
         if window < 2 or epochs <= 0:

@@ -19,6 +19,7 @@ condition="concat" or the tensor of minibatch discrimination.
 
 import dataclasses
 import numbers
+import re
 from typing import Any
 
 from flax import linen as nn
@@ -27,6 +28,7 @@ from gans import names
 from gans.layers import Layers
 
 ROLES = ("Generator", "Discriminator")
+_OF_SIZES = re.compile(r"^(\w+_)?widths?$|^convolutions$")  # options
 
 
 def find(role: str, network: str) -> type[nn.Module]:
@@ -48,7 +50,7 @@ def make(role: str, network: str, **options) -> nn.Module:
       **options: fields of the module and of its `layers`, side by side.
 
     Raises ValueError for an unknown role, network or option, with what is accepted, and
-    for `width`, `widths` or `convolutions` that are no sizes.
+    for `width`, `widths`, `NAME_widths` or `convolutions` that are no sizes.
     """
     cls = find(role, network)
     accepted = options_of(cls)
@@ -61,7 +63,7 @@ def make(role: str, network: str, **options) -> nn.Module:
     }
     place = network if network.endswith(cls.__name__) else f"{network}.{role}"
     names.typed(accepted, options, place)
-    for name in {"width", "widths", "convolutions"} & options.keys():
+    for name in filter(_OF_SIZES.search, options):
         value = options[name]
         if not _sizes(value if isinstance(value, tuple) else (value,)):
             raise ValueError(

@@ -46,7 +46,7 @@ def test_shapes_of_the_distributions():
 
 
 def test_unknown_name():
-    assert set(INITIALISERS) == {"normal", "he", "glorot", "lecun"}
+    assert set(INITIALISERS) == {"normal", "he", "glorot", "lecun", "uniform"}
     with pytest.raises(ValueError, match="kernel_init: 'normall'.*glorot.*'normal'"):
         initialiser("normall")
 

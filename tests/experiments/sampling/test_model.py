@@ -104,7 +104,9 @@ def test_what_an_output_draws_depends_on_the_seed_and_the_index_alone(noisy):
         conditioned_on=("image",),
     )
     state = jax.jit(functools.partial(core.init, gan))(jax.random.key(0))
-    model = Model(ConfigDict({"variant": "noisy"}), source.spec, gan, state)
+    model = Model(
+        ConfigDict({"variant": "noisy", "data": "digits"}), source.spec, gan, state
+    )
     model.samplers.__dict__.update(conditions=source)
     assert model.sampler().draws is noisy and model.sampler().random is noisy
     whole = model.sample(7, seed=3)["image"]
@@ -161,7 +163,9 @@ def test_a_conditional_model_is_recalibrated_by_training_examples():
         conditioned_on=("a",),
     )
     state = jax.jit(functools.partial(core.init, gan))(jax.random.key(0))
-    model = Model(ConfigDict({"variant": "normed"}), source.spec, gan, state)
+    model = Model(
+        ConfigDict({"variant": "normed", "data": "digits"}), source.spec, gan, state
+    )
     model.__dict__.update(data=source)
     model.samplers.__dict__.update(conditions=source)
     assert model.main_output == "a_to_b"
@@ -193,7 +197,9 @@ def test_a_model_of_classes_is_recalibrated_by_the_shares_of_the_data():
         outputs={"sample": sample},
     )
     state = jax.jit(functools.partial(core.init, gan))(jax.random.key(0))
-    model = Model(ConfigDict({"variant": "normed"}), source.spec, gan, state)
+    model = Model(
+        ConfigDict({"variant": "normed", "data": "digits"}), source.spec, gan, state
+    )
     model.__dict__.update(data=source)
     afresh = restore.recalibrate(gan, state, **model._pool())
     mean = afresh.ema["g"]["stats"]["batch_stats"]["BatchNorm_0"]["mean"]
