@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import zlib
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import quote
 
 import numpy as np
 from ml_collections import ConfigDict
@@ -89,11 +89,16 @@ def train_folder(
     for job in jobs:
         one = asked[job.name]
         merged = _kept(_path(folder, job), source.size)
-        found.setdefault(job.seed, []).append(
-            detect(one.signal, merged, rules, one.low, one.high)
-        )
+        try:
+            made = detect(one.signal, merged, rules, one.low, one.high)
+        except FloatingPointError as error:  # the others are worth as much as before
+            print(f"seed {job.seed}: {error}; it is not counted", file=sys.stderr)
+            continue
+        found.setdefault(job.seed, []).append(made)
+    if not found:
+        raise ValueError(f"{workdir}: every model makes NaN of its signal")
     if out is not None:
-        documents.write(out, found[config.seed], known, rules)
+        documents.write(out, found.get(config.seed, []), known, rules)
     rows = table.rows(found, known)
     table.write(folder / TABLE, rows)
     return table.lines(rows, rules)
@@ -109,14 +114,12 @@ def _train(folder, group, trained, asked, config, steps):
     apply = networks.applier(gan, field["shape"][0])
     for job, state in zip(group, states, strict=True):
         made = apply(state, asked[job.name].scaled)
-        if not np.isfinite(made.made).all():
-            print(f"{job.name}, seed {job.seed}: the model makes NaN", file=sys.stderr)
         with replacing(_path(folder, job)) as temporary, open(temporary, "wb") as file:
             np.savez(file, made=made.made.astype(np.float32), critic=made.critic)
 
 
 def _path(folder, job):
-    return folder / KEPT / f"{job.name.replace(os.sep, '_')}-{job.seed}.npz"
+    return folder / KEPT / f"{quote(job.name, safe='')}-{job.seed}.npz"
 
 
 def _kept(path, size):

@@ -31,7 +31,7 @@ def config(system, tmp_path):
 
 @pytest.mark.slow
 def test_a_folder_is_trained_once_and_detected_by_any_rule(
-    config, tmp_path, monkeypatch
+    config, tmp_path, monkeypatch, capsys
 ):
     trained, train = [], training.train_many
 
@@ -66,11 +66,27 @@ def test_a_folder_is_trained_once_and_detected_by_any_rule(
     )
     assert first[0] == "signal"
     assert [row["tp"] for row in rows] == ["1"] * 6
+    # A model that has diverged is named, and the others are counted.
+    (kept,) = tmp_path.glob("out/*/s0-*0.npz")
+    before = kept.read_bytes()
+    with np.load(kept) as file:
+        np.savez(kept, made=file["made"] * np.nan, critic=file["critic"])
+    capsys.readouterr()
+    assert run()[1].split()[:3] == ["s0", "1", "1"]
+    assert "seed 0: s0: the model makes NaN of it; it is not" in capsys.readouterr().err
+    kept.write_bytes(before)
     # A third seed trains only what there is not.
     run(seeds=3)
     assert trained[3:] == [(3, 100)]
     with pytest.raises(ValueError, match="of another config: epochs: None -> 2; take"):
         run(epochs=2)
+
+
+def test_each_signal_has_a_file_of_its_own(tmp_path):
+    names = ("a/b", "a_b", "a%2Fb", "a b")
+    paths = {folder._path(tmp_path, folder.Job(name, 0)) for name in names}
+    assert len(paths) == len(names)
+    assert {path.parent for path in paths} == {tmp_path / folder.KEPT}
 
 
 def test_the_folder_of_a_run_is_refused(config, series_run):
