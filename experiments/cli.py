@@ -45,7 +45,12 @@ from experiments.rundir.folder import read_json
 from experiments.signals import Interrupted, ending_at_once
 
 # Optional packages, and the extra of setup.py that installs each.
-EXTRAS = {"optuna": "sweep", "ray": "ray", "torch": "reference"}
+EXTRAS = {
+    "optuna": "sweep",
+    "ray": "ray",
+    "torch": "reference",
+    "granian": "serve",
+}
 
 _NO_MEMORY = "RESOURCE_EXHAUSTED|Out of memory"  # in errors of JAX
 _ADVICE = "Make config.batch_size or the networks smaller."
