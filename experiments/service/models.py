@@ -22,18 +22,15 @@ class Served:
       name: in URLs.
       workdir: of its run.
       model: what `experiments.load` returns.
+      step: of the checkpoint.
       outputs: what it does, compiled.
     """
 
     name: str
     workdir: Path
     model: Model
+    step: int
     outputs: dict[str, Output]
-
-    @property
-    def step(self) -> int:
-        """Of the checkpoint."""
-        return int(self.model.state.step)
 
     def described(self) -> dict[str, Any]:
         """Returns what a client should know of it, as JSON."""
@@ -84,7 +81,7 @@ def opened(
     model = Model.load(workdir, checkpoint)
     same = before is not None and before.model.config == model.config
     outputs = outputs_of(model, sizes, limits, before.outputs if same else None)
-    return Served(name, workdir, model, outputs)
+    return Served(name, workdir, model, int(model.state.step), outputs)
 
 
 def newer(served: Served) -> bool:
