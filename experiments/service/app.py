@@ -203,6 +203,10 @@ def build(service: Service) -> FastAPI:
     async def late(request, error):
         return _error(504, f"it took longer than {service.limits.seconds:g} s")
 
+    @app.exception_handler(Exception)
+    async def failed(request, error):
+        return _error(500, "the service failed at this request")
+
     @app.exception_handler(HTTPException)
     async def other(request, error):
         said = {404: "there is nothing here; /docs lists what there is"}

@@ -14,6 +14,8 @@ PICTURES = ("png", "webp", "jpeg")
 Format = Literal["png", "webp", "jpeg", "npz", "json"]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Class = Annotated[int, Field(ge=0)] | Annotated[str, Field(max_length=200)]
+Seeds = Annotated[list[Seed], Field(min_length=1)]
+Classes = Annotated[list[Class], Field(min_length=1)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 
 _SEED = "a whole number from 0 to 4294967295, or several, as [0, 1]"
@@ -61,8 +63,8 @@ class Asked(BaseModel):
     n: int | None = Field(
         None, ge=1, description="a whole number of samples of each seed, from 1 on"
     )
-    seed: Seed | list[Seed] = Field(0, description=_SEED)
-    label: Class | list[Class] | None = Field(
+    seed: Seed | Seeds = Field(0, description=_SEED)
+    label: Class | Classes | None = Field(
         None,
         alias="class",
         description="a class by its name or number, or several, which take turns",

@@ -7,6 +7,7 @@ import hmac
 import json
 import re
 import time
+import traceback
 from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
@@ -74,9 +75,9 @@ class Guard:
                 await answer(counted, *refused)
         except Exception as error:
             self._metrics.errors.labels(type(error).__name__).inc()
-            if status:
-                raise
-            await answer(counted, 500, "the service failed at this request")
+            traceback.print_exception(error)
+            if not status:
+                await answer(counted, 500, "the service failed at this request")
         finally:
             self.active -= 1
             self._metrics.active.set(self.active)

@@ -191,9 +191,10 @@ class Drawn:
                 raise Invalid(
                     f"latents: got lengths {sorted(found)[:3]}; wanted {wanted[1]}"
                 )
-            inputs[name] = np.asarray(asked.latents, inputs[name].dtype)
-            if not np.isfinite(inputs[name]).all():
+            values = np.asarray(asked.latents, np.float64)
+            if np.abs(values).max() > np.finfo(np.float32).max:
                 raise Invalid("latents: some are too large for 32 bits")
+            inputs[name] = values.astype(inputs[name].dtype)
         return inputs, n
 
 
