@@ -58,7 +58,7 @@ VALUES = {
     '{"n": true}': "n: got True",
     '{"n": [1]}': "n: got",
     '{"n": {}}': "n: got",
-    '{"n": %s}' % ("9" * 400): "n: ",
+    f'{{"n": {"9" * 400}}}': "n: ",
     # of seeds
     '{"seed": "3"}': "seed: got '3'; wanted a whole number from 0",
     '{"seed": true}': "seed: got True",
@@ -69,7 +69,7 @@ VALUES = {
     '{"seed": []}': "seed: got []",
     '{"seed": [1, "2"]}': "seed: got",
     '{"seed": [1, 2], "n": 7}': "n: 14 samples",
-    '{"seed": [%s]}' % ",".join(["1"] * 1000): "n: 1000 samples",
+    f'{{"seed": {[1] * 1000}}}': "n: 1000 samples",
     # of classes
     '{"class": 3}': "class 3: the classes are 0 to 2",
     '{"class": -1}': "class: got -1",
@@ -77,7 +77,7 @@ VALUES = {
     '{"class": true}': "class: got True",
     '{"class": 1.0}': "class: got 1.0",
     '{"class": ["0", null]}': "class: got",
-    '{"class": "%s"}' % ("x" * 300): "class: got",
+    f'{{"class": "{"x" * 300}"}}': "class: got",
     '{"class": 99999999999999999999999}': "class",
     '{"class": []}': "class: ",
     # of latents
