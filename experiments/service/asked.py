@@ -163,6 +163,7 @@ def check_total(asked: Asked, limits: Limits) -> int:
         n = 1 if asked.n is None else asked.n
     total = n * len(asked.seeds)
     if not 1 <= total <= limits.n:
+        total = _short(str(total), 20)
         raise Invalid(f"n: {total} samples are asked for; accepted are 1 to {limits.n}")
     return total
 

@@ -273,6 +273,10 @@ def opened(content: bytes, channels: int, most: int) -> np.ndarray:
         with Image.open(io.BytesIO(content), formats=_UPLOADED) as image:
             width, height = image.size
             frames = getattr(image, "n_frames", 1)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise Invalid(
+            f"the picture is too large; accepted are {most} pixels", 413
+        ) from None
     except Exception:  # Pillow has a dozen kinds for damaged files
         accepted = "PNG, JPEG or WebP"
         raise Invalid(f"the file is no picture that can be read: {accepted}") from None
