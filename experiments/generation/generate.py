@@ -92,13 +92,10 @@ def generate(
     given = {"label": classes, "truncation": truncation, "output": output}
     model.inputs(1, seed=seed, **given)  # whatever is wrong is found before any file
     known = model.origin(output) | {"seed": str(seed)}
+    of_weights = weights.digest(weights.of(sampler, model.state))
     settings = {**known, "n": n, "shard_size": shard_size, "batch_size": batch_size}
     settings |= {"class": label, "truncation": truncation}
-    settings |= {
-        "form": form,
-        "what": what,
-        "weights": weights.digest(weights.of(sampler, model.state)),
-    }
+    settings |= {"form": form, "what": what, "weights": of_weights}
     folder = shards.Folder(out, settings)
     count = -(-n // shard_size)
     finished = [k for k in range(count) if folder.finished(k)]
@@ -179,7 +176,7 @@ def _pictures(shard, spec, batches, field) -> list[shards.Record]:
 
 
 def _arrays(shard, spec, batches, field) -> list[shards.Record]:
-    """A file for each batch, as the data store it: 000000064.npz by its first sample."""
+    """A file for each batch, as the data store it: 000000064.npz, its first index."""
     records = []
     for indices, made in batches:
         stored = {
