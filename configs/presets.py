@@ -1,6 +1,7 @@
 """What configs share: keys of a run, keys of the two-player game, and data presets."""
 
 import difflib
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -65,6 +66,29 @@ def game(variant: str, preset: str, accepted: dict[str, dict]) -> ConfigDict:
     config = run(variant, preset, accepted)
     config.update(keys.defaults(keys.GAME))
     return config
+
+
+def grow(config: ConfigDict, phase: float, kimg: float, batches=()) -> None:
+    """Sets how a game's networks grow (see `keys.GROWING`), and config.steps.
+
+    Args:
+      phase: thousands of images of each fade, and of what follows it.
+      kimg: of the whole training.
+      batches: `batch_changes`.
+    """
+    config.fade_kimg = config.stable_kimg = float(phase)
+    config.batch_changes = batches
+    side, end, config.steps = config.first_resolution, config.resolution, 0
+    while side <= end:
+        size = next((n for at, n in reversed(batches) if at <= side), config.batch_size)
+        per_call = size * config.steps_per_call
+        parts = [phase] * (1 if side == config.first_resolution else 2)
+        if side == end:
+            parts[-1] = kimg
+        config.steps += config.steps_per_call * sum(
+            math.ceil(1000 * n / per_call) for n in parts
+        )
+        kimg, side = kimg - sum(parts), 2 * side
 
 
 def _options(player: str, network: str) -> dict:

@@ -69,6 +69,8 @@ class Net:
       given: {"params": tree, collection: tree ...} to start from, such as a pretrained
         network's; None: the module's own initialisers. A frozen network that is given
         lives in `State.frozen`, outside checkpoints.
+      of_step: step [] -> {collection: tree}, variables that follow from the step alone,
+        such as the weight of layers that are faded in; in no state.
     """
 
     module: nn.Module
@@ -76,6 +78,7 @@ class Net:
     tx: optax.GradientTransformation | None = None
     ema: float | Callable[[Array], Array] | None = None
     given: Mapping[str, Tree] | None = None
+    of_step: Callable[[Array], dict[str, Tree]] = lambda step: {}
 
     @property
     def frozen(self) -> bool:
@@ -95,6 +98,8 @@ class Bound:
     Every call takes the module's own arguments, by position or by keyword, and
       key: feeds the streams `rngs`: the first as it is, the i-th folded with i;
       method: the name of a method of the module; None: `__call__`.
+
+    `of_step`: see `Net`, at the state's step.
     """
 
     module: nn.Module
@@ -102,6 +107,7 @@ class Bound:
     stats: Tree
     train: bool
     rngs: tuple[str, ...] = ("dropout",)
+    of_step: Mapping[str, Tree] = dataclasses.field(default_factory=dict)
 
     def __call__(
         self, *args, key: Array | None = None, method: str | None = None, **kwargs
@@ -130,7 +136,7 @@ class Bound:
 
     def _apply(self, args, kwargs, key, method, mutable):
         return self.module.apply(
-            {"params": self.params, **self.stats},
+            {"params": self.params, **self.stats, **self.of_step},
             *args,
             train=self.train,
             rngs={} if key is None else streams(key, self.rngs),
@@ -266,7 +272,8 @@ def _first_variables(net, key):
     inputs = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), net.inputs)
     rngs = {"params": key_params, **streams(key_rngs, net.rngs)}
     variables = dict(net.module.init(rngs, *inputs, train=True))
-    variables.pop("features", None)
+    for name in ("features", *net.of_step(jnp.int32(0))):
+        variables.pop(name, None)
     return {"params": {}, **variables}
 
 
@@ -284,8 +291,14 @@ def bind(gan: GAN, state: State, *, train: bool, ema: bool = False) -> dict[str,
             kept = state.ema[name]
         else:
             kept = {"params": state.params[name], "stats": state.stats[name]}
-        kept = kept["params"], kept["stats"]
-        bound[name] = Bound(net.module, *kept, train and not net.frozen, net.rngs)
+        bound[name] = Bound(
+            net.module,
+            kept["params"],
+            kept["stats"],
+            train and not net.frozen,
+            net.rngs,
+            net.of_step(state.step),
+        )
     return bound
 
 

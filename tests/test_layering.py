@@ -26,7 +26,8 @@ PARTS = "core schedules optim losses networks augment terms"
 MAY["adversary"] = {"core", "schedules", "losses", "terms", "diagnostics"}
 MAY["game"] = {*PARTS.split(), "diagnostics", "sharding", "data.spec", "data.kinds"}
 MAY["build"] = MAY["game"] | {"adversary", "game", "metrics.features"}
-MAY["variants"] = MAY["game"] | {"adversary", "game", "build", "stages"}
+MAY["growing"] = {*PARTS.split(), "build", "stages", "data.spec"}
+MAY["variants"] = MAY["game"] | {"adversary", "game", "build", "stages", "growing"}
 # Logs, checkpoints, pictures and the clock belong to experiments/.
 OUTSIDE = {"absl", "orbax", "tensorboardX", "matplotlib", "time", "datetime"}
 SHAPES = {"losses", "layers", "networks", "metrics", "data", "augment", "terms"}
