@@ -196,5 +196,3 @@ def _check(network, role):
             f"network={network!r} has no layers that are faded in; first_resolution="
             "RESOLUTION trains it at one resolution, fade_kimg=0 without fading"
         )
-
-

@@ -158,7 +158,9 @@ class Discriminator(nn.Module):
         if self.group > 1:
             h = MinibatchStdDev(self.group)(h)
         width = channels(self, 4)
-        h = conv(Conv, width, h, "b4_conv").reshape(len(x), -1)
+        h = conv(Conv, width, h, "b4_conv")
+        self.sow("features", f"hidden{len(every) - 1}", h)
+        h = h.reshape(len(x), -1)
         h = jax.nn.leaky_relu(make(nn.Dense, width, name="dense")(h), 0.2)
         n = self.n_classes or 0
         out = make(nn.Dense, n if n and self.select else 1 + n, gain=1, name="out")(h)

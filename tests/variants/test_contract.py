@@ -42,7 +42,8 @@ def presets(variant):
 
 
 def batch_of(config, key=KEY):
-    """A decoded batch of the data that the config describes."""
+    """A decoded batch of the data that the config describes, of its first stage."""
+    config = configs.of_stage(config, 0)
     return random_batch(specs.from_json(config.spec.to_dict()), config.batch_size, key)
 
 
