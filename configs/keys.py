@@ -329,42 +329,6 @@ GAME = {
         optional=True,
     ),
 }
-# What a game has beside that, whose networks grow with the resolution.
-GROWING = {
-    "first_resolution": Key(
-        default=4,
-        help="Side of the images of the first stage, which doubles from stage to "
-        "stage; that of the data: nothing grows.",
-        type=int,
-        least=4,
-        most=4096,
-    ),
-    "fade_kimg": Key(
-        default=800.0,
-        help="Thousands of real images during which a new resolution is faded in; 0: "
-        "it is there at once.",
-        type=float,
-        least=0,
-    ),
-    "stable_kimg": Key(
-        default=800.0,
-        help="Thousands of real images from there, or the start, to the next stage; "
-        "the last one goes on to the end.",
-        type=float,
-        least=0,
-    ),
-    "batch_changes": Key(
-        default=(),
-        help="Other values of batch_size, each from a resolution on: ((side, n), ...).",
-        type=tuple[tuple[int, int], ...],
-    ),
-    "rate_changes": Key(
-        default=(),
-        help="Other learning rates of both networks, each from a resolution on: "
-        "((side, rate), ...).",
-        type=tuple[tuple[int, float], ...],
-    ),
-}
 # What each network of the game has beside the options of its class.
 PLAYER = {
     "network": Key(

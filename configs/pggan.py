@@ -18,7 +18,7 @@ KEYS = {
         "auxiliary_classifier to the penalties of both.",
         type=bool,
     ),
-    **keys.GROWING,
+    **presets.GROWING,
 }
 PRESETS = {
     "digits": presets.IMAGES["digits"] | {"resolution": 32},

@@ -27,6 +27,43 @@ DETECTOR = "tadgan"
 # 2-D presets: generated, no download.
 POINTS = {name: {"data": name} for name in ("circle", "ring8", "grid25")}
 
+# What a game has beside its keys, whose networks grow with the resolution.
+GROWING = {
+    "first_resolution": keys.Key(
+        default=4,
+        help="Side of the images of the first stage, which doubles from stage to "
+        "stage; that of the data: nothing grows.",
+        type=int,
+        least=4,
+        most=4096,
+    ),
+    "fade_kimg": keys.Key(
+        default=800.0,
+        help="Thousands of real images during which a new resolution is faded in; 0: "
+        "it is there at once.",
+        type=float,
+        least=0,
+    ),
+    "stable_kimg": keys.Key(
+        default=800.0,
+        help="Thousands of real images from there, or the start, to the next stage; "
+        "the last one goes on to the end.",
+        type=float,
+        least=0,
+    ),
+    "batch_changes": keys.Key(
+        default=(),
+        help="Other values of batch_size, each from a resolution on: ((side, n), ...).",
+        type=tuple[tuple[int, int], ...],
+    ),
+    "rate_changes": keys.Key(
+        default=(),
+        help="Other learning rates of both networks, each from a resolution on: "
+        "((side, rate), ...).",
+        type=tuple[tuple[int, float], ...],
+    ),
+}
+
 
 class UnknownPreset(ValueError):
     """A config's file has no such preset; `accepted` are those it has."""
@@ -69,7 +106,7 @@ def game(variant: str, preset: str, accepted: dict[str, dict]) -> ConfigDict:
 
 
 def grow(config: ConfigDict, phase: float, kimg: float, batches=()) -> None:
-    """Sets how a game's networks grow (see `keys.GROWING`), and config.steps.
+    """Sets how a game's networks grow (see GROWING), and config.steps.
 
     Args:
       phase: thousands of images of each fade, and of what follows it.

@@ -26,7 +26,7 @@ PARTS = "core schedules optim losses networks augment terms"
 MAY["adversary"] = {"core", "schedules", "losses", "terms", "diagnostics"}
 MAY["game"] = {*PARTS.split(), "diagnostics", "sharding", "data.spec", "data.kinds"}
 MAY["build"] = MAY["game"] | {"adversary", "game", "metrics.features"}
-MAY["growing"] = {*PARTS.split(), "build", "stages", "data.spec"}
+MAY["growing"] = {*PARTS.split(), "build", "layers", "stages", "data.spec"}
 MAY["variants"] = MAY["game"] | {"adversary", "game", "build", "stages", "growing"}
 # Logs, checkpoints, pictures and the clock belong to experiments/.
 OUTSIDE = {"absl", "orbax", "tensorboardX", "matplotlib", "time", "datetime"}

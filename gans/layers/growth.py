@@ -47,5 +47,5 @@ def alpha_of(module: nn.Module) -> Array:
 
 
 def mixed(old: Array, new: Array, alpha: Array) -> Array:
-    """old + alpha (new - old), of one shape."""
+    """old [B, H, W, C] + alpha [] (new [B, H, W, C] - old)."""
     return old + alpha.astype(new.dtype) * (new - old)
