@@ -121,7 +121,7 @@ def grow(config: ConfigDict, phase: float, kimg: float, batches=()) -> None:
         per_call = size * config.steps_per_call
         parts = [phase] * (1 if side == config.first_resolution else 2)
         if side == end:
-            parts[-1] = kimg
+            parts[-1] = kimg - sum(parts[:-1])
         config.steps += config.steps_per_call * sum(
             math.ceil(1000 * n / per_call) for n in parts
         )

@@ -60,7 +60,8 @@ def test_the_authors_images(grown_reference, name):
         assert given.error(wrong, given["out/G_lod1"]) > 1e-3
 
 
-@pytest.mark.parametrize("name", FILES)
+@slow
+@pytest.mark.parametrize("name", ["pggan_32", "pggan_16_labels"])
 def test_the_authors_scores(grown_reference, name):
     with jax.enable_x64(True):
         given = grown_reference(name)
@@ -113,6 +114,7 @@ def test_a_resolution_is_a_power_of_two(shape, said):
         jax.eval_shape(lambda z: g.init(jax.random.key(0), z, train=True), z)
 
 
+@slow
 def test_parameters_of_the_paper():
     """23.1 million each at 1024x1024 (table 2)."""
     for role, wanted in (("Generator", 23.1e6), ("Discriminator", 23.1e6)):
