@@ -138,7 +138,7 @@ def draw(
     def batches():
         for one in seeds:
             given = first if one == seeds[0] else inputs(one)
-            options = {"seed": one, "output": output, "size": batch_size or 64}
+            options = {"seed": one, "output": output, "size": batch_size}
             if (
                 moves and interpolate
             ):  # one frame at a time; the noise of a sample stands still

@@ -69,19 +69,21 @@ class LinearEqualised(nn.Module):
     Attributes:
       multiplier: of the learning rate: a step of Adam changes what is used by as much.
       act: a name of `ACTIVATIONS`.
-      bias_init: the first value of the bias.
+      bias_init: the first value of the bias, or of each feature's.
+      std: a factor of the first kernel.
     """
 
     features: int
     multiplier: float = 1.0
     act: str = "linear"
-    bias_init: float = 0.0
+    bias_init: float | tuple[float, ...] = 0.0
+    std: float = 1.0
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
-        init = nn.initializers.normal(1 / self.multiplier)
+        init = nn.initializers.normal(self.std / self.multiplier)
         kernel = self.param("kernel", init, (x.shape[-1], self.features))
-        bias_init = nn.initializers.constant(self.bias_init)
+        bias_init = nn.initializers.constant(jnp.asarray(self.bias_init))
         bias = self.param("bias", bias_init, (self.features,))
         scale = self.multiplier / math.sqrt(x.shape[-1])
         y = x @ (kernel * scale).astype(x.dtype)

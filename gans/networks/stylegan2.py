@@ -185,9 +185,14 @@ class Generator(nn.Module):
             return planes
         if noise == "none":
             return [None] * len(planes)
-        # Of one draw, because a compiler takes as long for each as for a layer.
+        # Of one draw, because a compiler takes as long for each as for a layer; and in
+        # a loop, because XLA would compute it again for each channel and tap.
         ends = np.cumsum([plane.size for plane in planes])
-        parts = jnp.split(self._noise((n, ends[-1])), ends[:-1], axis=1)
+        keys = jax.random.split(self.make_rng("noise"))
+        halves = jax.lax.map(
+            lambda key: jax.random.normal(key, (n, ends[-1] // len(keys))), keys
+        )
+        parts = jnp.split(jnp.concatenate([*halves], axis=1), ends[:-1], axis=1)
         pairs = zip(parts, planes, strict=True)
         return [part.reshape(n, *plane.shape) for part, plane in pairs]
 
