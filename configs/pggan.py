@@ -61,18 +61,7 @@ def get_config(preset: str = "digits"):
         player.optimizer = adam
     batches = ((256, 14), (512, 6), (1024, 3)) if preset.startswith("paper") else ()
     presets.grow(config, phase, kimg, batches)
-    schedule(config, preset, phase)
-    return config
-
-
-def schedule(config, preset: str, phase: float) -> None:
-    """Sets when there are pictures, checkpoints and scores, and which."""
-    n = round(1000 * phase) // config.batch_size  # the steps of a phase
-    config.sample_every = config.checkpoint_every = n
-    config.evaluate_every, config.n_evaluate = n, 2_000
-    config.metrics = ("fid", "pr", "classes") if preset == "digits" else ("fid", "kid")
+    presets.pace(config, phase)
     if preset == "folder_small":
         config.augment = ("diff_augment",)
-        config.n_evaluate, config.metrics = 500, ("kid", "fid", "memorisation")
-    if preset.startswith("paper"):
-        config.evaluate_every, config.n_evaluate = 10 * n, 50_000
+    return config

@@ -128,6 +128,20 @@ def grow(config: ConfigDict, phase: float, kimg: float, batches=()) -> None:
         kimg, side = kimg - sum(parts), 2 * side
 
 
+def pace(config: ConfigDict, phase: float) -> None:
+    """Sets when a game whose networks grow is drawn, kept and scored, and by what.
+
+    phase: see `grow`.
+    """
+    n = round(1000 * phase) // config.batch_size  # the steps of a phase, at the end
+    config.sample_every = config.checkpoint_every = config.evaluate_every = n
+    config.n_evaluate, config.metrics = 2_000, ("fid", "kid")
+    if config.extractor == OWN_LABELS["extractor"]:
+        config.metrics = ("fid", "pr", "classes")
+    if config.resolution > 64:
+        config.evaluate_every, config.n_evaluate = 10 * n, 50_000
+
+
 def _options(player: str, network: str) -> dict:
     """Returns the options that stabilise a network, off, so that a flag can set them.
 

@@ -225,7 +225,7 @@ class Grown:
         told = self.hyper["kwargs"]
         self.resolution, self.n_classes = told["resolution"], told["label_size"] or None
         self.lods = self.arrays["in/lods"]
-        # Channels of resolution r are min(fmap_base * 2 / r, fmap_max).
+        # Channels of resolution r are min(2 * fmap_base / r, fmap_max).
         self.options = {
             "channel_base": 2 * told["fmap_base"],
             "channel_max": told["fmap_max"],
