@@ -15,6 +15,7 @@ OURS = ("gans", "experiments", "configs")
 BASE = "names interpolation ema sharding schedules optim diagnostics losses layers"
 MAY = {part: set() for part in BASE.split()}
 MAY["core"] = {"ema"}
+MAY["layers"] = {"sharding"}
 MAY["averaging"] = {"core"}
 MAY |= {part: {"layers"} for part in ("networks", "data", "metrics")}
 MAY["networks"] = {"layers", "sharding"}
