@@ -80,7 +80,7 @@ def _tiny(variant, preset=None, **changes):
             player.convolutions = tuple(
                 (8, size, stride) for _, size, stride in player.convolutions
             )
-        sizes = {"width": 4, "blocks": 1, "channel_max": 4, "w_dim": 6}
+        sizes = {"width": 4, "blocks": 1, "channel_max": 4, "w_dim": 6, "depth": 3}
         for option, least in sizes.items():
             if option in player:
                 player[option] = least
