@@ -91,6 +91,8 @@ def _tiny(variant, preset=None, **changes):
         config.latent = 5
     if "warmup" in config:
         config.warmup = 0
+    if "fade_kimg" in config:
+        config.fade_kimg = config.stable_kimg = 0.01
     if not configs.is_game(config.to_dict()):
         config.resolution = 32
         fields = workload.source(config).spec
