@@ -62,6 +62,9 @@ def pytest_addoption(parser):
     parser.addoption(
         "--all-pairs", action="store_true", help="each variant with each stabiliser"
     )
+    parser.addoption(
+        "--fuzz-seconds", type=float, help="how long requests are made up at random"
+    )
 
 
 def _tiny(variant, preset=None, **changes):
@@ -80,7 +83,7 @@ def _tiny(variant, preset=None, **changes):
             player.convolutions = tuple(
                 (8, size, stride) for _, size, stride in player.convolutions
             )
-        sizes = {"width": 4, "blocks": 1, "channel_max": 4, "w_dim": 6}
+        sizes = {"width": 4, "blocks": 1, "channel_max": 4, "w_dim": 6, "depth": 3}
         for option, least in sizes.items():
             if option in player:
                 player[option] = least
@@ -91,6 +94,8 @@ def _tiny(variant, preset=None, **changes):
         config.latent = 5
     if "warmup" in config:
         config.warmup = 0
+    if "fade_kimg" in config:
+        config.fade_kimg = config.stable_kimg = 0.01
     if not configs.is_game(config.to_dict()):
         config.resolution = 32
         fields = workload.source(config).spec

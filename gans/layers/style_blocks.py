@@ -16,7 +16,6 @@ from gans.layers.minibatch import MinibatchStdDev
 from gans.layers.styled import ConvEqualised, LinearEqualised, StyledConv, ToImage
 
 ARCHITECTURES = ("skip", "resnet", "orig")
-NOISE = ("random", "const", "none")
 HALF = 0.5**0.5  # keeps the variance of a sum of two
 
 

@@ -48,9 +48,9 @@ def batch_of(config, key=KEY):
 
 @pytest.fixture(scope="module", params=VARIANTS)
 def trained(request, tiny):
-    """The first few steps of each variant."""
+    """The first few steps of each variant, of its first stage."""
     config = tiny(request.param)
-    gan = configs.build(config)
+    gan, config = configs.build(config), configs.of_stage(config, 0)
     return trial.begin(config, gan, lambda i: batch_of(config, jax.random.key(i)))
 
 
@@ -74,11 +74,14 @@ def test_every_preset_traces_at_full_size(variant):
     for preset in presets(variant):
         config = importlib.import_module(f"configs.{variant}").get_config(preset)
         config = configs.resolve(config, workload.source(config))
-        gan = configs.build(config)
-        state = jax.eval_shape(functools.partial(core.init, gan), KEY)
-        batch = jax.eval_shape(functools.partial(batch_of, config))
-        after, _ = jax.eval_shape(core.make_step(gan), state, batch, KEY)
-        assert jax.tree.structure(after) == jax.tree.structure(state), preset
+        every = configs.stages(config)
+        last = len(every) - 1 if every[0].spec != every[-1].spec else 0
+        for stage in {0, last}:
+            gan, own = configs.build(config, stage), configs.of_stage(config, stage)
+            state = jax.eval_shape(functools.partial(core.init, gan), KEY)
+            batch = jax.eval_shape(functools.partial(batch_of, own))
+            after, _ = jax.eval_shape(core.make_step(gan), state, batch, KEY)
+            assert jax.tree.structure(after) == jax.tree.structure(state), preset
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -94,7 +97,7 @@ def test_a_variant_names_its_paper_and_its_deviations(variant):
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_bfloat16_networks_keep_float32_parameters_and_losses(variant, tiny):
     config = tiny(variant, dtype="bfloat16")
-    gan = configs.build(config)
+    gan, config = configs.build(config), configs.of_stage(config, 0)
     state = jax.eval_shape(functools.partial(core.init, gan), KEY)
     _, metrics = jax.eval_shape(core.make_step(gan), state, batch_of(config), KEY)
     for leaf in jax.tree.leaves((state.params, metrics)):
@@ -108,7 +111,8 @@ def test_no_convolution_of_a_step_is_slow(variant, tiny):
     known = presets(variant)
     for preset in {"digits", "cifar10"} & {*known} or known[:1]:
         config = tiny(variant, preset)
-        gan = configs.build(config)
+        last = len(configs.stages(config)) - 1
+        gan, config = configs.build(config, last), configs.of_stage(config, last)
         step = core.make_step(gan)
         state = jax.eval_shape(functools.partial(core.init, gan), KEY)
         batch = jax.eval_shape(functools.partial(batch_of, config))
