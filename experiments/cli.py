@@ -154,7 +154,8 @@ def _config():
     config = known.pop("config", None)
     workdir = known.pop("workdir", None)
     if not isinstance(config, ConfigDict):
-        config = read_json(Path(workdir) / "config.json") if workdir else {}
+        first = workdir[0] if isinstance(workdir, list) else workdir
+        config = read_json(Path(first) / "config.json") if workdir else {}
     return {**config, **{name: x for name, x in known.items() if x}}
 
 
