@@ -355,12 +355,19 @@ def discriminate(
 
     Both go through `augmented` and `d` together, which saves half the passes, unless
     logits depend on their batch (batch norm, minibatch layers): then each is a batch of
-    its own (arXiv 1511.06434), and the statistics are those of real data. Real examples
-    get the random numbers, of `augmented` and of dropout, that they get alone.
+    its own (arXiv 1511.06434), and the statistics are those of real data. Where a
+    network keeps alternate examples apart (`alternates`), they go in turn. Real
+    examples get the random numbers, of `augmented` and of dropout, that they get alone.
     """
     both = augmented(jnp.concatenate([real, fake]))
     if getattr(d.module, "mixes_batch", False):
         real, fake = jnp.split(both, [len(real)])
+        alternates = getattr(d.module, "alternates", None)
+        if alternates is not None and alternates(len(real)):
+            labels = None if label is None else jnp.repeat(label, 2, axis=0)
+            both = jnp.stack([real, fake], axis=1).reshape(both.shape)
+            logits, stats = d.mutate(both, labels, key=key)
+            return logits[::2], logits[1::2], stats
         on_real, stats = d.mutate(real, label, key=key)
         return on_real, d(fake, label, key=jax.random.fold_in(key, 1)), stats
     labels = None if label is None else jnp.concatenate([label, label])
