@@ -16,7 +16,7 @@ train:
 test: EXTRAS ?= test
 test:
 	@$(MAKE) -s setup EXTRAS=$(EXTRAS)
-	$(VENV)/bin/python -m pytest -n 2 $(PYTEST)
+	$(VENV)/bin/python -m pytest -n 2 --dist worksteal $(PYTEST)
 
 # Once per set of extras, and again when the requirements change.
 setup: $(VENV)/installed-$(subst $(comma),-,$(EXTRAS))

@@ -132,6 +132,7 @@ def test_objects_of_a_pickle(style, written, tmp_path):
     np.testing.assert_allclose(kept, d["D"]["b4.out.bias"])
 
 
+@pytest.mark.slow
 def test_labels(style, tmp_path):
     _, arrays, _ = style("sg2_G_64_cond")
     config = small()
