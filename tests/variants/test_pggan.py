@@ -12,7 +12,7 @@ from gans.data import spec as specs
 
 @pytest.mark.slow
 def test_the_last_stage_keeps_its_promises(tiny):
-    config = tiny("pggan")
+    config = tiny("pggan", first_resolution=4)
     gan, own = configs.build(config, 1), configs.of_stage(config, 1)
     assert own.resolution == 8
     spec = specs.from_json(own.spec.to_dict())
@@ -36,14 +36,14 @@ def test_the_last_stage_keeps_its_promises(tiny):
 def test_what_cannot_be_trained_is_refused_before_anything_compiles(
     tiny, changes, said
 ):
-    config = tiny("pggan", **changes)
+    config = tiny("pggan", first_resolution=4, **changes)
     with pytest.raises(ValueError, match=said):
         for i in range(len(configs.stages(config))):
             configs.build(config, i)
 
 
 def test_labels_go_to_both_networks(tiny):
-    config = tiny("pggan", conditional=True)
+    config = tiny("pggan", first_resolution=4, conditional=True)
     for player in (config.generator, config.discriminator):
         player.penalties = (*player.penalties, {"name": "auxiliary_classifier"})
     gan = configs.build(config, 1)
