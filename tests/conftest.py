@@ -62,6 +62,9 @@ def pytest_addoption(parser):
     parser.addoption(
         "--all-pairs", action="store_true", help="each variant with each stabiliser"
     )
+    parser.addoption(
+        "--fuzz-seconds", type=float, help="how long requests are made up at random"
+    )
 
 
 def _tiny(variant, preset=None, **changes):

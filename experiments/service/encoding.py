@@ -1,0 +1,101 @@
+"""Samples as the bytes of an answer."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from experiments.sampling import pictures
+from experiments.service.asked import Invalid
+from experiments.service.outputs import Samples
+from gans.data import kinds
+from gans.data.kinds.image import encode, opaque
+from gans.data.spec import Spec
+
+_OPTIONS: dict[str, dict[str, Any]] = {
+    "png": {"compress_level": 1},
+    "webp": {"lossless": True},
+    "jpeg": {"quality": 95, "subsampling": 0},
+}
+MEDIA = {name: f"image/{name}" for name in _OPTIONS} | {
+    "npz": "application/octet-stream",
+    "json": "application/json",
+}
+
+
+def encoded(
+    samples: Samples, spec: Spec, form: str | None, known: dict[str, Any]
+) -> tuple[bytes, str]:
+    """Returns the bytes of an answer, and their media type.
+
+    A picture of one sample has its pixels; of several it is a grid, as `sample` draws.
+
+    Args:
+      spec: of the data.
+      form: png, webp, jpeg, npz or json; None: png of images, json of anything else.
+      known: what JSON also says, and what a picture's metadata say.
+
+    Raises Invalid for a format that these samples do not have.
+    """
+    image = next(
+        (x for x in samples.fields if x in spec and spec[x].kind == "image"), None
+    )
+    form = form or ("json" if image is None else "png")
+    if form == "npz":
+        return _npz(samples, spec), MEDIA[form]
+    if form == "json":
+        return _json(samples, spec, known), MEDIA[form]
+    if image is None:
+        raise Invalid(
+            f"format: {form}: this output makes no image; accepted are npz, json"
+        )
+    made = samples.fields[image]
+    pixels = encode(made[0]) if len(made) == 1 else pictures.grid(made)
+    return picture(pixels, form), MEDIA[form]
+
+
+def picture(pixels: np.ndarray, form: str) -> bytes:
+    """Returns the file of a picture, uint8 [H, W, C]; JPEG has no opacity."""
+    if form == "jpeg":
+        pixels = opaque(pixels)
+    plane = pixels[..., 0] if pixels.shape[-1] == 1 else pixels
+    file = io.BytesIO()
+    Image.fromarray(plane).save(file, form, **_OPTIONS[form])
+    return file.getvalue()
+
+
+def _npz(samples, spec):
+    """The fields as the data store them, as in `sample --out=x.npz`."""
+    file = io.BytesIO()
+    arrays = {
+        name: kinds.of(spec[name]).encode(x) if name in spec else x
+        for name, x in samples.fields.items()
+    }
+    np.savez(file, **arrays, seed=samples.seeds, index=samples.indices)
+    return file.getvalue()
+
+
+def _json(samples, spec, known):
+    """Each sample with its seed and index; images in base64, classes by their names."""
+    each = []
+    for i, (seed, index) in enumerate(zip(samples.seeds, samples.indices, strict=True)):
+        one: dict[str, Any] = {"seed": seed, "index": index}
+        for name, x in samples.fields.items():
+            one[name] = _value(x[i], spec.get(name))
+        each.append(one)
+    return json.dumps({**known, "samples": each}, allow_nan=False).encode()
+
+
+def _value(x, field):
+    if field is None:
+        return np.asarray(x).tolist()
+    if field.kind == "image":
+        return base64.b64encode(picture(encode(x), "png")).decode()
+    if field.kind == "label":
+        return field.names[int(x)] if field.names else int(x)
+    return np.asarray(kinds.of(field).encode(x)).tolist()
