@@ -107,7 +107,7 @@ def _mark(text):
 
 _UNCHECKED = """\
 Not checked: whether samples are copies of training examples is not known. For images,
-`python -m experiments.evaluate` with the metric `overfitting` compares them."""
+`python -m experiments.evaluate` with the metric `memorisation` compares them."""
 
 _USE = """\
 - For research on generative models, and for pictures that are shown as synthetic.

@@ -16,13 +16,12 @@ from experiments.exchange import formats, programs
 
 DOCS = Path(__file__).parents[3] / "docs/export.md"
 # Systems of tests, and what they make: latents, classes and noise; two pictures each
-# way; a picture of a picture with dropout; series and scores of them; volumes.
+# way; a picture of a picture with dropout; series and scores of them.
 SYSTEMS = {
     "styled": ("sample",),
     "cycle": ("a_to_b", "cycle_a"),
     "paired": ("sample",),
     "series": ("sample", "reconstruct", "score"),
-    "solids": ("sample",),
 }
 
 
@@ -146,7 +145,7 @@ def test_convolutions_of_variants(variant, preset, tiny, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["cycle", "series", "solids"])
+@pytest.mark.parametrize("name", ["cycle", "series"])
 def test_onnx(name, untrained, tmp_path):
     runtime = pytest.importorskip("onnxruntime", reason="extra onnx")
     pytest.importorskip("jax2onnx", reason="extra onnx")
