@@ -49,6 +49,7 @@ EXTRAS = {
     "optuna": "sweep",
     "ray": "ray",
     "torch": "reference",
+    "granian": "serve",
     "c2pa": "c2pa",
     "jax2onnx": "onnx",
     "onnx": "onnx",
