@@ -15,6 +15,7 @@ OURS = ("gans", "experiments", "configs")
 BASE = "names interpolation ema sharding schedules optim diagnostics losses layers"
 MAY = {part: set() for part in BASE.split()}
 MAY["core"] = {"ema"}
+MAY["layers"] = {"sharding"}
 MAY["averaging"] = {"core"}
 MAY |= {part: {"layers"} for part in ("networks", "data", "metrics")}
 MAY["networks"] = {"layers", "sharding"}
@@ -26,7 +27,8 @@ PARTS = "core schedules optim losses networks augment terms"
 MAY["adversary"] = {*"core schedules losses augment terms diagnostics".split()}
 MAY["game"] = {*PARTS.split(), "diagnostics", "sharding", "data.spec", "data.kinds"}
 MAY["build"] = MAY["game"] | {"adversary", "game", "metrics.features"}
-MAY["variants"] = MAY["game"] | {"adversary", "game", "build", "stages"}
+MAY["growing"] = {*PARTS.split(), "build", "layers", "stages", "data.spec"}
+MAY["variants"] = MAY["game"] | {"adversary", "game", "build", "stages", "growing"}
 # Logs, checkpoints, pictures and the clock belong to experiments/.
 OUTSIDE = {"absl", "orbax", "tensorboardX", "matplotlib", "time", "datetime"}
 SHAPES = {"losses", "layers", "networks", "metrics", "data", "augment", "terms"}

@@ -11,25 +11,24 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
 from experiments import config as configs
-from experiments import own_code
+from experiments import origin, own_code
 from experiments.rundir import manifest, restore
-from experiments.sampling.classes import counts, in_shares
+from experiments.sampling import recalibration, rows, schema
+from experiments.sampling.program import Program
+from experiments.sampling.rows import Given, Rows
 from experiments.sampling.sampler import Arrays, Sampler
 from experiments.sampling.samplers import Samplers
 from experiments.translation.translator import SQUASH, TRAINING, Translator, key_of
 from gans import core
-from gans.data import kinds
 from gans.data import spec as specs
 from gans.data.kinds.image import encode
 from gans.data.spec import Field, Spec
 
 Label = int | str  # a class, by its number or name
-N_EXAMPLES = 2560  # of the data, of which a conditional model is recalibrated
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -42,6 +41,7 @@ class Model:
       gan: the `gans.core.GAN`.
       state: of the checkpoint.
       run: what its run.json says; {} if there is none.
+      name: of the folder of the run.
     """
 
     config: Any
@@ -49,6 +49,7 @@ class Model:
     gan: core.GAN
     state: core.State
     run: dict[str, Any] = dataclasses.field(default_factory=dict)
+    name: str = ""
 
     @classmethod
     def load(
@@ -67,14 +68,21 @@ class Model:
             print(f"warning: {text}", file=sys.stderr)
         with own_code.explained(config):
             config, gan, state = restore.restore(config, workdir, step)
-        model = cls(config, restore.spec_of(config), gan, state, run)
+        model = cls(
+            config,
+            restore.spec_of(config),
+            gan,
+            state,
+            run,
+            Path(workdir).resolve().name,
+        )
         if not recalibrate:
             return model
         if not any(jax.tree.leaves(kept["stats"]) for kept in state.ema.values()):
             raise ValueError(
                 f"recalibrate: {config.variant} has no batch statistics to recompute"
             )
-        state = restore.recalibrate(gan, state, **model._pool())
+        state = restore.recalibrate(gan, state, **recalibration.pool(model))
         return dataclasses.replace(model, state=state)
 
     def on(self, data: str) -> Model:
@@ -101,6 +109,15 @@ class Model:
         """The training set."""
         return configs.load_data(self.config)
 
+    def origin(self, output: str = "sample") -> dict[str, str]:
+        """Returns what pictures of an output say of their origin; see `noted`."""
+        made_of = self.sampler(output).depends_on
+        return {
+            **origin.of_run(self.config, self.name, int(self.state.step)),
+            "output": output,
+            "source": origin.EDITED if made_of else origin.MADE,
+        }
+
     @property
     def data_options(self) -> dict[str, str]:
         """How pictures are read: {"fit": "squash"} of "pairs:x:fit=squash"."""
@@ -116,38 +133,70 @@ class Model:
         """Returns the sampler of an output; ValueError for an unknown one."""
         return self.samplers(output)
 
+    def schema(self, output: str = "sample") -> dict[str, Any]:
+        """Returns what an output takes and makes, as JSON; see `schema.of`."""
+        return schema.of(self.sampler(output))
+
+    def program(self, output: str = "sample", size: int = 64) -> Program:
+        """Returns an output, compiled for batches of one size. It is made only once."""
+        if (output, size) not in self._programs:
+            made = Program(self.sampler(output), self.state, size)
+            self._programs[output, size] = made
+        return self._programs[output, size]
+
+    @functools.cached_property
+    def _programs(self) -> dict[Any, Program]:
+        return {}
+
     def sample(
         self,
-        n: int = 64,
+        n: int | None = None,
         *,
+        indices: Sequence[int] | None = None,
         seed: int | Sequence[int] = 0,
         label: Label | Sequence[Label] | None = None,
         truncation: float | None = None,
         output: str = "sample",
-        batch_size: int = 64,
+        given: Given | None = None,
+        batch_size: int | None = None,
     ) -> Arrays:
-        """Returns n samples of the averaged networks, {field: numpy [n, ...]}.
+        """Returns samples of the averaged networks, {field: numpy [n, ...]}.
 
-        Images are float32 in [-1, 1]. Sample i depends on `seed` and i, not on n or
-        `batch_size`, up to rounding.
+        Images are float32 in [-1, 1]. Sample i is a function of `seed` and i (and of
+        the class, the truncation and the example that are asked for), of the samples
+        beside it not. Programs for different batch sizes round differently, by less
+        than 1e-5 mostly: one level of grey here and there.
 
         Args:
-          seed: of all that is drawn; several: n samples of each, one after the other.
+          n: the samples 0 to n - 1; by default 64, or as many as examples are given.
+          indices: the numbers of others, each from 0 to 2^32 - 1.
+          seed: of all that is drawn; several: the samples of each, one after the other.
           label: the class of all samples, by its name or number; several: in turn.
             None: as the model chooses, often all in turn.
           truncation: psi of the truncation trick (arXiv 1812.04948, appendix B), of
             models with a mapping network: w becomes w_avg + psi (w - w_avg). 0 is the
             mean image, 1 (None) the model as it was trained; 0.7 is usual.
           output: one of `outputs`.
-          batch_size: how many are made at once.
+          given: of an output made of examples, such as a translation of images: these,
+            [n, ...] of the training's size, or {field: [n, ...]} of several fields;
+            uint8 images, or floats as they are decoded, in [-1, 1]. None: those of the
+            data, sample i of row i.
+          batch_size: how many are made at once. The bits are those of
+            `program(output, batch_size)`, also of fewer samples; None: 64, or as few as
+            there are.
 
-        Raises ValueError for an unknown output, for a label that does not exist, and
-        for a truncation of a model without a mapping network.
+        Raises ValueError for an unknown output, for a label that does not exist, for a
+        truncation of a model without a mapping network, and for examples that do not
+        fit.
         """
-        parts, given = [], {"label": label, "truncation": truncation, "output": output}
+        asked = {"label": label, "truncation": truncation, "output": output}
+        asked |= {"given": given, "indices": indices}
+        parts = []
         for one in [seed] if isinstance(seed, int | np.integer) else seed:
-            inputs = self.inputs(n, seed=one, **given)
-            parts += self.batches(inputs, seed=one, output=output, size=batch_size)
+            inputs = self.inputs(n, seed=one, **asked)
+            draws = rows.indices_of(core.length(inputs), indices)
+            options = {"output": output, "size": batch_size, "draws": draws}
+            parts += self.batches(inputs, seed=one, **options)
         if not parts:
             raise ValueError("seed: wanted at least one")
         return {name: np.concatenate([x[name] for x in parts]) for name in parts[0]}
@@ -227,28 +276,48 @@ class Model:
 
     def inputs(
         self,
-        n: int,
+        n: int | None = None,
         *,
+        indices: Sequence[int] | None = None,
         seed: int = 0,
         label: Label | Sequence[Label] | None = None,
         truncation: float | None = None,
         output: str = "sample",
+        given: Given | None = None,
     ) -> Arrays:
-        """Returns n inputs of an output, {name: numpy [n, ...]}; see `sample`."""
-        if n < 1:
-            raise ValueError(f"n={n}: wanted at least 1 sample")
-        sampler = self.sampler(output)
-        found = sampler.inputs(jax.random.key(seed), n)
-        inputs = {name: np.asarray(x) for name, x in found.items()}
+        """Returns the inputs of samples, {name: numpy [n, ...]}; see `sample`."""
+        if not -(2**31) <= seed < 2**32:
+            raise ValueError(f"seed={seed}: wanted a number from -2^31 to 2^32 - 1")
+        of = self._rows(output)
+        examples = None if given is None else of.given(given)
+        n_given = None if examples is None else core.length(examples)
+        numbers = rows.indices_of(n, indices, n_given)
+        inputs = of.inputs(seed, numbers, examples)
         if label is not None:
             several = [label] if isinstance(label, int | np.integer | str) else label
             name, field = self._label(inputs, several)
-            classes = [specs.class_of(field, one) for one in several]
-            turns = np.resize(classes, len(inputs[name]))
+            classes = np.array([specs.class_of(field, one) for one in several])
+            turns = classes[numbers % len(classes)]
             inputs[name] = turns.astype(inputs[name].dtype)
         if truncation is not None:
             inputs["truncation"] = self._truncation(inputs, truncation)
         return inputs
+
+    def keys(self, seed: int, indices: Sequence[int]) -> jax.Array:
+        """Returns the keys [n] by which an output draws (dropout, noise) for samples.
+
+        Those of several seeds may be put together into one batch of a `program`.
+        """
+        return rows.keys(seed, np.asarray(indices))
+
+    def _rows(self, output: str) -> Rows:
+        if output not in self._all_rows:
+            self._all_rows[output] = Rows(self.sampler(output))
+        return self._all_rows[output]
+
+    @functools.cached_property
+    def _all_rows(self) -> dict[str, Rows]:
+        return {}  # they keep latents
 
     def _truncation(self, inputs: Arrays, psi: float) -> np.ndarray:
         """The input "truncation" [n] of models with a mapping network."""
@@ -275,13 +344,14 @@ class Model:
         *,
         seed: int = 0,
         output: str = "sample",
-        size: int = 64,
+        size: int | None = None,
         draws: np.ndarray | None = None,
     ) -> Iterator[Arrays]:
         """Yields an output of given inputs, {field: numpy [b, ...]}.
 
         One program makes all batches, the smaller last one too.
 
+        size: of the batches; None: 64, or as few as there are.
         draws: [n], numbers of the inputs: those of one number draw alike (dropout,
           noise). By default each has its own.
         """
@@ -290,44 +360,17 @@ class Model:
 
     def _batches(self, inputs, seed, output, size, draws):
         sampler, n = self.sampler(output), core.length(inputs)
-        draws, size = np.arange(n) if draws is None else draws, min(size, n)
-        key = jax.random.fold_in(jax.random.key(seed), 1)
-        fold = jax.jit(jax.vmap(jax.random.fold_in, in_axes=(None, 0)))
+        draws = np.arange(n) if draws is None else draws
+        size = min(64, n) if size is None else size
         # disable=None: at a terminal only
         with tqdm(total=n, unit=" samples", disable=None) as bar:
             for start in range(0, n, size):
-                rows = np.minimum(np.arange(start, start + size), n - 1)
+                taken = np.minimum(np.arange(start, start + size), n - 1)
                 made = sampler.each(
                     self.state,
-                    {name: x[rows] for name, x in inputs.items()},
-                    fold(key, draws[rows]),
+                    {name: x[taken] for name, x in inputs.items()},
+                    rows.keys(seed, draws[taken]),
                 )
                 keep = min(size, n - start)
                 yield {name: np.asarray(x)[:keep] for name, x in made.items()}
                 bar.update(keep)
-
-    def _pool(self) -> dict[str, Any]:
-        """What `restore.recalibrate` needs to know of the model."""
-        first = self.samplers.drawable()
-        options = {"output": first[0]} if first else {}
-        labels = self.sampler(*first[:1]).label_inputs
-        if labels:
-            weights = {name: counts(self.data, name) for name in labels}
-            options["classes"] = lambda n: {
-                name: in_shares(x, n) for name, x in weights.items()
-            }
-        if not self.gan.conditioned_on:
-            return options
-        stored = Sampler(self.gan, self.spec, self.data, *first[:1]).examples(
-            min(N_EXAMPLES, len(self.data))
-        )
-        pool = {
-            name: kinds.of(self.spec[name]).decode(jnp.asarray(x))
-            for name, x in stored.items()
-        }
-
-        def examples(i, n):
-            rows = (i * n + jnp.arange(n)) % core.length(pool)
-            return {name: x[rows] for name, x in pool.items()}
-
-        return {**options, "examples": examples}

@@ -30,8 +30,9 @@ class Sampler:
     Args:
       gan: whose output it is.
       spec: of the data.
-      source: of the examples that a conditional model is given (`gan.conditioned_on`);
-        row i goes with sample i, and the rows repeat. Others need none.
+      source: of the examples that a conditional model is given (`gan.conditioned_on`),
+        or () -> that source, called when one is needed; row i goes with sample i, and
+        the rows repeat. Others need none.
       output: a name of `gan.outputs`.
       finish: what keeps what was given in an output, see `gans.data.finished`.
 
@@ -60,11 +61,21 @@ class Sampler:
                 f"{', '.join(gan.conditioned_on)}, but no source of data was given"
             )
         self.gan, self.spec, self.output = gan, spec, output
-        self._source = source if gan.conditioned_on else None
+        self._given = source if gan.conditioned_on else None
         self._finish = finish
         self._inputs = jax.jit(self.traced_inputs, static_argnums=1)
         self._outputs = jax.jit(self.traced_outputs, static_argnums=3)
-        self._each = jax.jit(self._traced_each)
+        self._each = jax.jit(self.traced_each)
+
+    @functools.cached_property
+    def _source(self):
+        return self._given() if callable(self._given) else self._given
+
+    @functools.cached_property
+    def _blank(self) -> Arrays:
+        """Two examples, of zeros: what is traced needs no data."""
+        fields = {name: self.spec[name] for name in self.gan.conditioned_on}
+        return {k: np.zeros((2, *x.shape), x.dtype) for k, x in fields.items()}
 
     def examples(
         self,
@@ -81,7 +92,12 @@ class Sampler:
         take turns; by default all of them do. whole: as large as it is, where the
         source has that; of n = 1.
         """
-        places = np.arange(first, first + n)
+        return self.examples_at(np.arange(first, first + n), rows, whole)
+
+    def examples_at(
+        self, places: np.ndarray, rows: np.ndarray | None = None, whole: bool = False
+    ) -> Arrays:
+        """Returns the examples of numbers `places` [n]; see `examples`."""
         return self._take(self.gan.conditioned_on, places, rows, whole)
 
     def _take(self, fields, places, rows, whole=False):
@@ -132,7 +148,8 @@ class Sampler:
         """
         return self._each(state, dict(inputs), keys)
 
-    def _traced_each(self, state, inputs, keys):
+    def traced_each(self, state, inputs, keys):
+        """Returns what `each` does; to be traced."""
         if not self.draws:  # all at once is faster
             return self.traced_outputs(state, inputs, keys[0])
 
@@ -148,19 +165,18 @@ class Sampler:
         """Whether the output itself draws numbers, such as dropout or noise."""
         traced = jax.make_jaxpr(lambda key, *args: self.traced_outputs(*args, key))
         key = jax.eval_shape(lambda: jax.random.key(0))
-        return _used(traced(key, self._state(), self.input_shapes()).jaxpr)[0]
+        return used(traced(key, self._state(), self.input_shapes()).jaxpr)[0]
 
     @functools.cached_property
     def random(self) -> bool:
         """Whether its samples depend on a seed: by its inputs, or by what it draws."""
 
         def inputs(key, examples):
-            return self.traced_inputs(key, 2, examples)
+            made = self.traced_inputs(key, 2, examples)
+            return {name: made[name] for name in self.used_inputs}
 
         key = jax.eval_shape(lambda: jax.random.key(0))
-        return (
-            self.draws or _used(jax.make_jaxpr(inputs)(key, self.examples(2)).jaxpr)[0]
-        )
+        return self.draws or used(jax.make_jaxpr(inputs)(key, self._blank).jaxpr)[0]
 
     def batches(
         self,
@@ -221,7 +237,20 @@ class Sampler:
             ),
             self._state(),
             key,
-            self.examples(2),
+            self._blank,
+        )
+
+    @functools.cached_property
+    def used_inputs(self) -> tuple[str, ...]:
+        """The inputs on which the output depends."""
+        shapes = self.input_shapes()
+        key = jax.eval_shape(lambda: jax.random.key(0))
+        traced = jax.make_jaxpr(
+            lambda x, *args: self.traced_outputs(args[0], x, args[1])
+        )
+        found = used(traced(shapes, self._state(), key).jaxpr)
+        return tuple(
+            x for x, is_used in zip(sorted(shapes), found, strict=False) if is_used
         )
 
     def input_shapes(self) -> dict[str, jax.ShapeDtypeStruct]:
@@ -230,7 +259,7 @@ class Sampler:
         return jax.eval_shape(
             lambda key, examples: self.traced_inputs(key, 2, examples),
             key,
-            self.examples(2),
+            self._blank,
         )
 
     def given(self, examples: Arrays) -> Arrays:
@@ -240,7 +269,7 @@ class Sampler:
     @functools.cached_property
     def depends_on(self) -> tuple[str, ...]:
         """The fields of its examples on which the output depends."""
-        examples = self.examples(2)
+        examples = self._blank
         if not examples:
             return ()
         state = self._state()
@@ -251,8 +280,8 @@ class Sampler:
             )
         )(examples, state, key).jaxpr
         # Dicts are flattened in the order of their keys; the examples come first.
-        used = zip(sorted(examples), _used(jaxpr), strict=False)
-        return tuple(name for name, is_used in used if is_used)
+        found = zip(sorted(examples), used(jaxpr), strict=False)
+        return tuple(name for name, is_used in found if is_used)
 
     def targets(self, n: int, rows: np.ndarray | None = None) -> Arrays:
         """Returns what the output should be for n examples, {field: [n, ...]}, decoded.
@@ -319,8 +348,8 @@ class Sampler:
         return {**made, _MADE: self._finish(given[_GIVEN], made[_MADE])}
 
 
-def _used(jaxpr):
-    """Whether the outputs depend on each input of a jaxpr."""
+def used(jaxpr: Any) -> list[bool]:
+    """Returns whether the outputs depend on each input of a jaxpr."""
     needed = {id(x) for x in jaxpr.outvars}
     for equation in reversed(jaxpr.eqns):
         if any(id(x) in needed for x in equation.outvars):

@@ -115,15 +115,16 @@ class Samplers:
         """Returns the sampler of an output; ValueError for an unknown one."""
         names.check(output, self.gan.outputs, "output")
         if output not in self._made:
-            finish = data.finished(self._config.data) if self.conditions else None
+            made_of = self.gan.conditioned_on
+            finish = data.finished(self._config.data) if made_of else None
             self._made[output] = Sampler(
-                self.gan, self.spec, self.conditions, output, finish
+                self.gan, self.spec, lambda: self.conditions, output, finish
             )
         return self._made[output]
 
     def drawable(self) -> list[str]:
         """Returns the outputs that have a picture; see `drawable`."""
-        return drawable(self.gan, self.spec, self.conditions)
+        return drawable(self.gan, self.spec, lambda: self.conditions)
 
     def drawing(self, *, key: Array, n: int) -> Drawing:
         """Returns the `Drawing` of these outputs."""
