@@ -35,7 +35,11 @@ class Chain:
         boundary: Array | float | None = 0.0,
         shape: tuple[int, ...] | None = None,
     ) -> None:
-        """Raises ValueError for one that is not for such data (see `Augment.check`)."""
+        """Raises ValueError for one that is not for data of this kind.
+
+        boundary: the loss's; shape: of one example, such as [H, W, C] (see
+        `Augment.check`).
+        """
         for augment in self.augments:
             augment.check(kind, boundary, shape)
 
