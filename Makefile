@@ -30,6 +30,8 @@ $(VENV)/installed%: setup.py constraints.txt
 		-e ".$(if $(EXTRAS),[$(EXTRAS)])"
 	$(if $(findstring reference,$(EXTRAS)),@$(VENV)/bin/python -m pip install -q --no-deps \
 		-c constraints.txt $(UNTIED))
+	$(if $(findstring onnx,$(EXTRAS)),@$(VENV)/bin/python -m pip install -q --no-deps \
+		-c constraints.txt jax2onnx)
 	@echo "setting up $(VENV): bytecode"
 	@$(VENV)/bin/python -m compileall -qq -j 0 -x '/tests?/' $(VENV)/lib || true
 	@touch $@

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -15,6 +14,7 @@ from starlette.exceptions import HTTPException
 from experiments.service import asked, encoding, limits, metrics, page
 from experiments.service.asked import Invalid, Limits
 from experiments.service.batcher import Batcher, Closed, Full, Watch
+from experiments.service.drift import Recent
 from experiments.service.limits import Gone
 from experiments.service.metrics import Metrics
 from experiments.service.models import Served
@@ -22,7 +22,6 @@ from experiments.service.outputs import MEDIA, Output, Samples
 from experiments.service.refusals import Refusals, Refused
 from gans.names import nearest
 
-RECENT = 2048  # samples of an output that are kept, to be scored
 _THREADS = 2  # that prepare requests and encode answers
 _CLOSED = 499  # of a request whose client has left
 
@@ -34,13 +33,12 @@ class Service:
       limits: of requests.
       wait: seconds that a batch waits for more requests.
       refusals: what is not served.
-      keep: whether recent samples are kept, to be scored.
 
     Attributes:
       models: {name: model}; an entry is replaced when there is a newer checkpoint.
       ready: whether requests are taken: not before all models are there, and not while
         it stops.
-      recent: {(model, output): the last samples, [field: array]}.
+      recent: {(model, output): its last images}, of runs that can score them.
     """
 
     def __init__(
@@ -48,13 +46,12 @@ class Service:
         limits: Limits,
         wait: float = 0.005,
         refusals: Refusals | None = None,
-        keep: bool = False,
     ):
         self.limits, self.refusals = limits, refusals or Refusals()
         self.metrics = Metrics()
         self.models: dict[str, Served] = {}
-        self.ready, self.keep = False, keep
-        self.recent: dict[tuple[str, str], deque] = {}
+        self.ready = False
+        self.recent: dict[tuple[str, str], Recent] = {}
         watch = Watch(self.metrics.queue.set, self._batch)
         self.batcher = Batcher(limits.queue, wait, watch)
         self.threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="requests")
@@ -95,11 +92,9 @@ class Service:
             if x.dtype.kind == "f" and not np.isfinite(x).all():
                 raise FloatingPointError(f"the model makes NaN ({name})")
         self.metrics.samples.labels(served.name, output.output).inc(len(samples.seeds))
-        if self.keep:
+        if served.scored:
             place = served.name, output.output
-            kept = self.recent.setdefault(place, deque(maxlen=RECENT))
-            for i in range(len(samples.seeds)):
-                kept.append({name: x[i] for name, x in fields.items()})
+            self.recent.setdefault(place, Recent()).put(output.spec, fields)
         return samples._replace(fields=fields)
 
     async def aside(self, work, *arguments) -> Any:
@@ -142,7 +137,10 @@ async def _answered(service: Service, name: str, output: str, request: Request):
         parts, samples = await service.aside(found.prepared, *arguments)
         samples = await service.made(served, found, parts, samples)
         known = {"model": name, "output": output, "step": served.step}
-        return await service.aside(encoding.encoded, samples, found.spec, form, known)
+        of = served.origins[output]
+        return await service.aside(
+            encoding.encoded, samples, found.spec, form, known, of
+        )
 
     content, media = await limits.unless_gone(request.receive, work())
     headers = {"x-model-step": str(served.step), "cache-control": "no-store"}

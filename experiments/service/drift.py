@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,11 @@ import numpy as np
 from experiments.evaluation import comparison
 from experiments.files import replacing
 from experiments.sampling.sampler import Arrays
-from experiments.service.models import Served
 from gans.data import kinds
 from gans.data.spec import Spec
 
 STATISTICS = "statistics.npz"  # of real images, in the folder of a run
-LEAST = 64  # recent samples, to be scored
+RECENT, LEAST = 1024, 64  # images of an output that are kept, and that are scored
 _LEVELS = 127.5  # of grey, in a range from 0 to 1
 
 
@@ -40,16 +39,20 @@ class Canary:
         if self._folder is not None:
             self._folder.mkdir(parents=True, exist_ok=True)
 
-    def levels(self, served: Served, output: str) -> float:
+    def levels(self, name: str, step: int, output: str, made: Arrays) -> float:
         """Returns the largest difference from the first samples, in levels of grey.
 
         Each checkpoint has first samples of its own. It is infinite if the shapes
-        differ, or if samples are not finite. To be called in the device's thread.
+        differ, or if samples are not finite.
+
+        Args:
+          name, step: of the model and its checkpoint.
+          output: its name.
+          made: the fixed samples, {field: [n, ...]}.
 
         Raises OSError if the folder cannot be written to or read.
         """
-        place = served.name, output, served.step
-        made = served.outputs[output].canary()
+        place = name, output, step
         first = self._first.get(place)
         if first is None:
             first = self._first[place] = self._kept(place, made)
@@ -77,33 +80,42 @@ def difference(first: Arrays, made: Arrays) -> float:
     return max(found)
 
 
-def scores(
-    served: Served, recent: Iterable[Mapping[str, np.ndarray]]
-) -> dict[str, float]:
-    """Returns scores of recent samples by the statistics that the run's folder holds.
+class Recent:
+    """The last images that a service has made of an output, uint8."""
 
-    {} without `statistics.npz` there, without images, and for fewer than 64 samples.
+    def __init__(self):
+        self._images: deque[np.ndarray] = deque(maxlen=RECENT)
 
-    recent: {field: array}, each a sample.
+    def put(self, spec: Spec, fields: Arrays) -> None:
+        """Keeps the images of samples, {field: [n, ...]}, if they have some."""
+        for name, x in fields.items():
+            if name in spec and spec[name].kind == "image":
+                self._images.extend(kinds.of(spec[name]).encode(x))
+                return
+
+    def images(self) -> np.ndarray | None:
+        """Returns them, uint8 [n, H, W, C]; None for few, or of several sizes."""
+        found = [*self._images]
+        if len(found) < LEAST or len({x.shape for x in found}) > 1:
+            return None
+        return np.stack(found)
+
+
+def scored(workdir: str | os.PathLike) -> bool:
+    """Whether a run has statistics of real images, by which samples can be scored."""
+    return (Path(workdir) / STATISTICS).exists()
+
+
+def scores(workdir: str | os.PathLike, images: np.ndarray) -> dict[str, float]:
+    """Returns scores of images by the statistics that the folder of a run holds.
+
+    images: uint8 [n, H, W, C].
 
     Raises ValueError if the statistics are damaged, or of other images.
     """
-    path, recent = served.workdir / STATISTICS, list(recent)
-    images = _images(served.model.spec, recent)
-    if images is None or not path.exists():
-        return {}
     with tempfile.TemporaryDirectory() as folder:
         samples = Path(folder) / "recent.npy"
         np.save(samples, images)
-        report: dict[str, Any] = comparison.measure(str(path), str(samples), ("fid",))
+        real = str(Path(workdir) / STATISTICS)
+        report: dict[str, Any] = comparison.measure(real, str(samples), ("fid",))
     return {name: x["value"] for name, x in report["results"].items()}
-
-
-def _images(spec: Spec, recent):
-    """The samples as uint8 [n, H, W, C]; None without enough images of one size."""
-    if len(recent) < LEAST:
-        return None
-    name = next((x for x in recent[0] if x in spec and spec[x].kind == "image"), None)
-    if name is None or len({x[name].shape for x in recent}) > 1:
-        return None
-    return kinds.of(spec[name]).encode(np.stack([x[name] for x in recent]))

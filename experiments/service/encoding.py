@@ -5,11 +5,13 @@ from __future__ import annotations
 import base64
 import io
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
+from experiments import origin
+from experiments.origin import files
 from experiments.sampling import pictures
 from experiments.service.asked import Invalid
 from experiments.service.outputs import Samples
@@ -29,7 +31,11 @@ MEDIA = {name: f"image/{name}" for name in _OPTIONS} | {
 
 
 def encoded(
-    samples: Samples, spec: Spec, form: str | None, known: dict[str, Any]
+    samples: Samples,
+    spec: Spec,
+    form: str | None,
+    known: dict[str, Any],
+    of: Mapping[str, str],
 ) -> tuple[bytes, str]:
     """Returns the bytes of an answer, and their media type.
 
@@ -38,7 +44,8 @@ def encoded(
     Args:
       spec: of the data.
       form: png, webp, jpeg, npz or json; None: png of images, json of anything else.
-      known: what JSON also says, and what a picture's metadata say.
+      known: what JSON also says.
+      of: what pictures say of their origin, beside the seed and the index.
 
     Raises Invalid for a format that these samples do not have.
     """
@@ -49,24 +56,29 @@ def encoded(
     if form == "npz":
         return _npz(samples, spec), MEDIA[form]
     if form == "json":
-        return _json(samples, spec, known), MEDIA[form]
+        return _json(samples, spec, known, of), MEDIA[form]
     if image is None:
         raise Invalid(
             f"format: {form}: this output makes no image; accepted are npz, json"
         )
-    made = samples.fields[image]
-    pixels = encode(made[0]) if len(made) == 1 else pictures.grid(made)
-    return picture(pixels, form), MEDIA[form]
+    made, seeds = samples.fields[image], {*samples.seeds}
+    more = {"seed": seeds.pop()} if len(seeds) == 1 else {}
+    if len(made) == 1:
+        pixels, more = encode(made[0]), {**more, "index": samples.indices[0]}
+    else:
+        pixels = pictures.grid(made)
+    with origin.noted(**of, **more):
+        return picture(pixels, form), MEDIA[form]
 
 
 def picture(pixels: np.ndarray, form: str) -> bytes:
-    """Returns the file of a picture, uint8 [H, W, C]; JPEG has no opacity."""
-    if form == "jpeg":
+    """Returns the file of a picture, uint8 [H, W, C]; JPEG has no opacity.
+
+    It says what is `origin.noted`.
+    """
+    if form == "jpeg" or pixels.shape[-1] == 2:
         pixels = opaque(pixels)
-    plane = pixels[..., 0] if pixels.shape[-1] == 1 else pixels
-    file = io.BytesIO()
-    Image.fromarray(plane).save(file, form, **_OPTIONS[form])
-    return file.getvalue()
+    return files.encoded(pixels, form.upper(), **_OPTIONS[form])
 
 
 def _npz(samples, spec):
@@ -80,13 +92,14 @@ def _npz(samples, spec):
     return file.getvalue()
 
 
-def _json(samples, spec, known):
+def _json(samples, spec, known, of):
     """Each sample with its seed and index; images in base64, classes by their names."""
     each = []
     for i, (seed, index) in enumerate(zip(samples.seeds, samples.indices, strict=True)):
         one: dict[str, Any] = {"seed": seed, "index": index}
-        for name, x in samples.fields.items():
-            one[name] = _value(x[i], spec.get(name))
+        with origin.noted(**of, seed=seed, index=index):
+            for name, x in samples.fields.items():
+                one[name] = _value(x[i], spec.get(name))
         each.append(one)
     return json.dumps({**known, "samples": each}, allow_nan=False).encode()
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from experiments.rundir.checkpoint import Checkpoints
 from experiments.sampling.model import Model
+from experiments.service import drift
 from experiments.service.asked import Limits
 from experiments.service.outputs import Output, formats, outputs_of
 
@@ -24,6 +25,8 @@ class Served:
       model: what `experiments.load` returns.
       step: of the checkpoint.
       outputs: what it does, compiled.
+      scored: whether its run has statistics, by which samples can be scored.
+      origins: {output: what its pictures say of their origin}.
     """
 
     name: str
@@ -31,6 +34,8 @@ class Served:
     model: Model
     step: int
     outputs: dict[str, Output]
+    scored: bool
+    origins: dict[str, dict[str, str]]
 
     def described(self) -> dict[str, Any]:
         """Returns what a client should know of it, as JSON."""
@@ -81,7 +86,9 @@ def opened(
     model = Model.load(workdir, checkpoint)
     same = before is not None and before.model.config == model.config
     outputs = outputs_of(model, sizes, limits, before.outputs if same else None)
-    return Served(name, workdir, model, int(model.state.step), outputs)
+    origins = {output: model.origin(output) | {"run": name} for output in outputs}
+    step, scored = int(model.state.step), drift.scored(workdir)
+    return Served(name, workdir, model, step, outputs, scored, origins)
 
 
 def newer(served: Served) -> bool:

@@ -118,7 +118,7 @@ async def _serve(named, options, refusals):
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     for number in _STOP:
         loop.add_signal_handler(number, stop.set)
-    service = Service(options.limits, options.wait, refusals, keep=options.drift > 0)
+    service = Service(options.limits, options.wait, refusals)
     service.batcher.start()
     loopback = options.host in LOOPBACK
     guard = Guard(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import sys
 from collections.abc import Callable
 
@@ -50,11 +49,14 @@ async def check(service: Service, canary: Canary) -> None:
     for name, served in list(service.models.items()):
         for output in served.outputs:
             try:
-                work = functools.partial(canary.levels, served, output)
-                levels = await service.batcher.aside(work)
+                made = await service.batcher.aside(served.outputs[output].canary)
+                levels = canary.levels(name, served.step, output, made)
                 service.metrics.canary.labels(name, output).set(levels)
-                recent = list(service.recent.get((name, output), ()))
-                found = await asyncio.to_thread(drift.scores, served, recent)
+                recent = service.recent.get((name, output))
+                images = recent.images() if recent else None
+                if images is None:
+                    continue
+                found = await asyncio.to_thread(drift.scores, served.workdir, images)
                 for score, value in found.items():
                     service.metrics.score.labels(name, output, score).set(value)
             except Exception as error:

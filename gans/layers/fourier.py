@@ -8,13 +8,8 @@ from jax import Array
 from gans.layers.styled import LinearEqualised
 
 
-def transformed(transform: Array, n: int) -> Array:
-    """transform [3, 3] or [n, 3, 3] -> [n, 2, 3], rows x and y of each image."""
-    return jnp.broadcast_to(transform, (n, 3, 3))[:, :2]
-
-
 def resampled(x: Array, transform: Array) -> Array:
-    """x [H, W, C] seen through a transform [n, 3, 3] -> [n, H, W, C].
+    """x [H, W, C] seen through a transform [3, 3] or [n, 3, 3] -> [n, H, W, C].
 
     x is taken as one period of a band-limited signal, the trigonometric polynomial
     through its pixels; the identity leaves it. transform: see `FourierFeatures`.
@@ -22,7 +17,8 @@ def resampled(x: Array, transform: Array) -> Array:
     height, width, _ = x.shape
     v, u = jnp.meshgrid(_centres(height, height), _centres(width, width), indexing="ij")
     points = jnp.stack([u, v, jnp.ones_like(u)], -1)
-    seen = jnp.einsum("nij,hwj->inhw", transformed(transform, len(transform)), points)
+    rows_x_y = jnp.reshape(transform, (-1, 3, 3))[:, :2].astype(x.dtype)
+    seen = jnp.einsum("nij,hwj->inhw", rows_x_y, points)
     rows, columns = (
         _periodic_sinc(place[..., None] - _centres(size, size), size)
         for place, size in ((seen[1], height), (seen[0], width))

@@ -5,12 +5,12 @@ Appendices B and C there. Filters are made on the host, in float64.
 
 import math
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
+from jax import Array, lax
 
-from gans.layers.fir import Pads, Taps, upfirdn
+from gans.layers import shifts
+from gans.layers.fir import Pads, Taps
 
 
 def kaiser(taps: int, cutoff: float, half_width: float, rate: float) -> np.ndarray:
@@ -71,10 +71,74 @@ def filtered_lrelu(
     Returns [B, *Y, C], of the dtype of x, where Y is as of the two `upfirdn`.
     """
     h = x if bias is None else x + bias.astype(x.dtype)
+    (top, bottom), (left, right) = map(_pair, _pair(pad))
+    sizes = zip(h.shape[1:3], (top + bottom, left + right), strict=True)
+    sides = [n * up + p for n, p in sizes]
+    n = math.lcm(up, down)  # phases in which the upsampled map is kept
     if up_filter is not None:
-        h = upfirdn(h, up_filter, up=up, pad=pad, gain=up**2)
+        f = np.asarray(up_filter, np.float64)
+        f = f * up**f.ndim  # along each axis, or at once
+        sides = [s - k + 1 for s, k in zip(sides, _shape(f), strict=True)]
+        lows = (top, left)
+        h = shifts.split(h, n // up)
+        h = _passed(
+            h,
+            f,
+            lambda k, axis: shifts.rising(k, up, lows[axis], n // up),
+            (n // up, n),
+            [-(-s // n) for s in sides],
+        )
+    else:
+        h = shifts.split(h, n)
+    h = tuple(_activated(y, slope, gain, clamp) for y in h)
+    if down_filter is None:
+        return shifts.joined(h, sides)
+    f = np.asarray(down_filter, np.float64)
+    sides = [(s - k) // down + 1 for s, k in zip(sides, _shape(f), strict=True)]
+    m = n // down
+    h = _passed(
+        h,
+        f,
+        lambda k, axis: shifts.falling(k, down, n),
+        (n, m),
+        [-(-s // m) for s in sides],
+    )
+    return shifts.joined(h, sides)
+
+
+def _passed(maps, f, taps, phases, sides):
+    """Maps convolved with f [K], along one axis and then the other, or [K, L] at once.
+
+    taps: (length, axis) -> see `shifts.rising`; phases: before and after.
+    """
+    f = np.flip(f)
+    before, after = phases
+    if f.ndim == 2:
+        moves = taps(f.shape[0], 0), taps(f.shape[1], 1)
+        return shifts.shifted_sums(maps, shifts.terms(f, *moves, before), tuple(sides))
+    height, width = sides[0], maps[0].shape[2]
+    along = shifts.terms(f[:, None], taps(len(f), 0), shifts.still(before), before)
+    maps = shifts.shifted_sums(maps, along, (height, width))
+    along = shifts.terms(f[None], shifts.still(after), taps(len(f), 1), before)
+    return shifts.shifted_sums(maps, along, tuple(sides))
+
+
+def _activated(x, slope, gain, clamp):
     if slope != 1:
-        h = jax.nn.leaky_relu(h, slope)
-    h = h if gain == 1 else h * gain
-    h = h if clamp is None else jnp.clip(h, -clamp, clamp)
-    return h if down_filter is None else upfirdn(h, down_filter, down=down)
+        x = x * jnp.where(x < 0, slope * gain, gain).astype(x.dtype)
+    elif gain != 1:
+        x = x * gain
+    return x if clamp is None else lax.clamp(*_limits(x, clamp))
+
+
+def _limits(x, clamp):
+    limit = jnp.asarray(clamp, x.dtype)
+    return -limit, x, limit
+
+
+def _pair(value):
+    return (value, value) if isinstance(value, int) else tuple(value)
+
+
+def _shape(f):
+    return f.shape * 2 if f.ndim == 1 else f.shape

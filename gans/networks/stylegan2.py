@@ -87,18 +87,28 @@ class Generator(StyledGenerator):
         planes = [(f"b{r}_conv{i}", (r, r)) for r in sides for i in (0, 1)][1:]
         self.prepare(dict(planes), dtype=_wide(self.layers))
 
-    def synthesis(self, ws: Array, *, train: bool, noise: str = "random") -> Array:
+    def synthesis(
+        self,
+        ws: Array,
+        *,
+        train: bool,
+        noise: str = "random",
+        transform: Array | None = None,
+    ) -> Array:
         """ws [B, n_ws, w_dim] -> images [B, *shape] float32.
 
         noise: "random", "const" (planes [H, W] that were drawn once and are stored in
-        the collection "noise") or "none".
+        the collection "noise") or "none". transform: [3, 3] or [B, 3, 3], of the
+        constant map, whose pixels are taken as samples of a periodic signal without
+        higher frequencies; see `gans.layers.fourier.FourierFeatures` for what it means.
         """
         planes = self.noises(noise, len(ws))
         x = image = None
         for i, block in enumerate(self.blocks):
             # The w of a block's last layer is also that of the next block's first.
             first, last = max(2 * i - 1, 0), 2 * i + 1
-            x, image = block(x, image, ws[:, first : last + 1], planes[first:last])
+            of_block = ws[:, first : last + 1], planes[first:last]
+            x, image = block(x, image, *of_block, transform if i == 0 else None)
         return image
 
 

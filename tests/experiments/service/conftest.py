@@ -51,7 +51,7 @@ def service(classes_run, untrained, tmp_path_factory):
     limits = Limits(
         n=12, queue=24, pixels=4096, upload=2**16, body_seconds=0.2, seconds=20
     )
-    made = app.Service(limits, 0.002, Refusals(["2", "forbidden fruit"]), keep=True)
+    made = app.Service(limits, 0.002, Refusals(["2", "forbidden fruit"]))
     for folder in (classes_run, untrained("cycle", cycle)):
         made.put(models.opened(folder.name, folder, "last", (SIZE,), limits))
     made.ready = True

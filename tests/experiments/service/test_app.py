@@ -86,6 +86,26 @@ def test_pictures(service):
         np.testing.assert_array_equal(found, wanted[i])
 
 
+def test_pictures_say_where_they_come_from(service, tmp_path):
+    from experiments.origin import files
+
+    def said(url, *given, **more):
+        path = tmp_path / "x"
+        path.write_bytes(service.ask("POST", url, *given, **more).body)
+        return files.read(path)
+
+    for form in ("png", "webp", "jpeg"):
+        found = said(URL, {"seed": 5, "format": form})
+        wanted = {"run": "digits", "step": "7", "seed": "5", "index": "0"}
+        assert wanted.items() <= found.items() and files.is_made(found)
+    grid = said(URL, {"n": 3, "seed": 5})
+    assert grid["seed"] == "5" and "index" not in grid
+    file = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(file, "PNG")
+    made = said(TRANSLATED, file.getvalue(), kind="image/png")
+    assert made["source"].startswith("composite")
+
+
 def test_latents(service):
     model = service.models["digits"].model
     z = np.linspace(-1, 1, 10).reshape(2, 5).astype(np.float32)

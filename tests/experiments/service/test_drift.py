@@ -1,44 +1,27 @@
 """Whether a model still makes what it made."""
 
-import types
-
 import numpy as np
 import pytest
 
 pytest.importorskip("fastapi", reason="extra serve")
 from experiments.service import drift  # noqa: E402
-from experiments.service.drift import Canary  # noqa: E402
-
-
-class Output:
-    """Its fixed samples can be changed."""
-
-    def __init__(self):
-        self.made = {"image": np.zeros((2, 4, 4, 1), np.float32)}
-
-    def canary(self):
-        return self.made
-
-
-def served(step=3):
-    output = Output()
-    return output, types.SimpleNamespace(name="m", step=step, outputs={"o": output})
+from experiments.service.drift import Canary, Recent  # noqa: E402
 
 
 @pytest.mark.parametrize("kept", [True, False])
 def test_fixed_samples_are_compared_with_the_first(tmp_path, kept):
     folder = tmp_path / "canary" if kept else None
-    canary, (output, model) = Canary(folder), served()
-    assert canary.levels(model, "o") == 0
-    output.made = {"image": output.made["image"].copy()}
-    output.made["image"][1, 2, 3, 0] = 3 / 127.5
-    assert canary.levels(model, "o") == pytest.approx(3, rel=1e-6)
+    first = {"image": np.zeros((2, 4, 4, 1), np.float32)}
+    canary = Canary(folder)
+    assert canary.levels("m", 3, "o", first) == 0
+    made = {"image": first["image"].copy()}
+    made["image"][1, 2, 3, 0] = 3 / 127.5
+    assert canary.levels("m", 3, "o", made) == pytest.approx(3, rel=1e-6)
     later = Canary(folder)  # another process
-    assert later.levels(model, "o") == pytest.approx(3 if kept else 0, rel=1e-6)
-    model.step = 4  # another checkpoint has other samples
-    assert later.levels(model, "o") == 0
-    output.made = {"image": np.full((2, 4, 4, 1), np.nan, np.float32)}
-    assert later.levels(model, "o") == np.inf
+    assert later.levels("m", 3, "o", made) == pytest.approx(3 * kept, rel=1e-6)
+    assert later.levels("m", 4, "o", made) == 0  # another checkpoint has its own
+    for broken in (np.full((2, 4, 4, 1), np.nan), np.zeros((2, 4, 4, 3))):
+        assert later.levels("m", 4, "o", {"image": broken}) == np.inf
 
 
 def test_a_service_checks_itself(service):
@@ -66,14 +49,17 @@ def test_recent_samples_are_scored_by_the_statistics_of_the_run(service, tmp_pat
     stats = tmp_path / drift.STATISTICS
     options = {"extractor": "random", "save_stats": str(stats)}
     comparison.measure(str(tmp_path / "real.npy"), None, ("fid",), **options)
-    model = types.SimpleNamespace(workdir=tmp_path, model=digits.model)
-    made = digits.model.sample(96, seed=2)["image"]
-    same = drift.scores(model, [{"image": x} for x in made])
-    other = drift.scores(model, [{"image": np.clip(x + 1, -1, 1)} for x in made])
-    assert 0 <= same["fid"] < other["fid"] / 5
-    assert drift.scores(model, [{"image": x} for x in made[:10]]) == {}
-    stats.unlink()
-    assert drift.scores(model, [{"image": x} for x in made]) == {}
+    found = {}
+    for name, shift in (("same", 0), ("other", 1)):
+        recent = Recent()
+        made = digits.model.sample(96, seed=2)["image"]
+        recent.put(digits.model.spec, {"image": np.clip(made + shift, -1, 1)})
+        found[name] = drift.scores(tmp_path, recent.images())["fid"]
+    assert 0 <= found["same"] < found["other"] / 5
+    few = Recent()
+    few.put(digits.model.spec, {"image": made[:10]})
+    assert few.images() is None
+    assert drift.scored(tmp_path) and not drift.scored(digits.workdir)
 
 
 def test_a_newer_checkpoint_takes_over(service, classes_run, capsys, monkeypatch):
