@@ -9,7 +9,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11",
     packages=find_packages(include=["gans*", "experiments*", "configs*"]),
-    package_data={"experiments.pages": ["*.html", "*.css"]},
+    package_data={"experiments.pages": ["*.html", "*.css", "*.js"]},
     install_requires=[
         "jax",
         "jaxlib",
@@ -38,7 +38,11 @@ setup(
         "tfds": ["tensorflow"],  # only to prepare a TFDS dataset, not to read it
         "sweep": ["optuna"],
         "ray": ["optuna", "ray[tune]"],  # sweeps on a cluster
+        "serve": ["fastapi", "granian", "prometheus_client"],
         "test": ["pytest", "pytest-xdist", "hypothesis", "ruff"],
+        "export": ["flatbuffers"],  # jax.export writes and reads programs with it
+        "onnx": ["flatbuffers", "onnx", "onnxruntime", "onnx-ir"],  # and jax2onnx
+        "c2pa": ["c2pa-python"],  # signed manifests in pictures
         "reference": ["torch==2.13.0"],  # what ours is compared with
     },
 )

@@ -1,6 +1,7 @@
 """What configs share: keys of a run, keys of the two-player game, and data presets."""
 
 import difflib
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -25,6 +26,43 @@ FEW = {"folder_small": IMAGES["folder"]}
 DETECTOR = "tadgan"
 # 2-D presets: generated, no download.
 POINTS = {name: {"data": name} for name in ("circle", "ring8", "grid25")}
+
+# What a game has beside its keys, whose networks grow with the resolution.
+GROWING = {
+    "first_resolution": keys.Key(
+        default=4,
+        help="Side of the images of the first stage, which doubles from stage to "
+        "stage; that of the data: nothing grows.",
+        type=int,
+        least=4,
+        most=4096,
+    ),
+    "fade_kimg": keys.Key(
+        default=800.0,
+        help="Thousands of real images during which a new resolution is faded in; 0: "
+        "it is there at once.",
+        type=float,
+        least=0,
+    ),
+    "stable_kimg": keys.Key(
+        default=800.0,
+        help="Thousands of real images from there, or the start, to the next stage; "
+        "the last one goes on to the end.",
+        type=float,
+        least=0,
+    ),
+    "batch_changes": keys.Key(
+        default=(),
+        help="Other values of batch_size, each from a resolution on: ((side, n), ...).",
+        type=tuple[tuple[int, int], ...],
+    ),
+    "rate_changes": keys.Key(
+        default=(),
+        help="Other learning rates of both networks, each from a resolution on: "
+        "((side, rate), ...).",
+        type=tuple[tuple[int, float], ...],
+    ),
+}
 
 
 class UnknownPreset(ValueError):
@@ -65,6 +103,43 @@ def game(variant: str, preset: str, accepted: dict[str, dict]) -> ConfigDict:
     config = run(variant, preset, accepted)
     config.update(keys.defaults(keys.GAME))
     return config
+
+
+def grow(config: ConfigDict, phase: float, kimg: float, batches=()) -> None:
+    """Sets how a game's networks grow (see GROWING), and config.steps.
+
+    Args:
+      phase: thousands of images of each fade, and of what follows it.
+      kimg: of the whole training.
+      batches: `batch_changes`.
+    """
+    config.fade_kimg = config.stable_kimg = float(phase)
+    config.batch_changes = batches
+    side, end, config.steps = config.first_resolution, config.resolution, 0
+    while side <= end:
+        size = next((n for at, n in reversed(batches) if at <= side), config.batch_size)
+        per_call = size * config.steps_per_call
+        parts = [phase] * (1 if side == config.first_resolution else 2)
+        if side == end:
+            parts[-1] = kimg - sum(parts[:-1])
+        config.steps += config.steps_per_call * sum(
+            math.ceil(1000 * n / per_call) for n in parts
+        )
+        kimg, side = kimg - sum(parts), 2 * side
+
+
+def pace(config: ConfigDict, phase: float) -> None:
+    """Sets when a game whose networks grow is drawn, kept and scored, and by what.
+
+    phase: see `grow`.
+    """
+    n = round(1000 * phase) // config.batch_size  # the steps of a phase, at the end
+    config.sample_every = config.checkpoint_every = config.evaluate_every = n
+    config.n_evaluate, config.metrics = 2_000, ("fid", "kid")
+    if config.extractor == OWN_LABELS["extractor"]:
+        config.metrics = ("fid", "pr", "classes")
+    if config.resolution > 64:
+        config.evaluate_every, config.n_evaluate = 10 * n, 50_000
 
 
 def _options(player: str, network: str) -> dict:

@@ -45,7 +45,15 @@ from experiments.rundir.folder import read_json
 from experiments.signals import Interrupted, ending_at_once
 
 # Optional packages, and the extra of setup.py that installs each.
-EXTRAS = {"optuna": "sweep", "ray": "ray", "torch": "reference"}
+EXTRAS = {
+    "optuna": "sweep",
+    "ray": "ray",
+    "torch": "reference",
+    "granian": "serve",
+    "c2pa": "c2pa",
+    "jax2onnx": "onnx",
+    "onnx": "onnx",
+}
 
 _NO_MEMORY = "RESOURCE_EXHAUSTED|Out of memory"  # in errors of JAX
 _ADVICE = "Make config.batch_size or the networks smaller."
@@ -54,7 +62,7 @@ flags.DEFINE_boolean("traceback", False, "Show the whole traceback of an error."
 flags.disclaim_key_flags()  # `path_flag` defines those of the command that calls it
 
 # Commands that keep nothing of interrupted work.
-BEGIN_AGAIN = ("benchmark", "evaluate", "metrics", "report", "sample")
+BEGIN_AGAIN = ("benchmark", "evaluate", "metrics", "report", "sample", "export")
 
 # Flags that name a user's own code, or a config that does.
 _NAMING = ("config", "workdir", "metrics", "extractor", "distance")
@@ -254,6 +262,20 @@ def _say(text):
     """Prints what was asked for, and ends."""
     print(text, end="" if text.endswith("\n") else "\n", flush=True)
     sys.exit(0)
+
+
+def with_arguments(argv: list[str]) -> list[str]:
+    """Parses flags, returns the command's name and arguments that are paths, expanded.
+
+    Ends the process if a flag is wrong, or without arguments.
+    """
+    try:
+        name, *rest = read(argv)
+        if not rest:
+            raise ValueError("wanted one file or folder at least")
+        return [name, *map(expanded, rest)]
+    except (flags.Error, ValueError) as error:
+        sys.exit(failed(error))
 
 
 def flags_only(argv: list[str]) -> list[str]:

@@ -85,6 +85,21 @@ def game(
     )
 
 
+def seen(spec: Spec, conditional: bool) -> Spec:
+    """Returns the fields that a game is about: with their labels if it is conditional.
+
+    Raises ValueError if it is to be, and the data has no labels.
+    """
+    if not conditional:
+        return {main_field(spec): spec[main_field(spec)]}
+    if label_field(spec) is None:
+        raise ValueError(
+            f"conditional=True needs labels, and the data has only {', '.join(spec)}; "
+            "folders of images get their labels from the names of sub-folders"
+        )
+    return spec
+
+
 def sides(spec: Spec) -> tuple[str, str]:
     """Returns the names of the two image fields of a translation, "a" and "b".
 
@@ -166,7 +181,7 @@ def content(config: Config, shape: tuple[int, ...]) -> Net | None:
 def adversary(config: Config, name: str) -> Adversary:
     """Returns the discriminator `name` of images.
 
-    config: with the keys discriminator, loss, batch_size, steps and dtype.
+    config: with the keys discriminator, augment, loss, batch_size, steps and dtype.
     """
     part = config["discriminator"]
     with place("discriminator"):
@@ -176,7 +191,12 @@ def adversary(config: Config, name: str) -> Adversary:
         equalised = networks.layers_of(module).equalised
         tx = optimiser(part, config["steps"], added, equalised)
         return Adversary(
-            name=name, module=module, tx=tx, loss=loss_of(config), terms=added
+            name=name,
+            module=module,
+            tx=tx,
+            loss=loss_of(config),
+            terms=added,
+            augments=augments(config["augment"]),
         )
 
 
@@ -231,13 +251,13 @@ def network(role: str, part: Config, batch_size: int, **own: Any) -> nn.Module:
             "virtual batch norm needs a batch of at least "
             f"n_reference={layers.n_reference}, got batch_size={batch_size}"
         )
-    group = None
+    group, said = getattr(module, "group", None), "minibatch deviation"
     if layers.minibatch is not None:
         group = names.named(layers.minibatch, "minibatch")[1].get("group")
+        said = f"minibatch={layers.minibatch!r}"
     if group and batch_size > group and batch_size % group:
         raise ValueError(
-            f"minibatch={layers.minibatch!r}: its group does not divide "
-            f"batch_size={batch_size}"
+            f"{said}: its group does not divide batch_size={batch_size}: group={group}"
         )
     return module
 

@@ -69,6 +69,8 @@ class Net:
       given: {"params": tree, collection: tree ...} to start from, such as a pretrained
         network's; None: the module's own initialisers. A frozen network that is given
         lives in `State.frozen`, outside checkpoints.
+      of_step: step [] -> {collection: tree}, variables that follow from the step, such
+        as the weight of layers that are faded in, and are in no state.
     """
 
     module: nn.Module
@@ -76,6 +78,7 @@ class Net:
     tx: optax.GradientTransformation | None = None
     ema: float | Callable[[Array], Array] | None = None
     given: Mapping[str, Tree] | None = None
+    of_step: Callable[[Array], dict[str, Tree]] = lambda step: {}
 
     @property
     def frozen(self) -> bool:
@@ -84,7 +87,7 @@ class Net:
 
     @property
     def rngs(self) -> tuple[str, ...]:
-        """The random streams (`make_rng`) that the module's `streams` names, if any."""
+        """The random streams (`make_rng`) that the module's `streams` names."""
         return getattr(self.module, "streams", ("dropout",))
 
 
@@ -102,6 +105,7 @@ class Bound:
     stats: Tree
     train: bool
     rngs: tuple[str, ...] = ("dropout",)
+    of_step: Mapping[str, Tree] = dataclasses.field(default_factory=dict)
 
     def __call__(
         self, *args, key: Array | None = None, method: str | None = None, **kwargs
@@ -123,14 +127,12 @@ class Bound:
         """Returns what the module sows in `features`, by layer name."""
         mutable = ["features", *self.stats]
         sown = self._apply(args, kwargs, key, method, mutable)[1]["features"]
-        return {
-            "/".join(path): value[0]
-            for path, value in flax.traverse_util.flatten_dict(sown).items()
-        }
+        named = flax.traverse_util.flatten_dict(sown, sep="/")
+        return {name: value[0] for name, value in named.items()}
 
     def _apply(self, args, kwargs, key, method, mutable):
         return self.module.apply(
-            {"params": self.params, **self.stats},
+            {"params": self.params, **self.stats, **self.of_step},
             *args,
             train=self.train,
             rngs={} if key is None else streams(key, self.rngs),
@@ -241,21 +243,16 @@ def init(gan: GAN, key: Array) -> State:
             opt[name] = net.tx.init(params[name])
         if net.ema is not None:
             # Copies: a donated state must not hold one buffer twice.
-            ema[name] = jax.tree.map(
-                jnp.copy, {"params": params[name], "stats": stats[name]}
-            )
+            kept = {"params": params[name], "stats": stats[name]}
+            ema[name] = jax.tree.map(jnp.copy, kept)
     aux = {k: f(params) if callable(f) else f for k, f in gan.aux.items()}
     return State(jnp.int32(0), params, stats, opt, ema, aux, frozen_variables(gan))
 
 
 def frozen_variables(gan: GAN) -> dict[str, dict[str, Tree]]:
     """Returns `State.frozen`: {"params", "stats"} as given, by network name."""
-    frozen = {}
-    for name, net in gan.nets.items():
-        if net.frozen:
-            stats = {**net.given}
-            frozen[name] = {"params": stats.pop("params"), "stats": stats}
-    return frozen
+    given = {name: {**net.given} for name, net in gan.nets.items() if net.frozen}
+    return {k: {"params": x.pop("params"), "stats": x} for k, x in given.items()}
 
 
 def _first_variables(net, key):
@@ -266,7 +263,8 @@ def _first_variables(net, key):
     inputs = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), net.inputs)
     rngs = {"params": key_params, **streams(key_rngs, net.rngs)}
     variables = dict(net.module.init(rngs, *inputs, train=True))
-    variables.pop("features", None)
+    for name in ("features", *net.of_step(jnp.int32(0))):
+        variables.pop(name, None)
     return {"params": {}, **variables}
 
 
@@ -284,8 +282,8 @@ def bind(gan: GAN, state: State, *, train: bool, ema: bool = False) -> dict[str,
             kept = state.ema[name]
         else:
             kept = {"params": state.params[name], "stats": state.stats[name]}
-        kept = kept["params"], kept["stats"]
-        bound[name] = Bound(net.module, *kept, train and not net.frozen, net.rngs)
+        kept = kept["params"], kept["stats"], train and not net.frozen
+        bound[name] = Bound(net.module, *kept, net.rngs, net.of_step(state.step))
     return bound
 
 
@@ -396,6 +394,6 @@ def _average(gan, state, updated):
     averages = {}
     for name, old in state.ema.items():
         new = {"params": state.params[name], "stats": state.stats[name]}
-        due = updated.get(name, False)
-        averages[name] = follow(old, new, gan.nets[name].ema, state.step, due)
+        decay, due = gan.nets[name].ema, updated.get(name, False)
+        averages[name] = follow(old, new, decay, state.step, due)
     return averages

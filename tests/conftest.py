@@ -62,6 +62,9 @@ def pytest_addoption(parser):
     parser.addoption(
         "--all-pairs", action="store_true", help="each variant with each stabiliser"
     )
+    parser.addoption(
+        "--fuzz-seconds", type=float, help="how long requests are made up at random"
+    )
 
 
 def _tiny(variant, preset=None, **changes):
@@ -80,7 +83,7 @@ def _tiny(variant, preset=None, **changes):
             player.convolutions = tuple(
                 (8, size, stride) for _, size, stride in player.convolutions
             )
-        sizes = {"width": 4, "blocks": 1, "channel_max": 4, "w_dim": 6}
+        sizes = {"width": 4, "blocks": 1, "channel_max": 4, "w_dim": 6, "depth": 3}
         for option, least in sizes.items():
             if option in player:
                 player[option] = least
@@ -103,6 +106,9 @@ def _tiny(variant, preset=None, **changes):
         config.n_classes = 3
         side = (config.resolution, config.resolution, config.channels)
         fields = {"image": Field("image", side, "uint8")}
+    if "first_resolution" in config:  # of one stage, if `changes` do not say otherwise
+        config.first_resolution = config.resolution
+        config.fade_kimg = config.stable_kimg = 0.01
     with config.unlocked(), config.ignore_type():
         config.update(changes)
     shape = next(iter(fields.values())).shape

@@ -15,8 +15,10 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from experiments import origin
 from experiments.evaluation.pairs import in_float64
 from experiments.evaluation.setting import Setting
+from experiments.origin import files as origins
 from experiments.pages import gallery as page
 from experiments.sampling import pictures
 from gans.data.kinds.image import encode, opaque
@@ -80,6 +82,7 @@ def _part(setting, state, together, folder):
     fields = {x: _field(setting, x) for x in together}
     streams = [setting.encoded(state, x, fields[x]) for x in together]
     rows, start, captions, size = [], 0, (), (0, 0)
+    options = origins.options("WEBP", source=origin.EDITED)
     bar = tqdm(desc="gallery", total=plan.n, unit=" rows", disable=None, leave=False)
     with bar:
         for batches in zip(*streams, strict=True):
@@ -96,7 +99,7 @@ def _part(setting, state, together, folder):
             for i, row in enumerate(chosen.tolist()):
                 strip = _strip([x[i] for x in columns.values()])
                 path = folder / f"{together[0]}_{row:06d}.webp"
-                strip.save(path, "WEBP", quality=90)
+                strip.save(path, "WEBP", quality=90, **options)
                 size = strip.size
                 own = {name: float(x[i]) for name, x in scores.items()}
                 rows.append(page.Row(row, path.name, own))

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from experiments import origin
 from experiments.evaluation import scores
 from experiments.evaluation.features import Data, Features
 from experiments.files import replacing
@@ -110,7 +111,8 @@ def draw(
     columns = COLUMNS if k % COLUMNS == 0 else k
     starts = range(0, k, columns)
     rows = [x[start : start + columns] for start in starts for x in shown]
-    pictures.save_png(path, pictures.grid(np.concatenate(rows), columns))
+    with origin.noted(source=origin.EDITED):  # beside real ones
+        pictures.save_png(path, pictures.grid(np.concatenate(rows), columns))
     pairs = [
         {
             "sample": i,

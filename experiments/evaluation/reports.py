@@ -137,6 +137,12 @@ def make_evaluate(
     return evaluate
 
 
+def failing(metrics: Iterable[Metric], why: str) -> Callable[[core.State], Report]:
+    """Returns an `evaluate` of data that have too few pixels, say, for any metric."""
+    failed = {named(metric)[0]: why for metric in metrics}
+    return lambda state: {"results": {}, "failed": failed, "warnings": []}
+
+
 def _results(evaluator, state, named):
     """{name in the report: result, as JSON} of one metric."""
     found = evaluator(state)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from experiments import origin
 from experiments.files import expanded
 from experiments.latent_space import directions as kept
 from experiments.latent_space import layers as ranges
@@ -79,7 +80,8 @@ def run(
         )
         _page(path, styled, names, titles, amounts, sprites)
     else:
-        _strip(path, starts, titles, amounts, np.concatenate(made))
+        with origin.noted(**styled.model.origin()):
+            _strip(path, starts, titles, amounts, np.concatenate(made))
     return out
 
 

@@ -3,12 +3,14 @@
 It is a Flax module with
 
     mapping(z [B, L], label=None, *, train) -> ws [B, n_ws, w_dim]
-    synthesis(ws, *, train, noise="const") -> images [B, H, W, C], nominally in [-1, 1]
-    n_ws                                      the number of latents of an image
+    synthesis(ws, *, train) -> images [B, H, W, C], nominally in [-1, 1]
+    n_ws                       the number of latents of an image
 
-the mean of w as `w_avg` [w_dim] in its collection "style", and the planes [H, W] of its
-noise, if it has any, in the collection "noise". Styles are linear in w: each is made by
-a dense layer called `affine`.
+and the mean of w as `w_avg` [w_dim] in its collection "style". One with noise has its
+planes [H, W] in the collection "noise", and `synthesis` takes noise="const" for these.
+One whose input can be moved and turned takes transform=[B, 3, 3], the inverse of what
+is to happen to the image, of points (x, y, 1) in sides of the image from its middle.
+Styles are linear in w: each is made by a dense layer called `affine`.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+import inspect
 from typing import Any
 
 import jax
@@ -49,6 +52,27 @@ def bound(gan: core.GAN, state: core.State) -> core.Bound:
     return core.bind(gan, state, train=False, ema=True)[network_of(gan)]
 
 
+def drawn(
+    net: core.Bound, ws: Array, *, noise: str = "const", transform: Array | None = None
+) -> Array:
+    """Images [B, H, W, C] of ws [B, n_ws, w_dim], with noise, if any, that stands."""
+    options = {"noise": noise} if "noise" in net.stats else {}
+    if transform is not None:
+        options["transform"] = transform
+    return net(ws, method="synthesis", **options)
+
+
+def check_moves(gan: core.GAN) -> None:
+    """Raises ValueError unless the input of its generator can be moved and turned."""
+    module = type(gan.nets[network_of(gan)].module)
+    if "transform" not in inspect.signature(module.synthesis).parameters:
+        file = module.__module__.rpartition(".")[2]
+        raise ValueError(
+            f"network={file!r}: its input cannot be moved and turned (its method "
+            "synthesis takes no transform)"
+        )
+
+
 class Styled:
     """A generator with a mapping network; everything it takes and returns is numpy.
 
@@ -68,7 +92,7 @@ class Styled:
             lambda kept, z, label: self._of(kept)(z, label, method="mapping")
         )
         self._synthesise = jax.jit(
-            lambda kept, ws: self._of(kept)(ws, method="synthesis", noise="const")
+            lambda kept, ws, transform: drawn(self._of(kept), ws, transform=transform)
         )
         self.w_dim = len(self.w_avg)
 
@@ -113,7 +137,7 @@ class Styled:
         """Images [B, H, W, C] of ws and planes; to be traced and differentiated."""
         params, stats = kept
         stats = {**stats, "noise": noise} if "noise" in stats else stats
-        return self._of((params, stats))(ws, method="synthesis", noise="const")
+        return drawn(self._of((params, stats)), ws)
 
     def ws(
         self, seed: int, n: int = 1, label: Label | list[Label] | None = None
@@ -154,17 +178,24 @@ class Styled:
         """Returns w_avg + psi (ws - w_avg); psi None: ws."""
         return ws if psi is None else self.w_avg + psi * (ws - self.w_avg)
 
-    def images(self, ws: np.ndarray, noise: Noise = None) -> np.ndarray:
+    def images(
+        self,
+        ws: np.ndarray,
+        noise: Noise = None,
+        transform: np.ndarray | None = None,
+    ) -> np.ndarray:
         """Returns the images [n, H, W, C] of ws [n, n_ws, w_dim], clipped to [-1, 1].
 
         Its noise stands still: `noise`, or by default the planes of the model.
+        transform: [n, 3, 3], of the generator's input.
         """
         params, stats = self.kept
         kept = params, {**stats, "noise": noise} if noise else stats
         n, made = min(BATCH, len(ws)), []
         for start in range(0, len(ws), n):
             rows = np.minimum(np.arange(start, start + n), len(ws) - 1)
-            made.append(np.asarray(self._synthesise(kept, ws[rows])))
+            moved = None if transform is None else transform[rows]
+            made.append(np.asarray(self._synthesise(kept, ws[rows], moved)))
         return np.clip(np.concatenate(made)[: len(ws)], -1, 1)
 
     def statistics(
@@ -209,7 +240,7 @@ class Styled:
                 return made
 
             with nn.intercept_methods(record):
-                self._of(kept)(ws, method="synthesis", noise="none")
+                drawn(self._of(kept), ws, noise="none")
             return found
 
         return styles

@@ -8,6 +8,7 @@ import numpy as np
 from scipy.interpolate import CubicSpline
 from tqdm import tqdm
 
+from experiments import origin
 from experiments.latent_space import outputs, points
 from experiments.latent_space.generator import BATCH, Styled
 from experiments.sampling import animation, asked, pictures
@@ -60,11 +61,12 @@ def run(
         _check_several(keys, seeds)
         ws = {"spline": spline, "line": lines}[path](keys, frames)
     made = outputs.made(out)
-    if suffix == ".png":
-        tiles = pictures.grid(styled.images(ws), columns=frames)
-        pictures.save_png(made, tiles)
-    else:
-        animation.save(made, _frames(styled, ws), fps=fps)
+    with origin.noted(**styled.model.origin(), seed=seeds):
+        if suffix == ".png":
+            tiles = pictures.grid(styled.images(ws), columns=frames)
+            pictures.save_png(made, tiles)
+        else:
+            animation.save(made, _frames(styled, ws), fps=fps)
     return out
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from experiments import origin
 from experiments.latent_space import layers as ranges
 from experiments.latent_space import outputs, points
 from experiments.latent_space.generator import Styled
@@ -49,7 +50,8 @@ def run(
         grid = _grid(styled, down, across, found)
         caption = f"{text}: layers {ranges.said(found)} are those of the column"
         grids.append(pictures.captioned(grid, [caption], 1))
-    pictures.save_png(outputs.made(out), np.concatenate(grids))
+    with origin.noted(**styled.model.origin()):
+        pictures.save_png(outputs.made(out), np.concatenate(grids))
     return out
 
 

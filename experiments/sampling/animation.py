@@ -13,6 +13,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from experiments.files import replacing
+from experiments.origin import SOFTWARE
+from experiments.origin import files as origins
 from experiments.sampling import pictures
 
 SUFFIXES = (".gif", ".webp", ".mp4")
@@ -70,13 +72,13 @@ def _pillow(temporary, suffix, frames, fps, hold, lossless):
         return 0
     durations = [round(1000 / fps)] * len(shown)
     durations[-1] = hold or durations[-1]
-    options = {
-        ".gif": {"comment": pictures.SOFTWARE.encode()},
-        ".webp": {"lossless": lossless, "exif": pictures.exif()},
-    }[suffix]
+    kind = suffix[1:].upper()
+    options = origins.options(kind)
+    if kind == "WEBP":
+        options["lossless"] = lossless
     shown[0].save(
         temporary,
-        suffix[1:].upper(),
+        kind,
         save_all=True,
         append_images=shown[1:],
         duration=durations,
@@ -120,7 +122,7 @@ def _ffmpeg(path, shape, fps):
     size = f"{shape[1]}x{shape[0]}"
     given = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", size, "-r", f"{fps:g}"]
     made = ["-c:v", "libx264", "-crf", "18", "-pix_fmt", "yuv420p", "-f", "mp4"]
-    made += ["-movflags", "+faststart", "-metadata", f"comment={pictures.SOFTWARE}"]
+    made += ["-movflags", "+faststart", "-metadata", f"comment={origins.comment()}"]
     quiet = ["ffmpeg", "-loglevel", "error", "-y"]
     return subprocess.Popen(
         [*quiet, *given, "-i", "-", *made, os.fspath(path)],
@@ -135,7 +137,7 @@ def is_ours(path: str | os.PathLike) -> bool:
     if Path(path).suffix != ".mp4":
         return pictures.is_ours(path)
     content = Path(path).read_bytes()
-    return content[4:8] == b"ftyp" and pictures.SOFTWARE.encode() in content
+    return content[4:8] == b"ftyp" and SOFTWARE.encode() in content
 
 
 def enlarged(frame: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ import zipfile
 
 import numpy as np
 
+from experiments import origin
 from experiments.files import replacing
 from experiments.rundir import restore
 from experiments.sampling import animation, asked, interpolation, pictures
@@ -150,29 +151,30 @@ def draw(
         out = pathlib.Path(workdir) / "samples" / f"{name}.png"
     out = pathlib.Path(out)
     os.makedirs(out if form == "folder" else out.parent, exist_ok=True)
-    if moves and interpolate:
-        animation.save(out, _frames(model.spec, drawn[-1], batches()), fps=fps)
-    elif moves:
-        made = np.concatenate([x[drawn[-1]] for x in batches()])
-        row = n if len(seeds) > 1 else None
-        frames = pictures.of(model.spec[drawn[-1]]).frames(made, row)
-        animation.save(out, map(animation.enlarged, frames), fps=fps)
-    elif form == "folder":
-        _write_singly(out, model.spec, drawn[-1], batches(), seeds, total)
-    elif form == ".npz":
-        extra = {"seed": np.repeat(seeds, total)} if len(seeds) > 1 else {}
-        _write_arrays(out, model.spec, len(seeds) * total, batches(), extra)
-    else:
-        parts = list(batches())
-        made = {name: np.concatenate([x[name] for x in parts]) for name in parts[0]}
-        columns = interpolate or (n if len(seeds) > 1 else None)
-        shown = {} if interpolate else sampler.given(sampler.examples(n))
-        targets = {} if interpolate else sampler.targets(n)
-        given, targets = (
-            {name: np.concatenate([x] * len(seeds)) for name, x in fields.items()}
-            for fields in (shown, targets)
-        )
-        _write_picture(out, model, drawn, made, given, targets, columns)
+    with origin.noted(**model.origin(output), seed=",".join(map(str, seeds))):
+        if moves and interpolate:
+            animation.save(out, _frames(model.spec, drawn[-1], batches()), fps=fps)
+        elif moves:
+            made = np.concatenate([x[drawn[-1]] for x in batches()])
+            row = n if len(seeds) > 1 else None
+            frames = pictures.of(model.spec[drawn[-1]]).frames(made, row)
+            animation.save(out, map(animation.enlarged, frames), fps=fps)
+        elif form == "folder":
+            _write_singly(out, model.spec, drawn[-1], batches(), seeds, total)
+        elif form == ".npz":
+            extra = {"seed": np.repeat(seeds, total)} if len(seeds) > 1 else {}
+            _write_arrays(out, model.spec, len(seeds) * total, batches(), extra)
+        else:
+            parts = list(batches())
+            made = {name: np.concatenate([x[name] for x in parts]) for name in parts[0]}
+            columns = interpolate or (n if len(seeds) > 1 else None)
+            shown = {} if interpolate else sampler.given(sampler.examples(n))
+            targets = {} if interpolate else sampler.targets(n)
+            given, targets = (
+                {name: np.concatenate([x] * len(seeds)) for name, x in fields.items()}
+                for fields in (shown, targets)
+            )
+            _write_picture(out, model, drawn, made, given, targets, columns)
     print(f"checkpoint of step {step:,}", file=sys.stderr)
     return str(out)
 
@@ -318,7 +320,8 @@ def _write_singly(folder, spec, name, batches, seeds, n):
             if names and label in batch:
                 stem += "_" + re.sub(r"[^\w.+-]+", "-", names[int(batch[label][i])])
             kind = pictures.of(spec[name])
-            kind.single(folder / f"{stem}{kind.SUFFIX}", example)
+            with origin.noted(seed=seeds[row], index=index):
+                kind.single(folder / f"{stem}{kind.SUFFIX}", example)
             count += 1
 
 

@@ -11,28 +11,24 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
 from experiments import config as configs
-from experiments import own_code
+from experiments import origin, own_code
 from experiments.rundir import manifest, restore
-from experiments.sampling import rows, schema
-from experiments.sampling.classes import counts, in_shares
+from experiments.sampling import recalibration, rows, schema
 from experiments.sampling.program import Program
 from experiments.sampling.rows import Given, Rows
 from experiments.sampling.sampler import Arrays, Sampler
 from experiments.sampling.samplers import Samplers
 from experiments.translation.translator import SQUASH, TRAINING, Translator, key_of
 from gans import core
-from gans.data import kinds
 from gans.data import spec as specs
 from gans.data.kinds.image import encode
 from gans.data.spec import Field, Spec
 
 Label = int | str  # a class, by its number or name
-N_EXAMPLES = 2560  # of the data, of which a conditional model is recalibrated
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -45,6 +41,7 @@ class Model:
       gan: the `gans.core.GAN`.
       state: of the checkpoint.
       run: what its run.json says; {} if there is none.
+      name: of the folder of the run.
     """
 
     config: Any
@@ -52,6 +49,7 @@ class Model:
     gan: core.GAN
     state: core.State
     run: dict[str, Any] = dataclasses.field(default_factory=dict)
+    name: str = ""
 
     @classmethod
     def load(
@@ -70,14 +68,21 @@ class Model:
             print(f"warning: {text}", file=sys.stderr)
         with own_code.explained(config):
             config, gan, state = restore.restore(config, workdir, step)
-        model = cls(config, restore.spec_of(config), gan, state, run)
+        model = cls(
+            config,
+            restore.spec_of(config),
+            gan,
+            state,
+            run,
+            Path(workdir).resolve().name,
+        )
         if not recalibrate:
             return model
         if not any(jax.tree.leaves(kept["stats"]) for kept in state.ema.values()):
             raise ValueError(
                 f"recalibrate: {config.variant} has no batch statistics to recompute"
             )
-        state = restore.recalibrate(gan, state, **model._pool())
+        state = restore.recalibrate(gan, state, **recalibration.pool(model))
         return dataclasses.replace(model, state=state)
 
     def on(self, data: str) -> Model:
@@ -103,6 +108,15 @@ class Model:
     def data(self) -> Any:
         """The training set."""
         return configs.load_data(self.config)
+
+    def origin(self, output: str = "sample") -> dict[str, str]:
+        """Returns what pictures of an output say of their origin; see `noted`."""
+        made_of = self.sampler(output).depends_on
+        return {
+            **origin.of_run(self.config, self.name, int(self.state.step)),
+            "output": output,
+            "source": origin.EDITED if made_of else origin.MADE,
+        }
 
     @property
     def data_options(self) -> dict[str, str]:
@@ -360,29 +374,3 @@ class Model:
                 keep = min(size, n - start)
                 yield {name: np.asarray(x)[:keep] for name, x in made.items()}
                 bar.update(keep)
-
-    def _pool(self) -> dict[str, Any]:
-        """What `restore.recalibrate` needs to know of the model."""
-        first = self.samplers.drawable()
-        options = {"output": first[0]} if first else {}
-        labels = self.sampler(*first[:1]).label_inputs
-        if labels:
-            weights = {name: counts(self.data, name) for name in labels}
-            options["classes"] = lambda n: {
-                name: in_shares(x, n) for name, x in weights.items()
-            }
-        if not self.gan.conditioned_on:
-            return options
-        stored = Sampler(self.gan, self.spec, self.data, *first[:1]).examples(
-            min(N_EXAMPLES, len(self.data))
-        )
-        pool = {
-            name: kinds.of(self.spec[name]).decode(jnp.asarray(x))
-            for name, x in stored.items()
-        }
-
-        def examples(i, n):
-            rows = (i * n + jnp.arange(n)) % core.length(pool)
-            return {name: x[rows] for name, x in pool.items()}
-
-        return {**options, "examples": examples}

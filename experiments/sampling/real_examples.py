@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from experiments import origin
 from experiments.sampling import pictures
 from experiments.sampling.pictures import Arrays
 from gans.data import kinds
@@ -52,7 +53,8 @@ def draw(
             )
             if label in fields:
                 real[label] = np.asarray(fields[label])[: len(examples)]
-        pictures.draw(stem, spec, {output: real}, source=source, columns=columns)
+        with origin.noted(source=origin.NONE):
+            pictures.draw(stem, spec, {output: real}, source=source, columns=columns)
 
 
 def _rows(source, field, n, classes):

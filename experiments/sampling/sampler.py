@@ -165,7 +165,7 @@ class Sampler:
         """Whether the output itself draws numbers, such as dropout or noise."""
         traced = jax.make_jaxpr(lambda key, *args: self.traced_outputs(*args, key))
         key = jax.eval_shape(lambda: jax.random.key(0))
-        return _used(traced(key, self._state(), self.input_shapes()).jaxpr)[0]
+        return used(traced(key, self._state(), self.input_shapes()).jaxpr)[0]
 
     @functools.cached_property
     def random(self) -> bool:
@@ -176,7 +176,7 @@ class Sampler:
             return {name: made[name] for name in self.used_inputs}
 
         key = jax.eval_shape(lambda: jax.random.key(0))
-        return self.draws or _used(jax.make_jaxpr(inputs)(key, self._blank).jaxpr)[0]
+        return self.draws or used(jax.make_jaxpr(inputs)(key, self._blank).jaxpr)[0]
 
     def batches(
         self,
@@ -248,9 +248,9 @@ class Sampler:
         traced = jax.make_jaxpr(
             lambda x, *args: self.traced_outputs(args[0], x, args[1])
         )
-        used = _used(traced(shapes, self._state(), key).jaxpr)
+        found = used(traced(shapes, self._state(), key).jaxpr)
         return tuple(
-            x for x, is_used in zip(sorted(shapes), used, strict=False) if is_used
+            x for x, is_used in zip(sorted(shapes), found, strict=False) if is_used
         )
 
     def input_shapes(self) -> dict[str, jax.ShapeDtypeStruct]:
@@ -280,8 +280,8 @@ class Sampler:
             )
         )(examples, state, key).jaxpr
         # Dicts are flattened in the order of their keys; the examples come first.
-        used = zip(sorted(examples), _used(jaxpr), strict=False)
-        return tuple(name for name, is_used in used if is_used)
+        found = zip(sorted(examples), used(jaxpr), strict=False)
+        return tuple(name for name, is_used in found if is_used)
 
     def targets(self, n: int, rows: np.ndarray | None = None) -> Arrays:
         """Returns what the output should be for n examples, {field: [n, ...]}, decoded.
@@ -348,8 +348,8 @@ class Sampler:
         return {**made, _MADE: self._finish(given[_GIVEN], made[_MADE])}
 
 
-def _used(jaxpr):
-    """Whether the outputs depend on each input of a jaxpr."""
+def used(jaxpr: Any) -> list[bool]:
+    """Returns whether the outputs depend on each input of a jaxpr."""
     needed = {id(x) for x in jaxpr.outvars}
     for equation in reversed(jaxpr.eqns):
         if any(id(x) in needed for x in equation.outvars):

@@ -316,7 +316,8 @@ class _Run:
                 mark = (time.perf_counter(), step)
             due = {event for event, n in every.items() if n and step % n == 0}
             if step == stage.last:
-                due |= {"log", "checkpoint"}
+                due |= {"log", "checkpoint", "sample"}
+                due |= {"evaluate"} if every["evaluate"] else set()
             if step == self.stages.n_steps:  # `finish` draws and evaluates
                 due -= {"sample", "evaluate"}
             if due:

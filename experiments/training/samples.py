@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from experiments import origin
 from experiments.pages import run as page
 from experiments.sampling import pictures, real_examples
 
@@ -13,6 +14,7 @@ class Samples:
 
     def __init__(self, workdir: Path):
         self._folder, self._page = workdir / "samples", page.Live(workdir)
+        self._name = workdir.resolve().name
         self._real_of = None  # the stage whose real examples are drawn
 
     def drop(self, last: int) -> None:
@@ -25,7 +27,10 @@ class Samples:
         stem, spec = self._folder / f"step_{step:08d}", stage.source.spec
         options = {"given": stage.drawing.given, "targets": stage.drawing.targets}
         options["source"] = stage.source
-        drawn = pictures.draw(stem, spec, samples, **options)
+        known = origin.of_run(stage.config, self._name, step)
+        source = origin.EDITED if stage.gan.conditioned_on else origin.MADE
+        with origin.noted(**known, source=source):
+            drawn = pictures.draw(stem, spec, samples, **options)
         for name, picture in drawn.items():
             log.image(step, name, picture.pixels)
         if self._real_of is not stage:

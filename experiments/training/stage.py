@@ -64,15 +64,21 @@ class Ready:
         self.source, self.gan = source, gan
         configs.check_pairs(config, gan, source)
         self.samplers = Samplers(gan, self.config, source.spec, lambda: source)
-        self.evaluate = reports.make_evaluate(
-            gan,
-            self.config,
-            source,
-            baseline=True,
-            equal_n=False,
-            folder=folder,
-            samplers=self.samplers,
-        )
+        try:
+            self.evaluate = reports.make_evaluate(
+                gan,
+                self.config,
+                source,
+                baseline=True,
+                equal_n=False,
+                folder=folder,
+                samplers=self.samplers,
+            )
+        except ValueError as error:
+            if index == len(every) - 1:
+                raise
+            # Of pixels that a later stage has more of.
+            self.evaluate = reports.failing(config.metrics, str(error))
         self.drawing = self.samplers.drawing(
             key=jax.random.fold_in(jax.random.key(config.seed), _LATENTS),
             n=pictures.count(source.spec),

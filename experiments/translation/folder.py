@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import dataclasses
 import functools
 import os
@@ -14,6 +15,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from experiments import origin
 from experiments.files import remove_left
 from experiments.sampling.model import Model
 from experiments.translation import picture, places
@@ -151,7 +153,8 @@ def translate(
         settings=settings,
         earlier=found,
     )
-    return _work(translator, jobs, read, settings["seed"], colour)
+    with origin.noted(**model.origin(translator.output)):
+        return _work(translator, jobs, read, settings["seed"], colour)
 
 
 def _blended(model, workdir, share):
@@ -227,7 +230,7 @@ def _work(translator: Translator, jobs, read, seed, colour) -> Count:
     for place in {target.parent for job in jobs for target in job.targets}:
         remove_left(place)
     count, written, told = Count(), deque(), False
-    pool = ThreadPoolExecutor(_AHEAD)
+    pool, known = ThreadPoolExecutor(_AHEAD), contextvars.copy_context
 
     def failed(job, error):
         count.failed += 1
@@ -260,7 +263,9 @@ def _work(translator: Translator, jobs, read, seed, colour) -> Count:
                         )
                     told = True
                 made = picture.made_of(given, made)
-                written.append(pool.submit(_save, job.targets[i], made, record))
+                written.append(
+                    pool.submit(known().run, _save, job.targets[i], made, record)
+                )
                 count.made += 1
                 if len(written) > _AHEAD:
                     written.popleft().result()

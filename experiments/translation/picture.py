@@ -13,7 +13,8 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from experiments.files import replacing
-from experiments.sampling import pictures
+from experiments.origin import EDITED, SOFTWARE
+from experiments.origin import files as origins
 from gans.data.image import WIDE, fit, upright
 from gans.data.kinds import image as images
 from gans.data.tree import plug_in, unknown
@@ -165,10 +166,12 @@ def save(path: str | os.PathLike, made: Image.Image, record: dict[str, Any]) -> 
         made = Image.fromarray(fit(made, None, 1)[..., 0])
     if kind == "JPEG" and made.mode in ("LA", "RGBA"):
         made = Image.fromarray(fit(made, None, len(made.mode) - 1).squeeze())
-    exif = pictures.exif()
+    said = {k: x for k, x in record.items() if isinstance(x, str | int)}
+    options = origins.options(kind, source=EDITED, **said)
+    options["exif"] = exif = origins.exif()
     exif[_RECORD] = json.dumps(record)
     with replacing(path) as temporary:
-        made.save(temporary, kind, exif=exif, icc_profile=profile, **_SAVED[kind])
+        made.save(temporary, kind, icc_profile=profile, **options, **_SAVED[kind])
 
 
 def record_of(path: str | os.PathLike) -> dict[str, Any] | None:
@@ -178,7 +181,7 @@ def record_of(path: str | os.PathLike) -> dict[str, Any] | None:
             if "exif" not in image.info:  # without it, a PNG would be decoded
                 return None
             found = image.getexif()
-            ours = found.get(_SOFTWARE) == pictures.SOFTWARE
+            ours = found.get(_SOFTWARE) == SOFTWARE
             record = json.loads(found.get(_RECORD, "")) if ours else None
     except (UnidentifiedImageError, ValueError, SyntaxError):
         return None

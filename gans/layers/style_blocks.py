@@ -11,12 +11,11 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import Array
 
-from gans.layers import fir
+from gans.layers import fir, fourier
 from gans.layers.minibatch import MinibatchStdDev
 from gans.layers.styled import ConvEqualised, LinearEqualised, StyledConv, ToImage
 
 ARCHITECTURES = ("skip", "resnet", "orig")
-NOISE = ("random", "const", "none")
 HALF = 0.5**0.5  # keeps the variance of a sum of two
 
 
@@ -44,18 +43,26 @@ class SynthesisBlock(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x: Array | None, image: Array | None, ws: Array, noise: list
+        self,
+        x: Array | None,
+        image: Array | None,
+        ws: Array,
+        noise: list,
+        transform: Array | None = None,
     ) -> tuple[Array, Array | None]:
         """Returns x and the image, or None as long as there is none.
 
-        ws [B, n + 1, N] are for n layers and the image; noise: see `StyledConv`.
+        ws [B, n + 1, N] are for n layers and the image; noise: see `StyledConv`;
+        transform: of the constant map, see `gans.layers.fourier.resampled`.
         """
         conv = functools.partial(StyledConv, self.features, clamp=self.clamp)
         ws, noise = [ws[:, i] for i in range(ws.shape[1])], [*noise]
         if x is None:
             init = nn.initializers.normal(1.0)
             x = self.param("const", init, (4, 4, self.features)).astype(self.dtype)
-            x = jnp.broadcast_to(x, (len(ws[0]), *x.shape))
+            if transform is not None:
+                x = fourier.resampled(x, transform)
+            x = jnp.broadcast_to(x, (len(ws[0]), *x.shape[-3:]))
             x = conv(name="conv1")(x, ws[0], noise[0])
         else:
             x = x.astype(self.dtype)

@@ -69,19 +69,21 @@ class LinearEqualised(nn.Module):
     Attributes:
       multiplier: of the learning rate: a step of Adam changes what is used by as much.
       act: a name of `ACTIVATIONS`.
-      bias_init: the first value of the bias.
+      bias_init: the first value of the bias, or of each feature's.
+      std: a factor of the first kernel.
     """
 
     features: int
     multiplier: float = 1.0
     act: str = "linear"
-    bias_init: float = 0.0
+    bias_init: float | tuple[float, ...] = 0.0
+    std: float = 1.0
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
-        init = nn.initializers.normal(1 / self.multiplier)
+        init = nn.initializers.normal(self.std / self.multiplier)
         kernel = self.param("kernel", init, (x.shape[-1], self.features))
-        bias_init = nn.initializers.constant(self.bias_init)
+        bias_init = nn.initializers.constant(jnp.asarray(self.bias_init))
         bias = self.param("bias", bias_init, (self.features,))
         scale = self.multiplier / math.sqrt(x.shape[-1])
         y = x @ (kernel * scale).astype(x.dtype)
@@ -123,24 +125,34 @@ class Mapping(nn.Module):
 
     Appendix C of arXiv 1812.04948, with the authors' second form of labels (code of
     arXiv 2006.06676): z and a linear embedding of the label, each normalised, are
-    concatenated, and go through `depth` dense layers with multiplier 0.01.
+    concatenated, and go through `depth` dense layers with multiplier 0.01. With
+    `together` it is their first form: an embedding as long as z, whose learning rate is
+    not equalised, and z are normalised together.
     """
 
     features: int
     depth: int
     n_classes: int | None = None
     dtype: Any = jnp.float32
+    together: bool = False
 
     @nn.compact
     def __call__(self, z: Array | None, label: Array | None) -> Array:
-        parts = [] if z is None else [normalised(z.astype(self.dtype))]
+        parts = [] if z is None else [z.astype(self.dtype)]
         if self.n_classes is not None:
             if label is None:
                 raise ValueError(f"n_classes={self.n_classes}, but no label is given")
             one_hot = jax.nn.one_hot(label, self.n_classes, dtype=self.dtype)
-            embed = LinearEqualised(self.features, name="embed")
-            parts.append(normalised(embed(one_hot)))
-        h = jnp.concatenate(parts, axis=1)
+            if self.together:
+                shape = (self.n_classes, parts[0].shape[1])
+                parts.append(one_hot @ self.param("embed", _NORMAL, shape))
+            else:
+                embed = LinearEqualised(self.features, name="embed")
+                parts.append(embed(one_hot))
+        if self.together:
+            h = normalised(jnp.concatenate(parts, axis=1))
+        else:
+            h = jnp.concatenate([*map(normalised, parts)], axis=1)
         for i in range(self.depth):
             h = LinearEqualised(self.features, 0.01, "lrelu", name=f"fc{i}")(h)
         return h

@@ -23,13 +23,15 @@ def gradient_penalty(
     key: Array,
     *,
     one_sided: bool = False,
+    target: float = 1.0,
 ) -> Array:
     """Squared distance of the gradient's norm from 1, between real and fake examples.
 
     Algorithm 1, lines 6 and 7, of arXiv 1704.00028 (weight 10): the gradient is taken
     at one point per example, drawn uniformly on the line from its real to its fake
     partner; the norm is over all axes of an example. `one_sided` (section 4 there)
-    leaves norms below 1 alone.
+    leaves norms below 1 alone. With `target` it is that of norm / target from 1
+    (arXiv 1710.10196, appendix A.2: 750).
 
     Args:
       discriminate: x [B, ...] -> logits [B].
@@ -39,7 +41,7 @@ def gradient_penalty(
 
     Returns: [B] float32.
     """
-    excess = gradient_norms(discriminate, _between(real, fake, key)) - 1
+    excess = gradient_norms(discriminate, _between(real, fake, key)) / target - 1
     return (jnp.maximum(excess, 0) if one_sided else excess) ** 2
 
 

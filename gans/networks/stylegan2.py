@@ -9,9 +9,7 @@ others do, so their kernels are the authors' turned by 180 degrees.
 
 import math
 
-import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import linen as nn
 from jax import Array
 
@@ -20,13 +18,12 @@ from gans.layers import Layers
 from gans.layers.saved_styled import from_torch, of_data, to_torch
 from gans.layers.style_blocks import (
     ARCHITECTURES,
-    NOISE,
     DiscriminatorBlock,
     LastBlock,
     SynthesisBlock,
 )
-from gans.layers.styled import Mapping, truncated
-from gans.sharding import split
+from gans.layers.styled import Mapping
+from gans.layers.styled_generator import StyledGenerator
 
 __all__ = ["Discriminator", "Generator", "from_torch", "of_data", "to_torch"]
 
@@ -34,7 +31,7 @@ __all__ = ["Discriminator", "Generator", "from_torch", "of_data", "to_torch"]
 ARGUMENTS = {"conv_clamp": "clamp", "mbstd_group_size": "group"}
 
 
-class Generator(nn.Module):
+class Generator(StyledGenerator):
     """z [B, L] -> images [B, *shape] float32, linear, nominally in [-1, 1].
 
     A mapping network makes w [B, w_dim] of z, and the synthesis network an image of
@@ -44,16 +41,11 @@ class Generator(nn.Module):
     Raises ValueError for a shape that is not square or not a power of two from 8.
 
     Attributes:
-      shape: (H, W, C).
-      n_classes: number of classes, if conditional.
-      w_dim: length of w, and width of the mapping network.
-      mapping_layers: its depth.
+      shape, n_classes, w_dim, mapping_layers, mixing: see `StyledGenerator`.
       channel_base: times 1 / r, the channels of a map of r x r pixels, up to
         channel_max.
       channel_max: the most channels of a map.
       architecture: "skip", "resnet" or "orig" (figure 7).
-      mixing: in training, the probability that the last layers of a batch, from a
-        random one on, take the w of a second z (arXiv 1812.04948, section 3.1).
       n_bfloat16: how many of the highest resolutions have the dtype of `layers` if that
         has 16 bits; the others have float32.
       clamp: the largest absolute value after an activation, 256 in 16 bits; None for
@@ -61,20 +53,14 @@ class Generator(nn.Module):
       layers: how layers are made.
     """
 
-    shape: tuple[int, int, int]
-    n_classes: int | None = None
-    w_dim: int = 512
-    mapping_layers: int = 8
     channel_base: int = 16384
     channel_max: int = 512
     architecture: str = "skip"
-    mixing: float = 0.9
     n_bfloat16: int = 0
     clamp: float | None = None
     layers: Layers = Layers()
 
     slots = ("dtype",)
-    streams = ("noise", "mixing")
 
     @property
     def n_ws(self) -> int:
@@ -84,18 +70,8 @@ class Generator(nn.Module):
     def setup(self):
         """Makes the blocks, the average w [w_dim] and the stored noise [H, W]."""
         names.check(self.architecture, ARCHITECTURES, "architecture")
-        names.number(self.mixing, lambda p: (0 <= p) & (p <= 1), "mixing", "in [0, 1]")
-        for name in ("w_dim", "mapping_layers"):
-            names.number(getattr(self, name), lambda n: n >= 1, name, "of at least 1")
         self.layers.factory(self, False, kernel_init="normal")  # checks its options
         sides = _sides(self.shape)
-        self.w = Mapping(
-            self.w_dim,
-            self.mapping_layers,
-            self.n_classes,
-            _wide(self.layers),
-            name="mapping",
-        )
         self.blocks = [
             SynthesisBlock(
                 _channels(self, side),
@@ -108,96 +84,32 @@ class Generator(nn.Module):
             )
             for side in sides
         ]
-        self.w_avg = self.variable("style", "w_avg", jnp.zeros, (self.w_dim,))
         planes = [(f"b{r}_conv{i}", (r, r)) for r in sides for i in (0, 1)][1:]
-        self.planes = [
-            self.variable("noise", name, self._noise, plane) for name, plane in planes
-        ]
+        self.prepare(dict(planes), dtype=_wide(self.layers))
 
-    def __call__(
+    def synthesis(
         self,
-        z: Array,
-        label: Array | None = None,
+        ws: Array,
         *,
         train: bool,
-        truncation: Array | None = None,
+        noise: str = "random",
+        transform: Array | None = None,
     ) -> Array:
-        """Returns images [B, *shape]; truncation: psi [B] of `truncated`."""
-        ws = self.styles(z, label, train=train)
-        if truncation is not None:
-            ws = truncated(ws, self.w_avg.value, truncation)
-        return self.synthesis(ws, train=train)
-
-    def mapping(self, z: Array, label: Array | None = None, *, train: bool) -> Array:
-        """z [B, L] -> ws [B, n_ws, w_dim], the same for each layer.
-
-        In training, the average w moves by 0.005 of its distance to the batch's mean.
-        """
-        w = self.w(z, label)
-        moves = train and self.is_mutable_collection("style")
-        if moves and not self.is_initializing():
-            new = jax.lax.stop_gradient(w).mean(axis=0)
-            self.w_avg.value += 0.005 * (new - self.w_avg.value)
-        return jnp.repeat(w[:, None], self.n_ws, axis=1)
-
-    def styles(
-        self,
-        z: Array,
-        label: Array | None = None,
-        key: Array | None = None,
-        *,
-        train: bool,
-    ) -> Array:
-        """As `mapping`, in training mixed: z [B, L] -> ws [B, n_ws, w_dim].
-
-        key: of the second z, of whether there is mixing, and from which layer on; None:
-          the stream "mixing".
-        """
-        ws = self.mapping(z, label, train=train)
-        if not (train and self.mixing):
-            return ws
-        key = self.make_rng("mixing") if key is None else key
-        key_z, key_coin, key_cut = jax.random.split(key, 3)
-        other = self.w(split(jax.random.normal(key_z, z.shape, z.dtype)), label)
-        mixes = jax.random.bernoulli(key_coin, self.mixing)
-        cut = jax.random.randint(key_cut, (), 1, self.n_ws)
-        layer = jnp.arange(self.n_ws)[:, None]
-        return jnp.where(mixes & (layer >= cut), other[:, None], ws)
-
-    def synthesis(self, ws: Array, *, train: bool, noise: str = "random") -> Array:
         """ws [B, n_ws, w_dim] -> images [B, *shape] float32.
 
         noise: "random", "const" (planes [H, W] that were drawn once and are stored in
-        the collection "noise") or "none".
+        the collection "noise") or "none". transform: [3, 3] or [B, 3, 3], of the
+        constant map, whose pixels are taken as samples of a periodic signal without
+        higher frequencies; see `gans.layers.fourier.FourierFeatures` for what it means.
         """
-        planes = self._planes(names.check(noise, NOISE, "noise"), len(ws))
+        planes = self.noises(noise, len(ws))
         x = image = None
         for i, block in enumerate(self.blocks):
             # The w of a block's last layer is also that of the next block's first.
             first, last = max(2 * i - 1, 0), 2 * i + 1
-            x, image = block(x, image, ws[:, first : last + 1], planes[first:last])
+            of_block = ws[:, first : last + 1], planes[first:last]
+            x, image = block(x, image, *of_block, transform if i == 0 else None)
         return image
-
-    def _planes(self, noise, n):
-        """For each layer [H, W, 1], [n, H, W, 1] or None."""
-        planes = [plane.value[..., None] for plane in self.planes]
-        if noise == "const":
-            return planes
-        if noise == "none":
-            return [None] * len(planes)
-        # Of one draw, because a compiler takes as long for each as for a layer; and in
-        # a loop, because XLA would compute it again for each channel and tap.
-        ends = np.cumsum([plane.size for plane in planes])
-        keys = jax.random.split(self.make_rng("noise"))
-        halves = jax.lax.map(
-            lambda key: jax.random.normal(key, (n, ends[-1] // len(keys))), keys
-        )
-        parts = jnp.split(jnp.concatenate([*halves], axis=1), ends[:-1], axis=1)
-        pairs = zip(parts, planes, strict=True)
-        return [part.reshape(n, *plane.shape) for part, plane in pairs]
-
-    def _noise(self, shape):
-        return jax.random.normal(self.make_rng("noise"), shape)
 
 
 class Discriminator(nn.Module):

@@ -5,18 +5,26 @@ from typing import Any
 
 import jax.numpy as jnp
 
+from gans import names
 from gans.losses import penalties
 from gans.terms.base import Term
 
 
 def gradient_penalty(
-    weight: float = 10.0, every: int = 1, one_sided: bool = False
+    weight: float = 10.0,
+    every: int = 1,
+    one_sided: bool = False,
+    target: float = 1.0,
 ) -> Term:
-    """WGAN-GP, arXiv 1704.00028: at points between real and fake examples."""
+    """WGAN-GP, arXiv 1704.00028: at points between real and fake examples.
+
+    target: of the gradient's norm, of which its share is compared with 1.
+    """
+    names.number(target, lambda x: x > 0, "gradient_penalty: target", "above 0")
     return _penalty(
         "gradient_penalty",
         lambda c: penalties.gradient_penalty(
-            c.discriminate, c.real, c.fake, c.key, one_sided=one_sided
+            c.discriminate, c.real, c.fake, c.key, one_sided=one_sided, target=target
         ),
         weight,
         every,

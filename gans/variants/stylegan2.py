@@ -28,7 +28,7 @@ from jax import Array
 
 from gans import build as parts
 from gans.core import GAN, Bound, length
-from gans.data.spec import Spec, label_field, main_field
+from gans.data.spec import Spec
 from gans.game import Batch, Game
 from gans.variants import cgan
 
@@ -39,14 +39,7 @@ def build(config: parts.Config, spec: Spec, stage: int = 0) -> GAN:
     Raises ValueError for a generator without a mapping network, and if it is to be
     conditional and the data has no labels.
     """
-    label = label_field(spec)
-    if not config["conditional"]:
-        spec = {main_field(spec): spec[main_field(spec)]}
-    elif label is None:
-        raise ValueError(
-            f"conditional=True needs labels, and the data has only {', '.join(spec)}; "
-            "folders of images get their labels from the names of sub-folders"
-        )
+    spec = parts.seen(spec, config["conditional"])
     game = parts.game(config, spec)
     if not hasattr(game.generator, "mapping"):
         raise ValueError(
@@ -55,7 +48,7 @@ def build(config: parts.Config, spec: Spec, stage: int = 0) -> GAN:
         )
     latents = game.inputs
     if game.label is not None:
-        n_classes = spec[label].n_classes
+        n_classes = spec[game.label].n_classes
         latents = functools.partial(cgan.inputs, game=game, n_classes=n_classes)
     return game.gan(
         inputs=functools.partial(inputs, latents=latents),

@@ -4,6 +4,7 @@ numbers of PyTorch code that others use, in float64."""
 import functools
 import json
 import pathlib
+import re
 import types
 
 import jax
@@ -11,9 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import linen as nn
+from flax.traverse_util import unflatten_dict
 
 from gans import networks
 from gans.core import Bound
+from gans.layers.resample import upsample
 
 
 @pytest.fixture(scope="session")
@@ -198,3 +201,98 @@ def _shares(found, expected):
     return {
         k: np.abs(found[k] - v).max() / np.abs(v).max() for k, v in expected.items()
     }
+
+
+QUICK = {"xla_backend_optimization_level": 0}
+
+
+@pytest.fixture(scope="session")
+def grown_reference(style_reference):
+    """grown_reference("pggan_32") -> what that file has, see `Grown`."""
+    return functools.partial(Grown, style_reference)
+
+
+class Grown:
+    """A file of the authors' TensorFlow networks of growing resolution, in float64.
+
+    Attributes:
+      hyper: what the file says of itself.
+      options: of our networks, but for the shape.
+    """
+
+    def __init__(self, load, name):
+        self.hyper, self.arrays = load(name)
+        told = self.hyper["kwargs"]
+        self.resolution, self.n_classes = told["resolution"], told["label_size"] or None
+        self.lods = self.arrays["in/lods"]
+        # Channels of resolution r are min(2 * fmap_base / r, fmap_max).
+        self.options = {
+            "channel_base": 2 * told["fmap_base"],
+            "channel_max": told["fmap_max"],
+            "n_classes": self.n_classes,
+            "dtype": "float64",
+        }
+        labels = self.arrays["in/labels"]
+        self.label = labels.argmax(1) if labels.shape[1] else None
+
+    def __getitem__(self, name):
+        x = np.asarray(self.arrays[name], np.float64)
+        return np.moveaxis(x, 1, -1) if x.ndim == 4 else x
+
+    def at(self, lod):
+        """(side of the stage, alpha or None) of their level of detail."""
+        side = self.resolution >> int(np.floor(lod))
+        return side, None if lod == np.floor(lod) else 1 - (lod - np.floor(lod))
+
+    def module(self, role, network, side, alpha, **own):
+        options = {**self.options, **own, "fading": alpha is not None}
+        if role == "Generator":
+            options["shape"] = (side, side, 3)
+        return networks.make(role, network, **options)
+
+    def params(self, prefix, array):
+        """{path: array} of our tree, by array(name, x) -> (path, x) or None."""
+        found = {}
+        for name, x in self.arrays.items():
+            if name.startswith(prefix):
+                made = array(name.removeprefix(prefix), np.asarray(x, np.float64))
+                found |= {} if made is None else {tuple(made[0].split("/")): made[1]}
+        return unflatten_dict(found)
+
+    def side_of(self, lod):
+        return self.resolution >> int(lod)
+
+    def discriminator(self, name, x):
+        """The path and the array of one of their discriminator's."""
+        kind = {"weight": "kernel", "bias": "bias"}[name.rpartition("/")[2]]
+        if found := re.match(r"FromRGB_lod(\d+)/", name):
+            return f"fromrgb{self.side_of(found[1])}/layer/{kind}", x
+        if found := re.match(r"4x4/(Conv|Dense0|Dense1)/", name):
+            ours = {"Conv": "b4_conv", "Dense0": "dense", "Dense1": "out"}[found[1]]
+            if ours == "dense" and kind == "kernel":  # channels first in theirs
+                x = x.reshape(-1, 4, 4, x.shape[1]).transpose(1, 2, 0, 3)
+                x = x.reshape(-1, x.shape[-1])
+            return f"{ours}/layer/{kind}", x
+        found = re.match(r"(\d+)x\d+/Conv(\d)", name)
+        return f"b{found[1]}_conv{found[2]}/layer/{kind}", x
+
+    def variables(self, params, alpha):
+        """Of our network, with the weight of its newest layers."""
+        faded = {} if alpha is None else {"fade": {"alpha": np.float64(alpha)}}
+        return {"params": params, **faded}
+
+    def at_full_size(self, x):
+        while x.shape[1] < self.resolution:
+            x = upsample(x)
+        return x
+
+    @staticmethod
+    def compiled(f, *args):
+        return jax.device_get(jax.jit(f, compiler_options=QUICK)(*args))
+
+    @staticmethod
+    def error(ours, theirs):
+        """The largest, as a share of the largest value; of the first if fewer."""
+        ours = np.asarray(ours)[: len(theirs)]
+        assert ours.shape == theirs.shape
+        return np.abs(ours - theirs).max() / np.abs(theirs).max()

@@ -75,11 +75,13 @@ def test_terms_are_added_with_their_weights(tiny):
 
 # What the papers, or their authors' code where they are silent, set.
 DEFAULTS = {
-    "gradient_penalty": {"weight": 10, "one_sided": False},  # 1704.00028
+    "gradient_penalty": {"weight": 10, "one_sided": False, "target": 1},  # 1704.00028
     "dragan": {"weight": 10},  # 1705.07215
     "r1": {"weight": 10},  # 1801.04406, of CelebA
     "r2": {"weight": 10},
     "zero_centred": {"weight": 100},  # 1902.03984
+    "drift": {"weight": 1e-3},  # 1710.10196
+    "auxiliary_classifier": {"weight": 1},  # 1610.09585
     "lecam": {"weight": 0.3, "decay": 0.99},  # 2104.03310
     "consistency": {"weight": 10, "policy": ("translation",)},  # 1910.12027
     "balanced_consistency": {"weight": 10, "policy": ("translation",)},  # 2002.04724
@@ -661,9 +663,41 @@ def test_terms_are_found_by_listing_their_folder():
         "path_length",
     }  # fmt: skip
     assert set(terms.known("generator")) == {
-        "feature_matching", "historical", "latent_diversity", "orthogonal",
-        "path_length",
+        "auxiliary_classifier", "feature_matching", "historical", "latent_diversity",
+        "orthogonal", "path_length",
     }  # fmt: skip
+
+
+def test_drift_and_a_target_of_the_penalty():
+    """0.001 * mean of logits squared; norms of 3 are 1 / 250 of 750."""
+    context = Context(name="d", net=None, step=0, on_real=jnp.array([1.0, -3.0]))
+    value, _, _ = terms.add(
+        jnp.zeros(()), terms.make(("drift",), "discriminator"), context, [KEY], {}
+    )
+    assert float(value) == pytest.approx(1e-3 * 5)
+    x = jnp.ones((2, 9))
+    found = penalties.gradient_penalty(lambda x: x.sum(1), x, -x, KEY, target=750.0)
+    np.testing.assert_allclose(found, (3 / 750 - 1) ** 2, rtol=1e-6)
+    with pytest.raises(ValueError, match="target=0 must be a number above 0"):
+        terms.make(({"name": "gradient_penalty", "target": 0},), "discriminator")
+
+
+def test_the_auxiliary_classifier():
+    """Of real and fake examples in the discriminator's update, of fake in the other."""
+    classes = {"real": jnp.log(jnp.array([[0.5, 0.5]])), "fake": jnp.zeros((1, 2)) + 7}
+    own = {"label": jnp.array([1]), "net": None, "step": 0, "real": "real"}
+    own |= {"fake": "fake", "features": lambda x: {"classes": classes[x]}}
+    found = {}
+    for name, role in (("d", "discriminator"), ("g", "generator")):
+        context = Context(name=name, **own)
+        (term,) = terms.make(("auxiliary_classifier",), role)
+        found[name] = float(term.value(context))
+    assert found == pytest.approx({"d": 2 * np.log(2), "g": np.log(2)})
+    own["features"] = lambda x: {}
+    with pytest.raises(ValueError, match="auxiliary_classifier needs labels"):
+        terms.make(("auxiliary_classifier",), "generator")[0].value(
+            Context(name="g", **own)
+        )
 
 
 def test_a_term_that_is_no_number_is_refused():

@@ -74,11 +74,14 @@ def test_every_preset_traces_at_full_size(variant):
     for preset in presets(variant):
         config = importlib.import_module(f"configs.{variant}").get_config(preset)
         config = configs.resolve(config, workload.source(config))
-        gan = configs.build(config)
-        state = jax.eval_shape(functools.partial(core.init, gan), KEY)
-        batch = jax.eval_shape(functools.partial(batch_of, config))
-        after, _ = jax.eval_shape(core.make_step(gan), state, batch, KEY)
-        assert jax.tree.structure(after) == jax.tree.structure(state), preset
+        every = configs.stages(config)
+        last = len(every) - 1 if every[0].spec != every[-1].spec else 0
+        for stage in {0, last}:
+            gan, own = configs.build(config, stage), configs.of_stage(config, stage)
+            state = jax.eval_shape(functools.partial(core.init, gan), KEY)
+            batch = jax.eval_shape(functools.partial(batch_of, own))
+            after, _ = jax.eval_shape(core.make_step(gan), state, batch, KEY)
+            assert jax.tree.structure(after) == jax.tree.structure(state), preset
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

@@ -32,15 +32,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, UnidentifiedImageError
-from PIL.PngImagePlugin import PngInfo
 
 from experiments.files import replacing
+from experiments.origin import SOFTWARE
+from experiments.origin.files import encoded
 from gans import names
 from gans.data.kinds.image import encode, opaque
 
 # Images up to half this many pixels are enlarged to (nearly) as many, to be seen.
-SOFTWARE = "jax-gans"  # as pictures name what has written them
-_EXIF = 0x0131  # the key of it in WebP
+_EXIF = 0x0131  # the key of what has written a WebP
 CAPTION = 18  # pixels, of the names above a grid
 _TILE = 64
 _GAP = 2  # pixels
@@ -306,14 +306,9 @@ def save_png(path: str | os.PathLike, image: np.ndarray) -> None:
 
     Raises ValueError for another shape or type, OSError if it cannot be written.
     """
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] not in (1, 3, 4):
-        raise ValueError(
-            "save_png wants uint8 [H, W, C] with C = 1, 3 or 4, "
-            f"got {image.dtype} {image.shape}"
-        )
-    picture = Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image)
+    content = encoded(image)
     with replacing(path) as temporary:
-        picture.save(temporary, "PNG", pnginfo=_mark())
+        Path(temporary).write_bytes(content)
 
 
 def is_ours(path: str | os.PathLike) -> bool:
@@ -321,23 +316,10 @@ def is_ours(path: str | os.PathLike) -> bool:
     try:
         with Image.open(path) as picture:
             known = picture.info.get("Software"), picture.getexif().get(_EXIF)
-            return SOFTWARE in known or picture.info.get("comment") == SOFTWARE.encode()
+            comment = picture.info.get("comment", b"").partition(b"\n")[0]
+            return SOFTWARE in known or comment == SOFTWARE.encode()
     except UnidentifiedImageError:
         return False
-
-
-def exif() -> Image.Exif:
-    """Returns what says so in a WebP."""
-    found = Image.Exif()
-    found[_EXIF] = SOFTWARE
-    return found
-
-
-def _mark():
-    """What says in a picture that it was drawn here, so that it may be replaced."""
-    info = PngInfo()
-    info.add_text("Software", SOFTWARE)
-    return info
 
 
 def drop(folder: Path, last: int) -> None:

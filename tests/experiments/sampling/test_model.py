@@ -18,6 +18,7 @@ from experiments import config as configs
 from experiments import own_code
 from experiments.rundir import restore
 from experiments.rundir.checkpoint import CheckpointError, Checkpoints
+from experiments.sampling import recalibration
 from experiments.sampling.model import Model
 from gans import core
 from gans.core import GAN, Net
@@ -169,7 +170,7 @@ def test_a_conditional_model_is_recalibrated_by_training_examples():
     model.__dict__.update(data=source)
     model.samplers.__dict__.update(conditions=source)
     assert model.main_output == "a_to_b"
-    afresh = restore.recalibrate(gan, state, **model._pool())
+    afresh = restore.recalibrate(gan, state, **recalibration.pool(model))
     before, mean = (
         x.ema["g"]["stats"]["batch_stats"]["BatchNorm_0"]["mean"]
         for x in (state, afresh)
@@ -201,7 +202,7 @@ def test_a_model_of_classes_is_recalibrated_by_the_shares_of_the_data():
         ConfigDict({"variant": "normed", "data": "digits"}), source.spec, gan, state
     )
     model.__dict__.update(data=source)
-    afresh = restore.recalibrate(gan, state, **model._pool())
+    afresh = restore.recalibrate(gan, state, **recalibration.pool(model))
     mean = afresh.ema["g"]["stats"]["batch_stats"]["BatchNorm_0"]["mean"]
     np.testing.assert_allclose(mean[0], 0.12, rtol=0.1)
 

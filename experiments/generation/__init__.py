@@ -1,0 +1,1 @@
+"""Samples by the million: in shards, each whole or not there."""

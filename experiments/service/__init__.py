@@ -1,0 +1,1 @@
+"""A trained model over HTTP: requests, batches, limits, measurements, a page."""
