@@ -16,7 +16,7 @@ train:
 test: EXTRAS ?= test
 test:
 	@$(MAKE) -s setup EXTRAS=$(EXTRAS)
-	$(VENV)/bin/python -m pytest -n 2 $(PYTEST)
+	$(VENV)/bin/python -m pytest -n 2 --dist worksteal $(PYTEST)
 
 # Once per set of extras, and again when the requirements change.
 setup: $(VENV)/installed-$(subst $(comma),-,$(EXTRAS))
@@ -30,6 +30,8 @@ $(VENV)/installed%: setup.py constraints.txt
 		-e ".$(if $(EXTRAS),[$(EXTRAS)])"
 	$(if $(findstring reference,$(EXTRAS)),@$(VENV)/bin/python -m pip install -q --no-deps \
 		-c constraints.txt $(UNTIED))
+	$(if $(findstring onnx,$(EXTRAS)),@$(VENV)/bin/python -m pip install -q --no-deps \
+		-c constraints.txt jax2onnx)
 	@echo "setting up $(VENV): bytecode"
 	@$(VENV)/bin/python -m compileall -qq -j 0 -x '/tests?/' $(VENV)/lib || true
 	@touch $@

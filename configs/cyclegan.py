@@ -21,6 +21,7 @@ from configs import keys, presets
 
 KEYS = {
     "loss": dataclasses.replace(keys.GAME["loss"], default="least_squares(factor=1.0)"),
+    "augment": keys.GAME["augment"],
     "cycle": keys.Key(
         default=10.0,
         help="Weight of the L1 distance of an image to what comes back after both "

@@ -31,6 +31,7 @@ KEYS = {
         choices=("a_to_b", "b_to_a"),
     ),
     "loss": keys.GAME["loss"],
+    "augment": keys.GAME["augment"],
     "conditional": keys.Key(
         default=True,
         help="Whether the discriminator sees what is given beside what is made.",

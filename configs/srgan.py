@@ -22,6 +22,7 @@ from configs import keys, presets
 
 KEYS = {
     "loss": keys.GAME["loss"],
+    "augment": keys.GAME["augment"],
     "pretrain": keys.Key(
         default=0,
         help="So many of the steps, the first, learn a distance, without a "

@@ -11,7 +11,7 @@
 G_ema. Nothing in it is run: a pickle that names anything but tensors and networks is
 rejected. What the network is, and its sizes, are read from the names and shapes of its
 arrays. `sample`, `evaluate` and `experiments.load` open the workdir, and `translate` if
-it makes images of images. A file of `experiments.export_weights` has its config in it.
+it makes images of images. A file of `experiments.export` has its config in it.
 
 Known are the generators of pytorch-CycleGAN-and-pix2pix, SRResNet, BasicSR's MSRResNet
 and RRDBNet (with --config=srgan:folder_small), and both networks of StyleGAN2-ADA in

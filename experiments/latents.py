@@ -5,6 +5,9 @@
     python -m experiments.latents project --workdir=DIR --input=PHOTOS --out=FOLDER
     python -m experiments.latents directions --workdir=DIR --out=x.npz
     python -m experiments.latents edit --workdir=DIR --directions=x.npz --out=x.html
+    python -m experiments.latents pan --workdir=DIR --beside=OTHER --out=x.webp
+    python -m experiments.latents rotate --workdir=DIR --out=x.webp
+    python -m experiments.latents sticking --workdir=DIR --out=x.png
 
 `mix` draws pictures with some layers' styles of other pictures: those of --columns in
 those of --rows; --layers=coarse,middle,fine draws a grid for each, 0-3 or coarse+fine
@@ -13,6 +16,11 @@ or .mp4 (which needs ffmpeg), or a strip in .png. `project` finds the latents of
 pictures (--into=w+: one for each layer); stopped at any moment, the same command goes
 on. `directions` finds where to go, in closed form or (--method=labels) from the other
 classes to each, and `edit` goes there: a page with sliders, or a strip in .png.
+
+`pan` and `rotate` move and turn the generator's input; what sticks to pixels does not
+follow. --beside is another run, for comparison. `sticking` shows the same without any
+motion: means of neighbours, and slices of walks, which texture that sticks makes sharp
+and streaky.
 
 Seeds are 0,1,2 or 0-15, and give the samples of `experiments.sample --seed`; among
 them, names in .npz are pictures that were projected: --seeds=0-3,FOLDER/me.npz. Noise

@@ -65,7 +65,7 @@ if __name__ == "__main__":
     flags.DEFINE_integer(
         "tile",
         None,
-        "Longest side that the network sees at once (1024, or twice the training's).",
+        "Longest side that the network sees at once (1088, or twice the training's).",
     )
     flags.DEFINE_enum("format", "png", ["png", "jpg", "webp"], "Of the files.")
     flags.DEFINE_boolean("colour", False, "Grey pictures may become coloured.")

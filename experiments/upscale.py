@@ -52,7 +52,7 @@ if __name__ == "__main__":
     flags.DEFINE_integer("scale", None, "How many times larger; as the run is trained.")
     flags.DEFINE_string("checkpoint", None, "last, best, or a step; by default last.")
     flags.DEFINE_integer(
-        "tile", None, "Longest side that the network sees at once (1024 of its output)."
+        "tile", None, "Longest side that the network sees at once (1088 of its output)."
     )
     flags.DEFINE_enum("format", "png", ["png", "jpg", "webp"], "Of the files.")
     flags.DEFINE_float("blend", None, "Share of this run's weights, from 0 to 1.")

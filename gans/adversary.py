@@ -16,6 +16,8 @@ from flax import linen as nn
 from jax import Array
 
 from gans import diagnostics, schedules, terms
+from gans.augment.base import Augment
+from gans.augment.chain import Chain
 from gans.core import Bound, Net, Out, State, Update
 from gans.losses import adversarial
 from gans.terms import Context, Term
@@ -55,6 +57,8 @@ class Adversary:
       tx: its optimiser.
       loss: see `gans.losses.adversarial`.
       terms: what is added to its loss.
+      augments: what all it is shown goes through. What is given and what is made of it
+        get the same draw.
 
     Raises ValueError for terms that it has no use for.
     """
@@ -64,6 +68,7 @@ class Adversary:
     tx: optax.GradientTransformation
     loss: adversarial.Adversarial
     terms: tuple[Term, ...] = ()
+    augments: tuple[Augment, ...] = ()
 
     def __post_init__(self):
         for term in self.terms:
@@ -72,9 +77,15 @@ class Adversary:
                 raise ValueError(
                     f"{term.name} moves latents z, and this generator has none"
                 )
+        self._chain.check("image", self.loss.boundary)
 
     def net(self, *shapes: tuple[int, ...]) -> Net:
-        """Returns the network, for images [H, W, C] joined along their channels."""
+        """Returns the network, for images [H, W, C] joined along their channels.
+
+        Raises ValueError for augmentations that are not for such images.
+        """
+        for shape in shapes:
+            self._chain.check("image", self.loss.boundary, shape)
         joined = (*shapes[0][:-1], sum(shape[-1] for shape in shapes))
         return Net(
             self.module, (jax.ShapeDtypeStruct((1, *joined), jnp.float32),), self.tx
@@ -82,14 +93,15 @@ class Adversary:
 
     @property
     def aux(self) -> dict[str, Any]:
-        """The first values of what its terms remember."""
-        return {
+        """The first values of what its terms and augmentations keep."""
+        of_terms = {
             terms.slot(term, self.name): lambda params, f=term.memory: f(
                 params[self.name]
             )
             for term in self.terms
             if term.memory is not None
         }
+        return self._chain.first | of_terms
 
     def updates(
         self, shown: Callable[[Nets, Batch, Array, State], Shown]
@@ -117,13 +129,14 @@ class Adversary:
         fake: Array,
         real: Array,
         key: Array,
+        state: State,
         given: Array | None = None,
     ) -> Array:
         """Returns the generator's adversarial loss [] of `fake` [B, H, W, C].
 
         real: [B, H, W, C], which relativistic losses compare with. given: see `Shown`.
         """
-        view = _View(nets[self.name], given, key)
+        view = self._view(nets, given, key, state)
         if self.loss.relative:
             on_real, on_fake, _ = view.both(real, fake)
         else:
@@ -140,11 +153,14 @@ class Adversary:
         loss = self.loss.discriminator
         value = adversarial.total(loss(*logits), logits=logits[0], by=loss) / 2
         value, found, aux = terms.add(value, added, context, keys, state.aux)
-        metrics = diagnostics.scores(*logits, self.loss.boundary) | found
+        p, kept = self._chain.adapted(
+            context.on_real, self.loss.boundary, state.step, state.aux
+        )
+        metrics = diagnostics.scores(*logits, self.loss.boundary) | found | p
         metrics["saturated"] = diagnostics.saturated(seen.fake)
         if len(seen.real) > 1:
             metrics["diversity"] = diagnostics.diversity(seen.real, seen.fake)
-        metrics, aux = jax.lax.stop_gradient((metrics, {**aux, **seen.aux}))
+        metrics, aux = jax.lax.stop_gradient((metrics, {**aux, **kept, **seen.aux}))
         return value, Out(metrics, stats={self.name: stats}, aux=aux)
 
     def _lazy_loss(self, nets, batch, key, state, *, shown, term):
@@ -158,7 +174,7 @@ class Adversary:
         """(Shown, (logits of real, of fake), new stats, context, n keys of terms)."""
         key_shown, key_d, *keys = jax.random.split(key, 2 + n)
         seen = shown(nets, batch, key_shown, state)
-        view = _View(nets[self.name], seen.given, key_d)
+        view = self._view(nets, seen.given, key_d, state)
         on_real, on_fake, stats = view.both(seen.real, seen.fake)
         context = Context(
             name=self.name,
@@ -176,6 +192,18 @@ class Adversary:
         )
         return seen, (on_real, on_fake), stats, context, keys
 
+    def _view(self, nets, given, key, state):
+        key_in = jax.random.fold_in(key, 2)  # 1: see `_View.both`
+
+        def augmented(x):
+            return self._chain.apply(x, key_in, state.step, state.aux)
+
+        return _View(nets[self.name], given, key, augmented)
+
+    @property
+    def _chain(self):
+        return Chain(self.augments, f"{self.name}_")
+
 
 def _of_each(logits):
     """The mean logit of each example: [B, ...] -> [B]."""
@@ -189,16 +217,20 @@ class _View:
     d: Bound
     given: Array | None
     key: Array
+    augmented: Callable[[Array], Array]
 
-    def _joined(self, x):
-        """The condition, then the image."""
-        return x if self.given is None else jnp.concatenate([self.given, x], axis=-1)
+    def _seen(self, x):
+        """The condition, once for each of its images, then the image; augmented."""
+        if self.given is None:
+            return self.augmented(x)
+        given = jnp.concatenate([self.given] * (len(x) // len(self.given)))
+        return jnp.concatenate([self.augmented(given), self.augmented(x)], axis=-1)
 
     def one(self, x: Array) -> Array:
-        return self.d(self._joined(x), key=self.key)
+        return self.d(self._seen(x), key=self.key)
 
     def features(self, x: Array) -> dict[str, Array]:
-        return self.d.features(self._joined(x), key=self.key)
+        return self.d.features(self._seen(x), key=self.key)
 
     def both(self, real: Array, fake: Array) -> tuple[Array, Array, Any]:
         """Logits of real and of fake, and the new stats.
@@ -206,9 +238,10 @@ class _View:
         They pass together, unless logits depend on their batch: then each is a batch of
         its own, and the statistics are those of real images.
         """
-        real, fake = self._joined(real), self._joined(fake)
         if getattr(self.d.module, "mixes_batch", False):
-            on_real, stats = self.d.mutate(real, key=self.key)
-            return on_real, self.d(fake, key=jax.random.fold_in(self.key, 1)), stats
-        logits, stats = self.d.mutate(jnp.concatenate([real, fake]), key=self.key)
+            on_real, stats = self.d.mutate(self._seen(real), key=self.key)
+            key_fake = jax.random.fold_in(self.key, 1)
+            return on_real, self.d(self._seen(fake), key=key_fake), stats
+        both = self._seen(jnp.concatenate([real, fake]))
+        logits, stats = self.d.mutate(both, key=self.key)
         return *jnp.split(logits, [len(real)]), stats

@@ -181,7 +181,7 @@ def content(config: Config, shape: tuple[int, ...]) -> Net | None:
 def adversary(config: Config, name: str) -> Adversary:
     """Returns the discriminator `name` of images.
 
-    config: with the keys discriminator, loss, batch_size, steps and dtype.
+    config: with the keys discriminator, augment, loss, batch_size, steps and dtype.
     """
     part = config["discriminator"]
     with place("discriminator"):
@@ -191,7 +191,12 @@ def adversary(config: Config, name: str) -> Adversary:
         equalised = networks.layers_of(module).equalised
         tx = optimiser(part, config["steps"], added, equalised)
         return Adversary(
-            name=name, module=module, tx=tx, loss=loss_of(config), terms=added
+            name=name,
+            module=module,
+            tx=tx,
+            loss=loss_of(config),
+            terms=added,
+            augments=augments(config["augment"]),
         )
 
 

@@ -379,6 +379,7 @@ def make_step(gan: GAN) -> Callable[..., tuple[State, Metrics]]:
 
 def _play_if(due, make, state, batch, key):
     """`make` under `lax.cond`; only what it can change passes through the branches."""
+    make = jax.jit(make, inline=True)  # traced once, for its shapes and for the branch
     changes, metrics = jax.eval_shape(make, state, batch, key)
     unchanged = {
         field: {name: getattr(state, field)[name] for name in names}

@@ -27,6 +27,7 @@ from jax import Array
 
 from gans import diagnostics, names, schedules, terms
 from gans.augment.base import Augment
+from gans.augment.chain import Chain
 from gans.core import GAN, Bound, Net, Out, Output, State, Update, length
 from gans.data import kinds
 from gans.data.spec import Spec, label_field, main_field
@@ -86,12 +87,8 @@ class Game:
         for name, module in (("g", self.generator), ("d", self.discriminator)):
             for term in self.terms.get(name, ()):
                 term.check(module, kind)
-        for augment in self.augments:
-            shape = self.spec[self.field].shape
-            augment.check(kind, self.loss.boundary, shape)
-        found = [augment.slot for augment in self.augments]
-        if len(set(found)) < len(found):
-            raise ValueError(f"augment: each at most once, got {', '.join(found)}")
+        shape = self.spec[self.field].shape
+        self._chain.check(kind, self.loss.boundary, shape)
         names.number(self.latent, lambda n: n >= 1, "latent", "of at least 1")
         names.number(
             self.label_flip, lambda x: (0 <= x) & (x <= 1), "label_flip", "in [0, 1]"
@@ -231,18 +228,14 @@ class Game:
         )
         return context, stats, keys
 
-    def augmented(self, x: Array, key: Array, state: State) -> Array:
-        """x [B, ...] as the discriminator is to see it."""
-        for i, augment in enumerate(self.augments):
-            key_i = jax.random.fold_in(key, i)
-            p = state.aux[augment.slot]["p"] if augment.adaptive else None
-            x = augment.apply(x, key_i, state.step, p)
-        return x
-
     def _views(self, d, label, key, state, key_in):
         layers = getattr(d.module, "layers", None)
         plain = not self.augments and layers is not None and layers.dropout == 0
-        return _Views(d, label, key, lambda x: self.augmented(x, key_in, state), plain)
+
+        def augmented(x):
+            return self._chain.apply(x, key_in, state.step, state.aux)
+
+        return _Views(d, label, key, augmented, plain)
 
     def _context(
         self, name, nets, state, views, real, fake, z, label, on_real, on_fake
@@ -270,13 +263,10 @@ class Game:
         metrics["diversity"] = diagnostics.diversity(context.real, context.fake)
         if kinds.of(self.spec[self.field]).RANGE is not None:
             metrics["saturated"] = diagnostics.saturated(context.fake)
-        aux = {}
-        for augment in self._adaptive:
-            above, kept = context.on_real - boundary, state.aux[augment.slot]
-            n = len(context.real)
-            aux[augment.slot] = augment.adapted(kept, above, state.step, n)
-            metrics[f"{augment.slot}_p"] = aux[augment.slot]["p"]
-        return metrics, aux
+        found, aux = self._chain.adapted(
+            context.on_real, boundary, state.step, state.aux
+        )
+        return metrics | found, aux
 
     # --- what the GAN is made of -----------------------------------------------------
 
@@ -304,7 +294,7 @@ class Game:
     @property
     def aux(self) -> dict[str, Any]:
         """The first values of what augmentations and terms keep."""
-        aux = {augment.slot: augment.first() for augment in self._adaptive}
+        aux = self._chain.first
         for name, of_net in self.terms.items():
             for term in of_net:
                 if term.memory is not None:
@@ -329,8 +319,8 @@ class Game:
         return any(term.replaces for term in self.terms.get("g", ()))
 
     @property
-    def _adaptive(self):
-        return [augment for augment in self.augments if augment.adaptive]
+    def _chain(self):
+        return Chain(self.augments)
 
 
 def generate(
@@ -355,12 +345,19 @@ def discriminate(
 
     Both go through `augmented` and `d` together, which saves half the passes, unless
     logits depend on their batch (batch norm, minibatch layers): then each is a batch of
-    its own (arXiv 1511.06434), and the statistics are those of real data. Real examples
-    get the random numbers, of `augmented` and of dropout, that they get alone.
+    its own (arXiv 1511.06434), and the statistics are those of real data. Where a
+    network keeps alternate examples apart (`alternates`), they go in turn. Real
+    examples get the random numbers, of `augmented` and of dropout, that they get alone.
     """
     both = augmented(jnp.concatenate([real, fake]))
     if getattr(d.module, "mixes_batch", False):
         real, fake = jnp.split(both, [len(real)])
+        alternates = getattr(d.module, "alternates", None)
+        if alternates is not None and alternates(len(real)):
+            labels = None if label is None else jnp.repeat(label, 2, axis=0)
+            both = jnp.stack([real, fake], axis=1).reshape(both.shape)
+            logits, stats = d.mutate(both, labels, key=key)
+            return logits[::2], logits[1::2], stats
         on_real, stats = d.mutate(real, label, key=key)
         return on_real, d(fake, label, key=jax.random.fold_in(key, 1)), stats
     labels = None if label is None else jnp.concatenate([label, label])

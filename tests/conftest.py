@@ -94,8 +94,6 @@ def _tiny(variant, preset=None, **changes):
         config.latent = 5
     if "warmup" in config:
         config.warmup = 0
-    if "fade_kimg" in config:
-        config.fade_kimg = config.stable_kimg = 0.01
     if not configs.is_game(config.to_dict()):
         config.resolution = 32
         fields = workload.source(config).spec
@@ -108,6 +106,9 @@ def _tiny(variant, preset=None, **changes):
         config.n_classes = 3
         side = (config.resolution, config.resolution, config.channels)
         fields = {"image": Field("image", side, "uint8")}
+    if "first_resolution" in config:  # of one stage, if `changes` do not say otherwise
+        config.first_resolution = config.resolution
+        config.fade_kimg = config.stable_kimg = 0.01
     with config.unlocked(), config.ignore_type():
         config.update(changes)
     shape = next(iter(fields.values())).shape

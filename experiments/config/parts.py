@@ -86,12 +86,23 @@ def network(role: str, name: Any) -> dict[str, Option] | None:
             if not slots or option.name in slots[-1]
         }
     found = own | shared
-    if "norm" in found:  # of the network, where it differs from that of `Layers`
-        norm = re.search(r"Layers\(norm=(.+?)\)", ast.unparse(lineage[-1]))
-        found["norm"] = dataclasses.replace(
-            found["norm"], default=norm[1] if norm else "None"
-        )
+    for name, default in _of_layers(lineage).items():  # the network's own defaults
+        if name in found:
+            found[name] = dataclasses.replace(found[name], default=default)
     return {name: x for name, x in found.items() if name not in _NOT_OPTIONS}
+
+
+def _of_layers(lineage):
+    """{option: its default} of the last `layers: Layers = Layers(...)` of a class."""
+    calls = [
+        field.value
+        for node in lineage
+        for field in node.body
+        if isinstance(field, ast.AnnAssign)
+        and ast.unparse(field.target) == "layers"
+        and isinstance(field.value, ast.Call)
+    ]
+    return {x.arg: ast.unparse(x.value) for call in calls[-1:] for x in call.keywords}
 
 
 def _lineage(file: Path, cls: str) -> list[ast.ClassDef] | None:

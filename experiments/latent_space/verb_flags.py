@@ -18,6 +18,9 @@ VERBS = {
     "project": ("input", "into", "steps", "distance", "seed", "overwrite"),
     "directions": ("method", "layers", "n", "extractor"),
     "edit": ("directions", "seeds", "amount", "frames", "layers", "truncation"),
+    "pan": ("seeds", "amount", "frames", "fps", "beside", "truncation"),
+    "rotate": ("seeds", "frames", "fps", "beside", "truncation"),
+    "sticking": ("seeds", "amount", "truncation"),
 }
 NEEDED = {"project": ("input",), "edit": ("directions",)}
 
@@ -66,7 +69,7 @@ def define() -> None:
     flags.DEFINE_string("class", None, "Class, by name or number; or several: cat,dog.")
     flags.DEFINE_float("truncation", None, "Psi of the truncation trick, as 0.7 (1).")
     flags.DEFINE_string(
-        "seeds", None, "interpolate (0-5), edit (0-3): seeds, and .npz of project."
+        "seeds", None, "interpolate (0-5), others (0-3): seeds, and .npz of project."
     )
     flags.DEFINE_string("rows", None, "mix: what is changed, see --seeds (0-3).")
     flags.DEFINE_string("columns", None, "mix: whose styles are taken (4-9).")
@@ -77,7 +80,10 @@ def define() -> None:
         "coarse, middle, fine, all, or numbers as 0-3; + joins them.",
     )
     flags.DEFINE_integer(
-        "frames", None, "interpolate: from point to point (48); edit: of a slider (9)."
+        "frames",
+        None,
+        "interpolate: from point to point (48); pan, rotate: all (48); edit: of a "
+        "slider (9).",
     )
     flags.DEFINE_enum(
         "path",
@@ -85,7 +91,8 @@ def define() -> None:
         ["spline", "line", "sphere"],
         "interpolate: a smooth curve (spline) or straight lines in W; circles in Z.",
     )
-    flags.DEFINE_float("fps", None, "interpolate: frames a second (24).")
+    flags.DEFINE_float("fps", None, "interpolate, pan, rotate: frames a second (24).")
+    cli.path_flag("beside", None, "pan, rotate: another run, whose images are below.")
     cli.path_flag("input", None, "project: a picture, or a folder of them.")
     flags.DEFINE_enum(
         "into", None, ["w", "w+"], "project: one w (w), or one for each layer."
@@ -117,4 +124,9 @@ def define() -> None:
         "class that was asked for, or a classifier of the data's labels.",
     )
     flags.DEFINE_string("directions", None, "edit: files of directions: x.npz,y.npz.")
-    flags.DEFINE_float("amount", None, "edit: how far, in deviations of w (3).")
+    flags.DEFINE_float(
+        "amount",
+        None,
+        "edit (3), sticking (0.3): how far, in deviations of w; pan (0.1): the radius, "
+        "in sides of the image.",
+    )

@@ -1,8 +1,17 @@
 """The verbs of `experiments.latents`, by name."""
 
-from experiments.latent_space import directions, edit, interpolate, mix, project
+from experiments.latent_space import (
+    directions,
+    edit,
+    interpolate,
+    mix,
+    motion,
+    project,
+    sticking,
+)
 
 VERBS = {
     module.__name__.rpartition(".")[2]: module.run
-    for module in (mix, interpolate, project, directions, edit)
+    for module in (mix, interpolate, project, directions, edit, sticking)
 }
+VERBS |= {"pan": motion.pan, "rotate": motion.rotate}

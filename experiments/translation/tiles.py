@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 SIZES = 8  # in each doubling
-OVERLAP = 128  # pixels that neighbouring tiles share, at most a quarter of a tile
+# Pixels of what is made that neighbouring tiles share, at most a quarter of a tile.
+OVERLAP = 128
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,7 +90,7 @@ def _bands(network, picture, shapes, each, scale):
     pads = [(b, n - b) for b, n in zip(before, spare, strict=True)]
     padded = np.pad(picture, [*pads, (0, 0)], mode="reflect")
     rows, columns = (
-        [*_placed(length, side)]
+        [*_placed(length, side, OVERLAP // scale)]
         for length, side in zip(padded.shape[:2], sides, strict=True)
     )
     ends = [*(y for y, _ in rows[1:]), len(padded)]  # where each row is finished
@@ -115,13 +116,13 @@ def _bands(network, picture, shapes, each, scale):
         held = np.concatenate([held[n:], np.zeros_like(held[:n])])
 
 
-def _placed(length: int, side: int) -> list[tuple[int, np.ndarray]]:
+def _placed(length: int, side: int, overlap: int) -> list[tuple[int, np.ndarray]]:
     """Where tiles begin along an axis, and the weights [side] of each.
 
     The weights of all tiles add to 1. Towards a neighbour they begin with 0, where a
     network sees the tile's edge instead of what lies beyond.
     """
-    overlap = min(OVERLAP, side // 4)
+    overlap = min(overlap, side // 4)
     n = max(1, math.ceil((length - overlap) / (side - overlap)))
     starts = np.linspace(0, length - side, n).round().astype(int).tolist()
     margin = overlap // 4

@@ -23,7 +23,7 @@ from gans.data.source import InMemory
 from gans.data.spec import Spec
 
 TRAINING, SQUASH, FULL = "training", "squash", "full"
-TILE = 1024  # pixels
+TILE = 1024 + 64  # pixels of what is made: two, which overlap, cover 2048
 ROWS = 256  # of a large picture are finished at a time
 _FORMED = "a"  # the side that sets of data make from pictures
 
@@ -275,7 +275,7 @@ def _seen(size, height, width) -> Callable[[int, int], tuple[int, int]]:
 
 def _tile(tile, first, multiple, scale) -> int:
     if tile is None:
-        return tiles.up(max(TILE // scale, 2 * first), multiple)
+        return max(TILE // scale // multiple * multiple, 2 * first)
     if tile < first:
         raise ValueError(f"tile={tile}: wanted at least {first} pixels, the training's")
     return tile // multiple * multiple

@@ -5,6 +5,8 @@ A generator is called as `module(z [B, L], label=None, train=bool)` and returns 
 label=None, train=bool)` and returns logits [B]. Both results are float32, whatever the
 dtype of the layers. A discriminator's `mixes_batch` says whether a logit depends on the
 other examples of its batch, as it does with batch norm and with `minibatch` features.
+If it does, `alternates(n)` says whether two batches of n keep their logits where their
+examples alternate in one batch; without that method they do not.
 
 A network here has a field `layers`, a `gans.layers.Layers` with the options that all
 its layers share, and a class attribute `slots`, the names of those options that it has

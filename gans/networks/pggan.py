@@ -111,7 +111,10 @@ class Discriminator(nn.Module):
 
     Attributes:
       n_classes: number of classes, if conditional.
-      channel_base, channel_max, fading: see `Generator`.
+      channel_base: times 1 / r, the channels of a map of r x r pixels, up to
+        channel_max.
+      channel_max: the most channels of a map.
+      fading: whether the first resolution is faded in.
       blur: whether maps are blurred before they are halved (arXiv 1812.04948).
       group: of how many examples minibatch standard deviations are; 1 for none.
       select: with labels, the logit is the one of the label, and there are no others

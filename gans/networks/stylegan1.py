@@ -100,7 +100,9 @@ class Generator(StyledGenerator):
 class Discriminator(Growing):
     """Images [B, H, W, C] in [-1, 1] -> logits [B] float32: that of pggan, with a blur.
 
-    With labels, the logit is one of n_classes, that of the label.
+    Attributes:
+      blur: whether maps are blurred before they are halved.
+      select: with labels, the logit is the one of the label.
     """
 
     blur: bool = True

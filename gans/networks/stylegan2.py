@@ -153,6 +153,13 @@ class Discriminator(nn.Module):
         """Whether a logit depends on other examples of its batch."""
         return self.group > 1
 
+    def alternates(self, n: int) -> bool:
+        """Whether two batches of n, with their examples in turn, keep their logits.
+
+        A group is of every (n / group)-th example, so of one of them.
+        """
+        return n % self.group == 0
+
     @nn.compact
     def __call__(self, x: Array, label: Array | None = None, *, train: bool) -> Array:
         names.check(self.architecture, ARCHITECTURES, "architecture")

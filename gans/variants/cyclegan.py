@@ -96,7 +96,7 @@ class CycleGAN:
             fake, stats[translation(side)] = there.mutate(batch[other], key=keys[0])
             fake = split(fake)
             adversary, real = self.adversaries[side], batch[side]
-            fooled = adversary.fooled(nets, fake, real, keys[1])
+            fooled = adversary.fooled(nets, fake, real, keys[1], state)
             again = jnp.mean(jnp.abs(back(fake, key=keys[2]) - batch[other]))
             value += fooled + self.cycle * again
             metrics |= {f"adversarial_{side}": fooled, f"cycle_{other}": again}

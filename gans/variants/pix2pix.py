@@ -92,7 +92,7 @@ class Pix2Pix:
         value, metrics = self.l1 * distance, {"l1": distance}
         if self.adversary is not None:
             condition = given if self.conditional else None
-            fooled = self.adversary.fooled(nets, fake, real, key_d, condition)
+            fooled = self.adversary.fooled(nets, fake, real, key_d, state, condition)
             value, metrics["adversarial"] = value + self.gan_weight * fooled, fooled
         return value, Out(jax.lax.stop_gradient(metrics), stats={"g": stats})
 

@@ -129,7 +129,7 @@ class Adversarial(Pretraining):
         real, (key_g, key_d) = batch[self.made], jax.random.split(key)
         fake, stats = nets["g"].mutate(batch[self.given], key=key_g)
         fake = split(fake)
-        fooled = self.adversary.fooled(nets, fake, real, key_d)
+        fooled = self.adversary.fooled(nets, fake, real, key_d, state)
         if self.adversary.loss.relative:  # of two parts
             fooled = fooled / 2
         distance = _mean("l1", fake, real)

@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -58,10 +59,16 @@ def arms(results):
     }
 
 
-def test_a_replica_is_what_the_run_command_makes(tmp_path):
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """(config, results, workdir) of an ablation that is only read."""
+    config, workdir = small(), tmp_path_factory.mktemp("finished")
+    return config, run(config, workdir), workdir
+
+
+def test_a_replica_is_what_the_run_command_makes(tmp_path, finished):
     """The same losses and scores, to the rounding of a few steps."""
-    config = small()
-    results = run(config, tmp_path / "ablation")
+    config, results, _ = finished
     own = configs.override(config.base, config.arms["slow"].to_dict())
     own.steps, own.seed, own.evaluate_every = 20, 1, 4
     own.sample_every = own.checkpoint_every = 20
@@ -275,6 +282,7 @@ def test_the_plan(tmp_path):
     assert not (tmp_path / "none").exists()
 
 
+@pytest.mark.slow
 def test_images_are_evaluated_by_their_features(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr("experiments.evaluation.extractors.CLASSIFIER_STEPS", 20)
@@ -332,11 +340,10 @@ def test_some_arms_and_always_the_baseline():
         ablations.choose(config, ["emma"])
 
 
-def test_results_of_an_older_version_are_never_replaced(tmp_path):
+def test_results_of_an_older_version_are_never_replaced(tmp_path, finished):
     """Its digests are of configs with other keys, so no arm can be found again."""
-    overrides = {"slow": {"discriminator.penalties": ("r1(weight=2.0)",)}}
-    config = small(overrides, steps=4, evaluations=1)
-    run(config, tmp_path)
+    config, _, workdir = finished
+    shutil.copytree(workdir, tmp_path, dirs_exist_ok=True)
     base = json.loads(configs.to_json(config.base))
     base["critic"] = base.pop("discriminator")
     results = json.loads((tmp_path / "results.json").read_text())

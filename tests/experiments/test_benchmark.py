@@ -23,7 +23,7 @@ def run(*flags):
 
 def test_our_step_is_timed_and_written(tmp_path):
     out = tmp_path / "figures.json"
-    done = run("--config=configs/gan.py:circle", "--rounds=2", f"--out={out}")
+    done = run("--config=configs/gan.py:circle", "--rounds=1", f"--out={out}")
     assert done.returncode == 0, done.stderr
     assert "configs/gan.py:circle, batch 256" in done.stdout
     report = json.loads(out.read_text())

@@ -229,7 +229,8 @@ def python(*arguments):
 
 def test_there_are_no_other_commands():
     names = "run sample evaluate metrics report benchmark ablate sweep collapse check "
-    names += "translate upscale latents import_weights export_weights detect"
+    names += "translate upscale latents import_weights export detect"
+    names += " generate provenance serve"
     assert set(COMMANDS) == set(names.split())
 
 

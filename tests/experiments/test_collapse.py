@@ -47,14 +47,14 @@ def test_the_command_that_does_the_same():
 
 
 def test_it_runs_the_ablation(tmp_path):
-    options = ["--data=grid25", "--arms=hinge", "--seeds=1", "--steps=100"]
+    options = ["--data=grid25", "--arms=ttur", "--seeds=1", "--steps=100"]
     done = run(*options, f"--workdir={tmp_path}")
     assert done.returncode == 0, done.stderr
     said = done.stderr.splitlines()[0]
     assert said.startswith("python -m experiments.ablate --config=mode_collapse")
     assert done.stdout.strip() == str(tmp_path / "report.html")
     text = (tmp_path / "report.md").read_text()
-    assert "| base | 1 |" in text and "| hinge | 1 |" in text and "r1" not in text
+    assert "| base | 1 |" in text and "| ttur | 1 |" in text and "r1" not in text
     assert "eval/modes/modes (higher is better)" in text
     assert (tmp_path / "values.png").is_file()
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gans import networks
+from gans import core, game, networks
 from gans.layers.conv.inspect import slow_convolutions
 from gans.networks import stylegan2
 
@@ -291,6 +291,21 @@ def test_shapes(side):
         functools.partial(d.init_with_output, train=True), jax.random.key(0), out
     )
     assert logits.shape == (4,) and d.mixes_batch
+
+
+def test_both_batches_of_a_discriminator_pass_in_turn():
+    d = networks.make("Discriminator", "stylegan2", channel_base=32, group=2)
+    real, fake = jax.random.normal(jax.random.key(1), (2, 4, 8, 8, 1))
+    variables = d.init(jax.random.key(0), real, train=True)
+    bound = core.Bound(d, variables["params"], {}, train=True)
+    alone = jax.jit(lambda x: d.apply(variables, x, train=True))
+    together = jax.jit(lambda a, b: game.discriminate(bound, a, b, None, None)[:2])
+    for logits, x in zip(together(real, fake), (real, fake), strict=True):
+        assert error(logits, alone(x)) < 1e-5
+    # One after the other, groups would be of both.
+    mixed = alone(jnp.concatenate([real, fake]))
+    assert error(mixed[:4], alone(real)) > 1e-3
+    assert d.alternates(4) and not d.alternates(3)
 
 
 @pytest.mark.parametrize("shape", [(32, 16, 3), (24, 24, 3), (4, 4, 3)])

@@ -48,9 +48,9 @@ def batch_of(config, key=KEY):
 
 @pytest.fixture(scope="module", params=VARIANTS)
 def trained(request, tiny):
-    """The first few steps of each variant, of its first stage."""
+    """The first few steps of each variant."""
     config = tiny(request.param)
-    gan, config = configs.build(config), configs.of_stage(config, 0)
+    gan = configs.build(config)
     return trial.begin(config, gan, lambda i: batch_of(config, jax.random.key(i)))
 
 
@@ -97,7 +97,7 @@ def test_a_variant_names_its_paper_and_its_deviations(variant):
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_bfloat16_networks_keep_float32_parameters_and_losses(variant, tiny):
     config = tiny(variant, dtype="bfloat16")
-    gan, config = configs.build(config), configs.of_stage(config, 0)
+    gan = configs.build(config)
     state = jax.eval_shape(functools.partial(core.init, gan), KEY)
     _, metrics = jax.eval_shape(core.make_step(gan), state, batch_of(config), KEY)
     for leaf in jax.tree.leaves((state.params, metrics)):
@@ -111,8 +111,7 @@ def test_no_convolution_of_a_step_is_slow(variant, tiny):
     known = presets(variant)
     for preset in {"digits", "cifar10"} & {*known} or known[:1]:
         config = tiny(variant, preset)
-        last = len(configs.stages(config)) - 1
-        gan, config = configs.build(config, last), configs.of_stage(config, last)
+        gan = configs.build(config)
         step = core.make_step(gan)
         state = jax.eval_shape(functools.partial(core.init, gan), KEY)
         batch = jax.eval_shape(functools.partial(batch_of, config))

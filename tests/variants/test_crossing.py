@@ -98,6 +98,11 @@ def rejection(config):
             return "equalised"
         if player.get("equalised") and "clip" in player.optimizer:
             return "equalised kernels"
+        role = "Generator" if player is generator else "Discriminator"
+        if getattr(networks.find(role, player.network), "layers", Layers()).equalised:
+            limits = {"clip", "clip_singular"} & {*player.optimizer}
+            if limits or "orthogonal" in map(name_of, player.penalties):
+                return "equalised kernels"
         conditional = player.get("condition") == "projection"
         if (
             conditional

@@ -199,9 +199,15 @@ def test_half_of_what_a_full_pool_shows_is_old():
     assert len(kept) == len(expected)
 
 
-def test_a_pool_fills_before_it_gives(tiny):
+@pytest.fixture(scope="module")
+def pooled(tiny):
+    """(step, config, GAN, state, batch) of a game whose pools are full in two steps."""
     config, gan, state, batch = ready(tiny, pool=6)
-    step = quick(core.make_step(gan))
+    return quick(core.make_step(gan)), config, gan, state, batch
+
+
+def test_a_pool_fills_before_it_gives(pooled):
+    step, config, _, state, batch = pooled
     n = config.batch_size
     for i in range(3):
         state, _ = step(state, batch, KEY)
@@ -212,9 +218,8 @@ def test_a_pool_fills_before_it_gives(tiny):
             np.testing.assert_array_equal(pool["shown"], pool["images"][:n])
 
 
-def test_a_half_full_pool_is_resumed_bit_for_bit(tiny, tmp_path):
-    config, gan, state, batch = ready(tiny, pool=6)
-    step = quick(core.make_step(gan))
+def test_a_half_full_pool_is_resumed_bit_for_bit(pooled, tmp_path):
+    step, _, gan, state, batch = pooled
     state, _ = step(state, batch, KEY)
     assert 0 < int(state.aux["pool_a"]["n"]) < 6
     checkpoints = Checkpoints(tmp_path, keep=1)

@@ -1,88 +1,18 @@
-"""PGGAN in training: exact resume over fades and borders, and its last stage."""
-
-import os
-import signal
+"""PGGAN: the promises of its last stage, labels, and what is refused."""
 
 import jax
-import numpy as np
 import pytest
 
-from configs import pggan
 from experiments import config as configs
 from experiments.contracts import promises, trial
 from experiments.contracts.trial import random_batch
-from experiments.rundir.checkpoint import Checkpoints
-from experiments.rundir.restore import restore
-from experiments.signals import Interrupted
-from experiments.training import loop
-from experiments.training.loop import train
-from experiments.training.stage import Stages
 from gans import core
 from gans.data import spec as specs
 
 
-def small():
-    """4 and 8 pixels: 5 steps, 10 of fading, and 10."""
-    config = pggan.get_config()
-    config.resolution, config.latent, config.batch_size = 8, 5, 4
-    for player in (config.generator, config.discriminator):
-        player.channel_base, player.channel_max = 64, 4
-    config.stable_kimg, config.fade_kimg = 0.02, 0.04
-    config.steps, config.steps_per_call = 25, 5
-    config.log_every = config.sample_every = config.checkpoint_every = 5
-    config.diagnose_every = config.evaluate_every = 0
-    config.metrics, config.keep_checkpoints = (), 20
-    return config
-
-
-def leaves(workdir):
-    config = configs.from_json((workdir / "config.json").read_text())
-    found = Stages(config, configs.load_data(config)).template
-    return jax.tree.leaves(Checkpoints(workdir, keep=None).restore(found)[0])
-
-
-@pytest.mark.slow
-def test_interrupted_in_a_fade_and_at_a_border_it_ends_the_same(tmp_path, monkeypatch):
-    whole, cut = tmp_path / "whole", tmp_path / "cut"
-    train(small(), whole)
-    assert {p.name for p in (whole / "samples").glob("step*")} == {
-        f"step_{n:08d}.png" for n in range(0, 26, 5)
-    }
-    # At the border, in the fade, and at its end.
-    wanted, steps = [5, 10, 15], loop.ahead.steps
-
-    def killing(call, state, start, stop, per_call, **options):
-        for step, *found in steps(call, state, start, stop, per_call, **options):
-            if wanted and step == wanted[0]:
-                wanted.pop(0)
-                os.kill(os.getpid(), signal.SIGTERM)
-            yield step, *found
-
-    monkeypatch.setattr(loop.ahead, "steps", killing)
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        for _ in range(3):
-            with pytest.raises(Interrupted):
-                train(small(), cut)
-    finally:
-        signal.signal(signal.SIGTERM, before)
-    train(small(), cut)
-    for a, b in zip(leaves(whole), leaves(cut), strict=True):
-        np.testing.assert_array_equal(a, b)
-    # The negative control: five steps less are another state.
-    run = configs.from_json((whole / "config.json").read_text())
-    config, _, state = restore(run, whole / "checkpoints", 20)
-    assert any(
-        not np.array_equal(a, b)
-        for a, b in zip(leaves(whole), jax.tree.leaves(state), strict=True)
-    )
-    assert config.resolution == 8
-    assert restore(run, whole / "checkpoints", 5)[0].resolution == 4
-
-
 @pytest.mark.slow
 def test_the_last_stage_keeps_its_promises(tiny):
-    config = tiny("pggan")
+    config = tiny("pggan", first_resolution=4)
     gan, own = configs.build(config, 1), configs.of_stage(config, 1)
     assert own.resolution == 8
     spec = specs.from_json(own.spec.to_dict())
@@ -106,14 +36,14 @@ def test_the_last_stage_keeps_its_promises(tiny):
 def test_what_cannot_be_trained_is_refused_before_anything_compiles(
     tiny, changes, said
 ):
-    config = tiny("pggan", **changes)
+    config = tiny("pggan", first_resolution=4, **changes)
     with pytest.raises(ValueError, match=said):
         for i in range(len(configs.stages(config))):
             configs.build(config, i)
 
 
 def test_labels_go_to_both_networks(tiny):
-    config = tiny("pggan", conditional=True)
+    config = tiny("pggan", first_resolution=4, conditional=True)
     for player in (config.generator, config.discriminator):
         player.penalties = (*player.penalties, {"name": "auxiliary_classifier"})
     gan = configs.build(config, 1)

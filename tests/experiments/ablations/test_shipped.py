@@ -30,9 +30,11 @@ PRESETS = {
     "mode_collapse": ["ring8", "grid25", "stacked_digits", "stacked_mnist"],
     "pix2pix_loss": ["photos", "facades"],
     "tgan_clipping": ["moving"],
+    "stylegan_steps": ["digits", "folder"],
 }
 BOTH = [(name, preset) for name, of in PRESETS.items() for preset in of]
 SHAPES = {"digits": (16, 16, 1), "tfds:cifar10": (32, 32, 3)}
+SHAPES |= {"folder:images": (32, 32, 3)}
 SHAPES |= dict.fromkeys(("ring8", "grid25"), (2,))
 SHAPES |= dict.fromkeys(("stacked:digits", "stacked:tfds:mnist"), (16, 16, 3))
 EXPENSIVE = ("stacked_digits", "stacked_mnist", "moving")

@@ -18,7 +18,9 @@ def tiny(steps=6, per_call=2):
     return found
 
 
-@pytest.mark.parametrize("seeds", [[0], [*range(N)]])
+@pytest.mark.parametrize(
+    "seeds", [pytest.param([0], marks=pytest.mark.slow), [*range(N)]]
+)
 def test_a_run_trains_every_replica_by_the_same_number_of_steps(seeds, monkeypatch):
     made, loop = [], seed_loops.loop
 

@@ -1,5 +1,6 @@
 """Extractors by name: which network, with which weights, and what it is called."""
 
+import functools
 import pathlib
 import sys
 
@@ -184,11 +185,14 @@ def test_lpips_is_the_distance_and_its_name_is_of_its_own_trunk_alone(
     assert found.protocol["weights"] == sha256
     images = np.random.default_rng(1).integers(0, 256, (2, 3, 32, 24, 3), np.uint8)
     x, y = (jnp.asarray(side / 127.5 - 1, jnp.float32) for side in images)
-    wanted = lpips.distance("squeeze", found.variables, x, y)
+    wanted = jax.jit(functools.partial(lpips.distance, "squeeze"))(
+        found.variables, x, y
+    )
     distance, said = distances.distance(found)
     assert said == "LPIPS"
-    np.testing.assert_allclose(distance(x, y), wanted, rtol=1e-5)
-    features = [found.apply(found.variables, side)["features"] for side in images]
+    np.testing.assert_allclose(jax.jit(distance)(x, y), wanted, rtol=1e-5)
+    apply = jax.jit(found.apply)
+    features = [apply(found.variables, side)["features"] for side in images]
     squares = jnp.sum((features[0] - features[1]) ** 2, axis=1)
     np.testing.assert_allclose(squares, wanted, rtol=1e-5)
     with pytest.raises(ValueError, match="sees nothing of 24x16 pixels.*at least 17"):

@@ -68,7 +68,15 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("case", CASES)
+# Each kind of network, norm and statistics by default; the others are deeper, or both.
+QUICK = "unet128_dropout", "unet64_batch", "resnet6_instance"
+SOME = [
+    case if case in QUICK else pytest.param(case, marks=pytest.mark.slow)
+    for case in CASES
+]
+
+
+@pytest.mark.parametrize("case", SOME)
 def test_the_outputs_of_the_fixtures(case, tmp_path):
     (name, *_), (output, options) = case.split(), CASES[case]
     state, arrays = fixture(name)

@@ -28,7 +28,7 @@ def test_noise_has_the_given_deviation_and_is_a_function_of_the_images():
 
 def test_degraded_digits(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr("experiments.evaluation.extractors.CLASSIFIER_STEPS", 150)
+    monkeypatch.setattr("experiments.evaluation.extractors.CLASSIFIER_STEPS", 60)
     for name, strengths in (("BLUR", (2.0,)), ("NOISE", (8, 32)), ("N_DROPPED", (8,))):
         monkeypatch.setattr(degradations, name, strengths)
     report = degradations.study("digits", "classifier", n=300)

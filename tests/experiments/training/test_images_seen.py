@@ -11,7 +11,7 @@ from experiments.training.loop import train
 pytestmark = pytest.mark.usefixtures("compiled_once")
 
 
-@pytest.mark.parametrize("older", [False, True])
+@pytest.mark.parametrize("older", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_after_a_resume_with_another_batch(tmp_path, tiny, monkeypatch, older):
     options = {"steps_per_call": 5, "log_every": 10, "checkpoint_every": 10}
     options |= {"metrics": (), "sample_every": 1000}

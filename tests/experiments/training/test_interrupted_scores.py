@@ -105,7 +105,10 @@ def whole(tmp_path_factory):
     return run
 
 
-@pytest.mark.parametrize("at", [10, 20, 40])
+# At the first and the last evaluation, too.
+@pytest.mark.parametrize(
+    "at", [20, *(pytest.param(at, marks=pytest.mark.slow) for at in (10, 40))]
+)
 def test_a_kill_while_it_scores_costs_no_step(tmp_path, config, whole, monkeypatch, at):
     reference = whole(config)
     with monkeypatch.context() as patch, pytest.raises(Killed):
@@ -120,7 +123,7 @@ def test_a_kill_while_it_scores_costs_no_step(tmp_path, config, whole, monkeypat
     assert lines(tmp_path) == lines(reference) and best(tmp_path) == best(reference)
 
 
-@pytest.mark.parametrize("at", [20, 40])
+@pytest.mark.parametrize("at", [20, pytest.param(40, marks=pytest.mark.slow)])
 def test_scores_that_were_half_written_are_written_once(
     tmp_path, config, whole, monkeypatch, at
 ):

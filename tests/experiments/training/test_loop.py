@@ -260,7 +260,13 @@ def test_no_checkpoint_ever_holds_nan(tmp_path, config, spoil):
     all_finite(tmp_path)
 
 
-@pytest.mark.parametrize("step", [26, 3], ids=["a checkpoint", "no checkpoint"])
+@pytest.mark.parametrize(
+    "step",
+    [
+        pytest.param(26, id="a checkpoint"),
+        pytest.param(3, id="no checkpoint", marks=pytest.mark.slow),
+    ],
+)
 def test_rollback_takes_other_data_and_other_noise(
     tmp_path, config, spoil, step, capfd
 ):

@@ -4,6 +4,7 @@ The variant is this file: `build` and `stages` below.
 """
 
 import dataclasses
+import functools
 import json
 import os
 import pathlib
@@ -214,7 +215,7 @@ def by_hand(config):
     state, row, made = None, 0, [None]
     for i, (side, steps, size) in enumerate(zip(SIDES, STEPS, BATCHES, strict=True)):
         gan = configs.build(config, i)
-        new = core.init(gan, key_init)
+        new = jax.jit(functools.partial(core.init, gan))(key_init)
         if state is not None:  # every layer that was there goes on
             new = new.replace(
                 step=state.step,
@@ -446,7 +447,9 @@ def test_the_best_checkpoint_is_one_of_the_last_stage(tmp_path, config, monkeypa
 
 
 @once
-@pytest.mark.parametrize("at", BORDERS)
+@pytest.mark.parametrize(
+    "at", [BORDERS[0], pytest.param(BORDERS[1], marks=pytest.mark.slow)]
+)
 def test_scores_that_a_kill_has_ended_at_a_border_are_those_of_the_stage_before(
     tmp_path, config, monkeypatch, at
 ):

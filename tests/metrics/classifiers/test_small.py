@@ -37,6 +37,7 @@ def test_learns_digits(trained):
     assert classifier.accuracy(untrained, *digits("test")) < 0.4
 
 
+@pytest.mark.slow
 def test_learns_mnist_in_a_few_steps():
     if not MNIST.exists():
         pytest.skip("MNIST is not in ../shared/data/mnist")

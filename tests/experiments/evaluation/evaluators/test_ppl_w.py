@@ -1,5 +1,6 @@
 """Path lengths in W: closed forms, the paper's crop, and the authors' great circles."""
 
+import functools
 import pathlib
 import types
 
@@ -117,20 +118,22 @@ def test_a_model_with_a_mapping_network(run):
     net = generator.bound(model.gan, model.state)
     z = [model.sampler().inputs(jax.random.key(i), 20)["z"] for i in (0, 1)]
     label = setting.classes("sample", 20)["label"]
-    w = [np.asarray(net(x, label, method="mapping"), np.float64) for x in z]
+    mapping = jax.jit(functools.partial(net, method="mapping"))
+    w = [np.asarray(mapping(x, label), np.float64) for x in z]
     key_t, key = jax.random.split(jax.random.key(2))
     t = np.asarray(jax.random.uniform(key_t, (20, 1)))[..., None]
+    synthesis = jax.jit(functools.partial(net, method="synthesis"))
     pair = [
-        net(
+        synthesis(
             jnp.asarray(w[0] + (t + e) * (w[1] - w[0]), jnp.float32),
-            method="synthesis",
             key=jax.random.fold_in(key, 0),
         )
         for e in (0, 1e-4)
     ]
     extractor = setting.images["sample"].data.extractor
+    apply = jax.jit(extractor.apply)
     h = [
-        np.asarray(extractor.apply(extractor.variables, (x + 1) * 127.5)["features"])
+        np.asarray(apply(extractor.variables, (x + 1) * 127.5)["features"])
         for x in pair
     ]
     h = [x.astype(np.float64) / np.linalg.norm(x, axis=1, keepdims=True) for x in h]
