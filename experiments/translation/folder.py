@@ -267,13 +267,18 @@ def _work(translator: Translator, jobs, read, seed, colour) -> Count:
                     pool.submit(known().run, _save, job.targets[i], made, record)
                 )
                 count.made += 1
-                if len(written) > _AHEAD:
+                while len(written) > (0 if _large(made) else _AHEAD):
                     written.popleft().result()
         while written:
             written.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
     return count
+
+
+def _large(made):
+    """Whether the next picture waits until this one is written: memory is bounded."""
+    return made.width * made.height > 2**24
 
 
 def _ahead(pool, function: Callable, items: Iterable) -> Iterator:

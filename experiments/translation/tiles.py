@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
+import mmap
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -16,6 +17,7 @@ import numpy as np
 SIZES = 8  # in each doubling
 # Pixels of what is made that neighbouring tiles share, at most a quarter of a tile.
 OVERLAP = 128
+PIXELS = 2**20  # that are encoded at once
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,14 +73,33 @@ def run(
       encode: of finished rows [h, S W, C'] float32, pixel by pixel.
     """
     made, row = None, 0
+    height, width = (scale * n for n in picture.shape[:2])
     for band in _bands(network, picture, shapes, each, scale):
-        band = encode(band)
-        if made is None:
-            height, width = (scale * n for n in picture.shape[:2])
-            made = np.empty((height, width, band.shape[-1]), band.dtype)
-        made[row : row + len(band)] = band
-        row += len(band)
+        for rows in _some(
+            len(band), width
+        ):  # encoding needs several times their memory
+            part = encode(band[rows])
+            if made is None:
+                made = _zeros((height, width, part.shape[-1]), part.dtype)
+            made[row : row + len(part)] = part
+            row += len(part)
     return made
+
+
+def _zeros(shape, dtype):
+    """An array with pages of its own.
+
+    On the heap it would lie where the network's program had its memory, which would
+    need another place in the next call.
+    """
+    pages = mmap.mmap(-1, math.prod(shape) * np.dtype(dtype).itemsize)
+    return np.frombuffer(pages, dtype).reshape(shape)
+
+
+def _some(height: int, width: int) -> Iterator[slice]:
+    """Slices of `height` rows, about a million pixels in each."""
+    n = max(1, PIXELS // width)
+    return (slice(i, min(i + n, height)) for i in range(0, height, n))
 
 
 def _bands(network, picture, shapes, each, scale):
@@ -103,7 +124,7 @@ def _bands(network, picture, shapes, each, scale):
         part = np.asarray(part, np.float32)
         if held is None:
             width = scale * padded.shape[1]
-            held = np.zeros((scale * sides[0], width, part.shape[-1]), np.float32)
+            held = _zeros((scale * sides[0], width, part.shape[-1]), np.float32)
         down, over = (np.repeat(w, scale) for w in (down, over))
         part = part * down[:, None, None] * over[None, :, None]
         held[:, scale * x : scale * (x + sides[1])] += part
@@ -113,7 +134,9 @@ def _bands(network, picture, shapes, each, scale):
         first = max(scale * (top - y), 0)
         last = min(scale * (top + lengths[0] - y), n)
         yield held[first:last, across]
-        held = np.concatenate([held[n:], np.zeros_like(held[:n])])
+        for i in range(0, len(held) - n, n):  # up by n rows, without a copy of all
+            held[i : i + n][: len(held) - n - i] = held[i + n : i + 2 * n]
+        held[-n:] = 0
 
 
 def _placed(length: int, side: int, overlap: int) -> list[tuple[int, np.ndarray]]:

@@ -1,9 +1,13 @@
 """Shapes at which a network is run, and tiles of a picture without seams."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
+from experiments.translation import tiles
 from experiments.translation.tiles import Shapes, run, up
+from gans.data.kinds import image as images
 
 SHAPES = Shapes(first=32, multiple=4, tile=128)
 
@@ -100,3 +104,21 @@ def test_tiles_of_different_brightness_pass_into_each_other():
     hard = np.concatenate([x[:, :128] - x[:, :128].mean(), x[:, 128:]], axis=1)
     step = np.abs(np.diff(hard[0, :, 0])).max()
     assert np.abs(np.diff(made[0, :, 0])).max() < 0.1 * step
+
+
+def test_the_heap_holds_neither_the_result_nor_a_row_of_tiles(monkeypatch):
+    monkeypatch.setattr(tiles, "PIXELS", 2**16)
+    picture = np.zeros((300, 900, 3), np.uint8)
+    shapes = Shapes(first=32, multiple=1, tile=64)
+    tracemalloc.start()
+    made = run(
+        lambda x: np.zeros((4 * len(x), 4 * x.shape[1], 3), np.float32),
+        picture,
+        shapes,
+        scale=4,
+        encode=images.encode,
+    )
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert made.shape == (1200, 3600, 3)
+    assert peak < 8 * 12 * tiles.PIXELS < made.nbytes  # floats of what is encoded at once
