@@ -14,13 +14,16 @@ _RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 _TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 _PACKET = re.compile(rb"<x:xmpmeta\b.*?</x:xmpmeta>", re.DOTALL)
 _LARGEST = 2**20  # bytes of a packet
+# What XML 1.0 has no place for, such as bytes of a folder's name that are not UTF-8.
+_OUTSIDE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def packet(known: Mapping[str, str]) -> str:
     """Returns the packet of {name: text}; names are letters.
 
     "generator" is xmp:CreatorTool and Iptc4xmpExt:AISystemUsed, "source" the digital
-    source type, unless it is empty; others are in a namespace of our own.
+    source type, unless it is empty; others are in a namespace of our own. A character
+    that XML cannot hold becomes U+FFFD.
     """
     rest = dict(known)
     tool, source = rest.pop("generator", ""), rest.pop("source", "")
@@ -29,7 +32,8 @@ def packet(known: Mapping[str, str]) -> str:
         said["Iptc4xmpExt:DigitalSourceType"] = _TYPES + source
         said["Iptc4xmpExt:AISystemUsed"] = tool
     said |= {f"gan:{name}": text for name, text in rest.items()}
-    lines = "".join(f"\n   {k}={saxutils.quoteattr(x)}" for k, x in said.items())
+    texts = {k: _OUTSIDE.sub("\ufffd", x) for k, x in said.items()}
+    lines = "".join(f"\n   {k}={saxutils.quoteattr(x)}" for k, x in texts.items())
     return (
         '<x:xmpmeta xmlns:x="adobe:ns:meta/">\n'
         f' <rdf:RDF xmlns:rdf="{_RDF}">\n  <rdf:Description rdf:about=""\n'

@@ -27,7 +27,8 @@ class Shapes:
     Attributes:
       first: the smallest one, a multiple of `multiple`: what it was trained at.
       multiple: of which all of them are multiples.
-      tile: the longest one, a multiple of `multiple`, at least `first`.
+      tile: the longest one, a multiple of `multiple`, at least `first`. Sides of more
+        than two tiles get tiles of three quarters of that, as the result needs memory.
     """
 
     first: int
@@ -36,6 +37,8 @@ class Shapes:
 
     def side(self, length: int) -> int:
         """Returns the side at which `length` pixels are run: padded, or in tiles."""
+        if length > 2 * self.tile:
+            return max(up(self.tile * 3 / 4, self.multiple), self.first)
         if length >= self.tile:
             return self.tile
         doubled = self.first << max(0, int(math.log2(max(length / self.first, 1))))

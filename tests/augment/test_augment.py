@@ -407,7 +407,8 @@ def test_adaptation_needs_logits_with_a_zero():
 
 
 def test_augmentations_are_found_by_listing():
-    known = "ada adaptive_diff_augment diff_augment fixed_ada instance_noise"
+    known = "ada adaptive_diff_augment diff_augment fading_blur fixed_ada "
+    known += "instance_noise"
     assert sorted(augment.known()) == known.split()
 
 

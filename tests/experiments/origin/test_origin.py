@@ -70,6 +70,8 @@ def test_other_packets():
     assert xmp.read(bomb.encode()) == {}
     assert xmp.read(b"<x:xmpmeta <x:xmpmeta></x:xmpmeta>") == {}
     assert xmp.read(text.encode() + b" " * 9)["run"] == "x"
+    odd = xmp.packet({"run": "lat\udcff\x01ü"}).encode()  # a folder's, not UTF-8
+    assert xmp.read(odd)["run"] == "lat\ufffd\ufffdü"
     long = xmp.packet({"run": "x" * 2**20})
     assert xmp.read(long.encode()) == {}
 
