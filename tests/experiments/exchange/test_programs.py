@@ -27,7 +27,7 @@ SYSTEMS = {
 
 def script():
     """The script of the documentation that runs an exported program."""
-    return re.findall(r"```python\n(.*?)```", DOCS.read_text(), re.DOTALL)[0]
+    return re.findall(r"```python script\n(.*?)```", DOCS.read_text(), re.DOTALL)[0]
 
 
 def run_apart(folder, out, inputs, program="n"):
