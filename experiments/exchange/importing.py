@@ -133,12 +133,16 @@ def _networks(content: Mapping[Any, files.File]) -> tuple[list[Weights], list[st
             setattr(one, "own" if name == base else "average", found)
         if refused and not any(key[0] == path for key in weights):
             raise ValueError(refused[0])
-    _check_roles(weights)
+    others = any({*arrays.PARTS} & {*file.networks} for file in content.values())
+    _check_roles(weights, alone=not others)
     return [*weights.values()], rest
 
 
-def _check_roles(weights):
-    """Raises ValueError unless networks of a role are alike, one being a generator."""
+def _check_roles(weights, alone):
+    """Raises ValueError unless networks of a role are alike, one being a generator.
+
+    alone: no other networks are in the files, by the names that checkpoints have.
+    """
     roles: dict[str, Weights] = {}
     for one in weights.values():
         for found in filter(None, (one.own, one.average)):
@@ -146,7 +150,7 @@ def _check_roles(weights):
             if found.architecture != first.found.architecture:
                 text = f"{one.place} and {first.place} differ in their architectures"
                 raise ValueError(text)
-    if weights and "generator" not in roles:
+    if weights and alone and "generator" not in roles:
         (one,) = roles.values()
         raise ValueError(f"{one.place}: a {one.found.cls.__name__} without a generator")
 

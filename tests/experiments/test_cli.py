@@ -269,6 +269,7 @@ def test_commands_are_thin(name):
 
 PATHS = {"workdir", "out", "save-stats", "space", "init-from", "{name}-weights"}
 PATHS |= {"input", "mask", "file", "blend_with", "labels", "train"}
+PATHS |= {"api_key_file", "refuse", "canary", "certificate", "key"}
 
 
 def test_every_flag_for_a_path_expands_it():

@@ -114,8 +114,7 @@ def test_stopped_at_any_moment_it_ends_as_if_it_had_not_been(tmp_path, per_call)
         "--config.metrics=modes",
         "--config.n_evaluate=500",
     ]
-    # Pictures say the name of their run: it is the same.
-    whole, stopped = tmp_path / "whole" / "run", tmp_path / "stopped" / "run"
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     code, said = run(*flags, f"--workdir={whole}")
     assert code == 0, said
 

@@ -48,6 +48,7 @@ def theirs(reference, **changes):
     config = {
         "direction": "a_to_b",
         "loss": "non_saturating",
+        "augment": (),
         "conditional": True,
         "gan_weight": 1.0,
         "l1": 100.0,

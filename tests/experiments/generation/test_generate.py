@@ -208,27 +208,28 @@ def test_what_is_refused(workdir, tmp_path):
 
 @pytest.mark.slow
 def test_kill_at_ten_random_moments(workdir, tmp_path):
-    options = ["--n=6000", "--shard_size=500", "--batch_size=50", "--form=tar"]
+    options = ["--n=12000", "--shard_size=600", "--batch_size=50", "--form=tar"]
     command = [sys.executable, "-m", "experiments.generate", f"--workdir={workdir}"]
     command += options
     whole, out = tmp_path / "whole", tmp_path / "out"
+    began = time.time()
     subprocess.run([*command, f"--out={whole}"], check=True)
-    drawn, killed = random.Random(0), 0
-    for attempt in range(40):
+    ends = sorted(path.stat().st_mtime for path in whole.glob("0*.jsonl"))
+    to_start, each = ends[0] - began, (ends[-1] - ends[0]) / (len(ends) - 1)
+    drawn = random.Random(0)
+    for attempt in range(10):
         process = subprocess.Popen([*command, f"--out={out}"])
-        # Half of them not before the first file is written.
+        # Half of them before a shard is there, the others while shards are written: of
+        # each fewer than two, so that work is left for the last.
         if attempt % 2:
             while process.poll() is None and not [*out.glob(".*.tmp")]:
-                time.sleep(0.01)
-            time.sleep(drawn.uniform(0, 0.5))
+                time.sleep(0.005)
+            time.sleep(drawn.uniform(0, 1.8 * each))
         else:
-            time.sleep(drawn.uniform(0, 8))
-        ended = process.poll() is not None
+            time.sleep(drawn.uniform(0, 0.9 * to_start))
+        assert process.poll() is None
         process.send_signal(signal.SIGKILL)
         process.wait()
-        killed += not ended
-        if killed == 10 or (ended and (out / "manifest.jsonl").exists()):
-            break
-    assert killed >= 5
+    assert not (out / "manifest.jsonl").exists()
     subprocess.run([*command, f"--out={out}"], check=True)
     assert content(out) == content(whole)

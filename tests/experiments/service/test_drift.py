@@ -54,7 +54,7 @@ def test_recent_samples_are_scored_by_the_statistics_of_the_run(service, tmp_pat
         recent = Recent()
         made = digits.model.sample(96, seed=2)["image"]
         recent.put(digits.model.spec, {"image": np.clip(made + shift, -1, 1)})
-        found[name] = drift.scores(tmp_path, recent.images())["fid"]
+        (found[name],) = drift.scores(tmp_path, recent.images()).values()
     assert 0 <= found["same"] < found["other"] / 5
     few = Recent()
     few.put(digits.model.spec, {"image": made[:10]})

@@ -153,8 +153,9 @@ def test_a_newer_checkpoint_loses_no_request(running, classes_run):
 
     wanted = [experiments.load(classes_run, x) for x in (7, 9)]
     for seed in sorted(answers)[:6]:
-        levels = [load.wrong({seed: answers[seed]}, x, False, 4) for x in wanted]
-        assert len(answers[seed]) == 1 and min(bad for bad, _ in levels) == 0
+        for answer in answers[seed]:  # of one checkpoint, or of both
+            bad = [load.wrong({seed: {answer}}, x, False, 4)[0] for x in wanted]
+            assert min(bad) == 0
 
 
 def test_many_clients_and_its_memory(running):
@@ -205,7 +206,7 @@ def test_what_the_user_can_correct(classes_run, tmp_path, flags, said):
     if not any("port" in x for x in given):
         given.append("--port=8199")
     command = [sys.executable, "-m", "experiments.serve", *given]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=400)
     assert done.returncode == 1 and done.stderr.count("\n") == 1, done.stderr
     assert done.stderr.startswith("error: ") and said.lower() in done.stderr.lower()
 
@@ -213,6 +214,6 @@ def test_what_the_user_can_correct(classes_run, tmp_path, flags, said):
 def test_a_port_that_is_taken(running, classes_run):
     command = [sys.executable, "-m", "experiments.serve", f"--workdir={classes_run}"]
     command += [f"--port={running.port}"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=400)
     assert done.returncode == 1 and str(running.port) in done.stderr, done.stderr
     assert np.isfinite(done.stderr.count("\n"))
