@@ -8,6 +8,7 @@ import functools
 import logging
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Sequence
@@ -66,6 +67,7 @@ def serve(workdirs: Sequence[str | os.PathLike], options: Options) -> None:
     address is taken, ValueError for any other wrong argument.
     """
     _check(options)
+    _claim(options)
     named = models.named(workdirs)
     for workdir in named.values():
         if not (Path(workdir) / "config.json").is_file():
@@ -95,6 +97,18 @@ def key_of(path: str | None) -> str | None:
     if len(key) < 16 or not key.isascii() or not key.isprintable():
         raise ValueError(f"--api_key_file={path}: wanted at least 16 ASCII characters")
     return key
+
+
+def _claim(options):
+    """Raises OSError if another program listens there; granian would share the port."""
+    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
+    with socket.socket(family) as tried:
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            tried.bind((options.host, options.port))
+        except OSError as error:
+            place = f"--host={options.host} --port={options.port}"
+            raise OSError(f"{place}: {error.strerror}") from None
 
 
 def _check(options):
