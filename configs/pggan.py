@@ -11,23 +11,7 @@ docs/progressive.md says what the keys mean and what has been measured.
 
 from configs import keys, presets
 
-KEYS = {
-    "conditional": keys.Key(
-        default=False,
-        help="Whether both networks are given the labels of the data; add the term "
-        "auxiliary_classifier to the penalties of both.",
-        type=bool,
-    ),
-    **presets.GROWING,
-}
-PRESETS = {
-    "digits": presets.IMAGES["digits"] | {"resolution": 32},
-    "cifar10": presets.IMAGES["cifar10"],
-    "folder": presets.IMAGES["folder"],
-    "folder_small": presets.FEW["folder_small"],
-    "paper256": presets.IMAGES["folder"] | {"resolution": 256},
-    "paper": presets.IMAGES["folder"] | {"resolution": 1024},
-}
+KEYS, PRESETS = presets.GROWING, presets.GROWN
 # Channels times side, most channels, dimensions of z; thousands of images of a phase
 # and of the training.
 SIZES = {

@@ -27,8 +27,25 @@ DETECTOR = "tadgan"
 # 2-D presets: generated, no download.
 POINTS = {name: {"data": name} for name in ("circle", "ring8", "grid25")}
 
+# Presets of networks that grow.
+GROWN = {
+    "digits": IMAGES["digits"] | {"resolution": 32},
+    "cifar10": IMAGES["cifar10"],
+    "folder": IMAGES["folder"],
+    **FEW,
+    "paper256": IMAGES["folder"] | {"resolution": 256},
+    "paper": IMAGES["folder"] | {"resolution": 1024},
+}
+# Of games whose networks can be given labels, and need not.
+CONDITIONAL = {
+    "conditional": keys.Key(
+        default=False,
+        help="Whether both networks are given the labels of the data.",
+        type=bool,
+    ),
+}
 # What a game has beside its keys, whose networks grow with the resolution.
-GROWING = {
+GROWING = CONDITIONAL | {
     "first_resolution": keys.Key(
         default=4,
         help="Side of the images of the first stage, which doubles from stage to "

@@ -21,13 +21,7 @@ import dataclasses
 
 from configs import keys, presets
 
-KEYS = {
-    "conditional": keys.Key(
-        default=False,
-        help="Whether both networks are given the labels of the data.",
-        type=bool,
-    ),
-}
+KEYS = presets.CONDITIONAL
 
 
 @dataclasses.dataclass(frozen=True)

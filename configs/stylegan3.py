@@ -13,13 +13,7 @@ has been run.
 
 from configs import keys, presets
 
-KEYS = {
-    "conditional": keys.Key(
-        default=False,
-        help="Whether both networks are given the labels of the data.",
-        type=bool,
-    ),
-}
+KEYS = presets.CONDITIONAL
 # Layers, channels times side, most channels, dimensions of z and w, R1, steps.
 SMALL = {
     "digits": (6, 1024, 32, 64, 0.05, 6_000),

@@ -18,6 +18,7 @@ from experiments.files import remove_left, replacing
 from experiments.rundir.folder import read_json
 
 SETTINGS, MANIFEST, _LOCKS = "generation.json", "manifest.jsonl", ".shards.lock"
+_HELD = {errno.EACCES, errno.EAGAIN}  # by another process
 _UNSUPPORTED = {errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL}
 Record = dict[str, Any]
 
@@ -69,9 +70,11 @@ class Folder:
             try:
                 fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, number)
             except OSError as error:
-                if error.errno not in _UNSUPPORTED:
+                if error.errno in _HELD:
                     yield False
                     return
+                if error.errno not in _UNSUPPORTED:
+                    raise
             yield not self.finished(number)
 
     def finish(self, number: int, records: list[Record]) -> None:

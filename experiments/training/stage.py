@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,9 @@ class Ready:
       source: its data.
       gan: what is trained.
       samplers: of the outputs; they have the test set, which is read once.
-      evaluate: see `experiments.evaluation.reports.make_evaluate`.
+      evaluate: see `experiments.evaluation.reports.make_evaluate`. If its images have
+        too few pixels for that, and those of the last stage have enough
+        (`scores_of_last` raises ValueError otherwise), it only says so.
       drawing: what is drawn of it again and again.
       programs: what it compiles.
     """
@@ -52,6 +54,7 @@ class Ready:
         gan: core.GAN,
         folder: Path | None = None,
         inputs: Iterable[Place] = (),
+        scores_of_last: Callable[[], object] | None = None,
     ):
         every = configs.stages(config)
         stage, self.index = every[index], index
@@ -75,9 +78,9 @@ class Ready:
                 samplers=self.samplers,
             )
         except ValueError as error:
-            if index == len(every) - 1:
+            if scores_of_last is None:
                 raise
-            # Of pixels that a later stage has more of.
+            scores_of_last()  # what is wrong there too is said now, not at the end
             self.evaluate = reports.failing(config.metrics, str(error))
         self.drawing = self.samplers.drawing(
             key=jax.random.fold_in(jax.random.key(config.seed), _LATENTS),
@@ -266,20 +269,37 @@ class Stages:
 
     def _make(self, index):
         try:
-            spec, source = self._stages[index].spec, self._source
-            if _form(spec) != _form(source.spec):
-                source = configs.load_data(self._config, configs.resolution(spec))
-            if _form(spec) != _form(source.spec):
-                raise ValueError(
-                    f"config.data={self._config.data!r} holds {_form(source.spec)} "
-                    f"where {_form(spec)} is wanted"
-                )
-            gan = self._gans[index]
-            return Ready(self._config, index, source, gan, self._folder, self._inputs)
+            return Ready(
+                self._config,
+                index,
+                self._source_of(index),
+                self._gans[index],
+                self._folder,
+                self._inputs,
+                self._scores_of_last if index < len(self) - 1 else None,
+            )
         except (ValueError, RuntimeError, OSError) as error:
             if len(self) == 1:
                 raise
             raise configs.ConfigError(f"stage {index + 1}: {error}") from error
+
+    def _source_of(self, index):
+        """The data of a stage, at its resolution."""
+        spec, source = self._stages[index].spec, self._source
+        if _form(spec) != _form(source.spec):
+            source = configs.load_data(self._config, configs.resolution(spec))
+        if _form(spec) != _form(source.spec):
+            raise ValueError(
+                f"config.data={self._config.data!r} holds {_form(source.spec)} "
+                f"where {_form(spec)} is wanted"
+            )
+        return source
+
+    def _scores_of_last(self):
+        """Raises ValueError if the last stage cannot be scored as the config says."""
+        last = len(self) - 1
+        config = configs.of_stage(self._config, last)
+        reports.make_evaluate(self._gans[last], config, self._source_of(last))
 
     def _make_whole(self, index):
         """Makes a stage ready and compiles all that it needs."""

@@ -1,4 +1,4 @@
-"""What generators with a mapping network and noise share (arXiv 1812.04948)."""
+"""What generators with a mapping network share, and with noise (arXiv 1812.04948)."""
 
 from collections.abc import Mapping as Named
 
@@ -15,25 +15,78 @@ from gans.sharding import split
 NOISE = ("random", "const", "none")
 
 
-class StyledGenerator(nn.Module):
+class MappedGenerator(nn.Module):
     """z [B, L] -> images [B, *shape], by way of w; a network adds `synthesis`.
 
-    It also adds `n_ws`, the number of w that this takes, and calls `prepare` in its
-    `setup`. Random streams: "noise" and, in training with `mixing`, "mixing".
+    It also adds `n_ws`, the number of w that this takes, and calls `prepare_mapping` in
+    its `setup`.
 
     Attributes:
       shape: (H, W, C).
       n_classes: number of classes, if conditional.
       w_dim: length of w, and width of the mapping network.
       mapping_layers: its depth.
-      mixing: in training, the probability that the last layers of a batch, from a
-        random one on, take the w of a second z (arXiv 1812.04948, section 3.1).
     """
 
     shape: tuple[int, int, int]
     n_classes: int | None = None
     w_dim: int = 512
     mapping_layers: int = 8
+
+    streams = ()
+    pace = 0.005  # of the average w, see `mapping`
+
+    def prepare_mapping(self, **options) -> None:
+        """Makes the mapping network, with options of `Mapping`, and the average w."""
+        for name in ("w_dim", "mapping_layers"):
+            names.number(getattr(self, name), lambda n: n >= 1, name, "of at least 1")
+        self.w = Mapping(
+            self.w_dim, self.mapping_layers, self.n_classes, name="mapping", **options
+        )
+        self.w_avg = self.variable("style", "w_avg", jnp.zeros, (self.w_dim,))
+
+    def __call__(
+        self,
+        z: Array,
+        label: Array | None = None,
+        *,
+        train: bool,
+        truncation: Array | None = None,
+    ) -> Array:
+        """Returns images [B, *shape]; truncation: psi [B] of `truncated`."""
+        ws = self._used(z, label, train)
+        if truncation is not None:
+            ws = truncated(ws, self.w_avg.value, truncation)
+        return self.synthesis(ws, train=train)
+
+    def mapping(self, z: Array, label: Array | None = None, *, train: bool) -> Array:
+        """z [B, L] -> ws [B, n_ws, w_dim], the same for each layer.
+
+        In training, the average w moves by `pace` of its distance to the batch's mean.
+        """
+        w = self.w(z, label)
+        moves = train and self.is_mutable_collection("style")
+        if moves and not self.is_initializing():
+            new = jax.lax.stop_gradient(w).mean(axis=0)
+            self.w_avg.value += self.pace * (new - self.w_avg.value)
+        return jnp.repeat(w[:, None], self.n_ws, axis=1)
+
+    def _used(self, z, label, train):
+        """The ws of which images are made."""
+        return self.mapping(z, label, train=train)
+
+
+class StyledGenerator(MappedGenerator):
+    """A `MappedGenerator` with noise and style mixing.
+
+    It calls `prepare` in place of `prepare_mapping`. Random streams: "noise" and, in
+    training with `mixing`, "mixing".
+
+    Attributes:
+      mixing: in training, the probability that the last layers of a batch, from a
+        random one on, take the w of a second z (arXiv 1812.04948, section 3.1).
+    """
+
     mixing: float = 0.9
 
     streams = ("noise", "mixing")
@@ -46,42 +99,11 @@ class StyledGenerator(nn.Module):
           options: of `Mapping`.
         """
         names.number(self.mixing, lambda p: (0 <= p) & (p <= 1), "mixing", "in [0, 1]")
-        for name in ("w_dim", "mapping_layers"):
-            names.number(getattr(self, name), lambda n: n >= 1, name, "of at least 1")
-        self.w = Mapping(
-            self.w_dim, self.mapping_layers, self.n_classes, name="mapping", **options
-        )
-        self.w_avg = self.variable("style", "w_avg", jnp.zeros, (self.w_dim,))
+        self.prepare_mapping(**options)
         self.planes = [
             self.variable("noise", name, self._noise, plane)
             for name, plane in planes.items()
         ]
-
-    def __call__(
-        self,
-        z: Array,
-        label: Array | None = None,
-        *,
-        train: bool,
-        truncation: Array | None = None,
-    ) -> Array:
-        """Returns images [B, *shape]; truncation: psi [B] of `truncated`."""
-        ws = self.styles(z, label, train=train)
-        if truncation is not None:
-            ws = truncated(ws, self.w_avg.value, truncation)
-        return self.synthesis(ws, train=train)
-
-    def mapping(self, z: Array, label: Array | None = None, *, train: bool) -> Array:
-        """z [B, L] -> ws [B, n_ws, w_dim], the same for each layer.
-
-        In training, the average w moves by 0.005 of its distance to the batch's mean.
-        """
-        w = self.w(z, label)
-        moves = train and self.is_mutable_collection("style")
-        if moves and not self.is_initializing():
-            new = jax.lax.stop_gradient(w).mean(axis=0)
-            self.w_avg.value += 0.005 * (new - self.w_avg.value)
-        return jnp.repeat(w[:, None], self.n_ws, axis=1)
 
     def styles(
         self,
@@ -106,6 +128,9 @@ class StyledGenerator(nn.Module):
         cut = jax.random.randint(key_cut, (), 1, self.n_ws)
         layer = jnp.arange(self.n_ws)[:, None]
         return jnp.where(mixes & (layer >= cut), other[:, None], ws)
+
+    def _used(self, z, label, train):
+        return self.styles(z, label, train=train)
 
     def noises(self, noise: str, n: int) -> list[Array | None]:
         """Returns for each layer [H, W, 1], [n, H, W, 1] or None.

@@ -10,9 +10,7 @@ the generator's own updates.
 
 import math
 
-import jax
 import jax.numpy as jnp
-from flax import linen as nn
 from jax import Array
 
 from gans import names
@@ -20,7 +18,7 @@ from gans.layers import Layers
 from gans.layers.alias_free import MARGIN, AliasFreeLayer, AliasFreeToImage, Band
 from gans.layers.fourier import FourierFeatures
 from gans.layers.saved_alias_free import from_torch, of_data
-from gans.layers.styled import Mapping, truncated
+from gans.layers.styled_generator import MappedGenerator
 
 __all__ = ["Generator", "bands", "from_torch", "of_data"]
 
@@ -32,7 +30,7 @@ FIRST_CUTOFF, FIRST_STOPBAND, LAST_STOPBAND = 2.0, 2**2.1, 2**0.3
 SCALE = 0.25  # of the image, which the last layer makes four times as large
 
 
-class Generator(nn.Module):
+class Generator(MappedGenerator):
     """z [B, L] -> images [B, *shape] float32, linear, nominally in [-1, 1].
 
     A mapping network makes w [B, w_dim] of z, and the synthesis network an image of
@@ -41,10 +39,7 @@ class Generator(nn.Module):
     Raises ValueError for a shape that is not square or not a power of two from 8.
 
     Attributes:
-      shape: (H, W, C).
-      n_classes: number of classes, if conditional.
-      w_dim: length of w, and width of the mapping network.
-      mapping_layers: its depth.
+      shape, n_classes, w_dim, mapping_layers: see `MappedGenerator`.
       depth: layers of the synthesis network, without the one to the image.
       channel_base: times 1 / r, the channels of a map whose cutoff is that of r x r
         pixels, up to channel_max.
@@ -59,9 +54,6 @@ class Generator(nn.Module):
       layers: how layers are made.
     """
 
-    shape: tuple[int, int, int]
-    n_classes: int | None = None
-    w_dim: int = 512
     mapping_layers: int = 2
     depth: int = 14
     channel_base: int = 32768
@@ -73,7 +65,7 @@ class Generator(nn.Module):
     layers: Layers = Layers()
 
     slots = ("dtype",)
-    streams = ()
+    pace = 0.002
 
     @property
     def n_ws(self) -> int:
@@ -82,8 +74,6 @@ class Generator(nn.Module):
 
     def setup(self):
         """Makes the layers and the average w [w_dim]."""
-        for name in ("w_dim", "mapping_layers"):
-            names.number(getattr(self, name), lambda n: n >= 1, name, "of at least 1")
         least = CRITICAL + 1
         names.number(self.depth, lambda n: n >= least, "depth", f"of at least {least}")
         names.number(
@@ -92,9 +82,7 @@ class Generator(nn.Module):
         self.layers.factory(self, False, kernel_init="normal")  # checks its options
         found = bands(self.shape, self.depth, self.channel_base, self.channel_max)
         wide = jnp.promote_types(self.layers.dtype, jnp.float32)
-        self.w = Mapping(
-            self.w_dim, self.mapping_layers, self.n_classes, wide, name="mapping"
-        )
+        self.prepare_mapping(dtype=wide)
         first = found[0]
         self.features = FourierFeatures(
             first.channels, first.size, first.rate, first.cutoff, name="input"
@@ -116,33 +104,6 @@ class Generator(nn.Module):
                 for i, band in enumerate(found[:-1])]  # fmt: skip
         made += [AliasFreeToImage(**options(self.depth, found[-1]))]
         self.steps = made
-        self.w_avg = self.variable("style", "w_avg", jnp.zeros, (self.w_dim,))
-
-    def __call__(
-        self,
-        z: Array,
-        label: Array | None = None,
-        *,
-        train: bool,
-        truncation: Array | None = None,
-    ) -> Array:
-        """Returns images [B, *shape]; truncation: psi [B] of `truncated`."""
-        ws = self.mapping(z, label, train=train)
-        if truncation is not None:
-            ws = truncated(ws, self.w_avg.value, truncation)
-        return self.synthesis(ws, train=train)
-
-    def mapping(self, z: Array, label: Array | None = None, *, train: bool) -> Array:
-        """z [B, L] -> ws [B, n_ws, w_dim], the same for each layer.
-
-        In training, the average w moves by 0.002 of its distance to the batch's mean.
-        """
-        w = self.w(z, label)
-        moves = train and self.is_mutable_collection("style")
-        if moves and not self.is_initializing():
-            new = jax.lax.stop_gradient(w).mean(axis=0)
-            self.w_avg.value += 0.002 * (new - self.w_avg.value)
-        return jnp.repeat(w[:, None], self.n_ws, axis=1)
 
     def synthesis(
         self, ws: Array, *, train: bool, transform: Array | None = None

@@ -9,6 +9,7 @@ import pytest
 
 from configs import pggan
 from experiments import config as configs
+from experiments.evaluation import reports
 from experiments.rundir.checkpoint import Checkpoints
 from experiments.rundir.restore import restore
 from experiments.signals import Interrupted
@@ -75,3 +76,27 @@ def test_interrupted_in_a_fade_and_at_a_border_it_ends_the_same(tmp_path, monkey
     )
     assert config.resolution == 8
     assert restore(run, whole, 5)[0].resolution == 4
+
+
+def scores(monkeypatch, least):
+    """Stages of which those of fewer pixels a side cannot be scored."""
+
+    def make(gan, config, source, **options):
+        if config.resolution < least:
+            raise ValueError(f"{config.resolution} pixels are too few")
+
+    monkeypatch.setattr(reports, "make_evaluate", make)
+    config = small()
+    config.metrics = ("kid",)
+    source = configs.load_data(config)
+    return Stages(configs.resolve(config, source), source)
+
+
+def test_a_stage_of_too_few_pixels_is_not_scored_and_says_why(monkeypatch):
+    evaluate = scores(monkeypatch, least=8).get(0).evaluate
+    assert evaluate(None)["failed"] == {"kid": "4 pixels are too few"}
+
+
+def test_metrics_that_no_stage_can_have_are_refused_at_the_start(monkeypatch):
+    with pytest.raises(configs.ConfigError, match="8 pixels are too few"):
+        scores(monkeypatch, least=16).get(0)
