@@ -73,6 +73,7 @@ def theirs(reference, factor=1.0, **changes):
         "cycle": 10.0,
         "identity": 5.0,
         "pool": 50,
+        "augment": (),
         "ema": 0.0,
         "batch_size": 1,
         "steps": 2,

@@ -3,6 +3,7 @@
 import functools
 import json
 import pathlib
+import types
 
 import jax
 import jax.numpy as jnp
@@ -77,14 +78,15 @@ def test_the_generators_adversarial_loss(relative, tiny, basicsr):
     real, fake = (np.array(basicsr[f"{x}_logits"]) for x in ("real", "fake"))
     nets = {"g": Logits(real, fake), "d": Logits(real, fake)}
     batch = {"a": jnp.array(fake), "b": jnp.array(real)}
-    value, out = update.loss(nets, batch, KEY, None)
+    state = types.SimpleNamespace(step=0, aux={})
+    value, out = update.loss(nets, batch, KEY, state)
     wanted = basicsr["esrgan_relativistic_average"]["g_weight_0_005"]
     if not relative:
         wanted = 0.005 * basicsr["srgan"]["adversarial_g_mean_minus_log_sigmoid"]
     assert float(value) == pytest.approx(wanted, rel=1e-6)
     # Negative control: real and fake exchanged.
     swapped = {"a": batch["b"], "b": batch["a"]}
-    assert abs(float(update.loss(nets, swapped, KEY, None)[0]) / wanted - 1) > 1e-2
+    assert abs(float(update.loss(nets, swapped, KEY, state)[0]) / wanted - 1) > 1e-2
 
 
 def test_the_discriminators_loss_is_basicsrs(basicsr):

@@ -19,7 +19,12 @@ SIZE = 4  # of the only bucket
 @pytest.fixture(scope="session")
 def classes_run(tiny, tmp_path_factory):
     """The workdir of an untrained model of three classes, with a name like a path's."""
-    folder = tmp_path_factory.mktemp("service") / "digits"
+    return begun(tiny, tmp_path_factory.mktemp("service"))
+
+
+def begun(tiny, parent):
+    """Makes that workdir, with a checkpoint of step 7."""
+    folder = parent / "digits"
     folder.mkdir()
     config = tiny("cgan", "digits", steps=9)
     (folder / "config.json").write_text(configs.to_json(config))

@@ -12,13 +12,19 @@ import pytest
 
 pytest.importorskip("granian", reason="extra serve")
 from . import load  # noqa: E402
-from .conftest import save  # noqa: E402
+from .conftest import begun, save  # noqa: E402
 
 pytestmark = pytest.mark.slow
 POST = (
     b"POST /v1/models/%s/sample HTTP/1.1\r\nhost: localhost\r\n"
     b"content-type: application/json\r\n"
 )
+
+
+@pytest.fixture(scope="module")
+def classes_run(tiny, tmp_path_factory):
+    """One of our own: the tests here add checkpoints, as others do to theirs."""
+    return begun(tiny, tmp_path_factory.mktemp("server"))
 
 
 @pytest.fixture(scope="module")
