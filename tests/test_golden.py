@@ -48,6 +48,7 @@ CASES = {
 NAMES = [
     f"{variant}:{preset}" for variant, presets in CASES.items() for preset in presets
 ]
+FIRST = [f"{variant}:{presets[0]}" for variant, presets in CASES.items()]
 
 
 def to_float(images):
@@ -99,9 +100,18 @@ def figures(state):
     return found
 
 
-@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(
-    "options", ["quick", pytest.param("states", marks=pytest.mark.slow)]
+    "options, name",
+    [
+        pytest.param(
+            options,
+            name,
+            # The default tests have one preset of a variant.
+            marks=() if options == "quick" and name in FIRST else pytest.mark.slow,
+        )
+        for options in OPTIONS
+        for name in NAMES
+    ],
 )
 def test_the_state_is_what_it_was(options, name, tiny):
     kept = json.loads(KEPT.read_text())
