@@ -9,6 +9,7 @@ are compared only where those are the recorded ones; elsewhere norms must agree.
 import functools
 import hashlib
 import json
+import os
 import pathlib
 import platform
 
@@ -63,7 +64,12 @@ def machine():
     if info.exists():
         lines = [x for x in info.read_text().splitlines() if x.startswith("model name")]
         cpu = lines[0].partition(":")[2].strip() if lines else cpu
-    return {"cpu": cpu, "jaxlib": jaxlib.__version__, "backend": jax.default_backend()}
+    return {
+        "cpu": cpu,
+        "cores": len(os.sched_getaffinity(0)),  # of which XLA makes its threads
+        "jaxlib": jaxlib.__version__,
+        "backend": jax.default_backend(),
+    }
 
 
 def after_steps(name, options, tiny):
