@@ -60,13 +60,15 @@ def to_float(images):
 def machine():
     """What the bits depend on."""
     cpu = platform.processor() or platform.machine()
+    cores = os.cpu_count()
     info = pathlib.Path("/proc/cpuinfo")
     if info.exists():
         lines = [x for x in info.read_text().splitlines() if x.startswith("model name")]
         cpu = lines[0].partition(":")[2].strip() if lines else cpu
+        cores = len(os.sched_getaffinity(0))
     return {
         "cpu": cpu,
-        "cores": len(os.sched_getaffinity(0)),  # of which XLA makes its threads
+        "cores": cores,  # XLA makes a thread for each
         "jaxlib": jaxlib.__version__,
         "backend": jax.default_backend(),
     }
