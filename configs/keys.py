@@ -118,11 +118,10 @@ DATA = {
         most=4096,
     ),
     "data_weights": Key(
-        default=None,
+        default=(),
         help="How often each class is trained on, one number a class: 1 as often as "
-        "there are examples of it, 5 five times as often, 0 not; None: 1 for all.",
+        "there are examples of it, 5 five times as often, 0 not; (): 1 for all.",
         type=tuple[float, ...],
-        optional=True,
         of_data=True,
     ),
     "skip_corrupt": Key(

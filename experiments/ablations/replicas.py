@@ -66,7 +66,7 @@ class Replicas:
                     config.batch_size,
                     seed=seed,
                     flip=config.flip,
-                    weights=config.data_weights,
+                    weights=config.data_weights or None,
                 )
                 for seed, source in self.sources.items()
             },

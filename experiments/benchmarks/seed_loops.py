@@ -72,7 +72,7 @@ def loop(config, seeds: list[int], start: int) -> Callable[[int], int]:
             config.batch_size,
             seed=seed,
             flip=config.flip,
-            weights=config.data_weights,
+            weights=config.data_weights or None,
         )
     begin = vmapped if len(seeds) > 1 else alone
     state, call = begin(config, batches, start)

@@ -8,13 +8,13 @@ uniform noise is added to its code. Beside it stands the same arithmetic of pixe
 from __future__ import annotations
 
 import re
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from experiments import origin
 from experiments.latent_space import codes as spaces
-from experiments.latent_space import outputs, points, seen
+from experiments.latent_space import outputs, seen
 from experiments.sampling import asked, pictures
 from experiments.sampling.model import Model
 from gans.data.spec import class_of, label_field
@@ -171,7 +171,7 @@ def _picture(space, terms, found, amount):
         made = space.images(np.concatenate([term.codes, mean]))
         images.append(made[:-1].mean(0) * term.sign)
         sign = "" if not rows and term.sign > 0 else f"{'+' if term.sign > 0 else '-'} "
-        caption = f"{sign}{_said(space, term)}, and last the mean of their {space.name}"
+        caption = f"{sign}{_said(term)}, and last the mean of their {space.name}"
         rows.append((made, caption))
     first = terms[0].sign * terms[0].codes.mean(0)
     t = np.linspace(0, 1, STEPS).reshape(-1, *[1] * first.ndim)
@@ -192,11 +192,8 @@ def _picture(space, terms, found, amount):
     return np.concatenate(padded)
 
 
-def _said(space: Any, term: Term) -> str:
+def _said(term: Term) -> str:
     """ "seeds 1,2,3", or the name of a class."""
     if term.name.startswith(_SEEDS):
         return f"seeds {term.name.removeprefix(_SEEDS)}"
-    field = space.model.spec.get(label_field(space.model.spec))
-    if field is None:
-        return f"logit {term.name}"
-    return f"class {points.named(field, term.name)}" if field.names else term.name
+    return f"class {term.name}"

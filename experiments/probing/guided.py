@@ -18,6 +18,7 @@ import jax.numpy as jnp
 from jax import Array
 
 RELUS = {jax.nn.relu.__name__, jax.nn.leaky_relu.__name__}
+_CALLS = ("jit", "pjit", "closed_call")  # these only call a program
 
 
 @jax.custom_vjp
@@ -50,29 +51,29 @@ def _run(jaxpr, consts, args):
     for eqn in jaxpr.eqns:
         given = [x.val if hasattr(x, "val") else known[x] for x in eqn.invars]
         inner = eqn.params.get("jaxpr") or eqn.params.get("call_jaxpr")
-        subfuns, params = eqn.primitive.get_bind_params(eqn.params)
-        if _name(eqn) in RELUS:
-            found = eqn.primitive.bind(
-                *subfuns, *jax.lax.stop_gradient(given), **params
-            )
-            found = [_gate(given[0], *_listed(eqn, found))]
-        elif _entered(eqn, inner):
+        if _name(eqn, inner) in RELUS:
+            relu = _bound(eqn, jax.lax.stop_gradient(given))
+            found = [_gate(given[0], *relu)]
+        elif eqn.primitive.name in _CALLS and inner is not None:
             found = _run(inner.jaxpr, inner.consts, given)
         else:
-            found = _listed(eqn, eqn.primitive.bind(*subfuns, *given, **params))
+            found = _bound(eqn, given)
         known |= dict(zip(eqn.outvars, found, strict=True))
     return [x.val if hasattr(x, "val") else known[x] for x in jaxpr.outvars]
 
 
-def _listed(eqn, found):
+def _name(eqn, inner):
+    """The name of the function that an equation calls, perhaps by way of another."""
+    if "name" in eqn.params or inner is None:
+        return eqn.params.get("name")
+    eqns = inner.jaxpr.eqns  # `jax.nn.relu` is a custom_jvp of a jit
+    return eqns[0].params.get("name") if len(eqns) == 1 else None
+
+
+def _bound(eqn, given):
+    """The results of an equation, as a list."""
+    bound = eqn.primitive.get_bind_params(eqn.params)
+    # Older versions of JAX return the functions that are called beside the rest.
+    functions, params = bound if isinstance(bound, tuple) else ((), bound)
+    found = eqn.primitive.bind(*functions, *given, **params)
     return found if eqn.primitive.multiple_results else [found]
-
-
-def _name(eqn):
-    """The name of the function that an equation calls, or None."""
-    return eqn.params.get("name")
-
-
-def _entered(eqn, inner):
-    """Whether an equation only calls a program, in which there may be ReLUs."""
-    return eqn.primitive.name in ("jit", "pjit", "closed_call") and inner is not None

@@ -48,7 +48,7 @@ def gather(config: Any, source: Any, samplers: Samplers, template: Any) -> Facts
         test=test,
         n_devices=jax.device_count(),
     )
-    if config.data_weights is not None:
+    if config.data_weights:
         drawn = Weighted(source, config.data_weights)
         found["epoch"] = drawn.epoch()
         found["epochs"] *= len(source) / len(drawn)
