@@ -37,9 +37,10 @@ def test_the_codes_of_seeds_are_those_of_samples(digits_run):
     model = Model.load(digits_run("dcgan"))
     z = codes.of(model)
     made = model.sample(2, seed=3)["image"]
-    np.testing.assert_allclose(z.images(z.of_seed(3, 2)), made, atol=1e-5)
-    other = z.images(z.of_seed(4, 2))
-    assert np.abs(other - made).max() > 1e-4
+    scale = np.abs(made).max()  # that of an untrained network is small
+    found, other = (z.images(z.of_seed(seed, 2)) / scale for seed in (3, 4))
+    np.testing.assert_allclose(found, made / scale, atol=1e-3)
+    assert np.abs(other - made / scale).max() > 0.05
 
 
 def bright(images):

@@ -61,7 +61,7 @@ def test_features_are_a_function_of_the_image_alone(digits_run):
     np.testing.assert_allclose(critic.features(images[3:5]), found[3:5], atol=1e-6)
     state = features.untrained(model.gan, model.state, 1)
     random = features.find(model.gan, state, model.spec).features(images)
-    assert np.abs(random - found).max() > 1e-3
+    assert np.abs(random - found).max() > 0.1 * np.abs(found).max()
     with pytest.raises(ValueError, match="--network"):
         features.find(model.gan, model.state, model.spec, "generator")
 
