@@ -106,8 +106,9 @@ def get_config(preset: str = "digits"):
     config = presets.run("gan_cls", preset, PRESETS)
     config.update(keys.defaults(KEYS))
     width = {"digits": 16, "emoji": 32, "paper": 128}[preset]
-    config.generator = {"network": "text", "width": width, "text": 128}
-    config.discriminator = {"network": "text", "width": min(width, 64), "text": 128}
+    shared = {"network": "text", "text": 128, "norm": "batch"}
+    config.generator = {**shared, "width": width}
+    config.discriminator = {**shared, "width": min(width, 64)}
     adam = presets.adam(2e-4, 0.5, 0.999)
     if preset == "paper":  # batches of 64 birds, 8,855: halved every 100 of 600 epochs
         epoch = 139
