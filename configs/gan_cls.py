@@ -59,7 +59,7 @@ KEYS = {
         least=1,
         most=2**14,
     ),
-    "pretrain": keys.Key(
+    "encoder_steps": keys.Key(
         default=1000,
         help="Steps in which the encoder of sentences learns, by their images, before "
         "the GAN does; 0: it keeps its first weights.",
@@ -67,7 +67,7 @@ KEYS = {
         least=0,
         most=2**31 - 1,
     ),
-    "pretrain_rate": keys.Key(
+    "encoder_rate": keys.Key(
         default=1e-3,
         help="Learning rate of those steps, of Adam.",
         type=float,
@@ -113,7 +113,7 @@ def get_config(preset: str = "digits"):
     if preset == "paper":  # batches of 64 birds, 8,855: halved every 100 of 600 epochs
         epoch = 139
         config.steps = 600 * epoch + 10_000
-        config.pretrain, config.averaged, config.text_features = 10_000, 4, 1024
+        config.encoder_steps, config.averaged, config.text_features = 10_000, 4, 1024
         config.words, config.pictures_width = "gru", 64
         drops = tuple(100 * i * epoch for i in range(1, 6))
         adam = presets.adam(2e-4, 0.5, 0.999, drops=drops)
@@ -121,11 +121,13 @@ def get_config(preset: str = "digits"):
     else:
         config.ema = 0.999
         config.steps = {"digits": 6_000, "emoji": 30_000}[preset]
-        config.pretrain = {"digits": 1_000, "emoji": 3_000}[preset]
+        config.encoder_steps = {"digits": 1_000, "emoji": 3_000}[preset]
         adam = presets.adam(5e-4, 0.5, 0.99, schedule="linear")
     if preset == "digits":
         config.text_features, config.generator.text = 64, 64
         config.discriminator.text = 64
+        for player in (config.generator, config.discriminator):
+            player.residual = False
         config.metrics = ("text_match", "r_precision", "fid")
     else:
         config.metrics = ("r_precision", "fid")

@@ -54,8 +54,8 @@ DATA = {
         help="Data set: digits, circle, ring8, grid25, folder:PATH, array:PATH, "
         "tfds:NAME, stacked:digits, photos, python:MODULE:FUNCTION; for image "
         "translation pairs:PATH, unpaired:PATH, colourise:PATH, edges:PATH, "
-        "inpaint:PATH, digits2flowers; for super-resolution sr:PATH, sr:photos; clips "
-        "video:PATH, moving:digits; time series series:PATH, series:demo.",
+        "inpaint:PATH, digits2flowers; with sentences captions:PATH, captions:digits; "
+        "for super-resolution sr:PATH, sr:photos; clips video:PATH, moving:digits; time series series:PATH, series:demo.",
         type=str,
     ),
     "data_dir": Key(

@@ -31,16 +31,13 @@ def _doublings(side: int) -> int:
     return n
 
 
-def _residual(make, h, name):
+def _residual(make, h, name, slope):
     """h [B, H, W, C] and a block of three convolutions, a quarter as wide inside."""
     inner, r = h.shape[-1] // 4 or 1, h
-    r = jax.nn.relu(
-        make.norm(make(Conv, inner, (1, 1), name=f"{name}_0")(r), f"{name}_n0")
-    )
-    r = jax.nn.relu(
-        make.norm(make(Conv, inner, (3, 3), name=f"{name}_1")(r), f"{name}_n1")
-    )
-    r = make.norm(make(Conv, h.shape[-1], (3, 3), name=f"{name}_2")(r), f"{name}_n2")
+    for i, (c, size) in enumerate(((inner, 1), (inner, 3), (h.shape[-1], 3))):
+        r = jax.nn.leaky_relu(r, slope) if i else r
+        r = make(Conv, c, (size, size), name=f"{name}_{i}")(r)
+        r = make.norm(r, f"{name}_n{i}")
     return h + r
 
 
@@ -51,12 +48,14 @@ class Generator(nn.Module):
       shape: (H, W, C), H = W.
       width: channels of the largest hidden map; smaller ones have twice as many each.
       text: features to which t is compressed.
+      residual: whether the two smallest maps have a residual block.
       layers: how layers are made; kernels start from "normal".
     """
 
     shape: tuple[int, int, int]
     width: int = 128
     text: int = 128
+    residual: bool = True
     layers: Layers = Layers(norm="batch")
 
     slots = ("norm", "spectral", "equalised", "kernel_init", "dtype")
@@ -77,14 +76,16 @@ class Generator(nn.Module):
             padding="VALID",
             name="deconv0",
         )(h[:, None, None])
-        h = _residual(make, make.norm(h, "norm0"), "residual0")
+        h = make.norm(h, "norm0")
+        h = _residual(make, h, "residual0", 0.0) if self.residual else h
         for i in range(1, n):
             c = self.width << (n - 1 - i)
             h = make(ConvTranspose, c, (4, 4), (2, 2), name=f"deconv{i}")(
                 jax.nn.relu(h)
             )
             h = make.norm(h, f"norm{i}")
-            h = _residual(make, h, "residual1") if i == 1 else h
+            if self.residual and i == 1:
+                h = _residual(make, h, "residual1", 0.0)
         h = jax.nn.relu(h)
         h = make(ConvTranspose, self.shape[-1], (4, 4), (2, 2), gain=1, name="out")(h)
         return jnp.tanh(h[r:].astype(jnp.float32))
@@ -93,17 +94,19 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """Images [B, H, W, C] in [-1, 1] and the text t [B, E] -> logits [B] float32.
 
-    As in the authors' code the last two convolutions before the block have a norm and
-    no activation. The activated maps are sown in `features` as hidden0, hidden1 ...
+    As in the authors' code the last two convolutions before a block have a norm and no
+    activation. The activated maps are sown in `features` as hidden0, hidden1 ...
 
     Attributes:
       width: channels of the largest map; smaller ones have twice as many each.
       text: features to which t is compressed, copied to each place of the 4x4 map.
+      residual: whether the smallest map has a residual block.
       layers: how layers are made; kernels start from "normal".
     """
 
     width: int = 64
     text: int = 128
+    residual: bool = True
     layers: Layers = Layers(norm="batch")
 
     slots = tuple(Layers.__dataclass_fields__)
@@ -123,10 +126,11 @@ class Discriminator(nn.Module):
         for i in range(n):
             h = make(Conv, self.width << i, (4, 4), (2, 2), name=f"conv{i}")(h)
             h = make.norm(h, f"norm{i}") if i else h
-            if i == 0 or i < n - 2:
+            if i == 0 or i < n - 1 - self.residual:
                 h = jax.nn.leaky_relu(h, SLOPE)
                 self.sow("features", f"hidden{i}", h)
-        h = jax.nn.leaky_relu(_residual(make, h, "residual"), SLOPE)
+        h = _residual(make, h, "residual", SLOPE) if self.residual else h
+        h = jax.nn.leaky_relu(h, SLOPE)
         self.sow("features", f"hidden{n - 1}", h)
         t = make.norm(make(nn.Dense, self.text, name="text")(t), "text_norm")
         t = jax.nn.leaky_relu(t, SLOPE)[:, None, None]

@@ -6,7 +6,7 @@ as wrong as a fake with its sentence (algorithm 1). The generator also learns fr
 sentences that nobody wrote, beta t1 + (1 - beta) t2 of two in the batch (equation 5),
 which the discriminator never sees.
 
-The encoder of sentences learns first, for `pretrain` steps, to place them near their
+The encoder of sentences learns first, for `encoder_steps`, to place them near their
 images (structured joint embedding, arXiv 1605.05395), and then stays as it is. Data
 with vectors in place of words need none.
 
@@ -44,7 +44,7 @@ class TextGame(Game):
     Attributes:
       said: the name and the field of the data's sentences, or of their vectors.
       words, pictures: the encoders; None: there are none.
-      pretrain: the steps in which they learn, before the game begins.
+      encoder_steps: those in which they learn, before the game begins.
       averaged: sentences of an image, drawn at random, whose vectors are averaged.
       beta: of the interpolation; None: there is none.
       wrong: weight of wrong pairs; that of fakes is 1 - wrong, of right pairs 1.
@@ -53,7 +53,7 @@ class TextGame(Game):
     said: tuple[str, Field]
     words: Net | None
     pictures: Net | None
-    pretrain: int = 0
+    encoder_steps: int = 0
     averaged: int = 1
     beta: float | None = 0.5
     wrong: float = 0.5
@@ -73,7 +73,7 @@ class TextGame(Game):
     @property
     def updates(self) -> tuple[Update, ...]:
         """The encoders' as long as they learn; then those of the game."""
-        if not self.pretrain:
+        if not self.encoder_steps:
             return super().updates
         trained = ("words", "pictures")
         first = Update("joint", trained, self.joint_loss, self._learning)
@@ -84,12 +84,14 @@ class TextGame(Game):
         return (first, *later)
 
     def _learning(self, step):
-        return step < self.pretrain
+        return step < self.encoder_steps
 
     def _after(self, when):
         if when is None:
-            return lambda step: step >= self.pretrain
-        return lambda step: (step >= self.pretrain) & when(step - self.pretrain)
+            return lambda step: step >= self.encoder_steps
+        return lambda step: (
+            (step >= self.encoder_steps) & when(step - self.encoder_steps)
+        )
 
     def joint_loss(self, nets: Nets, batch: Batch, key: Array, state: State):
         """The encoders' loss, of one sentence of each image."""
@@ -230,14 +232,14 @@ def sentences_of(spec: Spec) -> tuple[str, Field]:
 def build(config: parts.Config, spec: Spec, stage: int = 0) -> GAN:
     """Returns the GAN that `config` describes (see configs/gan_cls.py).
 
-    Raises ValueError for data without sentences, for a relativistic loss, and for a
-    pretraining that leaves no step.
+    Raises ValueError for data without sentences, for a relativistic loss, and for an
+    encoder that leaves no step.
     """
     said = sentences_of(spec)
-    first = config["pretrain"] if said[1].kind == "captions" else 0
+    first = config["encoder_steps"] if said[1].kind == "captions" else 0
     if first >= config["steps"]:
         raise ValueError(
-            f"pretrain={first} leaves none of steps={config['steps']} to the GAN"
+            f"encoder_steps={first} leaves none of steps={config['steps']} to the GAN"
         )
     names.check(config["words"], ("mean", "gru"), "words")
     loss = parts.loss_of(config)
@@ -266,7 +268,7 @@ def build(config: parts.Config, spec: Spec, stage: int = 0) -> GAN:
         said=said,
         words=words,
         pictures=pictures,
-        pretrain=first,
+        encoder_steps=first,
         averaged=config["averaged"],
         beta=config["interpolation"],
         wrong=wrong,
@@ -282,6 +284,6 @@ def _encoders(config, spec, field, first) -> tuple[Net | None, Net | None]:
     module = Words(field.n_classes, size, config["words"])
     if not first:
         return Net(module, (sentence,)), None
-    learn = optax.adam(config["pretrain_rate"])
+    learn = optax.adam(config["encoder_rate"])
     pictures = Pictures(size, config["pictures_width"])
     return Net(module, (sentence,), learn), Net(pictures, (image,), learn)
