@@ -162,12 +162,10 @@ def model(tmp_path_factory):
     with config.unlocked():
         config.data = "captions:nowhere"
     (folder / "config.json").write_text(configs.to_json(config))
-    quick = {"xla_backend_optimization_level": 0}
-    init = jax.jit(
-        functools.partial(core.init, configs.build(config)), compiler_options=quick
-    )
+    shapes = jax.eval_shape(functools.partial(core.init, configs.build(config)), KEY)
+    state = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
     checkpoints = Checkpoints(folder, keep=None)
-    checkpoints.save(0, init(KEY), {})
+    checkpoints.save(0, state, {})
     checkpoints.close()
     return experiments.load(folder)
 
@@ -209,4 +207,4 @@ def test_sentences_stand_above_their_tiles():
     assert found.shape[1:] == (66 * 4 - 2, 3)
     tall = found.shape[0] - grid.shape[0]
     assert tall % 2 == 0 and found[: tall // 2].max() == 255
-    assert found[: tall // 2, 200:].min() < 255  # the second pair's text
+    assert found[: tall // 2, 132:170].min() < 255  # the second pair's text

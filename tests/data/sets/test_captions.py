@@ -51,6 +51,7 @@ def test_digits_say_what_is_measured_in_them():
     assert data.attributes("digits") is None
 
 
+@pytest.mark.slow
 def test_combinations_and_templates_are_held_out():
     found = {}
     for split in ("train", "test"):
