@@ -14,7 +14,7 @@ def test_own_sentences_are_found_by_their_angle():
     images = lengths * sentences[own] + 0.01 * random.normal(size=(500, 16))
     assert r_precision(images, sentences, own, 100).all()
     # Negative control: those of others.
-    assert not r_precision(images, sentences, (own + 1) % 200, 100).any()
+    assert r_precision(images, sentences, (own + 1) % 200, 100).mean() < 0.05
 
 
 def test_by_chance_they_are_one_in_so_many():
