@@ -16,7 +16,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from tqdm import tqdm
 
 from experiments import process
-from experiments.evaluation import cache, motion
+from experiments.evaluation import cache, motion, vision_transformers
 from experiments.evaluation import pretrained as files
 from gans import data, names
 from gans.metrics.classifiers import small
@@ -25,18 +25,14 @@ from gans.metrics.features.extractor import Extractor
 
 LPIPS = ("lpips_vgg", "lpips_alex", "lpips_squeeze")
 OF_CLIPS = ("motion",)
-NAMES = ("inception", "squeezenet", "classifier", "random", *LPIPS, *OF_CLIPS)
-OURS = (
-    "inception",
-    "squeezenet",
-    "classifier",
-    "random",
-    "lpips",
-    "motion",
-)  # so they begin
-FLOATS = ("squeezenet", "classifier", "random", *LPIPS)  # see fractions of a level
+# They see fractions of a level.
+FLOATS = ("squeezenet", "classifier", "random", *LPIPS, *vision_transformers.NAMES)
+NAMES = ("inception", *FLOATS, *OF_CLIPS)
+# So they begin.
+OURS = tuple({name.partition("_")[0]: None for name in NAMES})
 # Logits of those that always have the same number.
-N_LOGITS = {"inception": 1008, "random": 0, **dict.fromkeys(LPIPS, 0)} | {"motion": 0}
+NO_LOGITS = ("random", *LPIPS, *OF_CLIPS, *vision_transformers.NAMES)
+N_LOGITS = {"inception": 1008, **dict.fromkeys(NO_LOGITS, 0)}
 CLASSIFIER_STEPS = 1500
 # Images that a classifier learns in seconds to minutes.
 SIDES, PER_CLASS, BYTES = (8, 64), 100, 2**30
@@ -69,7 +65,7 @@ def find(
         if it likes.
       resize: of Inception: tf, pytorch or clean.
       weights: {"inception": path, "squeezenet": path, "lpips-trunk": path,
-        "lpips-heads": path}.
+        "lpips-heads": path, "dinov2": path, "clip": path}.
       trained_on: arguments of `gans.data.load`, of the labelled set that the classifier
         learns.
 
@@ -88,6 +84,8 @@ def find(
     if name == "squeezenet":
         path = files.find(files.SQUEEZENET, weights.get(name))
         return functools.partial(_squeezenet, path)
+    if name in vision_transformers.NAMES:
+        return vision_transformers.find(name, weights)
     if name in LPIPS:
         net = name.removeprefix("lpips_")
         return functools.partial(_lpips, net, *_lpips_files(net, weights))
