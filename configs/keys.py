@@ -244,10 +244,9 @@ LOGS = {
     "extractor": Key(
         default="auto",
         help="Network whose features the scores compare: inception, squeezenet, "
-        "classifier, random, lpips_vgg, _alex, _squeeze, dinov2_vits14, _vitb14, "
-        "_vitl14, clip_vitb32, _vitl14, or MODULE:FUNCTION; auto: "
-        "inception if its weights are at hand, else classifier, else random; of clips "
-        "motion.",
+        "classifier, random, lpips_vgg, dinov2_vitl14, clip_vitb32 and others, see "
+        "--help of evaluate, or MODULE:FUNCTION; auto: inception if its weights are at "
+        "hand, else classifier, else random; of clips motion.",
         type=str,
         free=True,
     ),

@@ -216,7 +216,10 @@ def of_authors(kind):
             continue
         if parts[0] in name:
             x = np.concatenate([arrays[name.replace(parts[0], p)] for p in parts])
-            for inside in (f"self_attn.{parts[0]}.", f"attention.attention.{parts[0]}."):
+            for inside in (
+                f"self_attn.{parts[0]}.",
+                f"attention.attention.{parts[0]}.",
+            ):
                 name = name.replace(inside, joined)
         for there, here in table.items():
             name = name.replace(there, here)
@@ -283,7 +286,9 @@ def test_positions_against_torch(grid, offset):
     cells = torch.from_numpy(at[1:].reshape(1, 37, 37, 4).transpose(0, 3, 1, 2))
     factors = [(n + offset) / 37 for n in grid]
     wanted = torch.nn.functional.interpolate(
-        cells, mode="bicubic", **({"scale_factor": factors} if offset else {"size": grid})
+        cells,
+        mode="bicubic",
+        **({"scale_factor": factors} if offset else {"size": grid}),
     )
     wanted = wanted.numpy()[0].transpose(1, 2, 0).reshape(-1, 4)
     found = np.asarray(vit.positions(jnp.asarray(at), grid, offset))
