@@ -122,9 +122,9 @@ def positions(at: Array, grid: tuple[int, int], offset: float) -> Array:
     """Position embeddings [N, D], N = 1 + n^2, of a grid n x n for another, h x w.
 
     The result, [1 + h w, D], is interpolated as torch does (bicubic, a = -0.75, no
-    antialiasing, edges repeated), the first apart. offset: what DINOv2's code adds to h and w before it
-    works out the ratio to n, 0.1, so that rounding cannot lose a row; 0 is the exact
-    ratio, which `transformers` takes.
+    antialiasing, edges repeated), the first apart. offset: what DINOv2's code adds to
+    h and w before it works out the ratio to n, 0.1, so that rounding cannot lose a row;
+    0 is the exact ratio, which `transformers` takes.
     """
     n = round((len(at) - 1) ** 0.5)
     if grid == (n, n):
