@@ -119,7 +119,7 @@ def noise(pictures: np.ndarray, seed: int) -> np.ndarray:
 
 
 def encoded(picture: np.ndarray) -> bytes:
-    """Returns [H, W, 1 or 3] as a WebP without loss, and without a word of its origin."""
+    """Returns [H, W, 1 or 3] as a WebP without loss, silent about its origin."""
     shown = Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture)
     packed = io.BytesIO()
     shown.convert("RGB").save(packed, "WEBP", lossless=True, method=4)
