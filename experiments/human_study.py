@@ -5,9 +5,9 @@
     python -m experiments.human_study --answers=DIR|FILES --key=x.key.json
         [--out=x.json]
 
-The page is one file that works without a network. --fake may be given several times: a
-folder of pictures, an .npz or .npy, a data set, or the folder of a run, of which samples
-are drawn. Beside x.html lies x.key.json, which says what is real: keep it.
+The page is one file that works without a network. --fake may be given several times:
+a folder of pictures, an .npz or .npy, a data set, or the folder of a run, of which
+samples are drawn. Beside x.html lies x.key.json, which says what is real: keep it.
 
 --task=choice: a real and a generated picture side by side; which is real?
 --task=single: one picture, real or generated? Without a limit of time the error rate

@@ -16,7 +16,7 @@ ATTENTIVE = 0.75  # the share of catch trials that has to be right
 
 
 class Key(NamedTuple):
-    """What the page does not say: the name of a study, its design, and what it is of."""
+    """What no page says: the name of a study, its design, and what it is made of."""
 
     study: str
     design: Design
@@ -137,10 +137,9 @@ def _answer(found, design, known):
     if real is None and design.task == designs.CHOICE:
         raise ValueError(f"none of {pictures} was chosen")
     sources = tuple(design.pictures[i] for i in pictures)
-    chosen = None if real is None else design.pictures[real]
-    wrong = (chosen == designs.REAL) != (designs.REAL in sources)
+    truth = next((i for i in pictures if design.pictures[i] == designs.REAL), None)
     asked = found.get("asked_ms")
-    return Answer(part, sources, wrong, None if asked is None else float(asked))
+    return Answer(part, sources, real != truth, None if asked is None else float(asked))
 
 
 def _why_not(given, design):

@@ -27,8 +27,8 @@ CONSENT = (
 )
 _TOLD = {
     designs.CHOICE: "You see two pictures side by side. One is real, the other was "
-    "made by a program. Choose the real one, by <kbd>\u2190</kbd> and <kbd>\u2192</kbd> or "
-    "by a touch.",
+    "made by a program. Choose the real one, by <kbd>\u2190</kbd> and "
+    "<kbd>\u2192</kbd> or by a touch.",
     designs.SINGLE: "You see one picture at a time. It is real, or it was made by a "
     "program: half of them are. Say which, by <kbd>\u2190</kbd> (real) and "
     "<kbd>\u2192</kbd> (generated) or by the buttons.",

@@ -25,7 +25,8 @@ def named(specs: Sequence[str]) -> list[str]:
 
     Raises ValueError if two are the same, or stand for something else.
     """
-    found = [spec.rstrip("/").rpartition("/")[2] for spec in specs]
+    found = [Path(spec).name for spec in specs]
+    found = [x.removesuffix(".npz").removesuffix(".npy") for x in found]
     for name, spec in zip(found, specs, strict=True):
         if found.count(name) > 1 or name in ("real", "catch"):
             why = "means something else" if found.count(name) == 1 else "is there twice"

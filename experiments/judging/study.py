@@ -12,10 +12,7 @@ from tqdm import tqdm
 from experiments.files import check_json, replacing
 from experiments.judging import answers, page, results, sources
 from experiments.judging import design as designs
-from experiments.rundir.checkpoint import CheckpointError
 from gans.names import check
-
-ERRORS = (ValueError, OSError, CheckpointError)  # of the command
 
 
 def make(
@@ -79,7 +76,7 @@ def make(
         Path(temporary).write_text(json.dumps(found), "utf-8")
     return [
         f"study {study}: {design.n_trials} trials, {len(encoded)} pictures, "
-        f"{path.stat().st_size / 2**20:.1f} MB",
+        f"{path.stat().st_size / 1e6:.1f} MB",
         f"{path}: for participants",
         f"{key}: which pictures are real; keep it to yourself",
     ]
