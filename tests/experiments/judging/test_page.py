@@ -10,7 +10,7 @@ import pytest
 from experiments.judging import answers, results, study
 from tests.experiments.judging import browser
 
-MODELS = ("good", "bad")
+MODELS = GOOD, BAD = ("good_model", "bad_model")
 
 
 @pytest.fixture(scope="module")
@@ -36,13 +36,13 @@ def test_the_page_needs_nothing_and_says_no_truth(pictures, tmp_path):
     assert lines[0].startswith("study ") and "9 trials, 18 pictures" in lines[0]
     text = (tmp_path / "x.html").read_text()
     words = re.sub(r"base64,[\w+/=]*", "", text)
-    assert not re.findall(r"https?://|\$[a-z{]|good|bad|npz", words)
+    assert not re.findall(r"https?://|\$[a-z{]|_model|npz", words)
     assert "a &lt;b&gt; &amp; c" in text and "0.1 seconds" in text
     found = json.loads(re.search(r"const study = (.*);", text)[1])
     assert found["codes"] == [] and len(found["pictures"]) == 18
     assert {*found} == {"name", "task", "seconds", "parts", "codes", "pictures"}
     key = answers.read_key(tmp_path / "x.key.json")
-    assert key.study == found["name"] and key.design.pictures.count("good") == 4
+    assert key.study == found["name"] and key.design.pictures.count(GOOD) == 4
     # In their order alone, nothing tells real pictures from others.
     assert sorted(key.design.pictures) != [*key.design.pictures]
 
@@ -63,9 +63,9 @@ def test_a_session(task, pictures, tmp_path):
     source = key.design.pictures
 
     def left_is_real(shown):
-        """All of "good" is taken for real, nothing else is mistaken."""
+        """All of GOOD is taken for real, nothing else is mistaken."""
         right = source[shown[0]] == "real"
-        return right != ("good" in [source[i] for i in shown])
+        return right != (GOOD in [source[i] for i in shown])
 
     with browser.opened(tmp_path / "x.html", tmp_path) as page:
         page.click("#begin")
@@ -95,7 +95,7 @@ def test_a_session(task, pictures, tmp_path):
     assert one.why_not is None and len(one.answers) == key.design.n_trials
     found = results.of(key, [one])["results"]
     rates = {model: found[model]["fooled"]["value"] for model in MODELS}
-    assert rates == {"good": 1.0, "bad": 0.0}
+    assert rates == {GOOD: 1.0, BAD: 0.0}
     given = json.loads(path.read_text())["answers"]
     if task == "choice":
         assert all(40 < x["shown_ms"] < 1000 for x in given)
