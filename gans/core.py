@@ -171,14 +171,18 @@ Loss = Callable[[dict[str, Bound], dict[str, Array], Array, State], tuple[Array,
 class Update:
     """Gradient descent of the networks `trains` on `loss(nets, batch, key, state)`.
 
-    `when(step) -> bool` says whether it is due (None: always). Where it is not due it
-    costs nothing, changes nothing, and its metrics are NaN.
+    `when(step) -> bool` says whether it is due (None: always), and `unless(state) ->
+    bool` whether the state holds it back all the same (None: never); the share of steps
+    in which it does not is the metric "updated/NAME". Where an update is not due it
+    costs nothing, changes nothing, and its metrics are NaN. (With `unless` and `vmap`
+    over seeds it costs as much as if it were due.)
     """
 
     name: str
     trains: tuple[str, ...]
     loss: Loss
     when: Callable[[Array], Array] | None = None
+    unless: Callable[[State], Array] | None = None
 
 
 Output = Callable[[dict[str, Bound], dict[str, Array], Array], dict[str, Array]]
@@ -350,12 +354,15 @@ def make_step(gan: GAN) -> Callable[..., tuple[State, Metrics]]:
         for i, update in enumerate(gan.updates):
             key_update = jax.random.fold_in(key, i)
             make = functools.partial(play, gan, update)
-            if update.when is None:
-                due = True
+            due = True if update.when is None else update.when(state.step)
+            if update.unless is not None:
+                due = due & ~update.unless(state)
+            if due is True:
                 changes, found = make(state, batch, key_update)
             else:
-                due = update.when(state.step)
                 changes, found = _play_if(due, make, state, batch, key_update)
+            if update.unless is not None:
+                found[f"updated/{update.name}"] = jnp.asarray(due, jnp.float32)
             for name in changes["stats"]:
                 if name in writers:
                     raise ValueError(
