@@ -26,6 +26,7 @@ setup(
         "scipy",
         "pillow",
         "safetensors",
+        "flatbuffers",  # jax.export needs it, but does not declare it
         "matplotlib",
         "scikit-learn",
         "tqdm",
@@ -41,8 +42,7 @@ setup(
         "ray": ["optuna", "ray[tune]"],  # sweeps on a cluster
         "serve": ["fastapi", "granian", "prometheus_client"],
         "test": ["pytest", "pytest-xdist", "hypothesis", "ruff"],
-        "export": ["flatbuffers"],  # jax.export writes and reads programs with it
-        "onnx": ["flatbuffers", "onnx", "onnxruntime", "onnx-ir"],  # and jax2onnx
+        "onnx": ["onnx", "onnxruntime", "onnx-ir"],  # and jax2onnx
         "c2pa": ["c2pa-python"],  # signed manifests in pictures
         "reference": ["torch==2.13.0"],  # what ours is compared with
     },
