@@ -171,11 +171,10 @@ Loss = Callable[[dict[str, Bound], dict[str, Array], Array, State], tuple[Array,
 class Update:
     """Gradient descent of the networks `trains` on `loss(nets, batch, key, state)`.
 
-    `when(step) -> bool` says whether it is due (None: always), and `unless(state) ->
-    bool` whether the state holds it back all the same (None: never); the share of steps
-    in which it does not is the metric "updated/NAME". Where an update is not due it
-    costs nothing, changes nothing, and its metrics are NaN. (With `unless` and `vmap`
-    over seeds it costs as much as if it were due.)
+    `when(step) -> bool` says whether it is due (None: always), `unless(state) -> bool`
+    whether it is held back all the same (None: never; else "updated/NAME" is a metric).
+    Where it is not due it costs nothing (with `unless` and `vmap` over seeds as much as
+    ever), changes nothing, and its metrics are NaN.
     """
 
     name: str
@@ -222,16 +221,12 @@ class GAN:
             raise ValueError(f"GAN.updates: names must differ, got {names}")
         for update in self.updates:
             for name in update.trains:
+                said = f"Update {update.name!r} trains {name!r}, which is"
                 if name not in self.nets:
-                    raise ValueError(
-                        f"Update {update.name!r} trains {name!r}, which is not a "
-                        f"network of this GAN: {sorted(self.nets)}"
-                    )
+                    known = sorted(self.nets)
+                    raise ValueError(f"{said} not a network of this GAN: {known}")
                 if self.nets[name].tx is None:
-                    raise ValueError(
-                        f"Update {update.name!r} trains {name!r}, which is frozen: "
-                        "its Net has tx=None"
-                    )
+                    raise ValueError(f"{said} frozen: its Net has tx=None")
 
 
 def init(gan: GAN, key: Array) -> State:
@@ -354,15 +349,13 @@ def make_step(gan: GAN) -> Callable[..., tuple[State, Metrics]]:
         for i, update in enumerate(gan.updates):
             key_update = jax.random.fold_in(key, i)
             make = functools.partial(play, gan, update)
-            due = True if update.when is None else update.when(state.step)
+            due = update.when is None or update.when(state.step)
             if update.unless is not None:
                 due = due & ~update.unless(state)
-            if due is True:
-                changes, found = make(state, batch, key_update)
-            else:
-                changes, found = _play_if(due, make, state, batch, key_update)
-            if update.unless is not None:
-                found[f"updated/{update.name}"] = jnp.asarray(due, jnp.float32)
+                metrics[f"updated/{update.name}"] = jnp.asarray(due, jnp.float32)
+            if due is not True:
+                make = functools.partial(_play_if, due, make)
+            changes, found = make(state, batch, key_update)
             for name in changes["stats"]:
                 if name in writers:
                     raise ValueError(

@@ -108,7 +108,7 @@ def contents(
     known: dict[str, tuple[str, ...]] = IMAGES,
     what: str = "images",
 ) -> tuple[np.ndarray, np.ndarray | None, list[str]]:
-    """Returns the examples of a split, their labels or None, and what to say of them.
+    """Returns the examples [N, ...] of a split, their labels [N] or None, and notes.
 
     known: what an .npz calls the examples, of each split; what: what errors call them.
 
