@@ -15,7 +15,6 @@ from experiments.sampling import meshes, pictures
 PLURAL = "Voxels"
 N, GRID, SOURCE = 16, True, False
 SUFFIX = ".obj"
-FILES = meshes.SUFFIXES
 TILE = 96  # pixels
 YAW, PITCH = 30.0, 25.0  # degrees: seen from the right, and from above
 N_FRAMES = 36  # of one turn
