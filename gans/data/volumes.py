@@ -55,7 +55,7 @@ def fit(x: np.ndarray, side: int) -> np.ndarray:
         )
     missing = [side * factor - n for n in x.shape[-3:]]
     pads = [(0, 0)] * (x.ndim - 3) + [(n // 2, n - n // 2) for n in missing]
-    x = np.pad(x, pads)
+    x = np.ascontiguousarray(np.pad(x, pads))
     if factor == 1:
         return x
     x = x.reshape(*x.shape[:-3], side, factor, side, factor, side, factor)
