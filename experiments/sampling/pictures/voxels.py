@@ -67,7 +67,9 @@ def rendered(x: np.ndarray, yaw: float = YAW, pitch: float = PITCH) -> np.ndarra
 
 def _occupied(x):
     """[D, H, W] in [0, 1], of all channels together."""
-    return (np.nan_to_num(np.asarray(x, np.float32)).clip(-1, 1).max(-1) + 1) / 2
+    return (
+        np.nan_to_num(np.asarray(x, np.float32), nan=-1).clip(-1, 1).max(-1) + 1
+    ) / 2
 
 
 @functools.cache
