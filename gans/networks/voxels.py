@@ -77,7 +77,8 @@ class Discriminator(nn.Module):
     """Volumes [B, D, H, W, C] in [-1, 1] -> logits [B] float32.
 
     They become occupancies in [0, 1]. 3-D convolutions (4x4x4, stride 2) with norm and
-    LeakyReLU of slope 0.2, then one as large as what is left. No biases. The activated
+    LeakyReLU of slope 0.2, then one as large as what is left. With a norm there are no
+    biases, as in the paper; without one, each convolution has its own. The activated
     outputs are sown in `features` as hidden0, hidden1 ...
 
     Attributes:
@@ -107,8 +108,9 @@ class Discriminator(nn.Module):
         h = ((1 + x) / 2).astype(self.layers.dtype)
         if self.condition == "concat":
             h = label_map(h, label, self.n_classes)
+        bias = self.layers.norm is None
         for i, c in enumerate(self.widths):
-            conv = make(Conv, c, (4, 4, 4), (2, 2, 2), use_bias=False, name=f"conv{i}")
+            conv = make(Conv, c, (4, 4, 4), (2, 2, 2), use_bias=bias, name=f"conv{i}")
             h = jax.nn.leaky_relu(make.norm(conv(h), f"norm{i}"), 0.2)
             self.sow("features", f"hidden{i}", h[n:])
             h = make.dropout(h, f"dropout{i}")
@@ -117,7 +119,7 @@ class Discriminator(nn.Module):
             1,
             h.shape[1:4],
             padding="VALID",
-            use_bias=False,
+            use_bias=bias,
             gain=1,
             name="out",
         )
