@@ -55,7 +55,7 @@ DATA = {
         "tfds:NAME, stacked:digits, photos, python:MODULE:FUNCTION; for image "
         "translation pairs:PATH, unpaired:PATH, colourise:PATH, edges:PATH, "
         "inpaint:PATH, digits2flowers; for super-resolution sr:PATH, sr:photos; clips "
-        "video:PATH, moving:digits; time series series:PATH, series:demo.",
+        "video:PATH, moving:digits; series:PATH, series:demo; voxels:PATH or digits.",
         type=str,
     ),
     "data_dir": Key(
