@@ -26,6 +26,7 @@ setup(
         "scipy",
         "pillow",
         "safetensors",
+        "flatbuffers",  # jax.export needs it, but does not declare it
         "matplotlib",
         "scikit-learn",
         "tqdm",
@@ -34,14 +35,14 @@ setup(
     extras_require={
         "cuda": ["jax[cuda13]"],
         "tpu": ["jax[tpu]"],
+        "meshes": ["trimesh", "scikit-image"],  # to read and write surfaces of voxels
         "video": ["av"],  # to read films such as MP4
         "tfds": ["tensorflow"],  # only to prepare a TFDS dataset, not to read it
         "sweep": ["optuna"],
         "ray": ["optuna", "ray[tune]"],  # sweeps on a cluster
         "serve": ["fastapi", "granian", "prometheus_client"],
         "test": ["pytest", "pytest-xdist", "hypothesis", "ruff"],
-        "export": ["flatbuffers"],  # jax.export writes and reads programs with it
-        "onnx": ["flatbuffers", "onnx", "onnxruntime", "onnx-ir"],  # and jax2onnx
+        "onnx": ["onnx", "onnxruntime", "onnx-ir"],  # and jax2onnx
         "c2pa": ["c2pa-python"],  # signed manifests in pictures
         "reference": ["torch==2.13.0"],  # what ours is compared with
     },

@@ -9,6 +9,8 @@ video frames. If the model is conditioned on examples, these are shown as well.
 the classes in `label_names`. A name without an extension is a folder of single PNGs.
 Of clips, which are `video` uint8 [N, T, H, W, C], `--out=x.gif` (.webp, .mp4) shows all
 samples side by side, and a folder holds a WebP of each.
+Of voxels it is a turntable, --out=x.obj (.stl, .glb) the surfaces of all samples, and a
+folder holds an OBJ of each.
 `--output=NAME` chooses an output of a model that has several.
 
 `--class=cat` or `--class=3` is a class, `--class=cat,dog` are several in turn.

@@ -99,7 +99,7 @@ def _tiny(variant, preset=None, **changes):
     if not configs.is_game(config.to_dict()):
         config.resolution = 32
         fields = workload.source(config).spec
-    elif config.data.partition(":")[0] in workload.CLIPS:
+    elif config.data.partition(":")[0] in (*workload.CLIPS, *workload.VOLUMES):
         config.resolution, config.n_classes = 8, 3
         fields = workload.source(config).spec
     elif config.resolution is None:

@@ -9,6 +9,7 @@ are compared only where those are the recorded ones; elsewhere norms must agree.
 import functools
 import hashlib
 import json
+import os
 import pathlib
 import platform
 
@@ -48,6 +49,7 @@ CASES = {
 NAMES = [
     f"{variant}:{preset}" for variant, presets in CASES.items() for preset in presets
 ]
+FIRST = [f"{variant}:{presets[0]}" for variant, presets in CASES.items()]
 
 
 def to_float(images):
@@ -58,11 +60,18 @@ def to_float(images):
 def machine():
     """What the bits depend on."""
     cpu = platform.processor() or platform.machine()
+    cores = os.cpu_count()
     info = pathlib.Path("/proc/cpuinfo")
     if info.exists():
         lines = [x for x in info.read_text().splitlines() if x.startswith("model name")]
         cpu = lines[0].partition(":")[2].strip() if lines else cpu
-    return {"cpu": cpu, "jaxlib": jaxlib.__version__, "backend": jax.default_backend()}
+        cores = len(os.sched_getaffinity(0))
+    return {
+        "cpu": cpu,
+        "cores": cores,  # XLA makes a thread for each
+        "jaxlib": jaxlib.__version__,
+        "backend": jax.default_backend(),
+    }
 
 
 def after_steps(name, options, tiny):
@@ -99,9 +108,18 @@ def figures(state):
     return found
 
 
-@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(
-    "options", ["quick", pytest.param("states", marks=pytest.mark.slow)]
+    "options, name",
+    [
+        pytest.param(
+            options,
+            name,
+            # The default tests have one preset of a variant.
+            marks=() if options == "quick" and name in FIRST else pytest.mark.slow,
+        )
+        for options in OPTIONS
+        for name in NAMES
+    ],
 )
 def test_the_state_is_what_it_was(options, name, tiny):
     kept = json.loads(KEPT.read_text())

@@ -14,7 +14,7 @@ import numpy as np
 from experiments import origin
 from experiments.files import replacing
 from experiments.rundir import restore
-from experiments.sampling import animation, asked, interpolation, pictures
+from experiments.sampling import animation, asked, interpolation, meshes, pictures
 from experiments.sampling.model import Model
 from gans.data import kinds
 
@@ -174,6 +174,9 @@ def draw(
             animation.save(out, map(animation.enlarged, frames), fps=fps)
         elif form == "folder":
             _write_singly(out, model.spec, drawn[-1], batches(), seeds, total)
+        elif form in meshes.SUFFIXES:
+            made = np.concatenate([x[drawn[-1]] for x in batches()])
+            pictures.of(model.spec[drawn[-1]]).save(out, made)
         elif form == ".npz":
             extra = {"seed": np.repeat(seeds, total)} if len(seeds) > 1 else {}
             _write_arrays(out, model.spec, len(seeds) * total, batches(), extra)
@@ -200,7 +203,9 @@ def _default(spec, sampler, form, said):
     kinds_of = {spec[x].kind for x in sampler.fields if x in spec}
     modules = [pictures.of_kind(x) for x in kinds_of if pictures.drawable(x)]
     n = N_SAMPLES
-    if form not in (".npz", "folder"):  # of points more, of clips fewer
+    if form in (*animation.SUFFIXES, *meshes.SUFFIXES):
+        n = max((x.N for x in modules if hasattr(x, "frames")), default=n)
+    elif form not in (".npz", "folder"):  # of points more, of clips fewer
         n = max((x.N for x in modules if not x.GRID), default=n)
     if said:
         return max(N_TEXTS, len(said))  # no example is needed
@@ -280,6 +285,8 @@ def _drawn(model, sampler, out, form, interpolate):
         raise ValueError(f"{named}: --interpolate needs tiles in rows")
     if form == "folder" and not hasattr(modules[-1], "single"):
         raise ValueError(f"{named}: --out must end in .png or .npz")
+    if form in meshes.SUFFIXES and not hasattr(modules[-1], "save"):
+        raise ValueError(f"--out={out}: {named.replace('images', 'voxels')}")
     animated = form in animation.SUFFIXES and not interpolate
     if animated and not hasattr(modules[-1], "frames"):
         raise ValueError(
@@ -290,17 +297,17 @@ def _drawn(model, sampler, out, form, interpolate):
 
 
 def _form(out):
-    """Returns ".png", ".npz", ".gif", ".webp" or "folder"."""
+    """Returns ".png", ".npz", ".gif", ".glb" ... or "folder"."""
     path = pathlib.Path(out)
     if path.is_dir() or str(out).endswith("/") or not path.suffix:
-        if any([*path.glob("*.png"), *path.glob("*.webp")]):
+        if any(next(path.glob(x), None) for x in ("*.png", "*.webp", "*.obj")):
             raise FileExistsError(f"--out={out}: this folder holds pictures already")
         return "folder"
-    if path.suffix not in (".png", ".npz", *animation.SUFFIXES):
+    if path.suffix not in (".png", ".npz", *animation.SUFFIXES, *meshes.SUFFIXES):
         raise ValueError(
             f"--out={out}: unknown extension {path.suffix!r}; wanted .png (a grid), "
-            ".npz (arrays), .gif, .webp or .mp4 (an animation), or none (a folder of "
-            "single ones)"
+            ".npz (arrays), .gif, .webp or .mp4 (an animation), .obj, .stl or .glb (a "
+            "mesh of voxels), or none (a folder of single ones)"
         )
     return path.suffix
 

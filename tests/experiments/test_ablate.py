@@ -66,6 +66,7 @@ def finished(tmp_path_factory):
     return config, run(config, workdir), workdir
 
 
+@pytest.mark.slow
 def test_a_replica_is_what_the_run_command_makes(tmp_path, finished):
     """The same losses and scores, to the rounding of a few steps."""
     config, results, _ = finished

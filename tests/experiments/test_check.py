@@ -66,6 +66,7 @@ def check(*flags):
     return subprocess.run(command, capture_output=True, text=True)
 
 
+@pytest.mark.slow
 def test_a_users_networks_keep_or_break_a_promise(here):
     column = check("--config.batch_size=7", "--config.metrics=()")
     lines = column.stdout.splitlines()

@@ -46,6 +46,7 @@ def test_the_command_that_does_the_same():
     ]
 
 
+@pytest.mark.slow
 def test_it_runs_the_ablation(tmp_path):
     options = ["--data=grid25", "--arms=ttur", "--seeds=1", "--steps=100"]
     done = run(*options, f"--workdir={tmp_path}")

@@ -293,6 +293,7 @@ def test_shapes(side):
     assert logits.shape == (4,) and d.mixes_batch
 
 
+@pytest.mark.slow
 def test_both_batches_of_a_discriminator_pass_in_turn():
     d = networks.make("Discriminator", "stylegan2", channel_base=32, group=2)
     real, fake = jax.random.normal(jax.random.key(1), (2, 4, 8, 8, 1))

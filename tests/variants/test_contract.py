@@ -3,6 +3,7 @@
 import functools
 import importlib
 import inspect
+import json
 import pathlib
 import re
 
@@ -24,6 +25,10 @@ ROOT = pathlib.Path(__file__).parent.parent.parent
 VARIANTS = sorted(
     p.stem for p in (ROOT / "gans" / "variants").glob("*.py") if p.stem != "__init__"
 )
+GOLDEN = {
+    name.split(":")[0]
+    for name in json.loads((ROOT / "tests/golden.json").read_text())["quick"]
+}
 # Those that need two devices, or a metric, are asked by the command (see
 # tests/experiments/test_check.py).
 OF_ONE_DEVICE = [
@@ -46,7 +51,13 @@ def batch_of(config, key=KEY):
     return random_batch(specs.from_json(config.spec.to_dict()), config.batch_size, key)
 
 
-@pytest.fixture(scope="module", params=VARIANTS)
+@pytest.fixture(
+    scope="module",
+    params=[  # those that tests/test_golden.py trains are slow here
+        pytest.param(name, marks=pytest.mark.slow if name in GOLDEN else ())
+        for name in VARIANTS
+    ],
+)
 def trained(request, tiny):
     """The first few steps of each variant."""
     config = tiny(request.param)

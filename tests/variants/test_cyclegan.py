@@ -207,6 +207,7 @@ def pooled(tiny):
     return quick(core.make_step(gan)), config, gan, state, batch
 
 
+@pytest.mark.slow
 def test_a_pool_fills_before_it_gives(pooled):
     step, config, _, state, batch = pooled
     n = config.batch_size
@@ -263,6 +264,7 @@ def test_fakes_are_made_once(tiny):
 # --- its options ---------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_terms_of_both_discriminators(tiny):
     penalties = ("r1(weight=1.0)", "gradient_penalty(every=2)")
     _, gan, state, batch = ready(tiny, **{"discriminator.penalties": penalties})

@@ -189,6 +189,7 @@ def test_the_other_direction(tiny):
     assert made["a"].shape == (2, *spec["a"].shape)
 
 
+@pytest.mark.slow
 def test_terms_of_the_discriminator(tiny):
     """R1 in each update and every second one; it is about the image alone."""
     penalties = ("gradient_penalty", "r1(weight=1.0, every=2)")

@@ -33,7 +33,7 @@ def upsampled(x):
     return F.conv_transpose2d(x, taps, stride=2, padding=1, groups=x.shape[1])
 
 
-def scaled(x, weight, style, up):
+def scaled(x, weight, style, up=False, pad=1):
     """By scaling the inputs, and the outputs for demodulation."""
     squares = weight.square().sum((2, 3)) @ style.square().T  # [O, B]
     x = x * style[:, :, None, None]
@@ -41,7 +41,7 @@ def scaled(x, weight, style, up):
         x = F.conv_transpose2d(x, weight.transpose(0, 1), stride=2)
         x = filtered(x, 1, gain=4.0)
     else:
-        x = F.conv2d(x, weight, padding=1)
+        x = F.conv2d(x, weight, padding=pad)
     return x * (squares.T + 1e-8).rsqrt()[:, :, None, None]
 
 

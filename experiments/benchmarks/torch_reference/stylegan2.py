@@ -10,7 +10,6 @@ from experiments.benchmarks.torch_reference.translation import Networks
 from gans import names
 from gans.data import spec as specs
 
-_NETWORK = __name__.rpartition(".")[2]  # the file of gans/networks of the same name
 _ARCHITECTURES = {"generator": "skip", "discriminator": "resnet"}
 
 
@@ -19,6 +18,9 @@ class Training(Networks):
 
     Args: see `training.Training`. Raises ValueError without a counterpart.
     """
+
+    networks = {"generator": "stylegan2", "discriminator": "stylegan2"}
+    generator = styled.Generator
 
     def __init__(
         self,
@@ -36,8 +38,8 @@ class Training(Networks):
         self.field = specs.main_field(specs.from_json(config.spec.to_dict()))
         shape = tuple(config.spec[self.field]["shape"])
         self.g, self.d = self.ready(
-            styled.Generator(shape, config.latent, **_options(config, "generator")),
-            styled.Discriminator(shape, **_options(config, "discriminator")),
+            self.generator(shape, config.latent, **self.options("generator")),
+            styled.Discriminator(shape, **self.options("discriminator")),
         )
         self.average = copy.deepcopy(self.g).requires_grad_(False)
         self.path_length = _lazy(config.generator, "path_length")
@@ -47,6 +49,14 @@ class Training(Networks):
         self.d_objective, self.g_objective = losses(config)
         self.mean_length = torch.zeros((), device=self.device)
         self.n_steps = 0
+
+    def options(self, role):
+        """Of the network of a role."""
+        part, wanted = self.config[role], _ARCHITECTURES[role]
+        network = self.networks[role]
+        if part.network != network or part.get("architecture", wanted) != wanted:
+            raise ValueError(f"{role}: only {network}, {wanted}, has a counterpart")
+        return {k: x for k, x in part.items() if k not in ("network", "architecture")}
 
     def lazy_optimizer(self, part, network):
         """Adam of a network whose lazy term is an update, too: appendix B."""
@@ -127,13 +137,6 @@ class Training(Networks):
         torch._foreach_lerp_(old, new, share)
         for ours, theirs in zip(self.average.buffers(), self.g.buffers(), strict=True):
             ours.copy_(theirs)
-
-
-def _options(config, role):
-    part, wanted = config[role], _ARCHITECTURES[role]
-    if part.network != _NETWORK or part.get("architecture", wanted) != wanted:
-        raise ValueError(f"{role}: only {_NETWORK}, {wanted}, has a counterpart")
-    return {k: x for k, x in part.items() if k not in ("network", "architecture")}
 
 
 def _lazy(part, name):

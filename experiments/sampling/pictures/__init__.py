@@ -15,6 +15,7 @@ A kind is a module with
                     `name` is that of the field, of which `source` has real examples.
     single(path, example)   saves one example, in a file that ends in SUFFIX, if the
                     kind has such a form
+    save(path, examples)    saves examples [n, ...] as one mesh, if they have surfaces
     frames(examples, columns=None)   yields the frames, uint8 [h, w, C], of an animation
                     of examples [n, ...] side by side, if they move
 """

@@ -26,6 +26,7 @@ def test_noise_has_the_given_deviation_and_is_a_function_of_the_images():
     assert (noisy != degradations.noise(grey + 1, 16) - 1).any()
 
 
+@pytest.mark.slow
 def test_degraded_digits(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr("experiments.evaluation.extractors.CLASSIFIER_STEPS", 60)

@@ -138,6 +138,7 @@ def test_labels_among_the_examples_that_a_model_is_given_are_used(tiny):
     assert facts._unused_labels(given, spec) == []
 
 
+@pytest.mark.slow
 def test_other_images_are_said_when_a_run_goes_on(tiny, tmp_path, capsys):
     path, workdir = tmp_path / "x.npy", tmp_path / "run"
     random = np.random.default_rng(0)

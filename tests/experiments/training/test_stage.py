@@ -386,6 +386,7 @@ def test_the_next_stage_is_made_ready_while_this_one_trains(config):
     every.close()
 
 
+@pytest.mark.slow
 def test_rolls_back_over_a_border(tmp_path, config, monkeypatch, capfd):
     """A NaN in stage 2, before its first checkpoint: the border's state goes on."""
     build_one = configs.build

@@ -301,6 +301,7 @@ def with_fixed(config, kernel):
     return dataclasses.replace(gan, nets={**gan.nets, "f": fixed}, updates=updates)
 
 
+@pytest.mark.slow
 def test_frozen_networks_are_one_for_all_replicas():
     config, kernel = resolved(points()), jnp.full((2, 1), 3.0)
 

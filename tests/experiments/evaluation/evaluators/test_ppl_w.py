@@ -105,6 +105,7 @@ def run(styled_run):
     return model, config
 
 
+@pytest.mark.slow
 def test_a_model_with_a_mapping_network(run):
     model, config = run
     setting = Setting(model.gan, model.data, config)
