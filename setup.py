@@ -35,6 +35,7 @@ setup(
     extras_require={
         "cuda": ["jax[cuda13]"],
         "tpu": ["jax[tpu]"],
+        "meshes": ["trimesh", "scikit-image"],  # to read and write surfaces of voxels
         "video": ["av"],  # to read films such as MP4
         "tfds": ["tensorflow"],  # only to prepare a TFDS dataset, not to read it
         "sweep": ["optuna"],

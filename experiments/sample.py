@@ -9,9 +9,13 @@ video frames. If the model is conditioned on examples, these are shown as well.
 the classes in `label_names`. A name without an extension is a folder of single PNGs.
 Of clips, which are `video` uint8 [N, T, H, W, C], `--out=x.gif` (.webp, .mp4) shows all
 samples side by side, and a folder holds a WebP of each.
+Of voxels it is a turntable, --out=x.obj (.stl, .glb) the surfaces of all samples, and a
+folder holds an OBJ of each.
 `--output=NAME` chooses an output of a model that has several.
 
 `--class=cat` or `--class=3` is a class, `--class=cat,dog` are several in turn.
+`--text="a large thin three"` is what samples of a model that is given sentences show;
+several, separated by semicolons, take turns.
 `--seed=0,1,2` or `--seed=0-15` draws --n samples of each seed: a row of the grid each.
 
 `--interpolate=8` shows rows from one latent to another. `--interpolate=24 --out=x.gif`
@@ -36,6 +40,7 @@ def main(draw):
         n=values.n,
         out=values.out,
         label=values["class"].value,
+        text=values.text,
         seed=values.seed,
         checkpoint=values.checkpoint,
         interpolate=values.interpolate,
@@ -58,6 +63,7 @@ if __name__ == "__main__":
         "x.png (a grid), x.npz (arrays), a folder (single PNGs), x.gif, .webp or .mp4.",
     )
     flags.DEFINE_string("class", None, "Class, by name or number; or several: cat,dog.")
+    flags.DEFINE_string("text", None, "What samples show; or several: a cat; a dog.")
     flags.DEFINE_string("seed", None, "Seed of the samples (0); or several: 0-15.")
     flags.DEFINE_alias("seeds", "seed")
     flags.DEFINE_string("checkpoint", None, "last, best, or a step; by default last.")

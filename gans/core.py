@@ -171,14 +171,17 @@ Loss = Callable[[dict[str, Bound], dict[str, Array], Array, State], tuple[Array,
 class Update:
     """Gradient descent of the networks `trains` on `loss(nets, batch, key, state)`.
 
-    `when(step) -> bool` says whether it is due (None: always). Where it is not due it
-    costs nothing, changes nothing, and its metrics are NaN.
+    `when(step) -> bool` says whether it is due (None: always), `unless(state) -> bool`
+    whether it is held back all the same (None: never; else "updated/NAME" is a metric).
+    Where it is not due it costs nothing (with `unless` and `vmap` over seeds as much as
+    ever), changes nothing, and its metrics are NaN.
     """
 
     name: str
     trains: tuple[str, ...]
     loss: Loss
     when: Callable[[Array], Array] | None = None
+    unless: Callable[[State], Array] | None = None
 
 
 Output = Callable[[dict[str, Bound], dict[str, Array], Array], dict[str, Array]]
@@ -218,16 +221,12 @@ class GAN:
             raise ValueError(f"GAN.updates: names must differ, got {names}")
         for update in self.updates:
             for name in update.trains:
+                said = f"Update {update.name!r} trains {name!r}, which is"
                 if name not in self.nets:
-                    raise ValueError(
-                        f"Update {update.name!r} trains {name!r}, which is not a "
-                        f"network of this GAN: {sorted(self.nets)}"
-                    )
+                    known = sorted(self.nets)
+                    raise ValueError(f"{said} not a network of this GAN: {known}")
                 if self.nets[name].tx is None:
-                    raise ValueError(
-                        f"Update {update.name!r} trains {name!r}, which is frozen: "
-                        "its Net has tx=None"
-                    )
+                    raise ValueError(f"{said} frozen: its Net has tx=None")
 
 
 def init(gan: GAN, key: Array) -> State:
@@ -350,12 +349,13 @@ def make_step(gan: GAN) -> Callable[..., tuple[State, Metrics]]:
         for i, update in enumerate(gan.updates):
             key_update = jax.random.fold_in(key, i)
             make = functools.partial(play, gan, update)
-            if update.when is None:
-                due = True
-                changes, found = make(state, batch, key_update)
-            else:
-                due = update.when(state.step)
-                changes, found = _play_if(due, make, state, batch, key_update)
+            due = update.when is None or update.when(state.step)
+            if update.unless is not None:
+                due = due & ~update.unless(state)
+                metrics[f"updated/{update.name}"] = jnp.asarray(due, jnp.float32)
+            if due is not True:
+                make = functools.partial(_play_if, due, make)
+            changes, found = make(state, batch, key_update)
             for name in changes["stats"]:
                 if name in writers:
                     raise ValueError(

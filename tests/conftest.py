@@ -94,10 +94,12 @@ def _tiny(variant, preset=None, **changes):
         config.latent = 5
     if "warmup" in config:
         config.warmup = 0
+    if "encoder_steps" in config:  # its encoder learns in the first step alone
+        config.encoder_steps = 1
     if not configs.is_game(config.to_dict()):
         config.resolution = 32
         fields = workload.source(config).spec
-    elif config.data.partition(":")[0] in workload.CLIPS:
+    elif config.data.partition(":")[0] in (*workload.CLIPS, *workload.VOLUMES):
         config.resolution, config.n_classes = 8, 3
         fields = workload.source(config).spec
     elif config.resolution is None:

@@ -23,6 +23,7 @@ IMAGES = ("tfds", "folder")
 SIDES = ("pairs", "unpaired")
 ENLARGED = ("sr",)
 CLIPS = ("moving", "video")
+VOLUMES = ("voxels",)
 WINDOWS = ("series",)
 N_CLASSES = 10  # of images
 
@@ -67,7 +68,7 @@ def _spec(config):
     if kind in WINDOWS:
         return series.fields(config.data, argument, config.channels or 1)
     known = config.resolution and config.channels
-    if kind not in (*IMAGES, *SIDES, *ENLARGED, *CLIPS) or not known:
+    if kind not in (*IMAGES, *SIDES, *ENLARGED, *CLIPS, *VOLUMES) or not known:
         return None
     shape = (config.resolution, config.resolution, config.channels)
     if kind in ENLARGED:
@@ -79,6 +80,9 @@ def _spec(config):
     if kind in CLIPS:
         clip = spec.Field("video", (config.frames, *shape), "uint8")
         return {"video": clip, "label": label}
+    if kind in VOLUMES:
+        volume = spec.Field("voxels", (config.resolution, *shape), "uint8")
+        return {"voxels": volume, "label": label}
     return {"image": spec.Field("image", shape, "uint8"), "label": label}
 
 

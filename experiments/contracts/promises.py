@@ -19,7 +19,7 @@ from jax.sharding import PartitionSpec as P
 
 from experiments import config as configs
 from experiments import own_code
-from experiments.contracts.trial import KEY, Trial, due_at, equal, quick
+from experiments.contracts.trial import KEY, Trial, equal, quick
 from experiments.rundir.checkpoint import Checkpoints
 from gans import core
 from gans.data import kinds
@@ -53,7 +53,7 @@ def is_finite(trial: Trial) -> Faults:
         return
     for step, found in enumerate(trial.metrics):
         for update in trial.gan.updates:
-            if due_at(update, step):
+            if trial.made(update, step):
                 continue
             for name, value in found.items():
                 if name.startswith(f"{update.name}/") and np.isfinite(value):
@@ -119,7 +119,7 @@ def updates_keep_apart(trial: Trial) -> Faults:
     for step, (before, after) in enumerate(itertools.pairwise(trial.states)):
         for name in gan.nets:
             of_net = [update for update in gan.updates if name in update.trains]
-            due = any(due_at(update, step) for update in of_net)
+            due = any(trial.made(update, step) for update in of_net)
             changed = not equal(before.params[name], after.params[name])
             if changed and not due:
                 yield f"{name} is changed in step {step}, where no update of it is due"

@@ -51,11 +51,17 @@ class Trial:
     metrics: list[dict[str, Array]]
     compilations: int
 
+    def made(self, update: core.Update, step: int) -> bool:
+        """Whether an update was due in a step, and not held back."""
+        if update.unless is None:
+            return due_at(update, step)
+        return bool(self.metrics[step][f"updated/{update.name}"])
+
     @functools.cached_property
     def not_finite(self) -> str:
         """What is not finite, and in which step; "" if all is."""
         for step, found in enumerate(self.metrics):
-            updates = [x for x in self.gan.updates if due_at(x, step)]
+            updates = [x for x in self.gan.updates if self.made(x, step)]
             starts = tuple(f"{update.name}/" for update in updates)
             bad = [
                 name
@@ -121,7 +127,7 @@ def enough(gan: core.GAN, most: int = 100) -> int:
 
 
 def due_at(update: core.Update, step: int) -> bool:
-    """Whether an update is due in a step."""
+    """Whether an update is due in a step, by the number of the step."""
     return update.when is None or bool(update.when(jnp.int32(step)))
 
 

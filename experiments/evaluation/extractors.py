@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 import io
@@ -16,40 +17,41 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from tqdm import tqdm
 
 from experiments import process
-from experiments.evaluation import cache, motion
+from experiments.evaluation import (
+    cache,
+    perceptual_weights,
+    vision_transformers,
+    volumetric,
+)
 from experiments.evaluation import pretrained as files
 from gans import data, names
 from gans.metrics.classifiers import small
-from gans.metrics.features import inception, lpips, pth, random_weights, squeezenet
+from gans.metrics.features import inception, pth, random_weights, squeezenet
 from gans.metrics.features.extractor import Extractor
 
 LPIPS = ("lpips_vgg", "lpips_alex", "lpips_squeeze")
-OF_CLIPS = ("motion",)
-NAMES = ("inception", "squeezenet", "classifier", "random", *LPIPS, *OF_CLIPS)
-OURS = (
-    "inception",
-    "squeezenet",
-    "classifier",
-    "random",
-    "lpips",
-    "motion",
-)  # so they begin
-FLOATS = ("squeezenet", "classifier", "random", *LPIPS)  # see fractions of a level
+# What sees which kind of data; the first is chosen. All others see images.
+OF_KIND = {"video": ("motion",), "voxels": ("solids",)}
+OF_OTHERS = tuple(name for names in OF_KIND.values() for name in names)
+# They see fractions of a level.
+FLOATS = ("squeezenet", "classifier", "random", *LPIPS, *vision_transformers.NAMES)
+NAMES = ("inception", *FLOATS, *OF_OTHERS)
+# So they begin.
+OURS = tuple({name.partition("_")[0]: None for name in NAMES})
 # Logits of those that always have the same number.
-N_LOGITS = {"inception": 1008, "random": 0, **dict.fromkeys(LPIPS, 0)} | {"motion": 0}
+NO_LOGITS = ("random", "motion", *LPIPS, *vision_transformers.NAMES)
+N_LOGITS = {"inception": 1008, **dict.fromkeys(NO_LOGITS, 0)}
 CLASSIFIER_STEPS = 1500
 # Images that a classifier learns in seconds to minutes.
 SIDES, PER_CLASS, BYTES = (8, 64), 100, 2**30
 # Pixels, of which a tap is left.
 SMALLEST = {"vgg": 16, "alex": 31, "squeeze": 17}
-OTHERS_SMALLEST = {"motion": 8, "classifier": 8, "random": random_weights.SMALLEST}
-# torchvision's files, whose names end in their checksums, and the LPIPS authors'.
-TRUNKS = {
-    "vgg": ("vgg16-397923af.pth", "528 MB"),
-    "alex": ("alexnet-owt-7be5be79.pth", "233 MB"),
-    "squeeze": ("squeezenet1_1-b8a52dc0.pth", "5 MB"),
+OTHERS_SMALLEST = {
+    "motion": 8,
+    "solids": 8,
+    "classifier": 8,
+    "random": random_weights.SMALLEST,
 }
-HEADS = {"vgg": "a78928a0", "alex": "df73285e", "squeeze": "4a5350f2"}
 
 
 def find(
@@ -69,7 +71,7 @@ def find(
         if it likes.
       resize: of Inception: tf, pytorch or clean.
       weights: {"inception": path, "squeezenet": path, "lpips-trunk": path,
-        "lpips-heads": path}.
+        "lpips-heads": path, "dinov2": path, "clip": path}.
       trained_on: arguments of `gans.data.load`, of the labelled set that the classifier
         learns.
 
@@ -88,21 +90,25 @@ def find(
     if name == "squeezenet":
         path = files.find(files.SQUEEZENET, weights.get(name))
         return functools.partial(_squeezenet, path)
+    if name in vision_transformers.NAMES:
+        return vision_transformers.find(name, weights)
     if name in LPIPS:
-        net = name.removeprefix("lpips_")
-        return functools.partial(_lpips, net, *_lpips_files(net, weights))
+        given = perceptual_weights.find(name.removeprefix("lpips_"), weights)
+        return functools.partial(_lpips, name, *given)
     if not trained_on:
         raise ValueError(
             f"extractor {name!r} needs labelled data to learn from: name a data set "
             "with --classifier-data"
         )
-    trained = motion.extractor if name in OF_CLIPS else classifier
-    return functools.partial(trained, **trained_on)
+    if name in volumetric.LEARNERS:
+        return functools.partial(volumetric.extractor, name, **trained_on)
+    return functools.partial(classifier, **trained_on)
 
 
 def choose(
     shape: tuple[int, ...],
     *,
+    kind: str | None = None,
     n: int = 0,
     n_classes: int | None = None,
     weights: dict[str, str | None] | None = None,
@@ -116,13 +122,15 @@ def choose(
 
     Args:
       shape: of the images [H, W, C], or of clips [T, H, W, C].
+      kind: of the data; None: images or clips, by their shape.
       n, n_classes: images with labels, and their classes, of which it could learn.
       weights: see `find`.
       photographs: whether Inception comes into question.
       unlabelled: what is said where `n_classes` is None.
     """
-    if len(shape) == 4:
-        return "motion", "the data are clips"
+    kind = kind or _kind(shape)
+    if kind in OF_KIND:
+        return OF_KIND[kind][0], f"the data are {SAID[kind]}"
     if photographs and files.at_hand(files.INCEPTION, (weights or {}).get("inception")):
         return "inception", "its weights are at hand"
     why = "Inception's weights are not at hand (extractor=inception downloads them)"
@@ -185,68 +193,46 @@ def _squeezenet(path):
     return squeezenet.make(variables, sha256=files.checksum(path))
 
 
-def _lpips_files(net, weights):
-    """The paths of trunk and heads."""
-    name, size = TRUNKS[net]
-    trunk = files.Weights(
-        f"the trunk of lpips_{net}",
-        flag="--lpips-trunk-weights",
-        variable="GANS_LPIPS_TRUNK",
-        what=f"torchvision's {name}, {size}",
-        sha256=name.removesuffix(".pth").rpartition("-")[2],
-        url=f"https://download.pytorch.org/models/{name}",
-    )
-    heads = files.Weights(
-        f"the heads of lpips_{net}",
-        flag="--lpips-heads-weights",
-        variable="GANS_LPIPS_HEADS",
-        what=f"lpips/weights/v0.1/{net}.pth of richzhang/PerceptualSimilarity",
-        sha256=HEADS[net],
-        url="https://raw.githubusercontent.com/richzhang/PerceptualSimilarity/master/"
-        f"lpips/weights/v0.1/{net}.pth",
-    )
-    try:  # the heads are small: they come first
-        path = files.find(heads, weights.get("lpips-heads"))
-    except FileNotFoundError as error:
-        raise FileNotFoundError(
-            f"{error}. lpips_{net} needs {trunk.what}, by {trunk.flag}, too"
-        ) from None
-    return (files.find(trunk, weights.get("lpips-trunk")), trunk), (path, heads)
-
-
-def _lpips(net, trunk, heads):
-    given = {"trunk": trunk, "heads": heads}
-    sha256 = {part: files.checksum(path) for part, (path, _) in given.items()}
-    variables = lpips.from_pth(net, *(pth.read(path) for path, _ in given.values()))
-    made = lpips.make(net, variables, sha256=sha256)
+def _lpips(name, trunk, heads):
+    made = perceptual_weights.make(name.removeprefix("lpips_"), trunk, heads)
 
     def apply(variables, images):
-        check(f"lpips_{net}", images.shape[1:])
+        check(name, images.shape[1:])
         return made.apply(variables, images)
 
-    name = made.name
-    if not all(sha256[p].startswith(wanted.sha256) for p, (_, wanted) in given.items()):
-        # Heads on a trunk that is not theirs do not give LPIPS.
-        name += f"-{sha256['trunk'][:8]}"
-    return Extractor(name, apply, made.variables, made.protocol)
+    return dataclasses.replace(made, apply=apply)
 
 
-def check(name: str, shape: tuple[int, ...], *, floats: bool = False) -> None:
+SAID = {"image": "images", "video": "clips", "voxels": "voxels"}
+
+
+def _kind(shape):
+    return "video" if len(shape) == 4 else "image"
+
+
+def check(
+    name: str,
+    shape: tuple[int, ...],
+    *,
+    kind: str | None = None,
+    floats: bool = False,
+) -> None:
     """Checks, before anything is loaded, that an extractor sees images [H, W, C].
 
-    Or clips [T, H, W, C], which are seen by OF_CLIPS and functions of the user's.
+    Or other data, which are seen by those of OF_KIND and functions of the user's.
 
+    kind: of the data; None: images or clips, by their shape.
     floats: whether it must also see values between the levels of 8 bits: `apply` then
       takes floats in 0 .. 255 as it takes uint8.
 
     Raises ValueError if it does not.
     """
-    clips = len(shape) == 4
-    if not names.is_path(name) and clips != (name in OF_CLIPS):
-        known = [x for x in NAMES if (x in OF_CLIPS) == clips]
+    kind = kind or _kind(shape)
+    known = OF_KIND.get(kind) or tuple(x for x in NAMES if x not in OF_OTHERS)
+    if not names.is_path(name) and name not in known:
         raise ValueError(
-            f"extractor {name!r} does not see {'clips' if clips else 'images'}; those "
-            f"that do: {', '.join(known)}"
+            f"extractor {name!r} does not see {SAID[kind]}; those that do: "
+            f"{', '.join(known)}"
         )
     *_, height, width, _ = shape
     least = {**SMALLEST, **OTHERS_SMALLEST}.get(name.removeprefix("lpips_"), 1)

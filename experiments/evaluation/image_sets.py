@@ -108,7 +108,7 @@ def open_set(
 def image_field(source: Source, name: str, field: str | None = None) -> str:
     """Returns the field that holds a source's images, or clips; ValueError without."""
     field = field or main_field(source.spec)
-    if source.spec[field].kind not in ("image", "video"):
+    if source.spec[field].kind not in ("image", "video", "voxels"):
         raise ValueError(f"{name} holds {source.spec[field].kind} data, not images")
     return field
 

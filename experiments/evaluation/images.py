@@ -61,9 +61,8 @@ class Images:
         if there are no weights. floats: whether it must accept floats, too.
         """
         setting = self.setting
-        extractors.check(
-            setting.extractor, setting.spec[self.field].shape, floats=floats
-        )
+        field = setting.spec[self.field]
+        extractors.check(setting.extractor, field.shape, kind=field.kind, floats=floats)
         if setting.extractor == "classifier":
             extractors.check_labelled(setting.source, setting.config.data)
         self.data  # noqa: B018 -- makes it

@@ -21,7 +21,7 @@ from gans import core
 from gans.data import kinds
 
 VALUES = 2**21  # of a batch of examples, all fields together
-SEEN = ("image", "video")  # kinds that extractors see
+SEEN = ("image", "video", "voxels")  # kinds that extractors see
 KEPT = 2**28  # bytes of outputs made of examples, at most
 
 
@@ -102,6 +102,7 @@ class Setting:
         learnt = len(images) == len(labels) == 1
         name, why = extractors.choose(
             self.spec[images[0]].shape,
+            kind=self.spec[images[0]].kind,
             n=self.source.length_of(images[0]),
             n_classes=self.spec[labels[0]].n_classes if learnt else None,
             weights=self.weights,

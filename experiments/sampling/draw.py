@@ -14,13 +14,14 @@ import numpy as np
 from experiments import origin
 from experiments.files import replacing
 from experiments.rundir import restore
-from experiments.sampling import animation, asked, interpolation, pictures
+from experiments.sampling import animation, asked, interpolation, meshes, pictures
 from experiments.sampling.model import Model
 from gans.data import kinds
 
 MOST_IN_A_PICTURE = 10_000
 MOST_COLUMNS = 16  # of a grid with a class in each
 N_SAMPLES = 64
+N_TEXTS = 16  # of texts that are asked for
 N_LATENTS = 4  # that each sample of an animation goes through
 
 
@@ -30,6 +31,7 @@ def draw(
     n: int | None = None,
     out: str | os.PathLike | None = None,
     label: str | int | None = None,
+    text: str | None = None,
     seed: str | int | None = None,
     checkpoint: str | int | None = None,
     interpolate: int | None = None,
@@ -51,6 +53,8 @@ def draw(
         default WORKDIR/samples/drawn_STEP.png, or training.gif.
       label: their class by name or number, or several, "cat,dog", in turn; by default
         all classes in turn.
+      text: what they show, of a model that is given sentences; or several, "a; b", in
+        turn.
       seed: 0, "0,1,2" or "0-15". Sample i depends on it and i alone, up to rounding.
       checkpoint: "last", "best" or a step; by default the last one.
       interpolate: samples on the great circle from one latent to the next: in a row; in
@@ -86,7 +90,13 @@ def draw(
         )
     fps = fps or animation.FPS
     if training:
-        drawing = {"n": n, "class": label, "seed": seed, "interpolate": interpolate}
+        drawing = {
+            "n": n,
+            "class": label,
+            "text": text,
+            "seed": seed,
+            "interpolate": interpolate,
+        }
         drawing |= {"checkpoint": checkpoint, "batch_size": batch_size}
         drawing |= {"truncation": truncation}
         given = [x for x, v in drawing.items() if v is not None]
@@ -109,7 +119,9 @@ def draw(
     sampler, step = model.sampler(output), int(model.state.step)
     least = 16 if moves and interpolate else 8
     few = interpolate or len(seeds) > 1
-    n = n or (least if few else _default(model.spec, sampler, form))
+    said = asked.texts(text)
+    if n is None:
+        n = least if few else _default(model.spec, sampler, form, said)
     total = n * (interpolate or 1)  # of each seed
     if seed is not None and not sampler.random:
         raise ValueError(
@@ -125,6 +137,7 @@ def draw(
 
     def inputs(seed):
         given = {"seed": seed, "output": output, "truncation": truncation}
+        given["text"] = said
         if moves and interpolate:
             turns = _resized(label, n)  # each sample keeps its class
             found = model.inputs(N_LATENTS * n, label=turns, **given)
@@ -161,6 +174,9 @@ def draw(
             animation.save(out, map(animation.enlarged, frames), fps=fps)
         elif form == "folder":
             _write_singly(out, model.spec, drawn[-1], batches(), seeds, total)
+        elif form in meshes.SUFFIXES:
+            made = np.concatenate([x[drawn[-1]] for x in batches()])
+            pictures.of(model.spec[drawn[-1]]).save(out, made)
         elif form == ".npz":
             extra = {"seed": np.repeat(seeds, total)} if len(seeds) > 1 else {}
             _write_arrays(out, model.spec, len(seeds) * total, batches(), extra)
@@ -168,8 +184,11 @@ def draw(
             parts = list(batches())
             made = {name: np.concatenate([x[name] for x in parts]) for name in parts[0]}
             columns = interpolate or (n if len(seeds) > 1 else None)
-            shown = {} if interpolate else sampler.given(sampler.examples(n))
-            targets = {} if interpolate else sampler.targets(n)
+            plain = interpolate or said
+            shown = {} if plain else sampler.given(sampler.examples(n))
+            targets = {} if plain else sampler.targets(n)
+            if said:
+                shown = {x: first[x] for x in sampler.depends_on}
             given, targets = (
                 {name: np.concatenate([x] * len(seeds)) for name, x in fields.items()}
                 for fields in (shown, targets)
@@ -179,13 +198,17 @@ def draw(
     return str(out)
 
 
-def _default(spec, sampler, form):
+def _default(spec, sampler, form, said):
     """How many samples, if nobody says: a picture's worth, each example once."""
     kinds_of = {spec[x].kind for x in sampler.fields if x in spec}
     modules = [pictures.of_kind(x) for x in kinds_of if pictures.drawable(x)]
     n = N_SAMPLES
-    if form not in (".npz", "folder"):  # of points more, of clips fewer
+    if form in (*animation.SUFFIXES, *meshes.SUFFIXES):
+        n = max((x.N for x in modules if hasattr(x, "frames")), default=n)
+    elif form not in (".npz", "folder"):  # of points more, of clips fewer
         n = max((x.N for x in modules if not x.GRID), default=n)
+    if said:
+        return max(N_TEXTS, len(said))  # no example is needed
     return min(n, sampler.n_examples or n)
 
 
@@ -262,6 +285,8 @@ def _drawn(model, sampler, out, form, interpolate):
         raise ValueError(f"{named}: --interpolate needs tiles in rows")
     if form == "folder" and not hasattr(modules[-1], "single"):
         raise ValueError(f"{named}: --out must end in .png or .npz")
+    if form in meshes.SUFFIXES and not hasattr(modules[-1], "save"):
+        raise ValueError(f"--out={out}: {named.replace('images', 'voxels')}")
     animated = form in animation.SUFFIXES and not interpolate
     if animated and not hasattr(modules[-1], "frames"):
         raise ValueError(
@@ -272,17 +297,17 @@ def _drawn(model, sampler, out, form, interpolate):
 
 
 def _form(out):
-    """Returns ".png", ".npz", ".gif", ".webp" or "folder"."""
+    """Returns ".png", ".npz", ".gif", ".glb" ... or "folder"."""
     path = pathlib.Path(out)
     if path.is_dir() or str(out).endswith("/") or not path.suffix:
-        if any([*path.glob("*.png"), *path.glob("*.webp")]):
+        if any(next(path.glob(x), None) for x in ("*.png", "*.webp", "*.obj")):
             raise FileExistsError(f"--out={out}: this folder holds pictures already")
         return "folder"
-    if path.suffix not in (".png", ".npz", *animation.SUFFIXES):
+    if path.suffix not in (".png", ".npz", *animation.SUFFIXES, *meshes.SUFFIXES):
         raise ValueError(
             f"--out={out}: unknown extension {path.suffix!r}; wanted .png (a grid), "
-            ".npz (arrays), .gif, .webp or .mp4 (an animation), or none (a folder of "
-            "single ones)"
+            ".npz (arrays), .gif, .webp or .mp4 (an animation), .obj, .stl or .glb (a "
+            "mesh of voxels), or none (a folder of single ones)"
         )
     return path.suffix
 

@@ -29,6 +29,7 @@ class MetricBuffer:
             update.name: update.when and jax.jit(jax.vmap(update.when))
             for update in gan.updates
         }
+        self._unless = {x.name for x in gan.updates if x.unless is not None}
         self._calls = []
         self.clear(step)
         self._before = dict(before or {})
@@ -79,6 +80,8 @@ class MetricBuffer:
             if wrong.any() and when is not None:
                 steps = np.arange(first, first + len(loss), dtype=np.int32)
                 wrong &= np.asarray(when(steps))
+            if update in self._unless:
+                wrong &= values[f"updated/{update}"] > 0
             if wrong.any():
                 bad.append((int(wrong.argmax()), update))
         if bad:

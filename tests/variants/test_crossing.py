@@ -24,7 +24,7 @@ ROOT = pathlib.Path(__file__).parent.parent.parent
 VARIANTS = sorted(
     p.stem
     for p in (ROOT / "gans" / "variants").glob("*.py")
-    if p.stem not in ("__init__", "tgan")  # whose data are clips
+    if p.stem not in ("__init__", "gan3d", "tgan")  # of other data
     and configs.is_game(
         importlib.import_module(f"configs.{p.stem}").get_config().to_dict()
     )

@@ -111,4 +111,4 @@ def make(
     return evaluate
 
 
-LABELLED = ("classifier", *extractors.OF_CLIPS)
+LABELLED = ("classifier", *extractors.OF_OTHERS)

@@ -54,7 +54,7 @@ def load(
     name = f"array:{path}"
     path, given = options(name, path, {"range": ()})
     given = levels(name, given["range"]) if given else None
-    image, label, notes = _read(name, pathlib.Path(expanded(path)), split)
+    image, label, notes = contents(name, pathlib.Path(expanded(path)), split)
     image, turned = _images(name, image)
     try:
         least, most = given or values.range_of(image)
@@ -101,8 +101,19 @@ def _reading(name: str):
         ) from None
 
 
-def _read(name: str, file: pathlib.Path, split: str):
-    """The images of a split, their labels or None, and what there is to say of them."""
+def contents(
+    name: str,
+    file: pathlib.Path,
+    split: str,
+    known: dict[str, tuple[str, ...]] = IMAGES,
+    what: str = "images",
+) -> tuple[np.ndarray, np.ndarray | None, list[str]]:
+    """Returns the examples [N, ...] of a split, their labels [N] or None, and notes.
+
+    known: what an .npz calls the examples, of each split; what: what errors call them.
+
+    Raises NoSplit, ValueError for what cannot be read, FileNotFoundError.
+    """
     if not file.is_file():
         raise FileNotFoundError(f"{name}: no such file; wanted an .npy or .npz")
     with _reading(name):
@@ -113,16 +124,16 @@ def _read(name: str, file: pathlib.Path, split: str):
             raise NoSplit(f"{name} has no split {split!r}, only 'train'")
         return content, None, []
     with content:
-        splits = [s for s, known in IMAGES.items() if _key(content, known)]
+        splits = [s for s, names in known.items() if _key(content, names)]
         held = ", ".join(f"`{key}`" for key in content.files) or "nothing"
         if not splits:
-            wanted = ", ".join(f"`{key}`" for key in IMAGES["train"])
-            raise ValueError(f"{name} holds {held}; wanted images as one of {wanted}")
+            wanted = ", ".join(f"`{key}`" for key in known["train"])
+            raise ValueError(f"{name} holds {held}; wanted {what} as one of {wanted}")
         if split not in splits:
             only = ", ".join(splits)
             raise NoSplit(f"{name} has no split {split!r}, only {only!r}")
-        image, label = (_key(content, table[split]) for table in (IMAGES, LABELS))
-        others = {key for table in (IMAGES, LABELS) for key in table["test"]}
+        image, label = (_key(content, table[split]) for table in (known, LABELS))
+        others = {key for table in (known, LABELS) for key in table["test"]}
         unused = [
             f"`{key}`"
             for key in content.files
@@ -131,7 +142,7 @@ def _read(name: str, file: pathlib.Path, split: str):
         notes = []
         if unused:
             labels = f"labels from `{label}`" if label else "no labels"
-            notes = [f"images from `{image}`, {labels}, not read {', '.join(unused)}"]
+            notes = [f"{what} from `{image}`, {labels}, not read {', '.join(unused)}"]
         with _reading(name):
             return content[image], None if label is None else content[label], notes
 

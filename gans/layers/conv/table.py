@@ -84,6 +84,17 @@ class Case(NamedTuple):
         return len(self.geometry.x) == 3
 
     @property
+    def thin(self) -> bool:
+        """Volumes of few channels: patches and shares are little work and much data."""
+        return self.volume and self.tiled and self.i <= 4 and self.o <= 16
+
+    @property
+    def spread(self) -> bool:
+        """Volumes of many voxels, larger than caches once they are written per tap."""
+        voxels = self.n * math.prod(self.geometry.y)
+        return self.volume and self.tiled and self.i > 4 and voxels > 4096
+
+    @property
     def saves(self) -> bool:
         """Whether `winograd` pays for its additions, for all three maps together.
 
@@ -212,6 +223,11 @@ INPUT_GRADIENT = (
         "the kernel sees all of the image: one matrix product",
     ),
     Row(
+        lambda case: case.thin or case.spread,
+        forms.depth_x(forms.reverse(convolution)),
+        "2 to 5 times less time than writing 8 shares of each voxel, and adding them",
+    ),
+    Row(
         lambda case: case.tiled and case.i <= 4,
         forms.depth_x(forms.product_then_overlaps),
         "3 input channels are too few to work on at once, 48 shares of 4 taps are not",
@@ -274,6 +290,11 @@ KERNEL_GRADIENT = (
         lambda case: case.point,
         forms.dot_of_patches,
         "one matrix product; as a convolution its window is as large as the image",
+    ),
+    Row(
+        lambda case: case.thin,
+        forms.flat_w(forms.canonical),
+        "a third of the time of writing out windows of a single channel",
     ),
     Row(
         lambda case: case.volume,

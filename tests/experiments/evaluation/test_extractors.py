@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments.evaluation import distances, extractors, scores
+from experiments.evaluation import distances, extractors, perceptual_weights, scores
 from experiments.evaluation.extractors import find
 from experiments.evaluation.pretrained import INCEPTION, checksum
 from gans import data
@@ -34,7 +34,7 @@ def folder(tmp_path, monkeypatch):
     "name, message",
     [
         ("inceptoin", "extractor.*'inceptoin' is not one of .*; did you mean 'incept"),
-        ("vgg", "'vgg' is not one of classifier, inception, lpips_al.*MODULE.NAME"),
+        ("vgg", "'vgg' is not one of classifier, .*inception, lpips_al.*MODULE.NAME"),
         ("classifier", "needs labelled data to learn from: .*--classifier-data"),
         ("no_such_module:f", "'no_such_module:f': there is no module 'no_such_module'"),
         ("no_such_module.f", "'no_such_module.f': there is no module 'no_such_module'"),
@@ -204,7 +204,7 @@ def test_lpips_is_the_distance_and_its_name_is_of_its_own_trunk_alone(
 
 
 def test_the_heads_that_are_known_are_the_genuine_ones():
-    for net, sha256 in extractors.HEADS.items():
+    for net, sha256 in perceptual_weights.HEADS.items():
         assert checksum(heads(net)).startswith(sha256)
 
 

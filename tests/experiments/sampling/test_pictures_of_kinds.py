@@ -1,5 +1,6 @@
 """Each kind of data has a picture."""
 
+import itertools
 import sys
 import types
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments.sampling import pictures, real_examples
+from experiments.sampling import meshes, pictures, real_examples
 from experiments.sampling.pictures import tokens, voxels
 from gans.data import kinds
 from gans.data.source import InMemory
@@ -142,20 +143,64 @@ def test_a_clip_is_a_row_and_moves(tmp_path):
     assert moving.n_frames == 20
 
 
-def test_voxels_are_seen_from_three_sides():
-    x = np.full((1, 4, 6, 8, 1), -1.0)
-    x[0, 1, 2, 3] = 1
-    front, top, side = (view[0, :, :, 0] for view in voxels.projections(x))
-    assert (front.shape, top.shape, side.shape) == ((6, 8), (4, 8), (4, 6))
-    # One lit pixel each; its light falls from 1 at depth 0 to 0.3 at the last.
-    for view, place, depth, n in (
-        (front, (2, 3), 1, 4),
-        (top, (1, 3), 2, 6),
-        (side, (1, 2), 3, 8),
-    ):
-        assert np.argwhere(view > -1).tolist() == [list(place)]
-        light = 1 - 0.7 * depth / (n - 1)
-        assert view[place] == pytest.approx(2 * light - 1, rel=1e-6)
+def test_voxels_are_seen_from_the_front_the_right_and_above():
+    x = np.full((1, 16, 16, 16, 1), -1.0)
+    x[0, 4:12, 4:12, 4:12] = 1  # a cube
+    (picture,) = voxels.rendered(x, yaw=0, pitch=0)
+    seen = picture.min(-1) < 1
+    side = voxels.TILE * 8 / (16 * 2 * 0.66)  # pixels
+    for axis in (0, 1):
+        assert abs(seen.any(axis).sum() - side) <= 3
+    (picture,) = voxels.rendered(x)
+    # Three faces, the upper one the lightest: light is from above.
+    middle = voxels.TILE // 2
+    above, below = picture[middle - 12, middle], picture[middle + 12, middle]
+    assert (above > below + 0.1).all() and (below < 0.9).all()
+    # What is to the right of the middle goes farther away in a turn to the right.
+    x[:] = -1
+    x[0, 7:9, 7:9, 12:15] = 1
+    shown = [voxels.rendered(x, yaw, 0)[0].min(-1) < 1 for yaw in (0, 90, 180)]
+    places = [np.argwhere(one)[:, 1].mean() for one in shown]
+    assert places[0] > middle + 10 and places[2] < middle - 10
+    assert abs(places[1] - middle) < 3
+
+
+def test_nothing_is_no_surface():
+    for level in (-1, -0.2, np.nan):
+        x = np.full((1, 8, 8, 8, 1), level)
+        assert (voxels.rendered(x) == 1).all()
+
+
+def test_a_turntable_turns_once():
+    x = np.full((2, 8, 8, 8, 1), -1.0)
+    x[:, 2:4, 2:6, 1:7] = 1
+    frames = list(itertools.islice(voxels.frames(x), 3))
+    assert len({frame.tobytes() for frame in frames}) == 3
+    assert frames[0].shape == (voxels.TILE, 2 * voxels.TILE + 2, 3)
+
+
+@pytest.mark.parametrize("suffix", meshes.SUFFIXES)
+def test_meshes_are_upright_and_closed(tmp_path, suffix):
+    trimesh = pytest.importorskip("trimesh", reason="extra meshes is not installed")
+    x = np.full((2, 8, 8, 8, 1), -1.0)
+    x[:, 1:3, 0:6, 4:8] = 1
+    path = tmp_path / f"x{suffix}"
+    voxels.save(path, x)
+    mesh = trimesh.load(path, force="mesh")
+    # Half of the voxels beyond the surface: x right, y up, z towards the viewer.
+    low, high = mesh.bounds
+    np.testing.assert_allclose(low, (0, -0.25, 0.125), atol=1e-6)
+    np.testing.assert_allclose(high, (0.5 + 1.2, 0.5, 0.375), atol=1e-6)
+    volume = mesh.volume * 512 / 2
+    assert mesh.is_watertight and volume == pytest.approx(2 * 6 * 4, rel=0.2)
+    with pytest.raises(ValueError, match="nothing is occupied, so there is no surface"):
+        voxels.save(path, np.full((1, 8, 8, 8, 1), -1.0))
+
+
+def test_meshes_need_packages_that_are_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "trimesh", None)
+    with pytest.raises(ValueError, match=r"pip install jax-gans\[meshes\]"):
+        voxels.save(tmp_path / "x.obj", np.ones((1, 8, 8, 8, 1)))
 
 
 def test_text_has_the_words_of_its_source():

@@ -19,6 +19,7 @@ import argparse
 import asyncio
 import collections
 import io
+import itertools
 import json
 import os
 import socket
@@ -88,42 +89,81 @@ class Running:
         return int(rss.split()[1]) / 1024, ticks / os.sysconf("SC_CLK_TCK")
 
 
-async def ask(reader, writer, name, seed):
-    """Returns status and body of a request for one sample, on an open connection."""
-    body = b'{"seed": %d, "format": "png"}' % seed
-    writer.write(
-        b"POST /v1/models/%s/sample HTTP/1.1\r\nhost: localhost\r\n"
-        b"content-type: application/json\r\ncontent-length: %d\r\n\r\n%s"
-        % (name.encode(), len(body), body)
-    )
-    head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
-    length = head.partition("content-length:")[2].split("\r\n", 1)[0]
-    return int(head.split()[1]), await reader.readexactly(int(length))
+class _Client(asyncio.Protocol):
+    """Asks for one sample after the other; as little work as can be beside a service.
+
+    ended: is called once, with the error if an answer is missing.
+    """
+
+    def __init__(self, name, numbers, answered, ended):
+        self._name, self._numbers = name.encode(), numbers
+        self._answered, self._ended = answered, ended
+        self._seed, self._got = None, b""
+
+    def connection_made(self, transport):
+        self._transport = transport
+        self._ask()
+
+    def _ask(self):
+        self._seed = next(self._numbers, None)
+        if self._seed is None:
+            return self._transport.close()
+        self._begun, self._got = time.perf_counter(), b""
+        body = b'{"seed": %d, "format": "png"}' % self._seed
+        self._transport.write(
+            b"POST /v1/models/%s/sample HTTP/1.1\r\nhost: localhost\r\n"
+            b"content-type: application/json\r\ncontent-length: %d\r\n\r\n%s"
+            % (self._name, len(body), body)
+        )
+
+    def data_received(self, data):
+        self._got += data
+        head, end, body = self._got.partition(b"\r\n\r\n")
+        if not end:
+            return
+        length = head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0]
+        if len(body) == int(length):
+            seconds = time.perf_counter() - self._begun
+            self._answered(self._seed, int(head.split()[1]), body, seconds)
+            self._ask()
+
+    def connection_lost(self, error):
+        lost = self._seed is not None
+        self._ended(repr(error or "the connection was closed") if lost else None)
 
 
 async def crowd(port, name, clients, seconds, requests=None):
     """Has clients ask one request after the other; returns what they got."""
-    statuses, latencies, answers = collections.Counter(), [], {}
-    end, count = time.monotonic() + seconds, iter(range(10**9))
-
-    async def client(i):
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        while time.monotonic() < end:
-            number = next(count)
-            if requests is not None and number >= requests:
-                break
-            begun = time.perf_counter()
-            status, body = await ask(reader, writer, name, number % SEEDS)
-            latencies.append(time.perf_counter() - begun)
-            statuses[status] += 1
-            if status == 200:
-                answers.setdefault(number % SEEDS, set()).add(body)
-        writer.close()
-
+    loop = asyncio.get_running_loop()
+    statuses, latencies, answers, lost = collections.Counter(), [], {}, []
+    left, done = [clients], loop.create_future()
     begun = time.monotonic()
-    done = await asyncio.gather(*map(client, range(clients)), return_exceptions=True)
+
+    def seeds():
+        for number in itertools.count():
+            if time.monotonic() >= begun + seconds or number == requests:
+                return
+            yield number % SEEDS
+
+    def answered(seed, status, body, took):
+        latencies.append(took)
+        statuses[status] += 1
+        if status == 200:
+            answers.setdefault(seed, set()).add(body)
+
+    def ended(error):
+        lost.extend([error] if error else [])
+        left[0] -= 1
+        if not left[0]:
+            done.set_result(None)
+
+    numbers = seeds()
+    for _ in range(clients):
+        await loop.create_connection(
+            lambda: _Client(name, numbers, answered, ended), "127.0.0.1", port
+        )
+    await done
     took = time.monotonic() - begun
-    lost = [repr(x) for x in done if isinstance(x, Exception)]
     p50, p99 = np.percentile(latencies, [50, 99])
     report = {
         "statuses": dict(statuses),

@@ -49,17 +49,17 @@ def test_what_is_done_to_clips():
 
 def test_what_it_does_not_learn():
     with pytest.raises(ValueError, match=r"motion: clips are uint8 \(4, 2, 8, 8, 1\)"):
-        motion.train(np.zeros((4, 2, 8, 8, 1), np.uint8), None, 1, seed=0)
+        motion.LEARNER.train(np.zeros((4, 2, 8, 8, 1), np.uint8), None, 1, seed=0)
 
 
 @pytest.mark.slow
 def test_it_learns_motion_and_its_distance_sees_it():
     given, test = bars(256), bars(128, seed=1)
-    trained = motion.train(*given, 2, seed=0, steps=150)
-    assert motion.accuracy(trained, *test, 2) > 0.8
-    untrained = motion.train(*given, 2, seed=0, steps=1)
-    assert motion.accuracy(untrained, *test, 2) < 0.6
-    apply = jax.jit(motion.make(trained, protocol={}).apply)
+    trained = motion.LEARNER.train(*given, 2, seed=0, steps=150)
+    assert motion.LEARNER.accuracy(trained, *test, 2) > 0.8
+    untrained = motion.LEARNER.train(*given, 2, seed=0, steps=1)
+    assert motion.LEARNER.accuracy(untrained, *test, 2) < 0.6
+    apply = jax.jit(motion.LEARNER.make(trained, protocol={}).apply)
 
     def features(clips):
         found = apply(trained, np.ascontiguousarray(clips))["features"]

@@ -1,4 +1,4 @@
-"""The extractor "motion" of a data set of clips, trained once and kept."""
+"""Extractors "motion" of clips and "solids" of volumes, trained once and kept."""
 
 from __future__ import annotations
 
@@ -16,37 +16,46 @@ from experiments import process
 from experiments.evaluation import cache
 from gans import data
 from gans.data.spec import main_field
-from gans.metrics.classifiers import motion
+from gans.metrics.classifiers import motion, solids
+from gans.metrics.classifiers.volumetric import BATCH
 from gans.metrics.features.extractor import Extractor
 
+LEARNERS = {x.LEARNER.name: x.LEARNER for x in (motion, solids)}
 STEPS = 400
-BYTES, N_TEST = 2**28, 512  # of clips that it learns, and clips that it is tested with
+BYTES, N_TEST = 2**28, 512  # that are learnt, and examples that are tested
 
 
 def extractor(
-    name: str, *, data_seed: int = 0, seed: int = 0, size=None, **options: Any
+    called: str,
+    name: str,
+    *,
+    data_seed: int = 0,
+    seed: int = 0,
+    size=None,
+    **options: Any,
 ) -> Extractor:
-    """Returns a classifier of motion, trained now or kept from an earlier time.
+    """Returns a classifier, trained now or kept from an earlier time.
 
-    name, options: of `gans.data.load`, with `data_seed` for its seed; seed: of the
-    training. It learns of the training split (of a set without splits: four fifths);
-    its accuracy on the rest is part of its protocol.
+    called: one of LEARNERS. name, options: of `gans.data.load`, with `data_seed` for
+    its seed. seed: of the training. It learns of the training split (of a set without
+    splits: four fifths); its accuracy on the rest is part of its protocol.
 
-    Raises ValueError for data that are not clips.
+    Raises ValueError for data of another kind.
     """
+    learner = LEARNERS[called]
     load = functools.partial(data.load, name, seed=data_seed, **options)
     source, held_out = load(), data.held_out(load)
     field = main_field(source.spec)
     label, shape = source.label_of(field), source.spec[field].shape
-    if source.spec[field].kind != "video":
+    if source.spec[field].kind != learner.kind:
         raise ValueError(
-            f"extractor 'motion': {name} holds {source.spec[field].kind} data, not "
-            "clips"
+            f"extractor {called!r}: {name} holds {source.spec[field].kind} data, not "
+            f"{learner.things}"
         )
     n_classes = source.spec[label].n_classes if label else 1
     rows = np.random.default_rng(seed).permutation(len(source))
     n = len(rows) if held_out is not None else len(rows) * 4 // 5
-    most = max(motion.BATCH, BYTES // math.prod(shape))
+    most = max(BATCH, BYTES // math.prod(shape))
     learnt = _taken(source, np.sort(rows[: min(n, most)]))
     if held_out is None:
         tested = _taken(source, rows[n:][:N_TEST])
@@ -57,15 +66,17 @@ def extractor(
     for part in (learnt, tested):
         for array in part.values():
             key.update(array)
-    path = process.cache_folder() / "classifiers" / f"motion_{key.hexdigest()[:32]}.npz"
+    path = (
+        process.cache_folder() / "classifiers" / f"{called}_{key.hexdigest()[:32]}.npz"
+    )
     arrays = cache.read(path)
     if arrays is None:
         bar = functools.partial(
-            tqdm, desc=f"motion of {name}", disable=None, leave=False
+            tqdm, desc=f"{called} of {name}", disable=None, leave=False
         )
         given = learnt[field], learnt.get(label), n_classes
-        variables = motion.train(*given, seed=seed, steps=STEPS, progress=bar)
-        accuracy = motion.accuracy(
+        variables = learner.train(*given, seed=seed, steps=STEPS, progress=bar)
+        accuracy = learner.accuracy(
             variables, tested[field], tested.get(label), n_classes
         )
         arrays = {"test_accuracy": accuracy, **flatten_dict(variables, sep="/")}
@@ -77,7 +88,7 @@ def extractor(
         "weights": hashlib.sha256(content.getvalue()).hexdigest(),
         "trained_on": name,
         "image_shape": list(shape),
-        "learns": ("labels, " if label else "") + ", ".join(motion.ALTERED),
+        "learns": ("labels, " if label else "") + ", ".join(learner.alterations),
         "training_seed": seed,
         "training_steps": STEPS,
         "n_train": len(learnt[field]),
@@ -85,7 +96,9 @@ def extractor(
         "n_test": len(tested[field]),
         "chance": 0.5 if n_classes == 1 else 0.5 / n_classes,
     }
-    return motion.make(unflatten_dict(arrays, sep="/"), protocol=protocol)
+    variables = unflatten_dict(arrays, sep="/")
+    logits = n_classes if label and learner.classifies else 0
+    return learner.make(variables, protocol=protocol, logits=logits)
 
 
 def _taken(source, rows):
