@@ -132,11 +132,7 @@ DATA = {
 }
 TRAINING = {
     "batch_size": Key(
-        default=64,
-        help="Real examples in each step.",
-        type=int,
-        least=1,
-        most=2**20,
+        default=64, help="Real examples in each step.", type=int, least=1, most=2**20
     ),
     "steps": Key(
         default=10_000,
@@ -357,9 +353,7 @@ PLAYER = {
 # What `presets.ablation` makes, beside `base`, `arms` and `order`.
 ABLATION = {
     "baseline": Key(
-        default="",
-        help="The arm that the others are compared with.",
-        type=str,
+        default="", help="The arm that the others are compared with.", type=str
     ),
     "seeds": Key(
         default=5,
