@@ -119,8 +119,7 @@ DATA = {
     ),
     "data_weights": Key(
         default=(),
-        help="How often each class is trained on, one number a class: 1 as often as "
-        "there are examples of it, 5 five times as often, 0 not; (): 1 for all.",
+        help="How often each class comes, for each time by default; (): 1 for all.",
         type=tuple[float, ...],
         of_data=True,
     ),
