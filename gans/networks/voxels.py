@@ -20,8 +20,9 @@ class Generator(nn.Module):
     """z [B, L] of N(0, 1) -> volumes [B, D, H, W, C] float32 in [-1, 1].
 
     u = (1 + erf(z / sqrt(2))) / 2, which is uniform in (0, 1) as in the paper, or z as
-    it is. A dense layer makes the smallest volume, transposed convolutions (4x4x4, stride 2) double
-    it, with norm and ReLU between; then a sigmoid p, and 2 p - 1. No biases.
+    it is. A dense layer makes the smallest volume, transposed convolutions (4x4x4,
+    stride 2) double it, with norm and ReLU between; then a sigmoid p, and 2 p - 1. No
+    biases.
 
     Attributes:
       shape: (D, H, W, C); D, H and W are multiples of 2 to the power of the number of
