@@ -55,7 +55,7 @@ DATA = {
         "tfds:NAME, stacked:digits, photos, python:MODULE:FUNCTION; for image "
         "translation pairs:PATH, unpaired:PATH, colourise:PATH, edges:PATH, "
         "inpaint:PATH, digits2flowers; for super-resolution sr:PATH, sr:photos; clips "
-        "video:PATH, moving:digits; series:PATH, series:demo; voxels:PATH or digits.",
+        "video:PATH, moving:digits; series:PATH; voxels:PATH or digits; captions:PATH.",
         type=str,
     ),
     "data_dir": Key(
@@ -244,9 +244,9 @@ LOGS = {
     "extractor": Key(
         default="auto",
         help="Network whose features the scores compare: inception, squeezenet, "
-        "classifier, random, lpips_vgg, _alex, _squeeze, or MODULE:FUNCTION; auto: "
-        "inception if its weights are at hand, else classifier, else random; of clips "
-        "motion.",
+        "classifier, random, lpips_vgg, dinov2_vitl14, clip_vitb32 and others, see "
+        "--help of evaluate, or MODULE:FUNCTION; auto: inception if its weights are at "
+        "hand, else classifier, else random; of clips motion.",
         type=str,
         free=True,
     ),

@@ -16,7 +16,7 @@ from experiments.evaluation.statistics import Statistics
 MANY, FEW = 10_000, 2_000  # images
 SMALL = 75  # pixels: Inception's smallest input
 LEARNT = 0.25  # share of the way from guessing to knowing all
-LEARNT_PHOTOGRAPHS = ("inception", "squeezenet", "lpips_")
+LEARNT_PHOTOGRAPHS = ("inception", "squeezenet", "lpips_", "dinov2_", "clip_")
 BIASED = (
     "Frechet distances are too large, by an amount that depends on these numbers; "
     "compare only scores of equal numbers"

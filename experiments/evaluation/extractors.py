@@ -17,7 +17,12 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from tqdm import tqdm
 
 from experiments import process
-from experiments.evaluation import cache, perceptual_weights, volumetric
+from experiments.evaluation import (
+    cache,
+    perceptual_weights,
+    vision_transformers,
+    volumetric,
+)
 from experiments.evaluation import pretrained as files
 from gans import data, names
 from gans.metrics.classifiers import small
@@ -28,18 +33,14 @@ LPIPS = ("lpips_vgg", "lpips_alex", "lpips_squeeze")
 # What sees which kind of data; the first is chosen. All others see images.
 OF_KIND = {"video": ("motion",), "voxels": ("solids",)}
 OF_OTHERS = tuple(name for names in OF_KIND.values() for name in names)
-NAMES = ("inception", "squeezenet", "classifier", "random", *LPIPS, *OF_OTHERS)
-OURS = (
-    "inception",
-    "squeezenet",
-    "classifier",
-    "random",
-    "lpips",
-    *OF_OTHERS,
-)  # so they begin
-FLOATS = ("squeezenet", "classifier", "random", *LPIPS)  # see fractions of a level
+# They see fractions of a level.
+FLOATS = ("squeezenet", "classifier", "random", *LPIPS, *vision_transformers.NAMES)
+NAMES = ("inception", *FLOATS, *OF_OTHERS)
+# So they begin.
+OURS = tuple({name.partition("_")[0]: None for name in NAMES})
 # Logits of those that always have the same number.
-N_LOGITS = {"inception": 1008, "random": 0, **dict.fromkeys(LPIPS, 0)} | {"motion": 0}
+NO_LOGITS = ("random", "motion", *LPIPS, *vision_transformers.NAMES)
+N_LOGITS = {"inception": 1008, **dict.fromkeys(NO_LOGITS, 0)}
 CLASSIFIER_STEPS = 1500
 # Images that a classifier learns in seconds to minutes.
 SIDES, PER_CLASS, BYTES = (8, 64), 100, 2**30
@@ -70,7 +71,7 @@ def find(
         if it likes.
       resize: of Inception: tf, pytorch or clean.
       weights: {"inception": path, "squeezenet": path, "lpips-trunk": path,
-        "lpips-heads": path}.
+        "lpips-heads": path, "dinov2": path, "clip": path}.
       trained_on: arguments of `gans.data.load`, of the labelled set that the classifier
         learns.
 
@@ -89,6 +90,8 @@ def find(
     if name == "squeezenet":
         path = files.find(files.SQUEEZENET, weights.get(name))
         return functools.partial(_squeezenet, path)
+    if name in vision_transformers.NAMES:
+        return vision_transformers.find(name, weights)
     if name in LPIPS:
         given = perceptual_weights.find(name.removeprefix("lpips_"), weights)
         return functools.partial(_lpips, name, *given)

@@ -12,7 +12,7 @@ from absl import flags
 from experiments import cli
 from experiments.files import check_json
 
-WEIGHTS = ("inception", "squeezenet", "lpips-trunk", "lpips-heads")
+WEIGHTS = ("inception", "squeezenet", "lpips-trunk", "lpips-heads", "dinov2", "clip")
 
 
 def define() -> None:
@@ -24,6 +24,7 @@ def define() -> None:
         "extractor",
         None,
         "auto, inception, classifier, random, squeezenet, lpips_vgg, _alex, _squeeze, "
+        "dinov2_vits14, _vitb14, _vitl14, clip_vitb32, _vitl14, "
         "or MODULE.NAME of a function of your own.",
     )
     flags.DEFINE_enum(

@@ -1,4 +1,4 @@
-"""What a file of weights holds: .pth and .pt, .pkl, .npz, .safetensors."""
+"""What a file of weights holds: .pth, .pt and .bin, .pkl, .npz, .safetensors."""
 
 from __future__ import annotations
 
@@ -109,6 +109,7 @@ def _grouped(arrays: Mapping[str, np.ndarray]) -> dict[str, Network]:
 _READERS: dict[str, Callable[[Any], File]] = {
     ".pth": _pickled,
     ".pt": _pickled,
+    ".bin": _pickled,  # as `transformers` calls it
     ".pkl": _pickled,
     ".npz": _npz,
     ".safetensors": _safetensors,

@@ -76,8 +76,7 @@ def _changed(changes, step):
 def advice(found: Facts, config: Any) -> list[str]:
     """Returns warnings about what a run's data are too few for; most runs have none."""
     said, size, spec = [], found["batch_size"], restore.spec_of(config)
-    kind = next((f.kind for f in spec.values() if f.kind != "label"), "image")
-    things = _plural(kind)
+    examples = things(spec)
     n, epochs = _least(found["examples_in_data"]), _most(found["epochs"])
     own = config.data.startswith(("folder:", "array:", "python:"))
     if own:
@@ -86,14 +85,14 @@ def advice(found: Facts, config: Any) -> list[str]:
         said.append(_few(n, config))
     if size > n:
         said.append(
-            f"batch_size={size} is more than the {n:,} {things}: every batch repeats "
+            f"batch_size={size} is more than the {n:,} {examples}: every batch repeats "
             f"some of them. --config.batch_size={max(n // 2, 1)} or less avoids it"
         )
     if epochs > MANY_EPOCHS:
         enough = max(config.steps * MANY_EPOCHS / epochs, 1)
         shown = float(f"{enough:.1g}")
         said.append(
-            f"steps={config.steps:,} shows each of the {n:,} {things} "
+            f"steps={config.steps:,} shows each of the {n:,} {examples} "
             f"{epochs:,.0f} times. --config.steps={shown:.0f} may be enough"
         )
     return [f"warning: {text}" for text in said]
@@ -178,7 +177,7 @@ def duration(seconds: float) -> str:
 
 def things(spec: Mapping[str, Any]) -> str:
     """Returns what the examples of data are called: images, points, ..., examples."""
-    kinds = {field.kind for field in spec.values()} - {"label"}
+    kinds = {field.kind for field in spec.values() if pictures.drawable(field.kind)}
     try:
         (kind,) = kinds
         return _plural(kind)

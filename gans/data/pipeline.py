@@ -59,7 +59,8 @@ def batches(
     batch size, by first_row=r and first_step=s.
 
     Raises ValueError for an empty source, for sizes that do not divide, and with `flip`
-    for a group of which only some fields have a mirror image (labels aside).
+    for a group of which only some fields have a mirror image (labels and sentences
+    aside).
     """
     index, count = shard
     if min(source.lengths) == 0:
@@ -227,7 +228,7 @@ def _check_mirrors(group: Spec) -> None:
     others = [
         name
         for name, field in group.items()
-        if name not in mirrored and field.kind != "label"
+        if name not in mirrored and not getattr(kinds.of(field), "PLACELESS", False)
     ]
     if mirrored and others:
         raise ValueError(

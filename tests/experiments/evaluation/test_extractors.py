@@ -34,7 +34,7 @@ def folder(tmp_path, monkeypatch):
     "name, message",
     [
         ("inceptoin", "extractor.*'inceptoin' is not one of .*; did you mean 'incept"),
-        ("vgg", "'vgg' is not one of classifier, inception, lpips_al.*MODULE.NAME"),
+        ("vgg", "'vgg' is not one of classifier, .*inception, lpips_al.*MODULE.NAME"),
         ("classifier", "needs labelled data to learn from: .*--classifier-data"),
         ("no_such_module:f", "'no_such_module:f': there is no module 'no_such_module'"),
         ("no_such_module.f", "'no_such_module.f': there is no module 'no_such_module'"),

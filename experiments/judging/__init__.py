@@ -1,0 +1,1 @@
+"""Studies in which people judge pictures: trials, the page, answers and statistics."""
