@@ -18,7 +18,7 @@ from jax import Array
 
 from gans import core, names
 from gans.data import kinds
-from gans.data.spec import Field, Spec, main_field
+from gans.data.spec import Field, Spec
 
 SIDE = 4  # of the maps after pooling
 BATCH = 64
@@ -32,14 +32,14 @@ class Critic:
       name: in the GAN.
       net: the network.
       field: of the images.
-      others: its other inputs, of one example, which are zeros here.
+      others: its other inputs, of one example, which are zeros here; None stays None.
       maps: {layer: [h, w, C]}, from the first to the last.
     """
 
     name: str
     net: core.Bound
     field: Field
-    others: tuple[jax.ShapeDtypeStruct, ...]
+    others: tuple[jax.ShapeDtypeStruct | None, ...]
     maps: dict[str, tuple[int, ...]]
 
     def layers(self, x: Array) -> dict[str, Array]:
@@ -70,8 +70,10 @@ class Critic:
 
 
 def _maps(net, x, others):
-    zeros = [jnp.zeros((len(x), *y.shape[1:]), y.dtype) for y in others]
-    sown = net.features(x, *zeros)
+    def zeros(y):
+        return jnp.zeros((len(x), *y.shape[1:]), y.dtype)
+
+    sown = net.features(x, *jax.tree.map(zeros, others))
     return {name: h for name, h in sown.items() if h.ndim == 4}
 
 
@@ -99,14 +101,17 @@ def find(
 
     Raises ValueError if it has none, or none of this name.
     """
-    field = spec[main_field(spec)]
-    if field.kind != "image":
-        raise ValueError(f"this run is of {field.kind} data; wanted images")
+    fields = [field for field in spec.values() if field.kind == "image"]
+    if not fields:
+        held = ", ".join(dict.fromkeys(field.kind for field in spec.values()))
+        raise ValueError(f"this run is of {held} data; wanted images")
     bound, found = core.bind(gan, state, train=False, ema=True), {}
     for name, net in gan.nets.items():
         first, *others = net.inputs
-        if net.frozen or tuple(first.shape[1:]) != tuple(field.shape):
+        alike = [f for f in fields if tuple(f.shape) == tuple(first.shape[1:])]
+        if net.frozen or not alike:
             continue
+        field = alike[0]
         x = jax.ShapeDtypeStruct((1, *field.shape), jnp.float32)
         try:
             maps = jax.eval_shape(lambda x, n=name, o=others: _maps(bound[n], x, o), x)
@@ -118,7 +123,7 @@ def find(
     if not found:
         raise ValueError(
             f"none of the networks {', '.join(gan.nets)} takes images of "
-            f"{list(field.shape)} and sows maps in `features`, as discriminators do"
+            f"{list(fields[0].shape)} and sows maps in `features`, as discriminators do"
         )
     return found[names.check(network or next(iter(found)), found, "--network")]
 
