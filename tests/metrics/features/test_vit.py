@@ -84,8 +84,8 @@ def state(kind, seed=0):
 
 def reference(kind):
     """Features [2, D] of `transformers`; needs it, and torch."""
-    torch = pytest.importorskip("torch")
     transformers = pytest.importorskip("transformers")
+    torch = pytest.importorskip("torch")
     net = NETS[kind]
     sizes = {
         "hidden_size": net.width,
