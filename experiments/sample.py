@@ -14,6 +14,8 @@ folder holds an OBJ of each.
 `--output=NAME` chooses an output of a model that has several.
 
 `--class=cat` or `--class=3` is a class, `--class=cat,dog` are several in turn.
+`--text="a large thin three"` is what samples of a model that is given sentences show;
+several, separated by semicolons, take turns.
 `--seed=0,1,2` or `--seed=0-15` draws --n samples of each seed: a row of the grid each.
 
 `--interpolate=8` shows rows from one latent to another. `--interpolate=24 --out=x.gif`
@@ -38,6 +40,7 @@ def main(draw):
         n=values.n,
         out=values.out,
         label=values["class"].value,
+        text=values.text,
         seed=values.seed,
         checkpoint=values.checkpoint,
         interpolate=values.interpolate,
@@ -60,6 +63,7 @@ if __name__ == "__main__":
         "x.png (a grid), x.npz (arrays), a folder (single PNGs), x.gif, .webp or .mp4.",
     )
     flags.DEFINE_string("class", None, "Class, by name or number; or several: cat,dog.")
+    flags.DEFINE_string("text", None, "What samples show; or several: a cat; a dog.")
     flags.DEFINE_string("seed", None, "Seed of the samples (0); or several: 0-15.")
     flags.DEFINE_alias("seeds", "seed")
     flags.DEFINE_string("checkpoint", None, "last, best, or a step; by default last.")

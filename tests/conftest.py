@@ -94,6 +94,8 @@ def _tiny(variant, preset=None, **changes):
         config.latent = 5
     if "warmup" in config:
         config.warmup = 0
+    if "encoder_steps" in config:  # its encoder learns in the first step alone
+        config.encoder_steps = 1
     if not configs.is_game(config.to_dict()):
         config.resolution = 32
         fields = workload.source(config).spec

@@ -35,3 +35,15 @@ def classes(spec: Spec, given: str | int | None) -> Any:
         return given
     found = [part.strip() for part in given.split(",")]
     return [int(x) if re.fullmatch(r"-\d+", x) else x for x in found]
+
+
+def texts(given: str | None) -> list[str] | None:
+    """Returns the texts of "a cat; a dog", or None; ValueError for an empty one."""
+    if given is None:
+        return None
+    found = [part.strip() for part in given.split(";")]
+    if not all(found):
+        raise ValueError(
+            f"--text={given!r}: wanted a sentence, or several: a cat; a dog"
+        )
+    return found

@@ -21,6 +21,7 @@ from gans.data import kinds
 MOST_IN_A_PICTURE = 10_000
 MOST_COLUMNS = 16  # of a grid with a class in each
 N_SAMPLES = 64
+N_TEXTS = 16  # of texts that are asked for
 N_LATENTS = 4  # that each sample of an animation goes through
 
 
@@ -30,6 +31,7 @@ def draw(
     n: int | None = None,
     out: str | os.PathLike | None = None,
     label: str | int | None = None,
+    text: str | None = None,
     seed: str | int | None = None,
     checkpoint: str | int | None = None,
     interpolate: int | None = None,
@@ -51,6 +53,8 @@ def draw(
         default WORKDIR/samples/drawn_STEP.png, or training.gif.
       label: their class by name or number, or several, "cat,dog", in turn; by default
         all classes in turn.
+      text: what they show, of a model that is given sentences; or several, "a; b", in
+        turn.
       seed: 0, "0,1,2" or "0-15". Sample i depends on it and i alone, up to rounding.
       checkpoint: "last", "best" or a step; by default the last one.
       interpolate: samples on the great circle from one latent to the next: in a row; in
@@ -86,7 +90,13 @@ def draw(
         )
     fps = fps or animation.FPS
     if training:
-        drawing = {"n": n, "class": label, "seed": seed, "interpolate": interpolate}
+        drawing = {
+            "n": n,
+            "class": label,
+            "text": text,
+            "seed": seed,
+            "interpolate": interpolate,
+        }
         drawing |= {"checkpoint": checkpoint, "batch_size": batch_size}
         drawing |= {"truncation": truncation}
         given = [x for x, v in drawing.items() if v is not None]
@@ -109,7 +119,9 @@ def draw(
     sampler, step = model.sampler(output), int(model.state.step)
     least = 16 if moves and interpolate else 8
     few = interpolate or len(seeds) > 1
-    n = n or (least if few else _default(model.spec, sampler, form))
+    said = asked.texts(text)
+    if n is None:
+        n = least if few else _default(model.spec, sampler, form, said)
     total = n * (interpolate or 1)  # of each seed
     if seed is not None and not sampler.random:
         raise ValueError(
@@ -125,6 +137,7 @@ def draw(
 
     def inputs(seed):
         given = {"seed": seed, "output": output, "truncation": truncation}
+        given["text"] = said
         if moves and interpolate:
             turns = _resized(label, n)  # each sample keeps its class
             found = model.inputs(N_LATENTS * n, label=turns, **given)
@@ -171,8 +184,11 @@ def draw(
             parts = list(batches())
             made = {name: np.concatenate([x[name] for x in parts]) for name in parts[0]}
             columns = interpolate or (n if len(seeds) > 1 else None)
-            shown = {} if interpolate else sampler.given(sampler.examples(n))
-            targets = {} if interpolate else sampler.targets(n)
+            plain = interpolate or said
+            shown = {} if plain else sampler.given(sampler.examples(n))
+            targets = {} if plain else sampler.targets(n)
+            if said:
+                shown = {x: first[x] for x in sampler.depends_on}
             given, targets = (
                 {name: np.concatenate([x] * len(seeds)) for name, x in fields.items()}
                 for fields in (shown, targets)
@@ -182,7 +198,7 @@ def draw(
     return str(out)
 
 
-def _default(spec, sampler, form):
+def _default(spec, sampler, form, said):
     """How many samples, if nobody says: a picture's worth, each example once."""
     kinds_of = {spec[x].kind for x in sampler.fields if x in spec}
     modules = [pictures.of_kind(x) for x in kinds_of if pictures.drawable(x)]
@@ -191,6 +207,8 @@ def _default(spec, sampler, form):
         n = max((x.N for x in modules if hasattr(x, "frames")), default=n)
     elif form not in (".npz", "folder"):  # of points more, of clips fewer
         n = max((x.N for x in modules if not x.GRID), default=n)
+    if said:
+        return max(N_TEXTS, len(said))  # no example is needed
     return min(n, sampler.n_examples or n)
 
 

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from experiments import config as configs
 from experiments import origin, own_code
 from experiments.rundir import manifest, restore
-from experiments.sampling import recalibration, rows, schema
+from experiments.sampling import recalibration, rows, schema, texts
 from experiments.sampling.program import Program
 from experiments.sampling.rows import Given, Rows
 from experiments.sampling.sampler import Arrays, Sampler
@@ -155,6 +155,7 @@ class Model:
         indices: Sequence[int] | None = None,
         seed: int | Sequence[int] = 0,
         label: Label | Sequence[Label] | None = None,
+        text: str | Sequence[str] | None = None,
         truncation: float | None = None,
         output: str = "sample",
         given: Given | None = None,
@@ -173,6 +174,8 @@ class Model:
           seed: of all that is drawn; several: the samples of each, one after the other.
           label: the class of all samples, by its name or number; several: in turn.
             None: as the model chooses, often all in turn.
+          text: what all samples should show, of a model that is given sentences;
+            several: in turn.
           truncation: psi of the truncation trick (arXiv 1812.04948, appendix B), of
             models with a mapping network: w becomes w_avg + psi (w - w_avg). 0 is the
             mean image, 1 (None) the model as it was trained; 0.7 is usual.
@@ -186,11 +189,11 @@ class Model:
             there are.
 
         Raises ValueError for an unknown output, for a label that does not exist, for a
-        truncation of a model without a mapping network, and for examples that do not
-        fit.
+        text with a word that was not learnt, for a truncation of a model without a
+        mapping network, and for examples that do not fit.
         """
         asked = {"label": label, "truncation": truncation, "output": output}
-        asked |= {"given": given, "indices": indices}
+        asked |= {"given": given, "indices": indices, "text": text}
         parts = []
         for one in [seed] if isinstance(seed, int | np.integer) else seed:
             inputs = self.inputs(n, seed=one, **asked)
@@ -281,6 +284,7 @@ class Model:
         indices: Sequence[int] | None = None,
         seed: int = 0,
         label: Label | Sequence[Label] | None = None,
+        text: str | Sequence[str] | None = None,
         truncation: float | None = None,
         output: str = "sample",
         given: Given | None = None,
@@ -289,6 +293,12 @@ class Model:
         if not -(2**31) <= seed < 2**32:
             raise ValueError(f"seed={seed}: wanted a number from -2^31 to 2^32 - 1")
         of = self._rows(output)
+        if text is not None:
+            if given is not None:
+                raise ValueError("text and given: wanted one of them")
+            said = [text] if isinstance(text, str) else text
+            numbers = rows.indices_of(n, indices)
+            given = texts.given(self.sampler(output), said, numbers)
         examples = None if given is None else of.given(given)
         n_given = None if examples is None else core.length(examples)
         numbers = rows.indices_of(n, indices, n_given)

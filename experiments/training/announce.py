@@ -39,6 +39,7 @@ def start(found: Facts, config: Any, workdir: Path, step: int = 0) -> list[str]:
         "data": _data(found, spec),
         "reading": ", ".join(data.losses(found.get("reading", {}))),
         "classes": _classes(found, config.variant),
+        "epoch": _epoch(found),
         "networks": ", ".join(f"{name} {n:,}" for name, n in parameters.items())
         + " parameters",
         "devices": f"{found['hardware']}, batches of {size}{split}, {config.dtype}",
@@ -76,8 +77,7 @@ def _changed(changes, step):
 def advice(found: Facts, config: Any) -> list[str]:
     """Returns warnings about what a run's data are too few for; most runs have none."""
     said, size, spec = [], found["batch_size"], restore.spec_of(config)
-    kind = next((f.kind for f in spec.values() if f.kind != "label"), "image")
-    things = _plural(kind)
+    examples = things(spec)
     n, epochs = _least(found["examples_in_data"]), _most(found["epochs"])
     own = config.data.startswith(("folder:", "array:", "python:"))
     if own:
@@ -86,14 +86,14 @@ def advice(found: Facts, config: Any) -> list[str]:
         said.append(_few(n, config))
     if size > n:
         said.append(
-            f"batch_size={size} is more than the {n:,} {things}: every batch repeats "
+            f"batch_size={size} is more than the {n:,} {examples}: every batch repeats "
             f"some of them. --config.batch_size={max(n // 2, 1)} or less avoids it"
         )
     if epochs > MANY_EPOCHS:
         enough = max(config.steps * MANY_EPOCHS / epochs, 1)
         shown = float(f"{enough:.1g}")
         said.append(
-            f"steps={config.steps:,} shows each of the {n:,} {things} "
+            f"steps={config.steps:,} shows each of the {n:,} {examples} "
             f"{epochs:,.0f} times. --config.steps={shown:.0f} may be enough"
         )
     return [f"warning: {text}" for text in said]
@@ -178,7 +178,7 @@ def duration(seconds: float) -> str:
 
 def things(spec: Mapping[str, Any]) -> str:
     """Returns what the examples of data are called: images, points, ..., examples."""
-    kinds = {field.kind for field in spec.values()} - {"label"}
+    kinds = {field.kind for field in spec.values() if pictures.drawable(field.kind)}
     try:
         (kind,) = kinds
         return _plural(kind)
@@ -239,6 +239,28 @@ def _classes(found, variant):
         shown = [*names[: FEW_CLASSES - 2], "...", names[-1]]
     note = f"; {variant} does not use them" if unused else ""
     return f"{len(names)}: {', '.join(shown)}{note}"
+
+
+def _epoch(found):
+    """What an epoch is, where classes have weights."""
+    epoch = found.get("epoch")
+    if not epoch:
+        return ""
+    parts = [
+        f"{name} {rows:,} of {n:,}"
+        for name, rows, n, weight in zip(
+            found["classes"],
+            epoch["of_classes"],
+            epoch["examples_of_classes"],
+            epoch["weights"],
+            strict=True,
+        )
+        if weight != 1
+    ]
+    if len(parts) > FEW_CLASSES:
+        parts = [*parts[: FEW_CLASSES - 2], "..."]
+    shown = f" ({', '.join(parts)} examples)" if parts else ""
+    return f"{epoch['rows']:,} rows by data_weights{shown}"
 
 
 def _epochs(epochs):

@@ -158,6 +158,16 @@ def finished(name: str) -> Callable[[Any, Any], Any] | None:
     return getattr(_module(name), "finished", None)
 
 
+def attributes(name: str) -> Callable[[np.ndarray], dict[str, np.ndarray]] | None:
+    """Returns what tells words that are true of pictures of the set `name`, or None.
+
+    It is uint8 [N, H, W, C] -> {"size": words [N], ...}: where sentences are made of
+    these words, it can be seen whether a picture is as they say.
+    """
+    found = getattr(_module(name), "attributes", None)
+    return found and found(name.partition(":")[2])
+
+
 def _module(name: str) -> ModuleType | None:
     """The file that serves the set called `name`."""
     modules = {key.partition(":")[0]: module for key, module in _served().items()}

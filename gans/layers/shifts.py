@@ -50,8 +50,18 @@ def shifted_sums(
         y, x = int(dy - low[k][0]), int(dx - low[k][1])
         return padded[k][:, y : y + size[0], x : x + size[1]]
 
-    sums = (sum(w * window(k, dy, dx) for k, dy, dx, w in each) for each in terms)
-    return tuple(y.astype(xs[0].dtype) for y in sums)
+    def sums():
+        each = (sum(w * window(k, dy, dx) for k, dy, dx, w in one) for one in terms)
+        return tuple(y.astype(xs[0].dtype) for y in each)
+
+    def never():
+        shape = (xs[0].shape[0], *size, xs[0].shape[3])
+        return tuple(jnp.full(shape, jnp.nan, xs[0].dtype) for _ in terms)
+
+    # XLA does not know that this branch is taken, and so writes its result to memory.
+    # Without it whoever reads the result, such as the windows of a convolution, adds
+    # all up again for each read: a whole generator took seven times as long.
+    return lax.cond(lax.optimization_barrier(jnp.array(True)), sums, never)
 
 
 def _forward(xs, terms, size):

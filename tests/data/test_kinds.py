@@ -11,9 +11,10 @@ from gans.data import kinds
 from gans.data.kinds import image
 from gans.data.spec import Field
 
-SIZES = {"C": 3, "T": 5, "D": 4, "H": 6, "W": 7}
+SIZES = {"C": 3, "T": 5, "D": 4, "H": 6, "W": 7, "K": 2}
 NAMES = [m.name for m in pkgutil.iter_modules(kinds.__path__)]
 PIXELS = ("image", "video", "voxels")
+CLASSES = ("captions", "label", "tokens")
 
 
 def on_the_host(x):
@@ -31,13 +32,16 @@ def examples(name, n=8):
     random = np.random.default_rng(0)
     if name in PIXELS:
         return random.integers(0, 256, shape, np.uint8)
-    if name in ("label", "tokens"):
+    if name in CLASSES:
         return random.integers(0, 9, shape, np.int32)
     return random.standard_normal(shape, np.float32)
 
 
 def test_all_are_found():
-    assert NAMES == "image label point series tokens video voxels".split()
+    assert NAMES == [
+        *("captions", "embeddings", "image", "label", "point", "series", "tokens"),
+        *("video", "voxels"),
+    ]
     assert kinds.of(Field("image", (2, 2, 1), "uint8")) is image
 
 
@@ -45,7 +49,7 @@ def test_all_are_found():
 def test_decode_and_encode_undo_each_other(name):
     kind, stored = kinds.named(name), examples(name)
     assert any(np.issubdtype(stored.dtype, dtype) for dtype in kind.DTYPES)
-    assert kind.CLASSES == (name in ("label", "tokens"))
+    assert kind.CLASSES == (name in CLASSES)
     decoded = jax.jit(kind.decode)(stored)
     assert decoded.shape == stored.shape
     assert decoded.dtype == (jnp.int32 if stored.dtype == np.int32 else jnp.float32)
@@ -122,3 +126,40 @@ def test_encoding_images_rounds_and_clips():
     # 127.9 -> 128, 0.4 -> 0.
     between = np.array([-1.5, 1.01, 0.4 / 127.5, -1 + 0.4 / 127.5], np.float32)
     assert image.encode(between).tolist() == [0, 255, 128, 0]
+
+
+SAID = Field("captions", (2, 4), "int32", 5, ("", "a", "cat", "dog", "small"))
+
+
+def test_a_text_becomes_a_caption_and_a_text_again():
+    kind = kinds.of(SAID)
+    found = kind.of_text(SAID, "A small, CAT!")
+    np.testing.assert_array_equal(found, [[1, 4, 2, 0], [0, 0, 0, 0]])
+    assert kind.text_of(SAID, found) == "a small cat"
+    assert kind.words("it's 2 o\u2019clock, well-known") == [
+        *("it's", "2", "o\u2019clock", "well", "known")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "a smal cat",
+            "'smal' is not one of the 4 words of the training; did you mean",
+        ),
+        ("a xylophone", "'xylophone' is not one of the 4 words of the training$"),
+        ("...", "has no words"),
+        ("a cat a cat a", "has 5 words; sentences of the training have 4 at most"),
+    ],
+)
+def test_texts_that_are_refused(text, said):
+    with pytest.raises(ValueError, match=said):
+        kinds.of(SAID).of_text(SAID, text)
+
+
+def test_sentences_of_words_that_are_not_known_are_none():
+    known = {"a": 1, "cat": 2}
+    said = [[["a", "cat"], ["dog"]], [["dog"], ["the", "cat", "a", "a"]]]
+    found = kinds.of(SAID).numbered(said, known, (2, 2))
+    np.testing.assert_array_equal(found, [[[1, 2], [0, 0]], [[2, 1], [0, 0]]])

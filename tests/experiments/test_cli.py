@@ -230,7 +230,7 @@ def python(*arguments):
 def test_there_are_no_other_commands():
     names = "run sample evaluate metrics report benchmark ablate sweep collapse check "
     names += "translate upscale latents import_weights export detect"
-    names += " generate provenance serve"
+    names += " generate provenance serve probe augmentation"
     assert set(COMMANDS) == set(names.split())
 
 

@@ -13,7 +13,7 @@ VARIANTS = sorted(
     p.stem for p in (ROOT / "gans" / "variants").glob("*.py") if p.stem != "__init__"
 )
 # Those that have other data.
-OTHERS = ("cyclegan", "gan3d", "pix2pix", "srgan", "tadgan", "tgan")
+OTHERS = ("cyclegan", "gan3d", "gan_cls", "pix2pix", "srgan", "tadgan", "tgan")
 
 
 def flops(variants, devices):

@@ -37,6 +37,7 @@ from PIL import Image, ImageDraw, ImageFont, UnidentifiedImageError
 from experiments.files import replacing
 from experiments.origin import SOFTWARE
 from experiments.origin.files import encoded
+from experiments.sampling import texts, written
 from gans import names
 from gans.data.kinds.image import encode, opaque
 
@@ -149,6 +150,13 @@ def draw(
                 source=source,
                 columns=row,
             )
+            said = texts.of(spec, (given or {}).get(output, {}))[: len(examples)]
+            if said and _captions(kind):
+                each = len(group)
+                wide = row * each if row else columns_of(len(examples), each)
+                wide = wide or math.ceil(math.sqrt(len(examples)))
+                pixels = written.above(pixels, said, wide, each)
+                save_png(path, pixels)
             if targets is not None and beside and _captions(kind):
                 each, names = len(group), [x.caption for x in group]
                 n_columns = row * each if row else columns_of(len(examples), each)

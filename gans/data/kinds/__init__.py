@@ -14,6 +14,10 @@ A kind is a module with
     encode(x)                numpy: decoded values -> storage
     FREE = ("T",)            if there, the axes along which an output of a model may be
                              longer or shorter than the data
+    PLACELESS = True         if there, values are as true of a mirror image
+    of_text(field, text)     if there, the numpy array of one example that a text stands
+                             for; raises ValueError for a text that it cannot be
+    text_of(field, x)        if there, the text of an example, the inverse
     flip(x, coins)           x [B, ...] with the examples mirrored where coins [B] are
                              true; traced, before or after decoding
 """

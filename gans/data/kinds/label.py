@@ -12,6 +12,7 @@ AXES = ()
 DTYPES = (np.integer,)
 RANGE = None
 MIRRORED = False
+PLACELESS = True
 CLASSES = True
 flip = point.flip
 

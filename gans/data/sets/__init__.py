@@ -18,6 +18,9 @@ and `gans.data.finished`), so that a model can be given pictures of others:
     given(picture) -> what the model is given
     finished(a, output) -> the output, with what was given kept: there may be none
 
+A set whose sentences can be checked has `attributes(argument)`, see
+`gans.data.attributes`.
+
 `load` is also given `called`: how messages name the set, where that is another's name.
 """
 
