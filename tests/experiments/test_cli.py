@@ -269,7 +269,7 @@ def test_commands_are_thin(name):
 
 PATHS = {"workdir", "out", "save-stats", "space", "init-from", "{name}-weights"}
 PATHS |= {"input", "mask", "file", "blend_with", "labels", "train"}
-PATHS |= {"real", "fake", "answers", "key"}
+PATHS |= {"real", "fake", "answers"}
 PATHS |= {"api_key_file", "refuse", "canary", "certificate", "key"}
 
 
