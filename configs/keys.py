@@ -117,6 +117,12 @@ DATA = {
         least=0,
         most=4096,
     ),
+    "data_weights": Key(
+        default=(),
+        help="How often each class comes, for each time by default; (): 1 for all.",
+        type=tuple[float, ...],
+        of_data=True,
+    ),
     "skip_corrupt": Key(
         default=False,
         help="Leave out files of a folder that cannot be read, and say so.",
@@ -125,11 +131,7 @@ DATA = {
 }
 TRAINING = {
     "batch_size": Key(
-        default=64,
-        help="Real examples in each step.",
-        type=int,
-        least=1,
-        most=2**20,
+        default=64, help="Real examples in each step.", type=int, least=1, most=2**20
     ),
     "steps": Key(
         default=10_000,
@@ -350,9 +352,7 @@ PLAYER = {
 # What `presets.ablation` makes, beside `base`, `arms` and `order`.
 ABLATION = {
     "baseline": Key(
-        default="",
-        help="The arm that the others are compared with.",
-        type=str,
+        default="", help="The arm that the others are compared with.", type=str
     ),
     "seeds": Key(
         default=5,

@@ -63,6 +63,7 @@ flags.disclaim_key_flags()  # `path_flag` defines those of the command that call
 
 # Commands that keep nothing of interrupted work.
 BEGIN_AGAIN = ("benchmark", "evaluate", "metrics", "report", "sample", "export")
+BEGIN_AGAIN += ("probe", "augmentation", "human_study")
 
 # Flags that name a user's own code, or a config that does.
 _NAMING = ("config", "workdir", "metrics", "extractor", "distance")

@@ -1,10 +1,11 @@
-"""Latent spaces of a trained model that has a mapping network, such as a StyleGAN's.
+"""Latent spaces of a trained model: of one with a mapping network, but for arithmetic.
 
     python -m experiments.latents mix --workdir=DIR --out=x.png
     python -m experiments.latents interpolate --workdir=DIR --out=x.webp
     python -m experiments.latents project --workdir=DIR --input=PHOTOS --out=FOLDER
     python -m experiments.latents directions --workdir=DIR --out=x.npz
     python -m experiments.latents edit --workdir=DIR --directions=x.npz --out=x.html
+    python -m experiments.latents arithmetic --workdir=DIR --expression=... --out=x.png
     python -m experiments.latents pan --workdir=DIR --beside=OTHER --out=x.webp
     python -m experiments.latents rotate --workdir=DIR --out=x.webp
     python -m experiments.latents sticking --workdir=DIR --out=x.png
@@ -16,6 +17,11 @@ or .mp4 (which needs ffmpeg), or a strip in .png. `project` finds the latents of
 pictures (--into=w+: one for each layer); stopped at any moment, the same command goes
 on. `directions` finds where to go, in closed form or (--method=labels) from the other
 classes to each, and `edit` goes there: a page with sliders, or a strip in .png.
+
+`arithmetic` averages the codes of samples, adds and subtracts the means, and draws the
+result and what is around it: --expression="7 - 1 + 0" of classes, as a classifier sees
+them, or "seed:3,7 - seed:1,2 + seed:5" of samples. Codes are w, or without a mapping
+network z.
 
 `pan` and `rotate` move and turn the generator's input; what sticks to pixels does not
 follow. --beside is another run, for comparison. `sticking` shows the same without any

@@ -62,7 +62,11 @@ class Replicas:
             seeds=self.seeds,
             batches={
                 seed: pipeline.batches(
-                    source, config.batch_size, seed=seed, flip=config.flip
+                    source,
+                    config.batch_size,
+                    seed=seed,
+                    flip=config.flip,
+                    weights=config.data_weights or None,
                 )
                 for seed, source in self.sources.items()
             },

@@ -68,7 +68,11 @@ def loop(config, seeds: list[int], start: int) -> Callable[[int], int]:
         own.seed = seed
         source = configs.load_data(own)
         batches[seed] = pipeline.batches(
-            source, config.batch_size, seed=seed, flip=config.flip
+            source,
+            config.batch_size,
+            seed=seed,
+            flip=config.flip,
+            weights=config.data_weights or None,
         )
     begin = vmapped if len(seeds) > 1 else alone
     state, call = begin(config, batches, start)

@@ -26,6 +26,7 @@ class Weights:
       what: the file, in words.
       sha256: how the checksum of the genuine file begins.
       url: where to get it; None: the user has to.
+      file: what a copy that the user keeps is called; by default as at `url`.
     """
 
     name: str
@@ -34,11 +35,12 @@ class Weights:
     what: str
     sha256: str = ""
     url: str | None = None
+    file: str = ""
 
     @property
     def kept(self) -> Path:
         """Where a download is kept, or a copy may be put."""
-        file = (self.url or self.name).rpartition("/")[2]
+        file = self.file or (self.url or self.name).rpartition("/")[2]
         return process.cache_folder() / "weights" / file
 
 

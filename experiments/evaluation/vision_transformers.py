@@ -16,6 +16,7 @@ DINOV2 = pretrained.Weights(
     "dinov2",
     flag="--dinov2-weights",
     variable="GANS_DINOV2",
+    file="dinov2.safetensors",
     what="the file of a ViT /14 without registers, such as dinov2_vitl14_pretrain.pth "
     "or model.safetensors of facebook/dinov2-large",
 )
@@ -23,6 +24,7 @@ CLIP = pretrained.Weights(
     "clip",
     flag="--clip-weights",
     variable="GANS_CLIP",
+    file="clip.safetensors",
     what="model.safetensors or pytorch_model.bin of openai/clip-vit-base-patch32 or "
     "-large-patch14, or a state dict of open_clip with OpenAI's weights",
 )

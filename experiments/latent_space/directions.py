@@ -7,18 +7,15 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-import jax
 import numpy as np
 from tqdm import tqdm
 
-from experiments.evaluation import extractors
 from experiments.files import replacing
-from experiments.latent_space import factors, outputs, points
+from experiments.latent_space import factors, outputs, points, seen
 from experiments.latent_space import layers as ranges
-from experiments.latent_space.generator import BATCH, Styled
+from experiments.latent_space.generator import Styled
 from experiments.sampling import asked
 from gans import names
-from gans.data.kinds.image import encode
 from gans.data.spec import class_of, label_field
 
 METHODS = ("sefa", "labels")
@@ -122,7 +119,13 @@ def _of_labels(styled, layers, n, label, extractor):
                 "--method=labels: the data of this model have no labels; "
                 "--extractor=MODULE.NAME names a function of images that returns logits"
             )
-        logits = _logits(styled, w, extractor or "classifier")
+        given = {"shape": styled.shape, "config": styled.model.config}
+        logits = seen.logits(
+            lambda w: styled.images(np.repeat(w[:, None], styled.n_ws, axis=1)),
+            w,
+            extractor or "classifier",
+            **given,
+        )
         classes = logits.argmax(1) if logits.shape[1] > 1 else logits[:, 0] > 0
         if field is None or logits.shape[1] != field.n_classes:
             titles = tuple(f"logit {i}" for i in range(logits.shape[1]))
@@ -159,29 +162,6 @@ def _asked(label, field, titles):
     given = asked.classes({"label": field}, label)
     several = given if isinstance(given, list) else [given]
     return [class_of(field, one) for one in several]
-
-
-def _logits(styled, w, name):
-    """What a network makes of the images [N, K] of w [N, w_dim]."""
-    extractors.check(name, styled.shape)
-    config = styled.model.config
-    trained_on = {
-        "name": config.data,
-        "resolution": styled.shape[0],
-        "channels": styled.shape[2],
-        "data_dir": config.data_dir,
-    }
-    network = extractors.find(name, trained_on=trained_on)()
-    apply, found = jax.jit(network.apply), []
-    # disable=None: at a terminal only
-    for start in tqdm(range(0, len(w), BATCH), unit=" batches", disable=None):
-        rows = np.minimum(np.arange(start, start + BATCH), len(w) - 1)
-        ws = np.repeat(w[rows][:, None], styled.n_ws, axis=1)
-        made = apply(network.variables, encode(styled.images(ws)))
-        if "logits" not in made:
-            raise ValueError(f"--extractor={name} gives no logits, only features")
-        found.append(np.asarray(made["logits"]))
-    return np.concatenate(found)[: len(w)]
 
 
 def _save(path: str | os.PathLike, found: Directions, weights: str) -> None:

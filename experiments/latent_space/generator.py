@@ -47,6 +47,11 @@ def network_of(gan: core.GAN) -> str:
     )
 
 
+def has_mapping(gan: core.GAN) -> bool:
+    """Whether a network of the GAN has a mapping from z to w."""
+    return any(hasattr(net.module, "mapping") for net in gan.nets.values())
+
+
 def bound(gan: core.GAN, state: core.State) -> core.Bound:
     """Returns the generator with a mapping network, by the averaged weights."""
     return core.bind(gan, state, train=False, ema=True)[network_of(gan)]

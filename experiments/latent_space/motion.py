@@ -10,7 +10,6 @@ from tqdm import tqdm
 from experiments.latent_space import generator, outputs, points
 from experiments.latent_space.generator import BATCH, Styled
 from experiments.sampling import animation, pictures
-from gans.data.kinds.image import encode
 from gans.metrics.scores import equivariance
 
 SEEDS, FRAMES, FPS = "0-3", 48, 24
@@ -108,4 +107,4 @@ def _frames(rows, inverse) -> Iterator[np.ndarray]:
             tiles.append(np.stack(each, 1))
         for together in np.concatenate(tiles, 1):
             columns = len(rows[0][1])
-            yield animation.enlarged(pictures.grid(encode(together), columns))
+            yield animation.enlarged(pictures.grid(together, columns))

@@ -18,11 +18,12 @@ VERBS = {
     "project": ("input", "into", "steps", "distance", "seed", "overwrite"),
     "directions": ("method", "layers", "n", "extractor"),
     "edit": ("directions", "seeds", "amount", "frames", "layers", "truncation"),
+    "arithmetic": ("expression", "n", "extractor", "amount"),
     "pan": ("seeds", "amount", "frames", "fps", "beside", "truncation"),
     "rotate": ("seeds", "frames", "fps", "beside", "truncation"),
     "sticking": ("seeds", "amount", "truncation"),
 }
-NEEDED = {"project": ("input",), "edit": ("directions",)}
+NEEDED = {"project": ("input",), "edit": ("directions",), "arithmetic": ("expression",)}
 
 
 def given(verb: str) -> dict:
@@ -115,18 +116,27 @@ def define() -> None:
         "directions: in closed form (sefa), or from each class to the others.",
     )
     flags.DEFINE_integer(
-        "n", None, "directions: of sefa (8); samples of labels (2000)."
+        "n",
+        None,
+        "directions: of sefa (8); samples of labels (2000); arithmetic: samples of a "
+        "class that are averaged (3).",
+    )
+    flags.DEFINE_string(
+        "expression",
+        None,
+        "arithmetic: terms between ' + ' and ' - ', as 'seed:3,7 - seed:1,2 + 5': "
+        "seeds of samples, or classes by name or number.",
     )
     flags.DEFINE_string(
         "extractor",
         None,
-        "directions: the network that says of which class an image is; by default the "
-        "class that was asked for, or a classifier of the data's labels.",
+        "directions, arithmetic: the network that says of which class an image is; by "
+        "default the class that was asked for, or a classifier of the data's labels.",
     )
     flags.DEFINE_string("directions", None, "edit: files of directions: x.npz,y.npz.")
     flags.DEFINE_float(
         "amount",
         None,
-        "edit (3), sticking (0.3): how far, in deviations of w; pan (0.1): the radius, "
-        "in sides of the image.",
+        "edit (3), sticking (0.3): how far, in deviations of w; arithmetic (0.43): "
+        "noise, in deviations of a code; pan (0.1): the radius, in sides of the image.",
     )

@@ -1,6 +1,7 @@
 """The verbs of `experiments.latents`, by name."""
 
 from experiments.latent_space import (
+    arithmetic,
     directions,
     edit,
     interpolate,
@@ -12,6 +13,6 @@ from experiments.latent_space import (
 
 VERBS = {
     module.__name__.rpartition(".")[2]: module.run
-    for module in (mix, interpolate, project, directions, edit, sticking)
+    for module in (mix, interpolate, project, directions, edit, arithmetic, sticking)
 }
 VERBS |= {"pan": motion.pan, "rotate": motion.rotate}

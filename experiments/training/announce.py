@@ -39,6 +39,7 @@ def start(found: Facts, config: Any, workdir: Path, step: int = 0) -> list[str]:
         "data": _data(found, spec),
         "reading": ", ".join(data.losses(found.get("reading", {}))),
         "classes": _classes(found, config.variant),
+        "epoch": _epoch(found),
         "networks": ", ".join(f"{name} {n:,}" for name, n in parameters.items())
         + " parameters",
         "devices": f"{found['hardware']}, batches of {size}{split}, {config.dtype}",
@@ -238,6 +239,28 @@ def _classes(found, variant):
         shown = [*names[: FEW_CLASSES - 2], "...", names[-1]]
     note = f"; {variant} does not use them" if unused else ""
     return f"{len(names)}: {', '.join(shown)}{note}"
+
+
+def _epoch(found):
+    """What an epoch is, where classes have weights."""
+    epoch = found.get("epoch")
+    if not epoch:
+        return ""
+    parts = [
+        f"{name} {rows:,} of {n:,}"
+        for name, rows, n, weight in zip(
+            found["classes"],
+            epoch["of_classes"],
+            epoch["examples_of_classes"],
+            epoch["weights"],
+            strict=True,
+        )
+        if weight != 1
+    ]
+    if len(parts) > FEW_CLASSES:
+        parts = [*parts[: FEW_CLASSES - 2], "..."]
+    shown = f" ({', '.join(parts)} examples)" if parts else ""
+    return f"{epoch['rows']:,} rows by data_weights{shown}"
 
 
 def _epochs(epochs):

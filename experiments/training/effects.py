@@ -30,6 +30,8 @@ def digest(config: ConfigDict) -> str:
     parts = {key: config[key] for key in _DATA}
     if config.stride > 1:  # so that results without clips keep their digests
         parts["stride"] = config.stride
+    if config.data_weights:  # likewise
+        parts["data_weights"] = config.data_weights
     found = hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode())
     for stage in range(len(configs.stages(config))):
         found.update(of_stage(config, stage).encode())

@@ -16,6 +16,7 @@ from experiments.sampling.samplers import Samplers
 from gans import stages
 from gans.data import spec as specs
 from gans.data.spec import Field, Spec
+from gans.data.weighted import Weighted
 
 Facts = dict[str, Any]
 
@@ -47,6 +48,10 @@ def gather(config: Any, source: Any, samplers: Samplers, template: Any) -> Facts
         test=test,
         n_devices=jax.device_count(),
     )
+    if config.data_weights:
+        drawn = Weighted(source, config.data_weights)
+        found["epoch"] = drawn.epoch()
+        found["epochs"] *= len(source) / len(drawn)
     return found | {
         "unused_labels": _unused_labels(samplers.gan, source.spec),
         "reading": source.reading(),

@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
+from configs import keys
 from experiments import config as configs
 from gans import core
 from gans.data import spec as specs
@@ -95,9 +96,10 @@ def traceable(
 ) -> tuple[Place, ...]:
     """Returns those of the places whose numbers can be inputs of the step, together.
 
-    If each can be one alone but not with the others, none is.
+    If each can be one alone but not with the others, none is. Those that say which data
+    are read are no part of the step.
     """
-    places = (*places,)
+    places = tuple(place for place in places if place[0] not in keys.DATA)
     if not places or _traces(config, places, stage):
         return places
     alone = tuple(place for place in places if _traces(config, (place,), stage))

@@ -123,6 +123,7 @@ class Ready:
             self.batch_size,
             seed=seed,
             flip=self.config.flip,
+            weights=self.config.data_weights or None,
             shard=(jax.process_index(), jax.process_count()),
             first_row=self.first_row,
             first_step=self.first,

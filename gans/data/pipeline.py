@@ -20,6 +20,7 @@ import numpy as np
 
 from gans.data import kinds
 from gans.data.spec import Spec
+from gans.data.weighted import Weighted
 
 Batch = dict[str, np.ndarray]
 
@@ -38,6 +39,7 @@ def batches(
     shard: tuple[int, int] = (0, 1),
     first_row: int = 0,
     first_step: int = 0,
+    weights: Sequence[float] | None = None,
 ) -> Batches:
     """The endless sequence of batches; `batches(...)[step]` is a pure function.
 
@@ -50,7 +52,8 @@ def batches(
     batch may end one epoch and begin the next. Each group has its own permutations and
     coins, so that the fields of one group stay together. An augmented source, such as
     one of random crops, gets a random number for each row of each group: another one in
-    each epoch, a function of the seed and the row alone.
+    each epoch, a function of the seed and the row alone. With `weights` of its classes
+    an epoch has the rows of `gans.data.weighted.Weighted` instead.
 
     `shard=(i, n)` is the i-th contiguous n-th of it, of B / n examples.
 
@@ -60,8 +63,9 @@ def batches(
 
     Raises ValueError for an empty source, for sizes that do not divide, and with `flip`
     for a group of which only some fields have a mirror image (labels and sentences
-    aside).
+    aside); and for weights that do not fit.
     """
+    source = source if weights is None else Weighted(source, weights)
     index, count = shard
     if min(source.lengths) == 0:
         raise ValueError(f"{source.name} holds no elements")

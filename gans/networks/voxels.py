@@ -19,14 +19,17 @@ from gans.layers.conv import Conv, ConvTranspose
 class Generator(nn.Module):
     """z [B, L] of N(0, 1) -> volumes [B, D, H, W, C] float32 in [-1, 1].
 
-    u = (1 + erf(z / sqrt(2))) / 2, which is uniform in (0, 1) as in the paper. A dense
-    layer makes the smallest volume, transposed convolutions (4x4x4, stride 2) double
-    it, with norm and ReLU between; then a sigmoid p, and 2 p - 1. No biases.
+    u = (1 + erf(z / sqrt(2))) / 2, which is uniform in (0, 1) as in the paper, or z as
+    it is. A dense layer makes the smallest volume, transposed convolutions (4x4x4,
+    stride 2) double it, with norm and ReLU between; then a sigmoid p, and 2 p - 1. No
+    biases.
 
     Attributes:
       shape: (D, H, W, C); D, H and W are multiples of 2 to the power of the number of
         widths.
       widths: channels of the smallest volume and of all but the last convolution.
+      uniform: whether latents are made uniform. Their mean of 1/2 is common to all
+        examples, and narrow networks learn little else.
       condition: None or "concat": an embedding of the label joins u.
       n_classes: number of classes, if conditional.
       layers: how layers are made; kernels start from "normal".
@@ -36,6 +39,7 @@ class Generator(nn.Module):
 
     shape: tuple[int, int, int, int]
     widths: tuple[int, ...] = (512, 256, 128, 64)
+    uniform: bool = True
     condition: str | None = None
     n_classes: int | None = None
     layers: Layers = Layers(norm="batch")
@@ -46,7 +50,9 @@ class Generator(nn.Module):
     def __call__(self, z: Array, label: Array | None = None, *, train: bool) -> Array:
         make = self.layers.factory(self, train, kernel_init="normal")
         z, n = make.begin(z)
-        u = (1 + jax.lax.erf(_wide(z) / math.sqrt(2))) / 2
+        u = _wide(z)
+        if self.uniform:
+            u = (1 + jax.lax.erf(u / math.sqrt(2))) / 2
         u = embed_label(u, label, self.condition, self.n_classes)
         scale = 2 ** len(self.widths)
         if any(size % scale for size in self.shape[:3]):

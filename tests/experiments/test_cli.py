@@ -230,7 +230,7 @@ def python(*arguments):
 def test_there_are_no_other_commands():
     names = "run sample evaluate metrics report benchmark ablate sweep collapse check "
     names += "translate upscale latents import_weights export detect"
-    names += " generate provenance serve"
+    names += " generate provenance serve probe augmentation human_study"
     assert set(COMMANDS) == set(names.split())
 
 
@@ -269,6 +269,7 @@ def test_commands_are_thin(name):
 
 PATHS = {"workdir", "out", "save-stats", "space", "init-from", "{name}-weights"}
 PATHS |= {"input", "mask", "file", "blend_with", "labels", "train"}
+PATHS |= {"real", "fake", "answers"}
 PATHS |= {"api_key_file", "refuse", "canary", "certificate", "key"}
 
 

@@ -58,6 +58,7 @@ def test_the_command(tmp_path):
         assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_pictures_of_a_run(styled_run):
     found = sources.load("--fake", str(styled_run), 3)
     assert found.dtype == np.uint8 and found.shape[0] == 3

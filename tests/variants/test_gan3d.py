@@ -34,6 +34,8 @@ def batch(i):
 def trained(tiny):
     """(gan, step, states, metrics) of a discriminator that soon is right too often."""
     config = tiny("gan3d", accuracy_limit=LIMIT)
+    config.generator.uniform = True
+    config.discriminator.norm, config.discriminator.penalties = "batch", ()
     config.discriminator.kernel_init = "he"
     config.discriminator.optimizer.learning_rate = 0.005
     config.generator.optimizer.learning_rate = 0.02

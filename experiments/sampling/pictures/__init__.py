@@ -241,7 +241,7 @@ def grid(images: np.ndarray, columns: int | None = None) -> np.ndarray:
 
     Raises ValueError if there are no images, or columns < 1.
     """
-    images = np.asarray(images, np.float32)
+    images = np.asarray(images)
     if images.ndim != 4 or not images.size:
         raise ValueError(f"grid wants images [N, H, W, C], N > 0, got {images.shape}")
     if columns is None:

@@ -34,9 +34,13 @@ def decode(x: Array) -> Array:
 def encode(x: np.ndarray) -> np.ndarray:
     """Floats [...] in [-1, 1] to uint8 [...]: rounded, and clipped beyond the range.
 
-    The inverse of `decode` on all of its 256 values.
+    The inverse of `decode` on all of its 256 values. Raises TypeError for integers,
+    such as what it returns.
     """
-    scaled = (np.asarray(x, np.float32) + 1) * 127.5
+    x = np.asarray(x)
+    if x.dtype.kind in "iub":
+        raise TypeError(f"encode wants floats in [-1, 1], got {x.dtype}")
+    scaled = (x.astype(np.float32) + 1) * 127.5
     return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
 
 

@@ -22,6 +22,18 @@ def test_an_input_that_cannot_be_moved_is_refused(workdir, tmp_path):
         motion.pan(workdir, out=str(tmp_path / "x.webp"), amount=2)
 
 
+def test_frames_have_the_pixels_of_the_images():
+    class Model:
+        def images(self, ws, transform):
+            return transform[:, None, None, :1, 0].repeat(4, 1).repeat(4, 2) * ws[0]
+
+    inverse = np.linspace(-1, 1, 9)[:, None, None] * np.ones((1, 3, 3))
+    frames = [*motion._frames([(Model(), np.array([[1.0], [0.5]]))], inverse)]
+    seen = [(int(x[0, 0, 0]), int(x[0, -99, 0])) for x in frames]
+    wanted = np.rint((np.linspace(-1, 1, 9)[:, None] * [1, 0.5] + 1) * 127.5)
+    assert np.array_equal(seen, wanted)
+
+
 def test_a_slice_has_the_middle_columns():
     images = np.arange(8)[:, None, None, None] * np.ones((8, 4, 4, 1))
     images[:, :, :2] = -1  # columns that are not in it

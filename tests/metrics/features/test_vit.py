@@ -84,8 +84,8 @@ def state(kind, seed=0):
 
 def reference(kind):
     """Features [2, D] of `transformers`; needs it, and torch."""
-    torch = pytest.importorskip("torch")
     transformers = pytest.importorskip("transformers")
+    torch = pytest.importorskip("torch")
     net = NETS[kind]
     sizes = {
         "hidden_size": net.width,
@@ -138,7 +138,9 @@ def error(found, expected):
     return np.abs(found - expected).max() / np.abs(expected).max()
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind", [pytest.param("dinov2", marks=pytest.mark.slow), *KINDS[1:]]
+)
 def test_as_transformers(kind):
     with np.load(FILE) as kept:
         assert error(features(kind), kept[kind]) < 1e-5
@@ -170,11 +172,12 @@ def test_another_network_is_noticed(kind, change):
 
 
 def test_other_weights_are_noticed():
+    kind = "dinov2_other_grid"
     with np.load(FILE) as kept:
         for name in ("encoder.layer.1.layer_scale2.lambda1", "embeddings.cls_token"):
-            changed = state("dinov2")
+            changed = state(kind)
             changed[name] = changed[name] * 1.01
-            assert error(features("dinov2", changed), kept["dinov2"]) > 1e-4, name
+            assert error(features(kind, changed), kept[kind]) > 1e-4, name
 
 
 # --- the authors' names ---------------------------------------------------------------
@@ -278,6 +281,7 @@ def test_sizes_as_published():
 # --- positions, and preparing pictures ------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("grid", [(16, 16), (5, 9), (40, 37)])
 @pytest.mark.parametrize("offset", [0.1, 0.0])
 def test_positions_against_torch(grid, offset):

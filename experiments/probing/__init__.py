@@ -1,0 +1,1 @@
+"""What a discriminator has learnt, read from its features: `experiments.probe`."""

@@ -1,0 +1,1 @@
+"""What samples teach a classifier: `experiments.augmentation`."""
