@@ -82,7 +82,7 @@ def draw(raw: np.ndarray, resolution: int, seed: int) -> np.ndarray:
         found = ink.transform(
             size, Image.Transform.AFFINE, at, Image.Resampling.BICUBIC
         )
-        sharp = (np.asarray(found) - level) / k + 0.5  # edges a pixel wide
+        sharp = (np.asarray(found) - level) / min(k, 0.5) + 0.5  # black outside
         pictures[i] = np.rint(255 * np.clip(sharp, 0, 1))
     return pictures
 

@@ -47,7 +47,10 @@ def test_options_arrive():
         ("folder:", "did you mean folder:PATH?"),
         ("digits:3", "did you mean digits?"),  # none is
         ("circle:", "did you mean circle?"),
-        ("something else", "Known: array:PATH, circle, colourise:PATH, digits, "),
+        (
+            "something else",
+            "Known: array:PATH, captions:PATH, circle, colourise:PATH, digits, ",
+        ),
         ("mnist", "did you mean tfds:mnist?"),
         ("../no_photos", "'../no_photos', and there is no such folder or file."),
         ("python:", "did you mean python:MODULE:FUNCTION?"),
