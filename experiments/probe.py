@@ -1,6 +1,6 @@
 """What a discriminator has learnt: its features, classified, and what its filters see.
 
-    python -m experiments.probe --workdir=DIR [--data=NAME] [--labels=10,100]
+    python -m experiments.probe --workdir=DIR [--data=NAME] [--per_class=10,100]
 
 The maps of all convolutional layers, or blocks, of a trained discriminator are pooled
 to 4x4 and put together, and a linear classifier learns labels from them, as in section
@@ -22,10 +22,10 @@ def main(study):
     """Probes, with the imported `experiments.probing.study`."""
     values = flags.FLAGS
     try:
-        labels = [int(x) for x in values.labels]
+        labels = [int(x) for x in values.per_class]
     except ValueError:
         raise ValueError(
-            f"--labels={','.join(values.labels)}: wanted whole numbers"
+            f"--per_class={','.join(values.per_class)}: wanted whole numbers"
         ) from None
     print(
         study.probe(
@@ -48,7 +48,7 @@ if __name__ == "__main__":
     flags.DEFINE_string("checkpoint", None, "last, best, or a step; by default last.")
     flags.DEFINE_string("data", None, "Labelled images; by default the run's own.")
     flags.DEFINE_string("network", None, "Whose features; the first of images.")
-    flags.DEFINE_list("labels", "10,100", "Labelled examples of each class.")
+    flags.DEFINE_list("per_class", "10,100", "Labelled examples of each class.")
     flags.DEFINE_integer("draws", 5, "How often such examples are drawn.")
     flags.DEFINE_integer("n", 10_000, "Images to train on, and to test with, at most.")
     flags.DEFINE_integer("seed", 0, "Of all that is drawn.")

@@ -53,7 +53,7 @@ def probe(
     """
     if min([*labels, draws, n]) < 1:
         raise ValueError(
-            f"--labels={','.join(map(str, labels))} --draws={draws} --n={n}: wanted at "
+            f"--per_class={','.join(map(str, labels))} --draws={draws} --n={n}: wanted at "
             "least 1 of each"
         )
     folder = findings.folder(out or Path(workdir) / "probe", "features")

@@ -45,7 +45,7 @@ def test_probe(digits_run, tmp_path, monkeypatch):
     assert page.count("<img") == 2 and "guided" in page
     with Image.open(tmp_path / "x/filters_hidden1.png") as picture:
         assert picture.width > 2 * 8 * 64 and picture.height > 12 * 64
-    with pytest.raises(ValueError, match="--labels=0"):
+    with pytest.raises(ValueError, match="--per_class=0"):
         study.probe(digits_run("dcgan"), out=tmp_path / "x", labels=(0,))
     (tmp_path / "y").mkdir()
     (tmp_path / "y/results.json").write_text("{}")
