@@ -53,8 +53,8 @@ def probe(
     """
     if min([*labels, draws, n]) < 1:
         raise ValueError(
-            f"--per_class={','.join(map(str, labels))} --draws={draws} --n={n}: wanted at "
-            "least 1 of each"
+            f"--per_class={','.join(map(str, labels))} --draws={draws} --n={n}: wanted "
+            "at least 1 of each"
         )
     folder = findings.folder(out or Path(workdir) / "probe", "features")
     model = Model.load(workdir, checkpoint or "last")

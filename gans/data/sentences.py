@@ -16,7 +16,7 @@ import re
 import numpy as np
 from PIL import Image
 
-from gans.data.kinds import captions
+from gans.data import wording
 from gans.data.spec import Field
 
 DIGITS = "zero one two three four five six seven eight nine".split()
@@ -180,7 +180,7 @@ def vocabulary() -> tuple[Field, dict[str, int]]:
     every = [*DIGITS, *(word for words in WORDS.values() for word in words)]
     texts = [*TEMPLATES["train"], *TEMPLATES["test"]]
     every += [word for ways in SLANTS.values() for way in ways for word in way.split()]
-    every += [w for text in texts for w in captions.words(re.sub("{.*?}", "", text))]
+    every += [w for text in texts for w in wording.words(re.sub("{.*?}", "", text))]
     names = ("", *sorted(set(every)))
     field = Field("captions", (N_SENTENCES, N_WORDS), "int32", len(names), names)
     return field, {word: i for i, word in enumerate(names) if i}

@@ -156,10 +156,3 @@ def test_a_text_becomes_a_caption_and_a_text_again():
 def test_texts_that_are_refused(text, said):
     with pytest.raises(ValueError, match=said):
         kinds.of(SAID).of_text(SAID, text)
-
-
-def test_sentences_of_words_that_are_not_known_are_none():
-    known = {"a": 1, "cat": 2}
-    said = [[["a", "cat"], ["dog"]], [["dog"], ["the", "cat", "a", "a"]]]
-    found = kinds.of(SAID).numbered(said, known, (2, 2))
-    np.testing.assert_array_equal(found, [[[1, 2], [0, 0]], [[2, 1], [0, 0]]])

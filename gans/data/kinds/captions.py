@@ -7,12 +7,10 @@ What a sentence says of a picture it is taken to say of its mirror image.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
-
 import numpy as np
 
 from gans.data.kinds import label
+from gans.data.wording import words
 from gans.names import nearest
 
 AXES = ("K", "T")
@@ -24,12 +22,6 @@ CLASSES = True
 decode = label.decode
 encode = label.encode
 flip = label.flip
-_WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
-
-
-def words(text: str) -> list[str]:
-    """Returns the words of a text, in lower case, without punctuation."""
-    return _WORD.findall(text.lower())
 
 
 def of_text(field, text: str) -> np.ndarray:
@@ -65,21 +57,3 @@ def text_of(field, x: np.ndarray) -> str:
     """Returns the first sentence of an example [K, T] as text."""
     names = field.names or [*map(str, range(field.n_classes))]
     return " ".join(names[i] for i in np.asarray(x)[0] if i)
-
-
-def numbered(
-    sentences: Iterable[Iterable[list[str]]], known: dict[str, int], shape: tuple
-) -> np.ndarray:
-    """Returns int32 [N, K, T] of N examples of sentences, each a list of words.
-
-    known: {word: its number}; other words are left out, and sentences of them alone.
-    shape: (K, T), to which both are cut.
-    """
-    k, t = shape
-    rows = [list(x) for x in sentences]
-    tokens = np.zeros((len(rows), k, t), np.int32)
-    for row, own in zip(tokens, rows, strict=True):
-        kept = [[known[word] for word in x if word in known][:t] for x in own]
-        for place, numbers in zip(row, filter(None, kept), strict=False):
-            place[: len(numbers)] = numbers
-    return tokens

@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from gans.data import altered, captioned, reading, sentences, tree
+from gans.data import altered, captioned, reading, sentences, tree, wording
 from gans.data.captioned import Captioned
-from gans.data.kinds import captions
 from gans.data.notes import note
 from gans.data.sets import NoSplit, expanded, options
 from gans.data.sets.folder import OPTIONS, reader
@@ -149,7 +148,7 @@ def _split(name: str, every: Sequence[Captioned], split: str) -> np.ndarray:
 
 def _vocabulary(name: str, train: Sequence[Captioned]) -> tuple[Field, dict[str, int]]:
     """The field of the training's sentences, and {word: its number}."""
-    split = [[captions.words(text) for text in x.captions] for x in train]
+    split = [[wording.words(text) for text in x.captions] for x in train]
     split = [[x for x in own if x] for own in split]
     longest = max((len(x) for own in split for x in own), default=0)
     most = max(map(len, split), default=0)
@@ -168,7 +167,7 @@ def _vocabulary(name: str, train: Sequence[Captioned]) -> tuple[Field, dict[str,
 
 def _numbered(name, rows, known, field, split) -> np.ndarray:
     """The sentences int32 [N, K, T] of a split; says which words are not known."""
-    words = [[captions.words(text) for text in x.captions] for x in rows]
+    words = [[wording.words(text) for text in x.captions] for x in rows]
     strange = sorted({w for own in words for x in own for w in x} - known.keys())
     if strange:
         some = ", ".join(strange[:8]) + (", ..." if len(strange) > 8 else "")
@@ -176,7 +175,7 @@ def _numbered(name, rows, known, field, split) -> np.ndarray:
             f"{name}: {len(strange)} words of the split {split!r} are not in the "
             f"training set, and left out: {some}"
         )
-    tokens = captions.numbered(words, known, field.shape)
+    tokens = wording.numbered(words, known, field.shape)
     without = int((tokens[:, 0, 0] == 0).sum())
     if without:
         note(f"{name}: {without} pictures without a known word are left out")
@@ -225,10 +224,10 @@ def _digits(resolution: int, channels: int, split: str) -> InMemory:
     said = {name: x[kept] for name, x in said.items()}
     found = sentences.written(digit[kept], said, split, seed)
     field, known = sentences.vocabulary()
-    words = [[captions.words(text) for text in own] for own in found]
+    words = [[wording.words(text) for text in own] for own in found]
     arrays = {
         "image": np.repeat(images[kept][..., None], channels, axis=-1),
-        "caption": captions.numbered(words, known, field.shape),
+        "caption": wording.numbered(words, known, field.shape),
         "label": digit[kept].astype(np.int32),
     }
     label = Field("label", (), "int32", 10, tuple(sentences.DIGITS))
