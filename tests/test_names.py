@@ -110,7 +110,7 @@ def test_anything_else_is_rejected(value):
 
 def test_files_of_a_package():
     found = [m.__name__.rpartition(".")[2] for m in names.modules("gans.losses")]
-    assert found == ["adversarial", "matching", "penalties", "regularisers"]
+    assert found == ["adversarial", "joint", "matching", "penalties", "regularisers"]
 
 
 def test_options_that_are_not_known():

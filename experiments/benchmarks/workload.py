@@ -25,6 +25,8 @@ ENLARGED = ("sr",)
 CLIPS = ("moving", "video")
 VOLUMES = ("voxels",)
 WINDOWS = ("series",)
+CAPTIONED, SENTENCES, WORDS = ("captions",), (4, 16), 100  # up to 4 of 16 words
+EMBEDDED = ("captions:digits",)  # is loaded: the words are its own
 N_CLASSES = 10  # of images
 
 
@@ -61,14 +63,15 @@ def source(config):
 
 
 def _spec(config):
-    """The spec of images, pairs, clips, series and points; None for others."""
+    """The spec of images, pairs, clips, series, points ...; None for others."""
     if config.data in PLANE:
         return {"point": spec.Field("point", (2,), "float32")}
     kind, _, argument = config.data.partition(":")
     if kind in WINDOWS:
         return series.fields(config.data, argument, config.channels or 1)
     known = config.resolution and config.channels
-    if kind not in (*IMAGES, *SIDES, *ENLARGED, *CLIPS, *VOLUMES) or not known:
+    kinds_known = (*IMAGES, *SIDES, *ENLARGED, *CLIPS, *VOLUMES, *CAPTIONED)
+    if kind not in kinds_known or not known or config.data in EMBEDDED:
         return None
     shape = (config.resolution, config.resolution, config.channels)
     if kind in ENLARGED:
@@ -80,6 +83,9 @@ def _spec(config):
     if kind in CLIPS:
         clip = spec.Field("video", (config.frames, *shape), "uint8")
         return {"video": clip, "label": label}
+    if kind in CAPTIONED:
+        said = spec.Field("captions", SENTENCES, "int32", WORDS)
+        return {"image": spec.Field("image", shape, "uint8"), "caption": said}
     if kind in VOLUMES:
         volume = spec.Field("voxels", (config.resolution, *shape), "uint8")
         return {"voxels": volume, "label": label}

@@ -21,7 +21,8 @@ def _mean(h, there, width):
 
 def _gru(h, there, width):
     read = nn.RNN(nn.GRUCell(width), return_carry=True, name="gru")
-    return read(h, seq_lengths=jnp.maximum(there.sum(axis=1), 1))[0]
+    lengths = jnp.maximum(there.sum(axis=1), 1).astype(jnp.int32)
+    return read(h, seq_lengths=lengths)[0]
 
 
 CELLS = {"mean": _mean, "gru": _gru}

@@ -49,7 +49,7 @@ def test_every_file_holds_both_players():
             "Generator",
             "dcgann",
             {},
-            "^network: 'dcgann'.*dcgan, mlp, .*did you mean 'dcgan'",
+            "^network: 'dcgann'.*dcgan, joint, mlp, .*did you mean 'dcgan'",
         ),
         (
             "Discriminator",

@@ -10,6 +10,7 @@ from experiments.benchmarks.torch_reference.translation import Networks
 from gans import names
 from gans.data import spec as specs
 
+NETWORK = __name__.rpartition(".")[2]  # the file of gans/networks of the same name
 _ARCHITECTURES = {"generator": "skip", "discriminator": "resnet"}
 
 
@@ -19,7 +20,7 @@ class Training(Networks):
     Args: see `training.Training`. Raises ValueError without a counterpart.
     """
 
-    networks = {"generator": "stylegan2", "discriminator": "stylegan2"}
+    networks = {"generator": NETWORK, "discriminator": NETWORK}
     generator = styled.Generator
 
     def __init__(

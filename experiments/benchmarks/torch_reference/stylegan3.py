@@ -2,6 +2,8 @@
 
 from experiments.benchmarks.torch_reference import alias_free, stylegan2
 
+NETWORK = __name__.rpartition(".")[2]  # as in stylegan2
+
 
 class Training(stylegan2.Training):
     """Both networks with their optimisers; `step` is what the benchmark times.
@@ -9,5 +11,5 @@ class Training(stylegan2.Training):
     Args: see `training.Training`. Raises ValueError without a counterpart.
     """
 
-    networks = {"generator": "stylegan3", "discriminator": "stylegan2"}
+    networks = {"generator": NETWORK, "discriminator": stylegan2.NETWORK}
     generator = alias_free.Generator

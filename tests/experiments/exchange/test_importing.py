@@ -209,7 +209,7 @@ def test_what_is_no_generator(tmp_path):
     (tmp_path / "y.pth").write_text("y")
     assert "not a readable .pth file" in error(tmp_path / "y.pth")
     (tmp_path / "z.zip").write_text("z")
-    assert "'.zip' is not one of .npz, .pkl" in error(tmp_path / "z.zip")
+    assert "'.zip' is not one of .bin, .npz, .pkl" in error(tmp_path / "z.zip")
     assert not (tmp_path / "run").exists()
 
 

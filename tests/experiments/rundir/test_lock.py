@@ -86,8 +86,13 @@ def test_a_forked_child_does_not_keep_it(tmp_path):
     process = hold(tmp_path / "w", FORK)
     process.kill()
     process.wait()
-    with Lock(tmp_path / "w", "run"):
-        pass
+    for _ in range(100):  # the child may not have run yet
+        try:
+            with Lock(tmp_path / "w", "run"):
+                return
+        except LockedError:
+            time.sleep(0.05)
+    raise AssertionError("the child keeps the lock")
 
 
 @pytest.mark.parametrize(
