@@ -21,6 +21,7 @@ def run(*flags):
     )
 
 
+@pytest.mark.slow
 def test_our_step_is_timed_and_written(tmp_path):
     out = tmp_path / "figures.json"
     done = run("--config=configs/gan.py:circle", "--rounds=1", f"--out={out}")

@@ -3,7 +3,6 @@
 import functools
 import importlib
 import inspect
-import json
 import pathlib
 import re
 
@@ -25,10 +24,8 @@ ROOT = pathlib.Path(__file__).parent.parent.parent
 VARIANTS = sorted(
     p.stem for p in (ROOT / "gans" / "variants").glob("*.py") if p.stem != "__init__"
 )
-GOLDEN = {
-    name.split(":")[0]
-    for name in json.loads((ROOT / "tests/golden.json").read_text())["quick"]
-}
+# Trained by default: a game of two players, and one of another kind.
+BY_DEFAULT = ("wgan_gp", "pix2pix")
 # Those that need two devices, or a metric, are asked by the command (see
 # tests/experiments/test_check.py).
 OF_ONE_DEVICE = [
@@ -53,8 +50,8 @@ def batch_of(config, key=KEY):
 
 @pytest.fixture(
     scope="module",
-    params=[  # those that tests/test_golden.py trains are slow here
-        pytest.param(name, marks=pytest.mark.slow if name in GOLDEN else ())
+    params=[
+        pytest.param(name, marks=() if name in BY_DEFAULT else pytest.mark.slow)
         for name in VARIANTS
     ],
 )

@@ -220,6 +220,7 @@ def test_a_pool_fills_before_it_gives(pooled):
             np.testing.assert_array_equal(pool["shown"], pool["images"][:n])
 
 
+@pytest.mark.slow
 def test_a_half_full_pool_is_resumed_bit_for_bit(pooled, tmp_path):
     step, _, gan, state, batch = pooled
     state, _ = step(state, batch, KEY)
