@@ -19,6 +19,7 @@ from tqdm import tqdm
 from experiments import process
 from experiments.evaluation import (
     cache,
+    labelled,
     perceptual_weights,
     vision_transformers,
     volumetric,
@@ -309,14 +310,7 @@ def classifier(
             f"extractor 'classifier': the images of {name} are {shape[1]}x{shape[0]}, "
             f"those to be scored {size[1]}x{size[0]}; --resize=PIXELS makes all square"
         )
-    rows = np.random.default_rng(seed).permutation(len(source))
-    n = len(rows) if held_out is not None else len(rows) * 4 // 5
-    train = source.take(rows[:n])
-    if held_out is None:
-        test = source.take(rows[n:])
-    else:
-        test = held_out.take(np.arange(len(held_out)))
-
+    train, test = labelled.split(source, held_out, seed)
     described = [name, shape, seed, CLASSIFIER_STEPS, n_classes]
     key = hashlib.sha256(repr(described).encode())
     for array in (train[image], train[label], test[image], test[label]):
@@ -344,7 +338,7 @@ def classifier(
         "image_shape": list(shape),
         "training_seed": seed,
         "training_steps": CLASSIFIER_STEPS,
-        "n_train": n,
+        "n_train": len(train[label]),
         "test_accuracy": float(arrays.pop("test_accuracy")),
         "n_test": len(test[label]),
         "chance": float(np.bincount(test[label]).max() / len(test[label])),

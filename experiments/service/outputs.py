@@ -164,7 +164,7 @@ class Drawn:
             given = None
             if asked.given is not None:
                 given = {name: _array(name, x) for name, x in asked.given.items()}
-            elif made_of := self._known["made_of"]:
+            elif asked.text is None and (made_of := self._known["made_of"]):
                 raise Invalid(f"given: this output is made of {', '.join(made_of)}")
             n = asked.n or 1
             if asked.latents is not None:
@@ -178,6 +178,7 @@ class Drawn:
                 truncation=asked.truncation,
                 output=self.output,
                 given=given,
+                text=asked.text,
             )
         except (ValueError, OverflowError) as error:
             raise Invalid(str(error)) from None

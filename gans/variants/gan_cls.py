@@ -26,14 +26,13 @@ from jax import Array
 
 from gans import build as parts
 from gans import names
-from gans.core import GAN, Net, Out, State, Update, length
+from gans.core import GAN, Net, Out, State, Update
 from gans.data.spec import Field, Spec
 from gans.game import Batch, Game, Nets
 from gans.losses import adversarial, joint
 from gans.networks.joint import Pictures, Words
 
 TEXT = "text"  # the vectors of a batch, in place of its labels
-IMAGE = "image"
 KINDS = ("captions", "embeddings")
 
 
@@ -66,7 +65,7 @@ class TextGame(Game):
             inputs=self.inputs,
             outputs={"sample": self.sample},
             conditioned_on=(self.said[0],),
-            paired=(IMAGE, self.said[0]),
+            paired=(self.field, self.said[0]),
             aux=self.aux,
         )
 
@@ -97,7 +96,7 @@ class TextGame(Game):
         """The encoders' loss, of one sentence of each image."""
         sentences = self._drawn(batch, key, 1)[:, 0]
         vectors = nets["words"](sentences)
-        scores = nets["pictures"](batch[IMAGE]) @ vectors.T
+        scores = nets["pictures"](batch[self.field]) @ vectors.T
         same = (sentences[:, None] == sentences[None]).all(axis=-1)
         best = scores.argmax(axis=1)
         found = {"retrieved": jnp.take_along_axis(same, best[:, None], axis=1).mean()}
@@ -111,7 +110,7 @@ class TextGame(Game):
         right = batch[TEXT]
         text = jnp.roll(right, 1, axis=0)
         views = self._views(nets["d"], text, key_d, state, key_in)
-        on_wrong = views.one(batch[IMAGE])
+        on_wrong = views.one(batch[self.field])
         mistake = (text != right).any(axis=-1).astype(jnp.float32)
         weights = mistake / jnp.maximum(mistake.sum(), 1)
         cost = adversarial.total(
@@ -131,10 +130,9 @@ class TextGame(Game):
         """The passes of Game, with interpolated vectors after those of the batch."""
         batch = self.with_text(nets, batch, key)
         if self.beta is not None:
+            x = batch[self.field]
             batch = {
-                IMAGE: jnp.concatenate(
-                    [batch[IMAGE], batch[IMAGE][: length(batch) // 2]]
-                ),
+                self.field: jnp.concatenate([x, x[: len(x) // 2]]),
                 TEXT: interpolated(batch[TEXT], self.beta),
             }
         return super().against_d(nets, batch, key, state, added)
@@ -146,7 +144,7 @@ class TextGame(Game):
         drawn = self._drawn(batch, jax.random.fold_in(key, 0), self.averaged)
         text = self.embedded(nets, drawn.reshape(-1, drawn.shape[-1]))
         text = text.reshape(*drawn.shape[:2], -1).mean(axis=1)
-        return {IMAGE: batch[IMAGE], TEXT: text}
+        return {self.field: batch[self.field], TEXT: text}
 
     def embedded(self, nets: Nets, sentences: Array) -> Array:
         """Returns the vectors [B, E] of sentences [B, T], or of vectors themselves."""
@@ -173,7 +171,7 @@ class TextGame(Game):
     def sample(self, nets: Nets, inputs: Batch, key: Array) -> Batch:
         """Returns {image: what is made of inputs["z"] [n, L] and first sentences}."""
         text = self.embedded(nets, inputs[self.said[0]][:, 0])
-        return {IMAGE: nets["g"](inputs["z"], text, key=key)}
+        return {self.field: nets["g"](inputs["z"], text, key=key)}
 
     @property
     def label(self) -> str:
@@ -214,19 +212,20 @@ def less_of_fakes(loss: adversarial.Adversarial, weight: float):
     return dataclasses.replace(loss, discriminator=discriminator)
 
 
-def sentences_of(spec: Spec) -> tuple[str, Field]:
-    """Returns the name and the field of the sentences of the data, or their vectors.
+def fields_of(spec: Spec) -> tuple[str, tuple[str, Field]]:
+    """Returns the name of the images, and name and field of the sentences or vectors.
 
-    Raises ValueError, naming its fields, for data without them or without an image.
+    Raises ValueError, naming its fields, for data with none or several of either.
     """
+    images = [name for name, field in spec.items() if field.kind == "image"]
     found = [(name, field) for name, field in spec.items() if field.kind in KINDS]
-    if len(found) != 1 or spec.get(IMAGE) is None:
+    if len(found) != 1 or len(images) != 1:
         has = ", ".join(f"{name} ({field.kind})" for name, field in spec.items())
         raise ValueError(
             "wanted data with images and one field of sentences, or of their vectors, "
             f"as captions:PATH has; it has {has}"
         )
-    return found[0]
+    return images[0], found[0]
 
 
 def build(config: parts.Config, spec: Spec, stage: int = 0) -> GAN:
@@ -235,7 +234,7 @@ def build(config: parts.Config, spec: Spec, stage: int = 0) -> GAN:
     Raises ValueError for data without sentences, for a relativistic loss, and for an
     encoder that leaves no step.
     """
-    said = sentences_of(spec)
+    image, said = fields_of(spec)
     first = config["encoder_steps"] if said[1].kind == "captions" else 0
     if first >= config["steps"]:
         raise ValueError(
@@ -253,7 +252,7 @@ def build(config: parts.Config, spec: Spec, stage: int = 0) -> GAN:
     none |= {"ema_half_life": 0.0, "ema_ramp": None}
     game = parts.game(
         {**config, **none, "steps": config["steps"] - first},
-        {IMAGE: spec[IMAGE]},
+        {image: spec[image]},
         loss=less_of_fakes(loss, 1 - wrong),
     )
     average = game.ema if config["ema"] else None
@@ -262,7 +261,7 @@ def build(config: parts.Config, spec: Spec, stage: int = 0) -> GAN:
     given = {
         field.name: getattr(game, field.name) for field in dataclasses.fields(game)
     }
-    words, pictures = _encoders(config, spec, said[1], first)
+    words, pictures = _encoders(config, spec[image], said[1], first)
     return TextGame(
         **{**given, "ema": average},
         said=said,
@@ -275,12 +274,12 @@ def build(config: parts.Config, spec: Spec, stage: int = 0) -> GAN:
     ).gan()
 
 
-def _encoders(config, spec, field, first) -> tuple[Net | None, Net | None]:
+def _encoders(config, picture, field, first) -> tuple[Net | None, Net | None]:
     if field.kind != "captions":
         return None, None
     size, learn = config["text_features"], None
     sentence = jax.ShapeDtypeStruct((1, field.shape[-1]), jnp.int32)
-    image = jax.ShapeDtypeStruct((1, *spec[IMAGE].shape), jnp.float32)
+    image = jax.ShapeDtypeStruct((1, *picture.shape), jnp.float32)
     module = Words(field.n_classes, size, config["words"])
     if not first:
         return Net(module, (sentence,)), None

@@ -20,6 +20,7 @@ MEANING = {
     ),
     "text_match": "The same of one attribute.",
 }
+_FIRST = ("class", "attributes")
 
 
 def make(gan, spec, source, *, setting, output: str = "sample"):
@@ -95,7 +96,9 @@ def make(gan, spec, source, *, setting, output: str = "sample"):
             right, real = map(np.concatenate, zip(*attributes, strict=True))
             protocol = {"n": len(right), "real": float(real.mean())}
             results["text_match/attributes"] = _share(right, protocol)
-        return results
+        # The first one chooses the best checkpoint.
+        first = [x for x in map("text_match/{}".format, _FIRST) if x in results]
+        return {x: results[x] for x in (*first, *results)}
 
     return evaluate
 

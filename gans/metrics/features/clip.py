@@ -120,15 +120,10 @@ def make(name: str, variables: Any, *, sha256: str) -> Extractor:
 
     name: one of NETS. variables: of `from_state`; sha256: of the file of weights.
     """
-    encoder = vit.Encoder(NETS[name])
-
-    def apply(variables, images):
-        return {"features": encoder.apply(variables, preprocess(images))}
-
     protocol = {
         "weights": sha256,
         "resize": f"shorter side {SIZE} clean, middle {SIZE}x{SIZE}",
         "scale": "(x/255-mean)/std of CLIP",
         "features": f"{NETS[name].projection}: image embedding, projected",
     }
-    return Extractor(name, apply, variables, protocol)
+    return vit.extractor(name, NETS[name], preprocess, variables, protocol)

@@ -104,15 +104,10 @@ def make(name: str, variables: Any, *, sha256: str) -> Extractor:
 
     name: one of NETS. variables: of `from_state`; sha256: of the file of weights.
     """
-    encoder = vit.Encoder(NETS[name])
-
-    def apply(variables, images):
-        return {"features": encoder.apply(variables, preprocess(images))}
-
     protocol = {
         "weights": sha256,
         "resize": f"{SIZE}x{SIZE} clean, not cropped",
         "scale": "(x/255-mean)/std of ImageNet",
         "features": f"{NETS[name].width}: class token, normalised by the last layer",
     }
-    return Extractor(name, apply, variables, protocol)
+    return vit.extractor(name, NETS[name], preprocess, variables, protocol)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -25,6 +25,7 @@ from flax import linen as nn
 from flax.traverse_util import flatten_dict
 from jax import Array
 
+from gans.metrics.features.extractor import Extractor
 from gans.metrics.features.squeezenet import match
 
 
@@ -198,3 +199,22 @@ def _ours(name, leaf, x):
     if x.ndim == 4:  # [D, 3, P, P]
         x = x.transpose(0, 2, 3, 1).reshape(len(x), -1)
     return {f"{name}/kernel": x.T}
+
+
+def extractor(
+    name: str,
+    network: Vit,
+    preprocess: Callable[[Array], Array],
+    variables: Any,
+    protocol: dict[str, Any],
+) -> Extractor:
+    """Returns the extractor of a network; its "features" are those of `Encoder`.
+
+    preprocess: images in 0 .. 255 [B, H, W, 1 or 3] -> [B, H, W, 3], as it was trained.
+    """
+    encoder = Encoder(network)
+
+    def apply(variables, images):
+        return {"features": encoder.apply(variables, preprocess(images))}
+
+    return Extractor(name, apply, variables, protocol)

@@ -100,7 +100,7 @@ VALUES = {
     '{"given": {"image": [["a"]]}}': "given: ",
     '{"given": {}}': "n: 0 samples",
     '{"given": {"image": [[1], [1, 2]]}}': "given: ",
-    '{"text": "a cat"}': "text: this model is not conditioned on text",
+    '{"text": "a cat"}': "is made of no sentences, but of",
     '{"text": 1}': "text: got 1",
     '{"format": "gif"}': "format: got 'gif'; wanted png",
     '{"format": "../../etc/passwd"}': "format: got",
